@@ -1,0 +1,80 @@
+//! What each program sets up once, in `main`, before there is a second thread.
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use std::sync::OnceLock;
+
+/// What the process had before [`prepare`] changed it; children get it back.
+#[derive(Clone, Copy, Debug)]
+pub struct Inherited {
+    /// Soft and hard limit of open descriptors (`RLIMIT_NOFILE`).
+    pub nofile: (u64, u64),
+    /// The file mode creation mask.
+    pub umask: u32,
+}
+
+static INHERITED: OnceLock<Inherited> = OnceLock::new();
+
+/// What children get back. Before [`prepare`] was called (in unit tests), what the process has now.
+pub fn inherited() -> Inherited {
+    *INHERITED.get_or_init(|| Inherited { nofile: nofile(), umask: 0o022 })
+}
+
+/// Checks the kernel and sets the process up to hold thousands of services.
+///
+/// - the soft limit of descriptors is raised to the hard one (a service takes six of them);
+/// - the file mode creation mask becomes 022, so that the modes of the status files are what the
+///   manual says;
+/// - SIGCHLD gets its default disposition: a parent that ignored it would have the kernel throw our
+///   children's exit statuses away;
+/// - the allocator is kept from making an arena per thread, which costs address space and memory.
+///
+/// # Errors
+/// One line for the user, when the kernel is older than 5.9.
+pub fn prepare() -> Result<(), String> {
+    check_kernel()?;
+    INHERITED.get_or_init(|| Inherited { nofile: nofile(), umask: umask(Mode::from_bits_truncate(0o022)).bits() });
+    let (_, hard) = inherited().nofile;
+    // Not fatal: fewer services fit, and each that does not says so when it is started.
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    // SAFETY: SIG_DFL installs no code, and no other thread exists yet that could rely on another disposition.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    limit_arenas();
+    Ok(())
+}
+
+#[cfg(target_env = "gnu")]
+fn limit_arenas() {
+    // SAFETY: mallopt takes two integers and changes allocator settings under the allocator's own lock.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn limit_arenas() {}
+
+fn nofile() -> (u64, u64) {
+    getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024))
+}
+
+/// Asks for what 5.9 brought and we cannot do without: `close_range`, and pidfds (5.3) with it.
+fn check_kernel() -> Result<(), String> {
+    let none = u32::MAX;
+    // SAFETY: the range names a descriptor that cannot exist, so nothing is closed.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, none, none, 0) };
+    let opened = super::pidfd::Pidfd::open(nix::unistd::getpid());
+    match (closed, opened) {
+        (0, Ok(_)) => Ok(()),
+        (0, Err(error)) => Err(missing("pidfd_open", error)),
+        _ => Err(missing("close_range", Errno::last())),
+    }
+}
+
+fn missing(call: &str, errno: Errno) -> String {
+    let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
+    format!(
+        "Linux 5.9 or newer is needed, this is {}: {call}: {}",
+        release.as_deref().unwrap_or("unknown"),
+        errno.desc()
+    )
+}

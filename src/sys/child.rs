@@ -1,0 +1,195 @@
+//! The child's side of [`super::start`]: from `clone` to `execve`, under the rules given there.
+
+use super::start::{Directory, Input, Leads, Output, Plan, Step};
+use std::ffi::{CStr, c_char, c_int, c_long, c_void};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+/// What the child reads and writes; it lives in the parent's frame.
+pub(super) struct Order<'a> {
+    pub plan: &'a Plan<'a>,
+    pub arguments: *const *const c_char,
+    pub shell_arguments: *const *const c_char,
+    pub environment: *const *const c_char,
+    pub nofile: libc::rlimit,
+    pub umask: u32,
+    pub step: AtomicU32,
+    pub errno: AtomicI32,
+    pub stdout_lost: AtomicI32,
+    pub stderr_lost: AtomicI32,
+}
+
+/// The child, from `clone` to `execve`.
+pub(super) extern "C" fn in_child(order: *mut c_void) -> c_int {
+    // SAFETY: `start` passes a pointer to an `Order` that outlives us (CLONE_VFORK), and only reads it meanwhile.
+    let order = unsafe { &*order.cast::<Order<'_>>() };
+    let (step, errno) = order.carry_out();
+    order.errno.store(errno, Ordering::Relaxed);
+    order.step.store(step as u32, Ordering::Relaxed);
+    // SAFETY: ends this process alone, running no handler.
+    unsafe { libc::syscall(libc::SYS_exit_group, 127) };
+    127
+}
+
+impl Order<'_> {
+    /// All steps up to the exec; returns only if one failed.
+    fn carry_out(&self) -> (Step, c_int) {
+        match self.steps() {
+            Ok(never) => match never {},
+            Err(failed) => failed,
+        }
+    }
+
+    fn steps(&self) -> Result<std::convert::Infallible, (Step, c_int)> {
+        let plan = self.plan;
+        let kept = own_descriptors(plan.stdin).map_err(|errno| (Step::CloseRange, errno))?;
+        match plan.leads {
+            Leads::Session => raw(libc::SYS_setsid, [0; 4]),
+            Leads::Group => raw(libc::SYS_setpgid, [0; 4]),
+        }
+        .map_err(|errno| (Step::Session, errno))?;
+        match plan.stdin {
+            Input::Null => open_onto(c"/dev/null", libc::O_RDONLY, 0, Kind::Any),
+            Input::Fifo(path) => open_onto(path, libc::O_RDONLY, 0, Kind::Fifo),
+            Input::Descriptor(_) => move_onto(kept, 0),
+        }
+        .map_err(|errno| (Step::Stdin, errno))?;
+        output(plan.stdout, 1, &self.stdout_lost).map_err(|errno| (Step::Stdout, errno))?;
+        output(plan.stderr, 2, &self.stderr_lost).map_err(|errno| (Step::Stderr, errno))?;
+        if let Some(directory) = plan.directory {
+            enter(directory).map_err(|errno| (Step::Directory, errno))?;
+        }
+        // Neither can fail with these arguments, and neither would be a reason not to run.
+        let _ = raw(libc::SYS_umask, [self.umask as c_long, 0, 0, 0]);
+        let _ = raw(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE as c_long, (&raw const self.nofile) as c_long, 0]);
+        default_dispositions();
+        // Last: from here on a signal kills us, as it would kill the service.
+        set_signal_mask(0);
+        let errno = execute(plan.program, self.arguments, self.environment);
+        if errno == libc::ENOEXEC && plan.shell_fallback {
+            return Err((Step::Exec, execute(c"/bin/sh", self.shell_arguments, self.environment)));
+        }
+        Err((Step::Exec, errno))
+    }
+}
+
+fn execute(program: &CStr, arguments: *const *const c_char, environment: *const *const c_char) -> c_int {
+    let words = [program.as_ptr() as c_long, arguments as c_long, environment as c_long, 0];
+    raw(libc::SYS_execve, words).err().unwrap_or(0)
+}
+
+/// Gives the child its own table with 0, 1, 2 (and the descriptor for standard input, which is returned).
+fn own_descriptors(stdin: Input<'_>) -> Result<c_int, c_int> {
+    let unshare = libc::CLOSE_RANGE_UNSHARE as c_long;
+    let last = u32::MAX as c_long;
+    let Input::Descriptor(keep) = stdin else {
+        raw(libc::SYS_close_range, [3, last, unshare, 0])?;
+        return Ok(-1);
+    };
+    let keep = keep.as_raw_fd();
+    raw(libc::SYS_close_range, [keep as c_long + 1, last, unshare, 0])?;
+    if keep > 3 {
+        raw(libc::SYS_close_range, [3, keep as c_long - 1, 0, 0])?;
+    }
+    Ok(keep)
+}
+
+/// What must be found at a path that is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Any,
+    File,
+    Fifo,
+}
+
+fn output(output: Output<'_>, number: c_int, lost: &AtomicI32) -> Result<(), c_int> {
+    let append = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT;
+    match output {
+        Output::Null => open_onto(c"/dev/null", libc::O_WRONLY, number, Kind::Any),
+        Output::Fifo(path) => open_onto(path, libc::O_RDWR, number, Kind::Fifo),
+        Output::Same => raw(libc::SYS_dup3, [1, number as c_long, 0, 0]).map(drop),
+        Output::File(path) => open_onto(path, append, number, Kind::File).or_else(|errno| {
+            lost.store(errno, Ordering::Relaxed);
+            open_onto(c"/dev/null", libc::O_WRONLY, number, Kind::Any)
+        }),
+    }
+}
+
+/// Opens `path` as descriptor `number`, waiting for nobody and following no link.
+fn open_onto(path: &CStr, flags: c_int, number: c_int, kind: Kind) -> Result<(), c_int> {
+    let guarded = flags | libc::O_NOCTTY | libc::O_NONBLOCK | if kind == Kind::Any { 0 } else { libc::O_NOFOLLOW };
+    let place = libc::AT_FDCWD as c_long;
+    let fd = raw(libc::SYS_openat, [place, path.as_ptr() as c_long, guarded as c_long, 0o644])? as c_int;
+    if kind != Kind::Any {
+        let found = file_kind(fd)?;
+        if found != (if kind == Kind::File { libc::S_IFREG } else { libc::S_IFIFO }) {
+            return Err(libc::ENOTSUP);
+        }
+    }
+    // The program must not find O_NONBLOCK on what it takes for a file. The description is ours alone.
+    raw(libc::SYS_fcntl, [fd as c_long, libc::F_SETFL as c_long, (flags & libc::O_APPEND) as c_long, 0])?;
+    move_onto(fd, number)
+}
+
+fn move_onto(fd: c_int, number: c_int) -> Result<(), c_int> {
+    if fd == number {
+        return raw(libc::SYS_fcntl, [fd as c_long, libc::F_SETFD as c_long, 0, 0]).map(drop);
+    }
+    // dup3 leaves close-on-exec off on the new number.
+    raw(libc::SYS_dup3, [fd as c_long, number as c_long, 0, 0])?;
+    raw(libc::SYS_close, [fd as c_long, 0, 0, 0]).map(drop)
+}
+
+fn file_kind(fd: c_int) -> Result<libc::mode_t, c_int> {
+    Ok(metadata(fd)?.st_mode & libc::S_IFMT)
+}
+
+fn metadata(fd: c_int) -> Result<libc::stat, c_int> {
+    let mut place = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    let words = [fd as c_long, c"".as_ptr() as c_long, place.as_mut_ptr() as c_long, libc::AT_EMPTY_PATH as c_long];
+    raw(libc::SYS_newfstatat, words)?;
+    // SAFETY: zeroed is a valid stat, and the kernel has filled it in.
+    Ok(unsafe { place.assume_init() })
+}
+
+fn enter(directory: Directory<'_>) -> Result<(), c_int> {
+    raw(libc::SYS_chdir, [directory.path.as_ptr() as c_long, 0, 0, 0])?;
+    if let Some(expected) = directory.expect {
+        let here = metadata(libc::AT_FDCWD)?;
+        if (here.st_dev, here.st_ino) != expected {
+            return Err(libc::ESTALE);
+        }
+    }
+    Ok(())
+}
+
+/// Sets every disposition to the default one: exec resets handlers, but not what is ignored.
+fn default_dispositions() {
+    // The kernel's own sigaction: handler, flags, restorer and mask, all zero, on every architecture.
+    let default = [0u64; 8];
+    for signal in 1..=64 {
+        // KILL and STOP give EINVAL, and have no other disposition.
+        let _ = raw(libc::SYS_rt_sigaction, [signal, default.as_ptr() as c_long, 0, 8]);
+    }
+}
+
+/// Replaces the thread's signal mask by the raw call, which does not spare glibc's signals 32 and 33.
+pub(super) fn set_signal_mask(mask: u64) -> u64 {
+    let mut before = 0u64;
+    let how = libc::SIG_SETMASK as c_long;
+    let _ = raw(libc::SYS_rt_sigprocmask, [how, (&raw const mask) as c_long, (&raw mut before) as c_long, 8]);
+    before
+}
+
+/// A raw system call of up to four words; the errno as the error.
+fn raw(number: c_long, [a, b, c, d]: [c_long; 4]) -> Result<c_long, c_int> {
+    // SAFETY: the callers in this file pass numbers, or pointers to memory that lives through the call and has
+    // the layout that the kernel wants for it.
+    let result = unsafe { libc::syscall(number, a, b, c, d) };
+    match result {
+        // SAFETY: the address of this thread's errno is always valid. In the child it is the parent's, which the
+        // parent reads only after calls of its own.
+        -1 => Err(unsafe { *libc::__errno_location() }),
+        value => Ok(value),
+    }
+}

@@ -1,0 +1,87 @@
+//! FIFOs, opened so that nobody ever waits for the other end.
+
+use super::file::Identity;
+use nix::errno::Errno;
+use nix::sys::stat::Mode;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Which ends of the FIFO a descriptor holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// The reading end: a writer's `open` succeeds as long as we have it.
+    Read,
+    /// Both: there is a reader and a writer for as long as we have it, so neither side sees an end of file.
+    Both,
+}
+
+/// An open FIFO, and which file it was.
+#[derive(Debug)]
+pub struct Fifo {
+    file: File,
+    identity: Identity,
+}
+
+impl Fifo {
+    /// Opens the FIFO at `path`, made with mode 0600 if there is nothing.
+    ///
+    /// # Errors
+    /// `InvalidInput` when something else is in its place (it is not touched), and what `mkfifo` and `open` give.
+    pub fn open_or_make(path: &Path, ends: Ends) -> io::Result<Fifo> {
+        match Fifo::open(path, ends) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match nix::unistd::mkfifo(path, Mode::from_bits_truncate(0o600)) {
+                    Ok(()) | Err(Errno::EEXIST) => Fifo::open(path, ends),
+                    Err(errno) => Err(errno.into()),
+                }
+            }
+            other => other,
+        }
+    }
+
+    fn open(path: &Path, ends: Ends) -> io::Result<Fifo> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(ends == Ends::Both)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY)
+            .open(path)?;
+        let metadata = file.metadata()?;
+        match metadata.file_type().is_fifo() {
+            true => Ok(Fifo { identity: Identity::of(&metadata), file }),
+            false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a FIFO")),
+        }
+    }
+
+    /// Whether the entry at `path` is still this FIFO.
+    pub fn is_at(&self, path: &Path) -> bool {
+        std::fs::symlink_metadata(path).is_ok_and(|metadata| Identity::of(&metadata) == self.identity)
+    }
+
+    /// Reads what there is, at most `room.len()` bytes; 0 when there is nothing.
+    pub fn read(&self, room: &mut [u8]) -> usize {
+        (&self.file).read(room).unwrap_or(0)
+    }
+}
+
+impl AsFd for Fifo {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Writes `bytes` into the FIFO at `path`, without ever waiting for a reader.
+///
+/// # Errors
+/// `ENXIO` when nobody reads it, `InvalidInput` when it is no FIFO, `WouldBlock` when it is full, and what
+/// `open` gives.
+pub fn send(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file =
+        OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY).open(path)?;
+    match file.metadata()?.file_type().is_fifo() {
+        true => file.write_all(bytes),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a FIFO")),
+    }
+}

@@ -1,0 +1,95 @@
+//! Opening files in directories that somebody else may have touched: never through a planted link, never
+//! blocking on something that is not what it should be.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Device, inode and birth time (nanoseconds since the epoch, 0 where the file system keeps none): which
+/// file it is, whatever its name. The birth time tells a new file from an old one whose inode it got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Birth time.
+    pub born: u128,
+}
+
+impl Identity {
+    /// The identity of what `metadata` describes.
+    pub fn of(metadata: &std::fs::Metadata) -> Identity {
+        let born = metadata.created().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        Identity { device: metadata.dev(), inode: metadata.ino(), born: born.map_or(0, |since| since.as_nanos()) }
+    }
+}
+
+/// Opens a regular file for appending, making it with mode 0644.
+///
+/// # Errors
+/// `ELOOP` for a symbolic link, `InvalidInput` for anything that is not a regular file, and what `open` gives.
+pub fn append(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().append(true).create(true).mode(0o644), path)
+}
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+/// As [`append`].
+pub fn read(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true), path)
+}
+
+/// Opens (and makes, with `mode`) a regular file for reading and writing.
+///
+/// # Errors
+/// As [`append`].
+pub fn read_write(path: &Path, mode: u32) -> io::Result<File> {
+    regular(OpenOptions::new().read(true).write(true).create(true).mode(mode), path)
+}
+
+fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
+
+/// Puts `content` in the place of `path` in one step: readers see the old or the new, never a part.
+///
+/// The new content is first written to `fresh`, in the same directory.
+///
+/// # Errors
+/// What `open`, `write` and `rename` give; `path` is then as it was.
+pub fn replace(path: &Path, fresh: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o644);
+    let opened = regular(&mut options, fresh);
+    let mut file = match opened {
+        Ok(file) => file,
+        // Something else has that name: it is in our directory, and in the way.
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) || error.kind() == io::ErrorKind::InvalidInput => {
+            std::fs::remove_file(fresh)?;
+            regular(&mut options, fresh)?
+        }
+        Err(error) => return Err(error),
+    };
+    file.write_all(content)?;
+    drop(file);
+    std::fs::rename(fresh, path)
+}
+
+/// Whether `path` itself (no link followed) is a FIFO.
+pub fn is_fifo(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+/// Whether we may execute `path` and it is a regular file.
+pub fn is_executable(path: &Path) -> bool {
+    // Access first: it answers for the common case of a missing file in one call.
+    nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
+        && std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+}

@@ -1,0 +1,103 @@
+//! The lock that keeps a second supervisor out, and who holds it.
+
+use super::file;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// A lock held with `flock(LOCK_EX)`, until it is dropped.
+#[derive(Debug)]
+pub struct Lock(Flock<File>);
+
+/// Why there is no lock.
+#[derive(Debug)]
+pub enum LockError {
+    /// Somebody else has it; the pid, where `/proc/locks` shows it.
+    Held(Option<Pid>),
+    /// It could not be opened or locked.
+    Io(io::Error),
+}
+
+impl Lock {
+    /// Takes the lock at `path` without waiting; the file is made with mode 0600.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] naming the holder, or what `open` gives.
+    pub fn take(path: &Path) -> Result<Lock, LockError> {
+        loop {
+            let file = file::read_write(path, 0o600).map_err(LockError::Io)?;
+            let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => lock,
+                Err((file, Errno::EWOULDBLOCK)) => return Err(LockError::Held(holder(&file))),
+                Err((_, errno)) => return Err(LockError::Io(errno.into())),
+            };
+            // The file may have been removed and made again between open and flock; then somebody else can
+            // lock the new one, and ours guards nothing.
+            let ours = lock.metadata().map_err(LockError::Io)?;
+            if std::fs::symlink_metadata(path).is_ok_and(|at| (at.dev(), at.ino()) == (ours.dev(), ours.ino())) {
+                return Ok(Lock(lock));
+            }
+        }
+    }
+
+    /// Whether the lock file at `path` is still the one that is locked.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let Ok(ours) = self.0.metadata() else { return false };
+        std::fs::symlink_metadata(path).is_ok_and(|at| (at.dev(), at.ino()) == (ours.dev(), ours.ino()))
+    }
+}
+
+/// Who holds a `flock` on `file`, by `/proc/locks`; `None` if it does not say (another pid namespace).
+pub fn holder(file: &File) -> Option<Pid> {
+    let inode = file.metadata().ok()?.ino().to_string();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| {
+        // `1: FLOCK  ADVISORY  WRITE 708 00:13:9437 0 EOF`; the device as shown need not be what stat
+        // says (btrfs, overlayfs), so the inode alone decides.
+        let mut words = line.split_whitespace().skip(1);
+        let (kind, _, _, pid, place) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
+        let pid = pid.parse().ok().filter(|pid| *pid > 0)?;
+        (kind == "FLOCK" && place.rsplit(':').next() == Some(&inode)).then(|| Pid::from_raw(pid))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_taker_learns_who_holds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::take(&path).unwrap();
+        match Lock::take(&path) {
+            Err(LockError::Held(Some(pid))) => assert_eq!(pid, nix::unistd::getpid()),
+            other => panic!("{other:?}"),
+        }
+        drop(held);
+        assert!(Lock::take(&path).is_ok());
+    }
+
+    #[test]
+    fn a_removed_lock_file_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::take(&path).unwrap();
+        assert!(held.is_at(&path));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!held.is_at(&path));
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
+        assert!(matches!(Lock::take(&path), Err(LockError::Io(_))));
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+}

@@ -1,0 +1,39 @@
+//! Every raw system call and every `unsafe` block of the project, behind safe functions.
+//!
+//! | file | what it wraps |
+//! |---|---|
+//! | [`start`] | a new process: `clone` as vfork with shared descriptors, everything opened by path in the child |
+//! | [`pidfd`] | waiting for a process and signalling it without a race on its number |
+//! | [`orphans`] | reaping what was re-parented to us (child subreaper, PID 1) |
+//! | [`signals`] | blocking signals, and reading them from a descriptor |
+//! | [`poll`] | `ppoll` with a monotonic deadline, and the descriptor that wakes a thread |
+//! | [`fifo`], [`file`], [`flock`] | opening without ever blocking or following a planted link |
+//! | [`boot`] | what a program sets up once: descriptor limit, umask, allocator, kernel check |
+//! | [`detach`] | leaving the terminal, with the result reported to the waiting parent |
+//! | [`console`] | standard error that can be stuck without holding us up |
+//! | [`time`] | the monotonic clock and the boot id |
+
+pub mod boot;
+mod child;
+pub mod console;
+pub mod detach;
+pub mod fifo;
+pub mod file;
+pub mod flock;
+pub mod orphans;
+pub mod pidfd;
+pub mod poll;
+pub mod signals;
+pub mod start;
+pub mod time;
+
+pub use nix::errno::Errno;
+pub use nix::unistd::Pid;
+
+/// The text of an errno as `strerror` gives it, without Rust's "(os error N)".
+pub fn errno_text(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => Errno::from_raw(code).desc().to_string(),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,173 @@
+//! A process held by descriptor: no race between its end, its number's next use, and our signal.
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExitStatus {
+    /// It called `exit` with this code, 0 to 255.
+    Code(i32),
+    /// A signal killed it.
+    Signal {
+        /// The signal's number, real-time signals included.
+        number: i32,
+        /// It dumped core.
+        core: bool,
+    },
+    /// It was not our child, and the kernel could not tell us.
+    Unknown,
+}
+
+impl ExitStatus {
+    /// Decodes the status word of `wait(2)`.
+    pub fn from_wait_status(status: i32) -> ExitStatus {
+        match status & 0x7f {
+            0 => ExitStatus::Code((status >> 8) & 0xff),
+            number => ExitStatus::Signal { number, core: status & 0x80 != 0 },
+        }
+    }
+
+    /// What runit's and our `finish` gets as `$1`: the exit code, or -1 after a signal.
+    pub fn code_or_minus_one(self) -> i32 {
+        match self {
+            ExitStatus::Code(code) => code,
+            ExitStatus::Signal { .. } | ExitStatus::Unknown => -1,
+        }
+    }
+
+    /// What `finish` gets as `$2`: the low byte of the status word (`134` is ABRT with a core dump).
+    pub fn low_byte(self) -> i32 {
+        match self {
+            ExitStatus::Code(_) | ExitStatus::Unknown => 0,
+            ExitStatus::Signal { number, core } => number | if core { 0x80 } else { 0 },
+        }
+    }
+
+    /// Whether it dumped core.
+    pub fn core(self) -> bool {
+        matches!(self, ExitStatus::Signal { core: true, .. })
+    }
+}
+
+impl std::fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            ExitStatus::Code(code) => write!(f, "exit code {code}"),
+            ExitStatus::Signal { number, core } => {
+                write!(f, "signal {}{}", signal_name(number), if core { " (core dumped)" } else { "" })
+            }
+            ExitStatus::Unknown => f.write_str("exit status unknown"),
+        }
+    }
+}
+
+/// A signal's name without the SIG: `KILL`, `USR1`, `RTMIN+3`.
+pub fn signal_name(number: i32) -> String {
+    match Signal::try_from(number) {
+        Ok(signal) => signal.as_str().trim_start_matches("SIG").to_string(),
+        Err(_) if number >= libc::SIGRTMIN() => format!("RTMIN+{}", number - libc::SIGRTMIN()),
+        Err(_) => number.to_string(),
+    }
+}
+
+/// A descriptor for one process.
+#[derive(Debug)]
+pub struct Pidfd(OwnedFd);
+
+impl Pidfd {
+    /// Opens a process by its number. For a child that we have not reaped there is no race.
+    ///
+    /// # Errors
+    /// `ESRCH` if there is none, `EMFILE` and the like when descriptors have run out.
+    pub fn open(pid: Pid) -> Result<Pidfd, Errno> {
+        // SAFETY: pidfd_open takes two integers and returns a new descriptor, which nobody else owns.
+        let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
+        // SAFETY: as above; the kernel's descriptors fit an i32.
+        Ok(Pidfd(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
+    }
+
+    pub(super) fn from_owned(fd: OwnedFd) -> Pidfd {
+        Pidfd(fd)
+    }
+
+    /// Sends a signal to this very process; nothing happens if it has been reaped.
+    ///
+    /// # Errors
+    /// `ESRCH` when it is gone, `EPERM` when it changed its user.
+    pub fn signal(&self, number: i32) -> Result<(), Errno> {
+        let info: *const libc::siginfo_t = std::ptr::null();
+        // SAFETY: a null siginfo makes the kernel fill in what kill(2) would.
+        let done = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.0.as_raw_fd(), number, info, 0) };
+        Errno::result(done).map(drop)
+    }
+
+    /// Reaps the process if it is our child and has ended; `None` while it runs.
+    ///
+    /// Only the calling thread's own children are looked at, so that no thread takes another's.
+    ///
+    /// # Errors
+    /// `ECHILD` when the process is not a child of this thread.
+    pub fn reap(&self) -> Result<Option<ExitStatus>, Errno> {
+        let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+        let options = libc::WEXITED | libc::WNOHANG | libc::__WNOTHREAD;
+        let id = self.0.as_raw_fd() as libc::id_t;
+        // SAFETY: waitid writes one siginfo_t to the place we own.
+        let done = unsafe { libc::waitid(libc::P_PIDFD, id, info.as_mut_ptr(), options) };
+        Errno::result(done)?;
+        // SAFETY: zeroed is a valid siginfo_t, and waitid has filled it in.
+        let info = unsafe { info.assume_init() };
+        // SAFETY: both fields are valid for a SIGCHLD siginfo; a zero pid says that nothing has ended.
+        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+        Ok(match (pid, info.si_code) {
+            (0, _) => None,
+            (_, libc::CLD_EXITED) => Some(ExitStatus::Code(status)),
+            (_, code) => Some(ExitStatus::Signal { number: status, core: code == libc::CLD_DUMPED }),
+        })
+    }
+}
+
+impl AsFd for Pidfd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Signals a whole process group.
+///
+/// The caller holds the group's leader unreaped: only then can the number not belong to somebody else.
+///
+/// # Errors
+/// `ESRCH` when nobody is left in the group, `EPERM` when no member may be signalled.
+pub fn signal_group(leader: Pid, number: i32) -> Result<(), Errno> {
+    debug_assert!(leader.as_raw() > 1, "a group of 0 or 1 would be our own or everybody's");
+    // SAFETY: kill takes two integers.
+    Errno::result(unsafe { libc::kill(-leader.as_raw(), number) }).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wait_status_decodes_codes_signals_and_cores() {
+        assert_eq!(ExitStatus::from_wait_status(7 << 8), ExitStatus::Code(7));
+        assert_eq!(ExitStatus::from_wait_status(15), ExitStatus::Signal { number: 15, core: false });
+        assert_eq!(ExitStatus::from_wait_status(134), ExitStatus::Signal { number: 6, core: true });
+        assert_eq!(ExitStatus::from_wait_status(134).low_byte(), 134);
+    }
+
+    #[test]
+    fn real_time_signals_have_names() {
+        assert_eq!(signal_name(libc::SIGRTMIN() + 3), "RTMIN+3");
+        assert_eq!(signal_name(libc::SIGKILL), "KILL");
+    }
+
+    #[test]
+    fn a_process_that_does_not_exist_is_esrch() {
+        assert_eq!(Pidfd::open(Pid::from_raw(i32::MAX)).err(), Some(Errno::ESRCH));
+    }
+}

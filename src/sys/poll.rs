@@ -1,0 +1,69 @@
+//! Waiting: for descriptors, or for a monotonic deadline, and for nothing else.
+
+use super::time::Mono;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// Waits until one of the descriptors is readable (or broken), or `deadline` is reached.
+///
+/// Returns, in the order of `descriptors`, which are ready; none when the deadline came first.
+/// Without a deadline it waits for ever, and costs nothing meanwhile.
+pub fn wait<const N: usize>(descriptors: [Option<BorrowedFd<'_>>; N], deadline: Option<Mono>) -> [bool; N] {
+    let mut ready = [false; N];
+    let mut places = [0; N];
+    let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(N);
+    for (place, descriptor) in descriptors.into_iter().enumerate() {
+        if let Some(descriptor) = descriptor {
+            places[polled.len()] = place;
+            polled.push(PollFd::new(descriptor, PollFlags::POLLIN));
+        }
+    }
+    loop {
+        let left = deadline.map(|deadline| TimeSpec::from_duration(deadline.since(Mono::now())));
+        match ppoll(&mut polled, left, None) {
+            Err(Errno::EINTR) => continue,
+            // ENOMEM: the kernel could not even make the table; the caller looks at everything and comes back.
+            Err(_) => {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                return [true; N];
+            }
+            Ok(_) => break,
+        }
+    }
+    for (at, entry) in polled.iter().enumerate() {
+        ready[places[at]] = entry.any().unwrap_or(true);
+    }
+    ready
+}
+
+/// A descriptor with which one thread wakes another that polls.
+#[derive(Debug)]
+pub struct Waker(EventFd);
+
+impl Waker {
+    /// # Errors
+    /// `EMFILE` and the like.
+    pub fn new() -> Result<Waker, Errno> {
+        EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).map(Waker)
+    }
+
+    /// Makes the descriptor readable, once for however many calls.
+    pub fn wake(&self) {
+        // It can fail only when the counter is full, and then it is readable already.
+        let _ = self.0.write(1);
+    }
+
+    /// Makes it unreadable again.
+    pub fn clear(&self) {
+        let _ = self.0.read();
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
