@@ -1,2 +1,4 @@
 //! x
+pub mod conf;
+pub mod status;
 pub mod sys;

@@ -1,8 +1,9 @@
 //! Clocks. All waiting is on the monotonic one; wall-clock time is for stamps that people read.
 
+use chrono::{DateTime, FixedOffset, Offset, Utc};
 use nix::time::{ClockId, clock_gettime};
 use std::ops::Add;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A point on `CLOCK_MONOTONIC`, as the time since an unspecified start (on Linux, the boot).
 ///
@@ -35,4 +36,23 @@ impl Add<Duration> for Mono {
 /// Says which boot of the machine this is (`/proc/sys/kernel/random/boot_id`); empty if it cannot be read.
 pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_string()
+}
+
+/// `at` in the machine's time zone.
+///
+/// The offset comes from the C library, which keeps the zone once for the whole process; chrono's own
+/// look-up would keep a copy for each of a thousand threads.
+pub fn local(at: SystemTime) -> DateTime<FixedOffset> {
+    let utc = DateTime::<Utc>::from(at);
+    let seconds: libc::time_t = utc.timestamp();
+    let mut place = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both pointers are to memory of ours; localtime_r takes the C library's own lock.
+    let done = unsafe { libc::localtime_r(&seconds, place.as_mut_ptr()) };
+    let offset = match done.is_null() {
+        true => 0,
+        // SAFETY: localtime_r has filled it in.
+        false => unsafe { place.assume_init() }.tm_gmtoff,
+    };
+    let offset = i32::try_from(offset).ok().and_then(FixedOffset::east_opt);
+    utc.with_timezone(&offset.unwrap_or(Utc.fix()))
 }

@@ -1,0 +1,156 @@
+//! The strict pass: what each line of the file is, by itself.
+//!
+//! rust-ini alone would join a junk line to the next key, accept indented lines, and forget line numbers.
+
+/// What a line is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Empty, indented, or a comment.
+    Nothing,
+    /// `[name]`
+    Section(String),
+    /// `key : value` or `key = value`, without the blanks around either.
+    Entry {
+        /// The key.
+        key: String,
+        /// The value; may be empty.
+        value: String,
+    },
+    /// None of these, and why.
+    Bad(String),
+}
+
+/// A line, with its number from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its number.
+    pub number: usize,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// The seed cuts `alarm_mail` lines at this many characters, trailing blanks included.
+pub const MAIL_LINE_MAX: usize = 2048;
+
+/// Classifies every line of the file.
+pub fn classify(bytes: &[u8]) -> Vec<Line> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    bytes
+        .split(|byte| *byte == b'\n')
+        .enumerate()
+        .map(|(at, line)| Line { number: at + 1, kind: kind(line.strip_suffix(b"\r").unwrap_or(line)) })
+        .collect()
+}
+
+fn kind(line: &[u8]) -> Kind {
+    let Ok(line) = std::str::from_utf8(line) else {
+        return Kind::Bad("is not UTF-8 and is ignored".into());
+    };
+    match line.chars().next() {
+        None | Some(' ' | '\t' | '#' | ';') => Kind::Nothing,
+        _ if line.chars().any(|letter| letter.is_control() && letter != '\t') => {
+            Kind::Bad("has a control character and is ignored".into())
+        }
+        Some('[') => section(line),
+        Some(_) => entry(line),
+    }
+}
+
+fn section(line: &str) -> Kind {
+    let line = line.trim_end();
+    let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
+        return Kind::Bad(match line.contains(']') {
+            true => "has something after the ] and is ignored".into(),
+            false => "has no ] and is ignored: a section is [name]".into(),
+        });
+    };
+    if name.is_empty() || name.contains(['[', ']']) {
+        return Kind::Bad("is no section: [name] is".into());
+    }
+    if name.trim() != name {
+        return Kind::Bad(format!("has a space inside the brackets and is ignored: write [{}]", name.trim()));
+    }
+    Kind::Section(name.into())
+}
+
+fn entry(line: &str) -> Kind {
+    let Some((key, value)) = line.split_once([':', '=']) else {
+        return Kind::Bad(format!("is neither a section nor `key : value` and is ignored: {:?}", shortened(line)));
+    };
+    let key = key.trim_end();
+    if key.is_empty() || !key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-') {
+        return Kind::Bad(format!("has no valid key before the separator and is ignored: {:?}", shortened(key)));
+    }
+    let value = if key == "alarm_mail" { cut(line, value) } else { value };
+    Kind::Entry { key: key.into(), value: value.trim().into() }
+}
+
+/// The part of `value` that lies within the line's first [`MAIL_LINE_MAX`] characters, without a word that
+/// would lose its end.
+fn cut<'a>(line: &str, value: &'a str) -> &'a str {
+    let Some((at, _)) = line.char_indices().nth(MAIL_LINE_MAX) else { return value };
+    let (kept, rest) = value.split_at(at.saturating_sub(line.len() - value.len()));
+    match rest.starts_with([' ', '\t']) {
+        true => kept,
+        false => kept.rfind([' ', '\t']).map_or("", |blank| &kept[..blank]),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let short: String = text.chars().take(40).collect();
+    if short.len() < text.len() { short + "…" } else { short }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn one(line: &str) -> Kind {
+        classify(line.as_bytes()).remove(0).kind
+    }
+
+    fn pair(key: &str, value: &str) -> Kind {
+        Kind::Entry { key: key.into(), value: value.into() }
+    }
+
+    #[test]
+    fn lines_are_what_the_seed_says() {
+        assert_eq!(one("max_tries : 10"), pair("max_tries", "10"));
+        assert_eq!(one("max_tries=10\r"), pair("max_tries", "10"));
+        assert_eq!(one("alarm_mail :"), pair("alarm_mail", ""));
+        assert_eq!(one("alarm_command: hook a=b:c"), pair("alarm_command", "hook a=b:c"));
+        assert_eq!(one(" max_tries : 10"), Kind::Nothing);
+        assert_eq!(one("\t[web]"), Kind::Nothing);
+        assert_eq!(one("# a"), Kind::Nothing);
+        assert_eq!(one("; a"), Kind::Nothing);
+        assert_eq!(one("[web/log]"), Kind::Section("web/log".into()));
+        assert_eq!(one("\u{feff}[web]"), Kind::Section("web".into()));
+    }
+
+    #[test]
+    fn what_is_neither_is_bad() {
+        for line in ["[ web]", "[web ]", "[web", "[web] junk", "[]", "junk", ": 3", "two words : 3", "a\x1bb: 3"] {
+            assert!(matches!(one(line), Kind::Bad(_)), "{line}: {:?}", one(line));
+        }
+        assert!(matches!(classify(b"ok : 1\nm\xff : 2\n").remove(1), Line { number: 2, kind: Kind::Bad(_) }));
+    }
+
+    #[test]
+    fn a_mail_line_is_cut_at_2048_characters_between_words() {
+        let long = format!("alarm_mail : {}", "someone@example.org ".repeat(200));
+        let Kind::Entry { value, .. } = one(&long) else { panic!() };
+        assert!(value.len() <= MAIL_LINE_MAX && value.ends_with("someone@example.org"), "{value}");
+        assert_eq!(value.split(' ').count(), (MAIL_LINE_MAX - "alarm_mail : ".len() + 1) / 20);
+        let blanks = format!("alarm_mail : a@example.org{}b@example.org", " ".repeat(3000));
+        assert_eq!(one(&blanks), pair("alarm_mail", "a@example.org"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_classified_line_by_line(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let lines = classify(&bytes);
+            prop_assert_eq!(lines.len(), bytes.iter().filter(|byte| **byte == b'\n').count() + 1);
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! `supervise.conf`: lines, then sections, then typed settings, each with where it comes from.
+//!
+//! 1. [`lines`] classifies every line by itself, and complains about what is none of ours;
+//! 2. [`sections`] hands what is left to rust-ini, and keeps each key's line;
+//! 3. [`settings`] gives each key its type, and [`Config::effective`] resolves a module's inheritance.
+//!
+//! Nothing in a file is fatal: each complaint names file and line, and what it is about counts as not written.
+
+pub mod keys;
+pub mod lines;
+pub mod sections;
+pub mod settings;
+pub mod words;
+
+use keys::{KEYS, Key};
+use sections::{Section, Sections};
+use settings::Settings;
+use std::collections::HashSet;
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A file larger than this, in bytes, is somebody's mistake.
+const FILE_MAX: u64 = 4 * 1024 * 1024;
+
+/// The section that others inherit from.
+pub const GLOBAL: &str = "global";
+
+/// Which program reads the file: some defaults differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// `supervise-tree`.
+    Tree,
+    /// `supervise`.
+    Single,
+}
+
+/// Something wrong in the file. It prints as `FILE:LINE: what`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, from 1; `None` for the file as a whole.
+    pub line: Option<usize>,
+    /// What is wrong, and what was meant or what happens instead.
+    pub what: String,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.path.display())?;
+        if let Some(line) = self.line {
+            write!(f, "{line}:")?;
+        }
+        write!(f, " {}", self.what)
+    }
+}
+
+/// Where an effective value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// The `[global]` section, in this line.
+    Global(usize),
+    /// The module's own section, in this line.
+    Own(usize),
+}
+
+/// One effective value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// The key, as in the file.
+    pub key: &'static str,
+    /// The value, as in the file or in the manual's table of defaults.
+    pub text: String,
+    /// Who set it. For a list to which both sections add, the last one that did.
+    pub origin: Origin,
+}
+
+/// A module's settings, and each value with its origin.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    /// What the program uses.
+    pub settings: Settings,
+    /// What a user reads, in the manual's order.
+    pub values: Vec<Value>,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    path: PathBuf,
+    sections: Sections,
+    complaints: Vec<Complaint>,
+}
+
+impl Config {
+    /// No file: the defaults for all modules.
+    pub fn empty() -> Config {
+        Config::default()
+    }
+
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// One complaint, when the file cannot be read at all: whoever has older settings keeps them.
+    pub fn read(path: &Path) -> Result<Config, Complaint> {
+        let fail = |what: String| Complaint { path: path.to_owned(), line: None, what };
+        let mut bytes = Vec::new();
+        let read = open(path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes));
+        read.map_err(|error| fail(format!("cannot be read: {}", crate::sys::errno_text(&error))))?;
+        match bytes.len() as u64 > FILE_MAX {
+            true => Err(fail(format!("is larger than {FILE_MAX} bytes and was not read"))),
+            false => Ok(Config::parse(path, &bytes)),
+        }
+    }
+
+    /// Reads `bytes` as the content of the file at `path`.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Config {
+        let mut found = Vec::new();
+        let lines = lines::classify(bytes);
+        let mut sections = Sections::build(&lines, &mut found);
+        for (name, section) in sections.iter_mut() {
+            settings::drop_invalid(section, &mut found);
+            settings::lint(name, section, &mut found);
+        }
+        lint_lists(&sections, &mut found);
+        found.sort_by_key(|(line, _)| *line);
+        let complaints =
+            found.into_iter().map(|(line, what)| Complaint { path: path.to_owned(), line: Some(line), what }).collect();
+        Config { path: path.to_owned(), sections, complaints }
+    }
+
+    /// The file that was read; empty if there was none.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All that is wrong in the file, in the order of its lines.
+    pub fn complaints(&self) -> &[Complaint] {
+        &self.complaints
+    }
+
+    /// The settings of `module`.
+    pub fn effective(&self, module: &str, program: Program) -> Effective {
+        let (global, own) = self.scope(module);
+        let mut settings = Settings::default();
+        let mut values = Vec::new();
+        for key in KEYS {
+            let value = resolve(key, global, own, program);
+            // Every text was tried when the file was read, and the defaults are tested.
+            let _ = (key.apply)(&mut settings, &value.text);
+            values.push(value);
+        }
+        settings.finish();
+        // The delay's ceiling follows the delay where nobody set it; the table shows what is in force.
+        if let Some(value) = values.iter_mut().find(|value| value.key == "restart_delay_max" && value.text.is_empty()) {
+            value.text = settings.restart_delay_max.as_secs_f64().to_string();
+        }
+        Effective { settings, values }
+    }
+
+    /// The sections that `module` draws from: a section before `[global]` stands alone.
+    fn scope(&self, module: &str) -> (Option<&Section>, Option<&Section>) {
+        let global = self.sections.get(GLOBAL);
+        let own = if module == GLOBAL { None } else { self.sections.get(module) };
+        match (global, own) {
+            (Some(global), Some(own)) if own.line < global.line => (None, Some(own)),
+            both => both,
+        }
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    // A FIFO in its place must not hold us up.
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
+
+fn resolve(key: &Key, global: Option<&Section>, own: Option<&Section>, program: Program) -> Value {
+    // An empty value inherits.
+    let find = |section: Option<&Section>| {
+        section.and_then(|section| section.get(key.name)).filter(|entry| !entry.value.is_empty()).cloned()
+    };
+    let value = |text, origin| Value { key: key.name, text, origin };
+    match (find(global), find(own)) {
+        (Some(global), Some(own)) if key.adds => {
+            value(format!("{} {}", global.value, own.value), Origin::Own(own.line))
+        }
+        (_, Some(own)) => value(own.value, Origin::Own(own.line)),
+        (Some(global), None) => value(global.value, Origin::Global(global.line)),
+        (None, None) => value((key.default)(program).to_string(), Origin::Default),
+    }
+}
+
+/// The seed advises against addresses in both `[global]` and a module's own section.
+fn lint_lists(sections: &Sections, found: &mut Vec<(usize, String)>) {
+    let Some(global) = sections.get(GLOBAL) else { return };
+    for (name, section) in sections.iter().filter(|(name, section)| *name != GLOBAL && section.line > global.line) {
+        for key in KEYS.iter().filter(|key| key.adds) {
+            let entry = |section: &Section| section.get(key.name).filter(|entry| !entry.value.is_empty()).cloned();
+            if let (Some(in_global), Some(own)) = (entry(global), entry(section)) {
+                let what = format!(
+                    "{} of [{name}] is added to that of [global] in line {}: give it in one place only",
+                    key.name, in_global.line
+                );
+                found.push((own.line, what));
+            }
+        }
+    }
+}
+
+/// The nearest of `candidates`, if one is near enough to have been meant.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let mut seen = HashSet::new();
+    candidates
+        .into_iter()
+        .filter(|candidate| seen.insert(*candidate))
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::settings::{KillMode, Restart};
+    use super::*;
+    use std::time::Duration;
+
+    fn config(text: &str) -> Config {
+        Config::parse(Path::new("supervise.conf"), text.as_bytes())
+    }
+
+    fn settings(text: &str, module: &str) -> Settings {
+        config(text).effective(module, Program::Tree).settings
+    }
+
+    fn complaints(text: &str) -> Vec<String> {
+        config(text).complaints().iter().map(ToString::to_string).collect()
+    }
+
+    const SEED: &str = "[transmit]\n[global]\nalarm_interval : 60\nalarm_mail :\nalarm_gsm :\nmax_tries : 10\n\
+        max_tries_if_coredumped : 10\n[redis]\nmax_tries : 3\n[quiet]\nmax_tries : 0\n[same]\nmax_tries :\n";
+
+    #[test]
+    fn the_seeds_example_means_what_the_seed_says() {
+        assert_eq!(complaints(SEED), [""; 0]);
+        assert_eq!(settings(SEED, "transmit").alarm_interval, None);
+        assert_eq!(settings(SEED, "redis").max_tries, Some(3));
+        assert_eq!(settings(SEED, "redis").alarm_interval, Some(Duration::from_secs(60)));
+        assert_eq!(settings(SEED, "quiet").max_tries, None);
+        assert_eq!(settings(SEED, "same").max_tries, Some(10));
+        assert_eq!(settings(SEED, "nobody").max_tries_if_coredumped, Some(10));
+    }
+
+    #[test]
+    fn every_value_says_where_it_comes_from() {
+        let effective = config(SEED).effective("redis", Program::Tree);
+        let origin = |key| effective.values.iter().find(|value| value.key == key).unwrap().origin;
+        assert_eq!(origin("max_tries"), Origin::Own(9));
+        assert_eq!(origin("alarm_interval"), Origin::Global(3));
+        assert_eq!(origin("restart_delay"), Origin::Default);
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_differ_by_program() {
+        let mut scratch = Settings::default();
+        for key in KEYS {
+            for program in [Program::Tree, Program::Single] {
+                assert_eq!((key.apply)(&mut scratch, (key.default)(program)), Ok(()), "{}", key.name);
+            }
+        }
+        let tree = Config::empty().effective("web", Program::Tree).settings;
+        assert_eq!((tree.kill_timeout, tree.kill_mode), (Some(Duration::from_secs(10)), KillMode::Mixed));
+        assert_eq!((tree.restart_delay, tree.restart_delay_max), (Duration::from_secs(1), Duration::from_secs(1)));
+        assert_eq!((tree.stop_signal, tree.restart), (15, Restart::Always));
+        let single = Config::empty().effective("web", Program::Single).settings;
+        assert_eq!((single.kill_timeout, single.kill_mode), (None, KillMode::Process));
+    }
+
+    #[test]
+    fn an_interval_below_60_counts_as_60() {
+        assert_eq!(settings("[global]\nalarm_interval : 1\n", "a").alarm_interval, Some(Duration::from_secs(60)));
+        assert_eq!(settings("[global]\nalarm_interval : 61\n", "a").alarm_interval, Some(Duration::from_secs(61)));
+    }
+
+    #[test]
+    fn lists_add_up_and_the_lint_says_so() {
+        let text = "[global]\nalarm_mail : a@x.org b@x.org\n[web]\nalarm_mail : b@x.org c@x.org\n";
+        assert_eq!(settings(text, "web").alarm_mail, ["a@x.org", "b@x.org", "c@x.org"]);
+        assert!(complaints(text)[0].starts_with("supervise.conf:4: alarm_mail of [web]"), "{:?}", complaints(text));
+    }
+
+    #[test]
+    fn at_most_ten_phone_numbers() {
+        let numbers = |from: u32| (from..from + 8).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+        let text = format!("[global]\nalarm_gsm : {}\n[web]\nalarm_gsm : {}\n", numbers(100), numbers(104));
+        assert_eq!(settings(&text, "web").alarm_gsm.len(), 10);
+    }
+
+    #[test]
+    fn a_bad_value_leaves_what_it_would_have_replaced() {
+        let text =
+            "[global]\nmax_tries : 7\n[web]\nmax_tries : many\nkill_timeout : -1\nmax_try : 3\nstop_signal : INT\n";
+        let web = settings(text, "web");
+        assert_eq!((web.max_tries, web.kill_timeout, web.stop_signal), (Some(7), Some(Duration::from_secs(10)), 2));
+        let all = complaints(text);
+        assert_eq!(all.len(), 3, "{all:?}");
+        assert!(all[0].starts_with("supervise.conf:4: max_tries: \"many\""), "{all:?}");
+        assert!(all[2].contains("did you mean max_tries?"), "{all:?}");
+    }
+
+    #[test]
+    fn addresses_that_attack_a_mailer_are_refused() {
+        for bad in ["|/bin/sh", "-oQ/tmp", "/etc/passwd", "+folder", "a@x.org;id", "$(id)@x.org", "`id`@x.org"] {
+            let text = format!("[global]\nalarm_mail : {bad}\n");
+            assert_eq!(complaints(&text).len(), 1, "{bad}");
+            assert!(settings(&text, "web").alarm_mail.is_empty(), "{bad}");
+        }
+        assert_eq!(complaints("[global]\nalarm_gsm : 12;id\n").len(), 1);
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_reached_is_named() {
+        let all = complaints("[global]\nalarm_interval : 60\nmax_tries : 60\n");
+        assert!(all.len() == 1 && all[0].contains("never reached"), "{all:?}");
+    }
+
+    #[test]
+    fn times_are_plain_numbers() {
+        let delay = |value| settings(&format!("[global]\nrestart_delay : {value}\n"), "a").restart_delay;
+        assert_eq!(delay("0.25"), Duration::from_millis(250));
+        assert_eq!(delay("0"), Duration::ZERO);
+        for bad in ["nan", "inf", "1e9", "-1", ".", "1s"] {
+            assert_eq!(delay(bad), Duration::from_secs(1), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_one_complaint() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = Config::read(&dir.path().join("none")).unwrap_err();
+        assert!(missing.to_string().ends_with("none: cannot be read: No such file or directory"), "{missing}");
+        assert!(Config::read(dir.path()).is_err());
+        let huge = dir.path().join("huge");
+        std::fs::File::create(&huge).unwrap().set_len(FILE_MAX + 1).unwrap();
+        assert!(Config::read(&huge).unwrap_err().what.contains("is larger than"));
+    }
+}

@@ -1,0 +1,82 @@
+//! `control` and `ok`: where commands come in, and how a writer can tell that somebody reads them.
+
+use super::StatusDir;
+use crate::sys::fifo::{Ends, Fifo};
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// Bytes taken from `control` in one go. However many are waiting, each turn of the loop looks at the run
+/// process, too.
+const READ_SIZE: usize = 512;
+
+/// The two FIFOs of a supervised module, open.
+#[derive(Debug)]
+pub struct Fifos {
+    control: Option<Fifo>,
+    ok: Option<Fifo>,
+    /// The failures have been reported, and nothing has been well since.
+    reported: bool,
+}
+
+impl Fifos {
+    /// None open yet; see [`Fifos::keep`].
+    pub fn closed() -> Fifos {
+        Fifos { control: None, ok: None, reported: false }
+    }
+
+    /// Opens both, and makes anew what is missing or was replaced.
+    ///
+    /// To be called after every event; it costs two `lstat` when all is well.
+    ///
+    /// # Errors
+    /// What is wrong, once for as long as it lasts: something else is in the place of a FIFO (it is not touched,
+    /// and not read), or it cannot be made.
+    pub fn keep(&mut self, dir: &StatusDir) -> Result<(), String> {
+        let control = keep(&mut self.control, &dir.control(), Ends::Both);
+        let ok = keep(&mut self.ok, &dir.ok(), Ends::Read);
+        match control.and(ok) {
+            Ok(()) => {
+                self.reported = false;
+                Ok(())
+            }
+            Err(_) if self.reported => Ok(()),
+            Err(text) => {
+                self.reported = true;
+                Err(text)
+            }
+        }
+    }
+
+    /// The descriptor to wait for.
+    pub fn control(&self) -> Option<BorrowedFd<'_>> {
+        self.control.as_ref().map(std::os::fd::AsFd::as_fd)
+    }
+
+    /// Takes the bytes that are waiting, up to a fixed number.
+    pub fn read(&self) -> Vec<u8> {
+        let mut room = [0; READ_SIZE];
+        let taken = self.control.as_ref().map_or(0, |control| control.read(&mut room));
+        room[..taken].to_vec()
+    }
+}
+
+fn keep(fifo: &mut Option<Fifo>, path: &std::path::Path, ends: Ends) -> Result<(), String> {
+    if fifo.as_ref().is_some_and(|fifo| fifo.is_at(path)) {
+        return Ok(());
+    }
+    match Fifo::open_or_make(path, ends) {
+        Ok(fresh) => {
+            *fifo = Some(fresh);
+            Ok(())
+        }
+        Err(error) => Err(describe(path, &error)),
+    }
+}
+
+fn describe(path: &std::path::Path, error: &io::Error) -> String {
+    let path = path.display();
+    if error.kind() == io::ErrorKind::InvalidInput || error.raw_os_error() == Some(libc::ELOOP) {
+        return format!("{path} is not a FIFO and is not read: remove it, and it is made anew at the next event");
+    }
+    format!("{path}: {}; tried again at the next event", crate::sys::errno_text(error))
+}

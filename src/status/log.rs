@@ -1,0 +1,221 @@
+//! `supervise.log` (NOTICE) and `supervise.log.wf` (WARNING and FATAL): one event a line.
+//!
+//! The files are opened for each line and not held: that costs microseconds, saves two descriptors for each
+//! service, and a file that was removed, rotated or on a full disk is simply tried again.
+
+use super::StatusDir;
+use crate::sys::{console, errno_text, file, time};
+use parking_lot::Mutex;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// A log past this size, in bytes, is renamed to `.1` before the next line.
+pub const ROTATE_AT: u64 = 16 * 1024 * 1024;
+
+/// Lines that could not be written are kept up to this size, in bytes, for the next try; then the oldest go.
+const BACKLOG_MAX: usize = 16 * 1024;
+
+/// How much of what is logged is said on standard error, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Echo {
+    /// Nothing.
+    Nothing,
+    /// WARNING and FATAL.
+    Trouble,
+    /// All.
+    All,
+}
+
+/// A module's log, or the tree's own.
+///
+/// To be used through the `log` crate's macros: `info!(logger: log, …)` is a NOTICE, `warn!` a WARNING,
+/// `error!` FATAL.
+pub struct Log(Box<dyn log::Log>);
+
+impl Log {
+    /// The log in `dir`, echoed on standard error with `name` in front of each line if it is not empty.
+    pub fn new(dir: &StatusDir, name: &str, echo: Echo) -> Log {
+        log::set_max_level(log::LevelFilter::Info);
+        let notice = Mutex::new(Sink::new(dir.log()));
+        let trouble = Mutex::new(Sink::new(dir.log_wf()));
+        let prefix = if name.is_empty() { String::new() } else { format!("{}: ", name.escape_debug()) };
+        let write = move |record: &log::Record<'_>| {
+            let line = record.args().to_string();
+            let serious = record.level() <= log::Level::Warn;
+            if echo == Echo::All || (echo == Echo::Trouble && serious) {
+                let at = line.match_indices(' ').nth(2).map_or(0, |(at, _)| at + 1);
+                console::line(&format!("{}{prefix}{}", &line[..at], &line[at..]));
+            }
+            if serious { &trouble } else { &notice }.lock().write(line);
+        };
+        let (_, logger) = fern::Dispatch::new()
+            .level(log::LevelFilter::Info)
+            .format(|out, message, record| out.finish(format_args!("{}", compose(record.level(), message))))
+            .chain(fern::Output::call(write))
+            .into_log();
+        Log(logger)
+    }
+}
+
+impl log::Log for Log {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.log(record);
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Log")
+    }
+}
+
+/// `[LEVEL] YYYY-MM-DD HH:MM:SS MESSAGE`, with whatever would break the line escaped.
+fn compose(level: log::Level, message: &std::fmt::Arguments<'_>) -> String {
+    let level = match level {
+        log::Level::Error => "FATAL",
+        log::Level::Warn => "WARNING",
+        _ => "NOTICE",
+    };
+    let mut line = format!("[{level}] {} ", stamp(SystemTime::now()));
+    for letter in message.to_string().chars() {
+        match letter.is_control() {
+            true => line.extend(letter.escape_default()),
+            false => line.push(letter),
+        }
+    }
+    line
+}
+
+/// `YYYY-MM-DD HH:MM:SS` in local time.
+pub fn stamp(at: SystemTime) -> String {
+    let mut text = String::with_capacity(20);
+    // Writing into a String does not fail.
+    let _ = write!(text, "{}", time::local(at).format("%Y-%m-%d %H:%M:%S"));
+    text
+}
+
+/// One file, and what it could not take yet.
+struct Sink {
+    path: PathBuf,
+    backlog: String,
+    failing: bool,
+}
+
+impl Sink {
+    fn new(path: PathBuf) -> Sink {
+        Sink { path, backlog: String::new(), failing: false }
+    }
+
+    fn write(&mut self, mut line: String) {
+        line.push('\n');
+        let text = match self.backlog.is_empty() {
+            true => line,
+            false => std::mem::take(&mut self.backlog) + &line,
+        };
+        match append(&self.path, text.as_bytes()) {
+            Ok(()) => self.failing = false,
+            Err(error) => {
+                if !self.failing {
+                    console::line(&format!(
+                        "[WARNING] {} {}: {}; supervision goes on, the lines are kept for the next try",
+                        stamp(SystemTime::now()),
+                        self.path.display(),
+                        errno_text(&error)
+                    ));
+                }
+                self.failing = true;
+                self.keep(text);
+            }
+        }
+    }
+
+    fn keep(&mut self, text: String) {
+        self.backlog = text;
+        while self.backlog.len() > BACKLOG_MAX {
+            let first = self.backlog.find('\n').map_or(self.backlog.len(), |at| at + 1);
+            self.backlog.drain(..first);
+        }
+    }
+}
+
+fn append(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = file::append(path)?;
+    let size = file.metadata()?.len();
+    if size > ROTATE_AT {
+        let mut old = path.as_os_str().to_owned();
+        old.push(".1");
+        std::fs::rename(path, old)?;
+        file = file::append(path)?;
+    }
+    file.write_all(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log_in(dir: &Path) -> (StatusDir, Log) {
+        let dir = StatusDir::new(dir);
+        let log = Log::new(&dir, "", Echo::Nothing);
+        (dir, log)
+    }
+
+    #[test]
+    fn notices_and_warnings_go_to_their_files_one_line_each() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, log) = log_in(root.path());
+        log::info!(logger: log, "started");
+        log::warn!(logger: log, "bad\nnews \x1b[31m");
+        log::error!(logger: log, "end");
+        let notices = std::fs::read_to_string(dir.log()).unwrap();
+        assert!(notices.starts_with("[NOTICE] 20") && notices.ends_with(" started\n"), "{notices}");
+        let trouble = std::fs::read_to_string(dir.log_wf()).unwrap();
+        assert_eq!(trouble.lines().count(), 2, "{trouble}");
+        assert!(trouble.contains(r"bad\nnews \u{1b}[31m"), "{trouble}");
+        assert!(trouble.contains("[FATAL] "), "{trouble}");
+    }
+
+    #[test]
+    fn a_long_log_is_renamed_before_the_next_line() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, log) = log_in(root.path());
+        std::fs::File::create(dir.log()).unwrap().set_len(ROTATE_AT + 1).unwrap();
+        log::info!(logger: log, "after");
+        assert_eq!(std::fs::read_to_string(dir.log()).unwrap().lines().count(), 1);
+        assert_eq!(std::fs::metadata(root.path().join("supervise.log.1")).unwrap().len(), ROTATE_AT + 1);
+    }
+
+    #[test]
+    fn lines_that_could_not_be_written_come_later_and_in_order() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, log) = log_in(root.path());
+        std::fs::create_dir(dir.log()).unwrap();
+        log::info!(logger: log, "first");
+        log::info!(logger: log, "second");
+        std::fs::remove_dir(dir.log()).unwrap();
+        log::info!(logger: log, "third");
+        let text = std::fs::read_to_string(dir.log()).unwrap();
+        let words: Vec<_> = text.lines().filter_map(|line| line.rsplit(' ').next()).collect();
+        assert_eq!(words, ["first", "second", "third"]);
+    }
+
+    #[test]
+    fn a_link_is_not_written_through() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, log) = log_in(root.path());
+        std::fs::write(root.path().join("precious"), "x").unwrap();
+        std::os::unix::fs::symlink("precious", dir.log()).unwrap();
+        log::info!(logger: log, "line");
+        assert_eq!(std::fs::read_to_string(root.path().join("precious")).unwrap(), "x");
+    }
+}

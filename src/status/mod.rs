@@ -1,0 +1,17 @@
+//! The status directory: one file here for each entry there.
+//!
+//! | entry | file |
+//! |---|---|
+//! | the directory itself, `lock`, names of all entries | [`dir`] |
+//! | `control`, `svcontrol`, `ok` | [`fifo`] |
+//! | `status`, 20 bytes | [`record`] |
+//! | `state.json` | [`state`] |
+//! | `supervise.log`, `supervise.log.wf` | [`log`] |
+
+pub mod dir;
+pub mod fifo;
+pub mod log;
+pub mod record;
+pub mod state;
+
+pub use dir::StatusDir;

@@ -1,0 +1,120 @@
+//! `state.json`: everything that 20 bytes cannot hold, for people and for `svctl` (SPEC section 3).
+
+use crate::sys::pidfd::{ExitStatus, signal_name};
+use serde::{Deserialize, Serialize};
+use std::time::SystemTime;
+
+/// The content of the file. Readers ignore keys that they do not know; all may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StateFile {
+    /// The module's name.
+    pub module: String,
+    /// `down`, `starting`, `up`, `ready`, `paused`, `stopping`, `finishing`, `backoff` or `failed`.
+    pub state: String,
+    /// `up`, `down` or `once`.
+    pub want: String,
+    /// Pid of the run process.
+    pub pid: Option<u32>,
+    /// When the state began, RFC 3339.
+    pub since: String,
+    /// Whether the service said that it is ready; null where it has no way to say it.
+    pub ready: Option<bool>,
+    /// Whether the run process is stopped by `p`.
+    pub paused: bool,
+    /// How often the run process was started again.
+    pub restarts: u64,
+    /// How the last run process ended.
+    pub last_exit: Option<LastExit>,
+    /// Why the state is what it is, where that needs saying.
+    pub reason: Option<String>,
+    /// When the next start comes, RFC 3339.
+    pub next_start: Option<String>,
+    /// Whether alarms are raised.
+    pub alarm: bool,
+    /// Pid of the supervising process.
+    pub supervisor_pid: u32,
+    /// The service directory or the command.
+    pub definition: String,
+    /// Pid of the logger's run process.
+    pub log_pid: Option<u32>,
+}
+
+/// How a run process ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LastExit {
+    /// Its exit code, if it exited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The name of the signal that killed it, without SIG.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// Whether it dumped core.
+    pub core: bool,
+    /// When, RFC 3339.
+    pub at: String,
+}
+
+impl LastExit {
+    /// The exit `status` of a process, seen at `at`.
+    pub fn new(status: ExitStatus, at: SystemTime) -> LastExit {
+        let (code, signal) = match status {
+            ExitStatus::Code(code) => (Some(code), None),
+            ExitStatus::Signal { number, .. } => (None, Some(signal_name(number))),
+            ExitStatus::Unknown => (None, None),
+        };
+        LastExit { code, signal, core: status.core(), at: rfc3339(at) }
+    }
+}
+
+impl StateFile {
+    /// The bytes of the file: one line.
+    pub fn encode(&self) -> Vec<u8> {
+        // Only maps with keys that are no strings, and failing writers, make this fail.
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads the bytes of a file; `None` if they are no such object.
+    pub fn decode(bytes: &[u8]) -> Option<StateFile> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
+/// A point in time as RFC 3339 with milliseconds, in local time.
+pub fn rfc3339(at: SystemTime) -> String {
+    crate::sys::time::local(at).to_rfc3339_opts(chrono::SecondsFormat::Millis, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_and_missing_keys_do_not_matter() {
+        let state = StateFile::decode(br#"{"module":"web","pid":7,"colour":"red"}"#).unwrap();
+        assert_eq!((state.module.as_str(), state.pid, state.want.as_str()), ("web", Some(7), ""));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let exit = ExitStatus::Signal { number: 6, core: true };
+        let state = StateFile {
+            module: "we\"b\n".into(),
+            last_exit: Some(LastExit::new(exit, SystemTime::UNIX_EPOCH)),
+            ..StateFile::default()
+        };
+        assert_eq!(StateFile::decode(&state.encode()), Some(state));
+    }
+
+    #[test]
+    fn an_exit_has_a_code_or_a_signal() {
+        let json = |status| serde_json::to_value(LastExit::new(status, SystemTime::UNIX_EPOCH)).unwrap();
+        let code = json(ExitStatus::Code(3));
+        assert_eq!((code["code"].as_i64(), code.get("signal")), (Some(3), None));
+        let signal = json(ExitStatus::Signal { number: 9, core: false });
+        assert_eq!((signal["signal"].as_str(), signal.get("code")), (Some("KILL"), None));
+    }
+}
