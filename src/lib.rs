@@ -1,4 +1,47 @@
-//! x
+//! supervise-tree: a process supervisor for Linux.
+//!
+//! # How a new directory becomes a running process
+//!
+//! 1. A directory `web` with an executable `run` appears in the services root. inotify tells
+//!    [`tree::watch`], which notes the name and rings the main loop's bell.
+//! 2. The main loop ([`tree::run`]) looks at the name with [`tree::scan`]: it is a service. It hands it to the
+//!    [`tree::roster`], which starts a supervisor thread for it, and one more for its `log/` if it has one.
+//! 3. The thread ([`supervisor::thread`]) makes `status/web`, takes its lock, opens its FIFOs, and gives its
+//!    [`supervisor::machine`] the first event: *begin*.
+//! 4. The machine, a pure function of state, event and time, answers with an action: *start*.
+//! 5. [`service`] knows what that means for a service directory, and [`sys::start`] does it: `clone` as vfork,
+//!    everything opened by path in the child, `execve`. The thread gives the machine the pid.
+//! 6. The thread writes `status` and `state.json` ([`supervisor::publish`], [`status`]) and the log, and waits:
+//!    for the process's descriptor, the control FIFO, orders of the tree, and the machine's deadline, if it
+//!    has one. While nothing happens, nothing runs.
+//!
+//! When the process ends, its descriptor becomes readable, the thread reaps it and tells the machine, and
+//! `Machine::judge` (in `supervisor/transitions.rs`) decides whether it is started again. A byte on the control FIFO
+//! is one more event. When the directory goes away, the roster asks the thread to leave; the machine stops the
+//! process first.
+//!
+//! `supervise`, the single-service program, is the same [`supervisor::thread::Supervisor`] on the main thread,
+//! with signals in the place of the tree's orders ([`cli::supervise`]).
+//!
+//! # The house
+//!
+//! Arrows go downwards only.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | `bin/` | the programs: three lines each |
+//! | [`cli`] | their command lines and exit codes |
+//! | [`tree`] | the scanner: directory events, the roster of threads, signals, orphans |
+//! | [`supervisor`] | one service's life: the machine, the thread that drives it, alarms |
+//! | [`service`] | what to run: a service directory or a command, and the pipe to a logger |
+//! | [`conf`] | `supervise.conf`: lines, sections, typed settings, each with its origin |
+//! | [`status`] | the status directory, one file for each entry |
+//! | [`sys`] | every raw system call and every `unsafe` |
+
+pub mod cli;
 pub mod conf;
+pub mod service;
 pub mod status;
+pub mod supervisor;
 pub mod sys;
+pub mod tree;

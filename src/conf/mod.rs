@@ -10,6 +10,7 @@ pub mod keys;
 pub mod lines;
 pub mod sections;
 pub mod settings;
+pub mod source;
 pub mod words;
 
 use keys::{KEYS, Key};

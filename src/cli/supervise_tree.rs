@@ -1,0 +1,69 @@
+//! `supervise-tree`.
+
+use super::{TEMPORARY, USAGE, default_status_root, fail, parse};
+use crate::conf::source::Source;
+use crate::status::log::Echo;
+use crate::tree::run::{Options, run};
+use crate::tree::scan::CONFIG_FILE;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const NAME: &str = "supervise-tree";
+
+/// Supervise every service directory under ROOT, one supervisor thread each.
+#[derive(clap::Parser, Debug)]
+#[command(name = NAME, version, after_help = "See supervise-tree(8), supervise-service(7) and supervise.conf(5).")]
+pub struct Arguments {
+    /// Status root [default: $SUPERVISE_STATUS, else ./status]
+    #[arg(short = 'p', value_name = "STATUS_ROOT")]
+    pub status_root: Option<PathBuf>,
+    /// Configuration file [default: supervise.conf in ROOT, else ./supervise.conf]
+    #[arg(short = 'F', value_name = "CONF")]
+    pub conf: Option<PathBuf>,
+    /// Say on standard error what modules log, too
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say only warnings on standard error
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Services root: one directory (or link to one) for each service
+    #[arg(value_name = "ROOT")]
+    pub root: PathBuf,
+}
+
+/// The whole program.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Arguments = match parse(arguments) {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    if let Err(message) = crate::sys::boot::prepare() {
+        return fail(NAME, TEMPORARY, &message);
+    }
+    let options = match options(arguments) {
+        Ok(options) => options,
+        Err(message) => return fail(NAME, USAGE, &message),
+    };
+    match run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(NAME, TEMPORARY, &message),
+    }
+}
+
+/// Paths become absolute here, so that what is shown and recorded means the same to everybody.
+fn options(arguments: Arguments) -> Result<Options, String> {
+    let absolute = |path: PathBuf| {
+        std::path::absolute(&path).map_err(|error| format!("{}: {}", path.display(), crate::sys::errno_text(&error)))
+    };
+    let root = absolute(arguments.root)?;
+    let conf = arguments.conf.map(absolute).transpose()?;
+    let source = Source::choose(conf, [root.join(CONFIG_FILE), absolute(CONFIG_FILE.into())?]);
+    let (own_echo, echo) = match (arguments.verbose, arguments.quiet) {
+        (true, _) => (Echo::All, Echo::All),
+        (_, true) => (Echo::Trouble, Echo::Trouble),
+        _ => (Echo::All, Echo::Trouble),
+    };
+    let status_root = absolute(arguments.status_root.unwrap_or_else(default_status_root))?;
+    Ok(Options { root, status_root, source, own_echo, echo })
+}

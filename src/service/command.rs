@@ -1,0 +1,83 @@
+//! A command: what `supervise -f` and `-u` run, and its `-r`.
+
+use super::{Streams, c_path};
+use crate::sys::start::{Environment, Leads, Plan, StartError, Started, Step, look_up, start};
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::Arc;
+
+/// A command, its words taken as they are.
+#[derive(Debug)]
+pub struct Command {
+    words: Vec<CString>,
+    restart_hook: Option<OsString>,
+    environment: Arc<Environment>,
+}
+
+impl Command {
+    /// The command that `words` say; `restart_hook` runs before each restart, through `sh -c`.
+    ///
+    /// # Errors
+    /// A line for the user, when there is no word, or a word that is none.
+    pub fn new(words: Vec<OsString>, restart_hook: Option<OsString>) -> Result<Command, String> {
+        let words: Result<Vec<CString>, _> = words.into_iter().map(|word| CString::new(word.into_vec())).collect();
+        let words = words.map_err(|_| "the command has a NUL byte in it".to_string())?;
+        match words.first().is_none_or(|first| first.is_empty()) {
+            true => Err("the command is empty".into()),
+            false => Ok(Command { words, restart_hook, environment: Environment::inherited() }),
+        }
+    }
+
+    /// Checks that the program can be found and executed.
+    ///
+    /// # Errors
+    /// The step and errno that a start would give.
+    pub fn check(&self) -> Result<(), StartError> {
+        self.program().map(drop)
+    }
+
+    /// The words, with blanks between.
+    pub fn describe(&self) -> String {
+        let words: Vec<_> = self.words.iter().map(|word| word.to_string_lossy()).collect();
+        words.join(" ")
+    }
+
+    /// Found anew for each start, as `execvp` does: it may have been installed somewhere else meanwhile.
+    fn program(&self) -> Result<CString, StartError> {
+        let name = self.words.first().map_or(OsStr::new(""), |word| OsStr::from_bytes(word.as_bytes()));
+        let path = look_up(name).map_err(|errno| StartError { step: Step::Exec, errno })?;
+        Ok(c_path(&path))
+    }
+
+    pub(super) fn run(&self, streams: &Streams) -> Result<Started, StartError> {
+        self.execute(&self.program()?, &self.words, streams)
+    }
+
+    pub(super) fn restart_hook(&self, streams: &Streams, exits: u32) -> Result<Option<Started>, StartError> {
+        let Some(hook) = &self.restart_hook else { return Ok(None) };
+        let mut script = hook.clone().into_vec();
+        script.extend_from_slice(format!(" {exits}").as_bytes());
+        let script = CString::new(script).unwrap_or_default();
+        let words = [c"sh".to_owned(), c"-c".to_owned(), script];
+        self.execute(c"/bin/sh", &words, streams).map(Some)
+    }
+
+    fn execute(
+        &self,
+        program: &std::ffi::CStr,
+        arguments: &[CString],
+        streams: &Streams,
+    ) -> Result<Started, StartError> {
+        start(&Plan {
+            program,
+            arguments,
+            shell_fallback: true,
+            environment: &self.environment,
+            directory: None,
+            leads: Leads::Group,
+            stdin: streams.stdin(),
+            stdout: streams.stdout(),
+            stderr: streams.stderr(),
+        })
+    }
+}

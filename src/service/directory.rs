@@ -1,0 +1,76 @@
+//! A service directory: `run`, `finish`, `down`, `log/`.
+
+use super::{Streams, c_path};
+use crate::sys::file::{self, Identity};
+use crate::sys::pidfd::ExitStatus;
+use crate::sys::start::{Directory as WorkingDirectory, Environment, Leads, Plan, StartError, Started, start};
+use std::ffi::{CStr, CString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What `finish` gets for a run process that could not be started (runit's convention).
+const COULD_NOT_START: (i32, i32) = (111, 0);
+
+/// A service directory.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    c_path: CString,
+    identity: Identity,
+    environment: Arc<Environment>,
+    run: [CString; 1],
+}
+
+impl Directory {
+    /// The directory at `path`, which must stay the one that `identity` says.
+    pub fn new(path: PathBuf, identity: Identity) -> Directory {
+        let c_path = c_path(&path);
+        Directory { path, c_path, identity, environment: Environment::inherited(), run: [c"./run".to_owned()] }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is to be down when supervision begins.
+    pub fn has_down_file(&self) -> bool {
+        std::fs::symlink_metadata(self.path.join("down")).is_ok()
+    }
+
+    pub(super) fn run(&self, streams: &Streams) -> Result<Started, StartError> {
+        self.execute(c"./run", &self.run, streams)
+    }
+
+    pub(super) fn finish(
+        &self,
+        streams: &Streams,
+        module: &str,
+        exit: Option<ExitStatus>,
+    ) -> Result<Option<Started>, StartError> {
+        if !file::is_executable(&self.path.join("finish")) {
+            return Ok(None);
+        }
+        let (code, low) = exit.map_or(COULD_NOT_START, |exit| (exit.code_or_minus_one(), exit.low_byte()));
+        let words = ["./finish", &code.to_string(), &low.to_string(), module];
+        let words: Vec<CString> = words.into_iter().map(|word| CString::new(word).unwrap_or_default()).collect();
+        self.execute(c"./finish", &words, streams).map(Some)
+    }
+
+    fn execute(&self, program: &CStr, arguments: &[CString], streams: &Streams) -> Result<Started, StartError> {
+        start(&Plan {
+            program,
+            arguments,
+            shell_fallback: false,
+            environment: &self.environment,
+            directory: Some(WorkingDirectory {
+                path: &self.c_path,
+                expect: Some((self.identity.device, self.identity.inode)),
+            }),
+            leads: Leads::Session,
+            stdin: streams.stdin(),
+            stdout: streams.stdout(),
+            stderr: streams.stderr(),
+        })
+    }
+}

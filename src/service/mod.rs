@@ -1,0 +1,152 @@
+//! What to run: a service directory, or a command.
+//!
+//! Both are a [`Service`]: the supervisor starts, finishes and hooks through it, and never asks which it is.
+
+pub mod command;
+pub mod directory;
+pub mod pipe;
+
+use crate::status::StatusDir;
+use crate::sys::pidfd::ExitStatus;
+use crate::sys::start::{Input, Output, StartError, Started, Step};
+use crate::sys::{Errno, errno_text};
+use pipe::LogPipe;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use command::Command;
+pub use directory::Directory;
+
+/// What is run, and where its standard input and output lead.
+#[derive(Debug)]
+pub struct Service {
+    definition: Definition,
+    streams: Streams,
+}
+
+/// What is run.
+#[derive(Debug)]
+pub enum Definition {
+    /// A directory with `run` in it.
+    Directory(Directory),
+    /// A command of `supervise -f` or `-u`.
+    Command(Command),
+}
+
+/// Where standard input, output and error lead: by path, for the child opens them.
+#[derive(Debug)]
+pub struct Streams {
+    /// From the service whose logger this is.
+    pub input: Option<Arc<LogPipe>>,
+    /// To this service's logger, instead of `__stdout`.
+    pub output: Option<Arc<LogPipe>>,
+    stdout: CString,
+    stderr: CString,
+}
+
+impl Streams {
+    /// Output and error into `__stdout` and `__stderr` of `dir`, but for what the pipes replace.
+    pub fn new(dir: &StatusDir, input: Option<Arc<LogPipe>>, output: Option<Arc<LogPipe>>) -> Streams {
+        Streams { input, output, stdout: c_path(&dir.stdout()), stderr: c_path(&dir.stderr()) }
+    }
+
+    /// Makes sure that the pipes are there and held open.
+    fn ready(&self) -> Result<(), StartError> {
+        let ready = |pipe: &Option<Arc<LogPipe>>, step| {
+            let Some(pipe) = pipe else { return Ok(()) };
+            pipe.ready().map_err(|error| StartError {
+                step,
+                errno: error.raw_os_error().map_or(Errno::ENOTSUP, Errno::from_raw),
+            })
+        };
+        ready(&self.input, Step::Stdin)?;
+        ready(&self.output, Step::Stdout)
+    }
+
+    fn stdin(&self) -> Input<'_> {
+        self.input.as_ref().map_or(Input::Null, |pipe| Input::Fifo(pipe.path()))
+    }
+
+    fn stdout(&self) -> Output<'_> {
+        self.output.as_ref().map_or(Output::File(&self.stdout), |pipe| Output::Fifo(pipe.path()))
+    }
+
+    fn stderr(&self) -> Output<'_> {
+        Output::File(&self.stderr)
+    }
+}
+
+impl Service {
+    /// The service that `definition` says.
+    pub fn new(definition: Definition, streams: Streams) -> Service {
+        Service { definition, streams }
+    }
+
+    /// Starts the run process.
+    ///
+    /// # Errors
+    /// The step that failed, and its errno.
+    pub fn start(&self) -> Result<Started, StartError> {
+        self.streams.ready()?;
+        match &self.definition {
+            Definition::Directory(directory) => directory.run(&self.streams),
+            Definition::Command(command) => command.run(&self.streams),
+        }
+    }
+
+    /// Starts `finish`, if there is one, after `exit`; `None` there means that the run process could not be started.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub fn finish(&self, module: &str, exit: Option<ExitStatus>) -> Result<Option<Started>, StartError> {
+        match &self.definition {
+            Definition::Directory(directory) => directory.finish(&self.streams, module, exit),
+            Definition::Command(_) => Ok(None),
+        }
+    }
+
+    /// Starts the command that runs before each restart, if there is one.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub fn restart_hook(&self, exits: u32) -> Result<Option<Started>, StartError> {
+        match &self.definition {
+            Definition::Directory(_) => Ok(None),
+            Definition::Command(command) => command.restart_hook(&self.streams, exits),
+        }
+    }
+
+    /// The service directory's path, or the command's words: `definition` in `state.json`.
+    pub fn describe(&self) -> String {
+        match &self.definition {
+            Definition::Directory(directory) => directory.path().to_string_lossy().into_owned(),
+            Definition::Command(command) => command.describe(),
+        }
+    }
+
+    /// The pipe that this service, a logger, reads.
+    pub fn input(&self) -> Option<&Arc<LogPipe>> {
+        self.streams.input.as_ref()
+    }
+
+    /// The pipe to this service's logger.
+    pub fn output(&self) -> Option<&Arc<LogPipe>> {
+        self.streams.output.as_ref()
+    }
+}
+
+/// The words for a stream that could not be opened, for the log.
+pub fn lost_stream(dir: &StatusDir, stdout: Option<Errno>, stderr: Option<Errno>) -> Option<String> {
+    let lost = |path: &Path, errno: Option<Errno>| {
+        errno.map(|errno| format!("{}: {}", path.display(), errno_text(&std::io::Error::from(errno))))
+    };
+    let lost: Vec<String> = [lost(&dir.stdout(), stdout), lost(&dir.stderr(), stderr)].into_iter().flatten().collect();
+    (!lost.is_empty()).then(|| format!("{}; it runs with /dev/null until its next start", lost.join(", ")))
+}
+
+/// A path for a system call. One with a NUL byte in it cannot come from a file system or an argument.
+fn c_path(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
+}

@@ -1,0 +1,139 @@
+//! The pipe from a service to its logger: a named FIFO in the logger's status directory.
+//!
+//! It has a name because children open everything by path, and so that it outlives whichever side is being
+//! restarted: somebody always holds it, and what was written into it waits there to be read.
+
+use super::c_path;
+use crate::status::StatusDir;
+use crate::sys::fifo::{Ends, Fifo};
+use parking_lot::Mutex;
+use std::ffi::{CStr, CString};
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The FIFO between a service and its logger, shared by their two supervisor threads.
+pub struct LogPipe {
+    dir: StatusDir,
+    path: CString,
+    keeper: Mutex<Keeper>,
+    logger_pid: AtomicU32,
+    tell: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl std::fmt::Debug for LogPipe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogPipe").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Keeper {
+    fifo: Option<Fifo>,
+    /// No more input is to come: only the reading end is kept, so that the logger sees the end of file.
+    ended: bool,
+}
+
+impl LogPipe {
+    /// The pipe into the logger whose status directory is `dir`; nothing is opened yet.
+    pub fn new(dir: StatusDir) -> LogPipe {
+        let path = c_path(&dir.log_pipe());
+        let keeper = Mutex::new(Keeper { fifo: None, ended: false });
+        LogPipe { dir, path, keeper, logger_pid: AtomicU32::new(0), tell: OnceLock::new() }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &CStr {
+        &self.path
+    }
+
+    /// Makes sure that the FIFO is there and that we hold it.
+    ///
+    /// A FIFO that was removed is made anew. Its logger still reads the old one, to the end, for we let go of
+    /// it; then it is restarted with the new one.
+    ///
+    /// # Errors
+    /// What `mkdir`, `mkfifo` and `open` give; `InvalidInput` when something else has its name.
+    pub fn ready(&self) -> io::Result<()> {
+        let mut keeper = self.keeper.lock();
+        if keeper.fifo.as_ref().is_some_and(|fifo| fifo.is_at(&self.dir.log_pipe())) {
+            return Ok(());
+        }
+        self.dir.make()?;
+        let ends = if keeper.ended { Ends::Read } else { Ends::Both };
+        keeper.fifo = Some(Fifo::open_or_make(&self.dir.log_pipe(), ends)?);
+        Ok(())
+    }
+
+    /// No more input is to come: the logger reads what is left, and then the end of file.
+    pub fn end_input(&self) {
+        let mut keeper = self.keeper.lock();
+        keeper.ended = true;
+        // The reading end is opened before the old one is let go of: what was written is thrown away when
+        // nobody has the FIFO open.
+        let reading = Fifo::open_or_make(&self.dir.log_pipe(), Ends::Read).ok();
+        keeper.fifo = reading;
+    }
+
+    /// Has `tell` called whenever the logger's pid changes.
+    pub fn tell_when_logger_changes(&self, tell: impl Fn() + Send + Sync + 'static) {
+        // There is one service at the other end, and it says so once.
+        let _ = self.tell.set(Box::new(tell));
+    }
+
+    /// Notes the pid of the logger's run process, 0 when it is down.
+    pub fn set_logger_pid(&self, pid: u32) {
+        if self.logger_pid.swap(pid, Ordering::Relaxed) != pid
+            && let Some(tell) = self.tell.get()
+        {
+            tell();
+        }
+    }
+
+    /// The pid of the logger's run process, if it is up.
+    pub fn logger_pid(&self) -> Option<u32> {
+        Some(self.logger_pid.load(Ordering::Relaxed)).filter(|pid| *pid > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    fn pipe() -> (tempfile::TempDir, LogPipe, std::path::PathBuf) {
+        let root = tempfile::tempdir().unwrap();
+        let dir = StatusDir::new(root.path().join("web/log"));
+        let path = dir.log_pipe();
+        (root, LogPipe::new(dir), path)
+    }
+
+    #[test]
+    fn what_was_written_waits_for_the_reader_and_ends_when_told() {
+        let (_root, pipe, path) = pipe();
+        pipe.ready().unwrap();
+        pipe.ready().unwrap();
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().write_all(b"last words\n").unwrap();
+        pipe.end_input();
+        let mut text = String::new();
+        std::fs::File::open(&path).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "last words\n");
+    }
+
+    #[test]
+    fn a_removed_fifo_is_made_anew() {
+        let (_root, pipe, path) = pipe();
+        pipe.ready().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        pipe.ready().unwrap();
+        assert!(crate::sys::file::is_fifo(&path));
+    }
+
+    #[test]
+    fn a_file_in_its_place_is_refused() {
+        let (_root, pipe, path) = pipe();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "x").unwrap();
+        assert_eq!(pipe.ready().unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}

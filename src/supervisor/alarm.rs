@@ -1,0 +1,273 @@
+//! Alarms: mail, short messages, any program. They run beside supervision and never hold it up.
+//!
+//! A few worker threads exist while there is something to send, and none otherwise. No shell is involved, and
+//! nothing that a service or a directory's name says becomes an option or a command.
+
+use super::machine::{Alarm, AlarmReason};
+use crate::conf::settings::Settings;
+use crate::status::StatusDir;
+use crate::status::log::{Log, stamp};
+use crate::sys::Errno;
+use crate::sys::pidfd::{ExitStatus, signal_group, signal_name};
+use crate::sys::poll;
+use crate::sys::start::{Environment, Input, Leads, Output, Plan, Started, look_up, start};
+use crate::sys::time::Mono;
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::ffi::{CString, OsStr, OsString};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// An alarm program that takes longer than this is killed.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Programs that run at once; when a whole tree falls over, its mails need not come in the same second.
+const WORKERS_MAX: usize = 4;
+
+/// Alarms that wait; more than this many at once tell nobody anything.
+const QUEUE_MAX: usize = 1000;
+
+/// Lines of `__stderr` in the message, and the most bytes that they may take.
+const TAIL_LINES: usize = 20;
+const TAIL_BYTES: u64 = 16 * 1024;
+
+/// Stack of a worker, in bytes.
+const STACK_SIZE: usize = 256 * 1024;
+
+/// What an alarm says and whom it is for.
+#[derive(Debug)]
+pub struct Message {
+    module: String,
+    subject: String,
+    body: String,
+    environment: Environment,
+    programs: Vec<Vec<String>>,
+    log: Arc<Log>,
+}
+
+impl Message {
+    /// The message for `alarm`, by what `settings` say; `None` when nobody is to be told.
+    pub fn new(alarm: &Alarm, module: &str, dir: &StatusDir, settings: &Settings, log: &Arc<Log>) -> Option<Message> {
+        let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+        let what = describe(alarm);
+        let name: String = module.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
+        let subject = format!("{} [Alarm: {host}] Service {name} {what}!", stamp(SystemTime::now()));
+        let programs = programs(settings, &subject);
+        if programs.is_empty() {
+            return None;
+        }
+        let exit = alarm.exit.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let pid = alarm.pid.map(|pid| pid.to_string()).unwrap_or_default();
+        let environment = Environment::with(&[
+            ("ALARM_MODULE", OsStr::new(module)),
+            ("ALARM_HOST", OsStr::new(&host)),
+            ("ALARM_REASON", OsStr::new(&what)),
+            ("ALARM_EXIT", OsStr::new(&exit_value(alarm))),
+            ("ALARM_PID", OsStr::new(&pid)),
+            ("ALARM_STATUS_DIR", dir.path().as_os_str()),
+        ]);
+        let body = format!(
+            "{subject}\n\nexit: {exit}\npid: {pid}\nuptime: {:.1} s\nrestarts in this interval: {}\nstatus: {}\n\nlast lines of {}:\n{}",
+            alarm.uptime.as_secs_f64(),
+            alarm.restarts,
+            dir.path().display(),
+            dir.stderr().display(),
+            tail(dir)
+        );
+        Some(Message { module: module.into(), subject, body, environment, programs, log: log.clone() })
+    }
+}
+
+fn describe(alarm: &Alarm) -> String {
+    match (alarm.reason, alarm.exit) {
+        (AlarmReason::GaveUp, _) => format!("gave up after {} restarts", alarm.restarts.saturating_sub(1)),
+        (AlarmReason::Exited, Ok(status)) if status.core() => "exited with coredump".into(),
+        (AlarmReason::Exited, _) => "exited".into(),
+    }
+}
+
+/// `ALARM_EXIT`: the exit code, or the signal's name.
+fn exit_value(alarm: &Alarm) -> String {
+    match alarm.exit {
+        Ok(ExitStatus::Code(code)) => code.to_string(),
+        Ok(ExitStatus::Signal { number, .. }) => signal_name(number),
+        Ok(ExitStatus::Unknown) => "unknown".into(),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn programs(settings: &Settings, subject: &str) -> Vec<Vec<String>> {
+    let mut programs = Vec::new();
+    if !settings.alarm_mail.is_empty() {
+        let mut mail = settings.alarm_mailer.clone();
+        mail.extend(["-s".to_string(), subject.to_string()]);
+        mail.extend(settings.alarm_mail.iter().cloned());
+        programs.push(mail);
+    }
+    for number in &settings.alarm_gsm {
+        let mut message = settings.alarm_gsm_command.clone();
+        message.push(format!("{number}@{subject}"));
+        programs.push(message);
+    }
+    if !settings.alarm_command.is_empty() {
+        programs.push(settings.alarm_command.clone());
+    }
+    programs
+}
+
+/// The last lines of `__stderr`, without anything that a terminal or a mailer would act on.
+fn tail(dir: &StatusDir) -> String {
+    let mut bytes = Vec::new();
+    let read = crate::sys::file::read(&dir.stderr()).and_then(|mut file| {
+        let size = file.metadata()?.len();
+        file.seek(SeekFrom::Start(size.saturating_sub(TAIL_BYTES)))?;
+        file.take(TAIL_BYTES).read_to_end(&mut bytes)
+    });
+    if let Err(error) = read {
+        return format!("({})\n", crate::sys::errno_text(&error));
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let mut tail = String::new();
+    for line in &lines[lines.len().saturating_sub(TAIL_LINES)..] {
+        // Some mailers take a line that begins with ~ for a command.
+        if line.starts_with('~') {
+            tail.push(' ');
+        }
+        tail.extend(line.chars().filter(|letter| !letter.is_control() || *letter == '\t'));
+        tail.push('\n');
+    }
+    tail
+}
+
+/// Those who send; shared by all supervisor threads of a process.
+#[derive(Debug, Default)]
+pub struct Alarms {
+    state: Mutex<Queue>,
+    idle: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Message>,
+    workers: usize,
+}
+
+impl Alarms {
+    /// Nothing to send, and no worker.
+    pub fn new() -> Arc<Alarms> {
+        Arc::new(Alarms::default())
+    }
+
+    /// Has the message sent, soon.
+    pub fn send(self: &Arc<Alarms>, message: Message) {
+        let mut state = self.state.lock();
+        if state.waiting.len() >= QUEUE_MAX {
+            log::warn!(logger: message.log, "alarm dropped: {QUEUE_MAX} others wait");
+            return;
+        }
+        log::info!(logger: message.log, "alarm: {}", message.subject);
+        state.waiting.push_back(message);
+        if state.workers < WORKERS_MAX {
+            let alarms = self.clone();
+            let builder = std::thread::Builder::new().name("alarm".into()).stack_size(STACK_SIZE);
+            match builder.spawn(move || alarms.work()) {
+                Ok(_) => state.workers += 1,
+                // Others may be at work, and take it; else the next alarm tries again.
+                Err(_) if state.workers > 0 => {}
+                Err(error) => {
+                    if let Some(message) = state.waiting.back() {
+                        let text = crate::sys::errno_text(&error);
+                        log::warn!(logger: message.log, "alarm waits for the next one: no thread: {text}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until all is sent, but no longer than the programs may take.
+    pub fn wait(&self) {
+        let mut state = self.state.lock();
+        while state.workers > 0 {
+            if self.idle.wait_for(&mut state, TIME_LIMIT + Duration::from_secs(5)).timed_out() {
+                return;
+            }
+        }
+    }
+
+    fn work(&self) {
+        loop {
+            let message = {
+                let mut state = self.state.lock();
+                let Some(message) = state.waiting.pop_front() else {
+                    state.workers -= 1;
+                    self.idle.notify_all();
+                    return;
+                };
+                message
+            };
+            for words in &message.programs {
+                if let Err(what) = run(words, &message) {
+                    log::warn!(logger: message.log, "alarm of {}: {}: {what}", message.module, words[0]);
+                }
+            }
+        }
+    }
+}
+
+/// Runs one alarm program to its end.
+fn run(words: &[String], message: &Message) -> Result<(), String> {
+    let name = words.first().map(OsString::from).unwrap_or_default();
+    let program = look_up(&name).map_err(|errno| errno.desc().to_string())?;
+    let program = CString::new(program.as_os_str().as_bytes()).map_err(|_| "NUL in its name".to_string())?;
+    let arguments: Vec<CString> = words.iter().filter_map(|word| CString::new(word.as_str()).ok()).collect();
+    let body = in_memory(message.body.as_bytes()).map_err(|error| crate::sys::errno_text(&error))?;
+    let started = start(&Plan {
+        program: &program,
+        arguments: &arguments,
+        shell_fallback: true,
+        environment: &message.environment,
+        directory: None,
+        leads: Leads::Group,
+        stdin: Input::Descriptor(body.as_fd()),
+        stdout: Output::Null,
+        stderr: Output::Null,
+    });
+    let started = started.map_err(|error| error.to_string())?;
+    match wait(&started) {
+        Some(ExitStatus::Code(0)) => Ok(()),
+        Some(status) => Err(status.to_string()),
+        None => Err(format!("killed after {} s", TIME_LIMIT.as_secs())),
+    }
+}
+
+/// Waits for the program's end; `None` if it had to be killed.
+fn wait(started: &Started) -> Option<ExitStatus> {
+    let deadline = Mono::now() + TIME_LIMIT;
+    let mut killed = false;
+    loop {
+        let ready = poll::wait([Some(started.pidfd.as_fd())], (!killed).then_some(deadline));
+        match started.pidfd.reap() {
+            Ok(Some(status)) => return (!killed).then_some(status),
+            Ok(None) | Err(Errno::EINTR) => {}
+            Err(_) => return Some(ExitStatus::Unknown),
+        }
+        if !ready[0] && !killed {
+            // It is not reaped, so the group is still its own.
+            let _ = signal_group(started.pid, libc::SIGKILL);
+            killed = true;
+        }
+    }
+}
+
+/// A file without a name that holds `text`, to be read from its beginning.
+fn in_memory(text: &[u8]) -> std::io::Result<std::fs::File> {
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    let mut file = std::fs::File::from(memfd_create(c"alarm", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(text)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
+}

@@ -1,0 +1,435 @@
+//! What happens next: a pure function of state, event and time.
+//!
+//! The machine keeps three things apart: what is ([`State`]), what is wanted ([`Want`], and [`Leave`] when
+//! supervision itself is to end), and how the last run ended. It does no I/O and has no clock; whoever drives
+//! it carries the [`Action`]s out and reports back with [`Event`]s. A pid stands only in states that have a
+//! live, unreaped process, so no signal can be meant for one that is gone.
+//!
+//! ```text
+//!            u o                     Started                    Exited
+//!   Down ──────────► Launching ─────────────────► Up ──────────────────────► Ending
+//!    ▲  ╲              ▲   │ StartFailed          (stopping, paused)            │ finish?
+//!    │   ╲ -r hook     │   ▼                                                    ▼
+//!    │    ╰► Starting ─╯  Backoff ◄─── the delay ─── settle ◄───────────── Finishing
+//!    ╰─────────────────────────────────────────────── │ ───► Failed (gave up), Gone (left)
+//! ```
+
+use super::command::{Command, Signal};
+use super::limits::{Limits, Rules};
+pub use super::states::*;
+use super::transitions::{notice, warning};
+use crate::conf::settings::KillMode;
+pub use crate::status::record::Want;
+use crate::sys::pidfd::{ExitStatus, signal_name};
+use crate::sys::time::Mono;
+use nix::unistd::Pid;
+
+/// A service's state, and the rules for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Machine {
+    pub(super) state: State,
+    pub(super) want: Want,
+    pub(super) leave: Option<Leave>,
+    pub(super) alarm: bool,
+    pub(super) rules: Rules,
+    pub(super) limits: Limits,
+    pub(super) starts: u64,
+    pub(super) last_exit: Option<ExitStatus>,
+    pub(super) reason: Option<Reason>,
+}
+
+pub(super) type Actions = Vec<Action>;
+
+impl Machine {
+    /// Nothing runs yet; [`Event::Begin`] comes first.
+    pub fn new(rules: Rules) -> Machine {
+        Machine {
+            state: State::Down,
+            want: Want::Down,
+            leave: None,
+            alarm: true,
+            rules,
+            limits: Limits::default(),
+            starts: 0,
+            last_exit: None,
+            reason: None,
+        }
+    }
+
+    /// What is.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// What is wanted.
+    pub fn want(&self) -> Want {
+        self.want
+    }
+
+    /// Why supervision is to end, if it is.
+    pub fn leave(&self) -> Option<Leave> {
+        self.leave
+    }
+
+    /// Whether alarms are raised.
+    pub fn alarm(&self) -> bool {
+        self.alarm
+    }
+
+    /// How often the run process was started again.
+    pub fn restarts(&self) -> u64 {
+        self.starts.saturating_sub(1)
+    }
+
+    /// How the last run process ended.
+    pub fn last_exit(&self) -> Option<ExitStatus> {
+        self.last_exit
+    }
+
+    /// Why the state is what it is, where it is not what somebody asked for.
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+
+    /// The run process that lives.
+    pub fn run(&self) -> Option<Run> {
+        match self.state {
+            State::Up(run) => Some(run),
+            _ => None,
+        }
+    }
+
+    /// When [`Event::Due`] is to come; `None`: only something that happens can change the state.
+    pub fn deadline(&self) -> Option<Mono> {
+        match self.state {
+            State::Backoff { until } => Some(until),
+            State::Up(Run { stop: Stop::EndOfInput(at), .. }) => Some(at),
+            State::Up(Run { stop: Stop::Signalled(at), .. }) => at,
+            State::Finishing { until, .. } => until,
+            State::Up(Run { stop: Stop::No | Stop::Killed, .. })
+            | State::Down
+            | State::Preparing
+            | State::Starting { .. }
+            | State::Launching
+            | State::Ending(_)
+            | State::Failed
+            | State::Gone => None,
+        }
+    }
+
+    /// Whether what is left of the run process's group is to be killed when it has ended and is not yet reaped.
+    pub fn kills_leftovers(&self) -> bool {
+        match self.rules.kill_mode {
+            KillMode::Process => false,
+            KillMode::Group => true,
+            KillMode::Mixed => match self.state {
+                State::Up(run) => run.stop != Stop::No,
+                _ => false,
+            },
+        }
+    }
+
+    /// One step: what `event` makes of the state, and what is to be done for it.
+    pub fn step(&mut self, event: Event, now: Mono) -> Actions {
+        let mut actions = Vec::new();
+        match event {
+            Event::Rules(rules) => self.rules = rules,
+            Event::Command(Command::Alarm(on)) => self.alarm = on,
+            // Whoever drives us reads the file, and comes back with `Rules`.
+            Event::Command(Command::Reload) => {}
+            event => self.dispatch(event, now, &mut actions),
+        }
+        actions
+    }
+
+    fn dispatch(&mut self, event: Event, now: Mono, actions: &mut Actions) {
+        match self.state {
+            State::Down => self.in_down(event, now, actions),
+            State::Backoff { until } => self.in_backoff(until, event, now, actions),
+            State::Preparing => self.in_preparing(event, now, actions),
+            State::Starting { .. } => self.in_starting(event, now, actions),
+            State::Launching => self.in_launching(event, now, actions),
+            State::Up(run) => self.in_up(run, event, now, actions),
+            State::Ending(next) => self.in_ending(next, event, now, actions),
+            State::Finishing { pid, until, next } => self.in_finishing(pid, until, next, event, now, actions),
+            State::Failed => self.in_failed(event, now, actions),
+            State::Gone => {}
+        }
+    }
+
+    // ----- one function a state, every event written out ---------------------------------------------------
+
+    fn in_down(&mut self, event: Event, now: Mono, actions: &mut Actions) {
+        match event {
+            Event::Begin(true) => {
+                self.want = Want::Up;
+                self.prepare(actions);
+            }
+            Event::Begin(false) => {
+                self.reason = Some(Reason::DownFile);
+                actions.push(notice("down: there is a down file".into()));
+            }
+            Event::Command(Command::Up) => self.ask_start(Want::Up, now, actions),
+            Event::Command(Command::Once) => self.ask_start(Want::Once, now, actions),
+            Event::Command(Command::Down) => self.want = Want::Down,
+            Event::Command(Command::Exit) => self.gone(actions),
+            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
+            Event::Leave(Leave::WhenDown | Leave::EndOfInput | Leave::Stop) | Event::KillNow => self.gone(actions),
+            Event::HookStarted(_)
+            | Event::HookEnded
+            | Event::Started(_)
+            | Event::StartFailed(_)
+            | Event::Exited(_)
+            | Event::FinishStarted(_)
+            | Event::FinishEnded(_)
+            | Event::Due
+            | Event::Rules(_) => {}
+        }
+    }
+
+    fn in_backoff(&mut self, until: Mono, event: Event, now: Mono, actions: &mut Actions) {
+        match event {
+            Event::Due if now >= until => self.prepare(actions),
+            Event::Command(Command::Up) => self.ask_start(Want::Up, now, actions),
+            Event::Command(Command::Once) => self.ask_start(Want::Once, now, actions),
+            Event::Command(Command::Down) => {
+                self.want = Want::Down;
+                self.reason = None;
+                self.state = State::Down;
+                actions.push(notice("down: the start that was waiting is cancelled".into()));
+            }
+            Event::Command(Command::Exit) => self.gone(actions),
+            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
+            // What its service wrote last is still in the pipe: it is to be read, now.
+            Event::Leave(Leave::EndOfInput) => {
+                self.leave = Some(Leave::EndOfInput);
+                self.prepare(actions);
+            }
+            Event::Leave(Leave::WhenDown | Leave::Stop) | Event::KillNow => self.gone(actions),
+            Event::Due
+            | Event::Begin(_)
+            | Event::HookStarted(_)
+            | Event::HookEnded
+            | Event::Started(_)
+            | Event::StartFailed(_)
+            | Event::Exited(_)
+            | Event::FinishStarted(_)
+            | Event::FinishEnded(_)
+            | Event::Rules(_) => {}
+        }
+    }
+
+    fn in_preparing(&mut self, event: Event, _now: Mono, actions: &mut Actions) {
+        match event {
+            Event::HookStarted(Some(pid)) => self.state = State::Starting { pid },
+            Event::HookStarted(None) => self.launch(actions),
+            Event::Command(Command::Up) => self.want = Want::Up,
+            Event::Command(Command::Once) => self.want = Want::Once,
+            Event::Command(Command::Down) => self.want = Want::Down,
+            Event::Command(Command::Exit) => self.leave_at_least(Leave::WhenDown),
+            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
+            Event::Leave(leave) => self.leave_at_least(leave),
+            Event::KillNow => self.leave_at_least(Leave::Stop),
+            Event::Begin(_)
+            | Event::HookEnded
+            | Event::Started(_)
+            | Event::StartFailed(_)
+            | Event::Exited(_)
+            | Event::FinishStarted(_)
+            | Event::FinishEnded(_)
+            | Event::Due
+            | Event::Rules(_) => {}
+        }
+    }
+
+    fn in_starting(&mut self, event: Event, _now: Mono, actions: &mut Actions) {
+        match event {
+            Event::HookEnded => match (self.leave, self.want) {
+                (Some(Leave::WhenDown | Leave::Stop), _) => self.gone(actions),
+                (_, Want::Down) => self.state = State::Down,
+                (None | Some(Leave::EndOfInput), Want::Up | Want::Once) => self.launch(actions),
+            },
+            Event::Command(Command::Up) => self.want = Want::Up,
+            Event::Command(Command::Once) => self.want = Want::Once,
+            Event::Command(Command::Down) => self.want = Want::Down,
+            Event::Command(Command::Exit) => self.leave_now(Leave::WhenDown, actions),
+            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
+            Event::Leave(leave @ (Leave::WhenDown | Leave::Stop)) => self.leave_now(leave, actions),
+            Event::Leave(Leave::EndOfInput) => self.leave_at_least(Leave::EndOfInput),
+            Event::KillNow => self.leave_now(Leave::Stop, actions),
+            Event::Begin(_)
+            | Event::HookStarted(_)
+            | Event::Started(_)
+            | Event::StartFailed(_)
+            | Event::Exited(_)
+            | Event::FinishStarted(_)
+            | Event::FinishEnded(_)
+            | Event::Due
+            | Event::Rules(_) => {}
+        }
+    }
+
+    fn in_launching(&mut self, event: Event, now: Mono, actions: &mut Actions) {
+        match event {
+            Event::Started(pid) => self.started(pid, now, actions),
+            Event::StartFailed(error) => self.start_failed(error, now, actions),
+            Event::Command(Command::Up) => self.want = Want::Up,
+            Event::Command(Command::Once) => self.want = Want::Once,
+            Event::Command(Command::Down) => self.want = Want::Down,
+            Event::Command(Command::Exit) => self.leave_at_least(Leave::WhenDown),
+            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
+            Event::Leave(leave) => self.leave_at_least(leave),
+            Event::KillNow => self.leave_at_least(Leave::Stop),
+            Event::Begin(_)
+            | Event::HookStarted(_)
+            | Event::HookEnded
+            | Event::Exited(_)
+            | Event::FinishStarted(_)
+            | Event::FinishEnded(_)
+            | Event::Due
+            | Event::Rules(_) => {}
+        }
+    }
+
+    fn in_up(&mut self, run: Run, event: Event, now: Mono, actions: &mut Actions) {
+        match event {
+            Event::Exited(status) => self.exited(run, status, now, actions),
+            Event::Due => self.stop_is_due(run, now, actions),
+            Event::Command(Command::Up) => self.want_again(run, Want::Up),
+            Event::Command(Command::Once) => self.want_again(run, Want::Once),
+            Event::Command(Command::Down) => {
+                self.want = Want::Down;
+                self.stop(Run { again: false, ..run }, now, actions);
+            }
+            Event::Command(Command::Signal(signal)) => self.signal(run, signal, now, actions),
+            Event::Command(Command::Pause) => {
+                self.send(libc::SIGSTOP, actions);
+                self.state = State::Up(Run { paused: true, ..run });
+            }
+            Event::Command(Command::Continue) => {
+                self.send(libc::SIGCONT, actions);
+                self.state = State::Up(Run { paused: false, ..run });
+            }
+            Event::Command(Command::Exit) | Event::Leave(Leave::WhenDown) => {
+                self.leave_at_least(Leave::WhenDown);
+                actions.push(notice(format!("told to exit: leaving when pid {} has ended", run.pid)));
+            }
+            Event::Leave(Leave::EndOfInput) => self.wait_for_end_of_input(run, now),
+            Event::Leave(Leave::Stop) => {
+                self.leave_at_least(Leave::Stop);
+                self.stop(run, now, actions);
+            }
+            Event::KillNow => {
+                self.leave_at_least(Leave::Stop);
+                self.kill(run, actions);
+            }
+            Event::Command(Command::Alarm(_) | Command::Reload)
+            | Event::Begin(_)
+            | Event::HookStarted(_)
+            | Event::HookEnded
+            | Event::Started(_)
+            | Event::StartFailed(_)
+            | Event::FinishStarted(_)
+            | Event::FinishEnded(_)
+            | Event::Rules(_) => {}
+        }
+    }
+
+    fn in_ending(&mut self, next: Next, event: Event, now: Mono, actions: &mut Actions) {
+        match event {
+            Event::FinishStarted(Some(pid)) => {
+                let until = self.rules.finish_timeout.map(|timeout| now + timeout);
+                self.state = State::Finishing { pid, until, next };
+            }
+            Event::FinishStarted(None) => self.settle(next, now, actions),
+            Event::Command(Command::Up) => self.state = State::Ending(self.next_if_asked(next, Want::Up)),
+            Event::Command(Command::Once) => self.state = State::Ending(self.next_if_asked(next, Want::Once)),
+            Event::Command(Command::Down) => self.state = State::Ending(self.next_if_down(next)),
+            Event::Command(Command::Exit) => self.leave_at_least(Leave::WhenDown),
+            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
+            Event::Leave(leave) => self.leave_at_least(leave),
+            Event::KillNow => self.leave_at_least(Leave::Stop),
+            Event::Begin(_)
+            | Event::HookStarted(_)
+            | Event::HookEnded
+            | Event::Started(_)
+            | Event::StartFailed(_)
+            | Event::Exited(_)
+            | Event::FinishEnded(_)
+            | Event::Due
+            | Event::Rules(_) => {}
+        }
+    }
+
+    fn in_finishing(
+        &mut self,
+        pid: Pid,
+        until: Option<Mono>,
+        next: Next,
+        event: Event,
+        now: Mono,
+        actions: &mut Actions,
+    ) {
+        let with = |next| State::Finishing { pid, until, next };
+        match event {
+            Event::FinishEnded(status) => self.finished(status, next, now, actions),
+            Event::Due if until.is_some_and(|until| now >= until) => {
+                actions.push(warning(format!("finish (pid {pid}) is killed: finish_timeout is over")));
+                actions.push(Action::KillAside);
+                self.state = State::Finishing { pid, until: None, next };
+            }
+            Event::Command(Command::Up) => self.state = with(self.next_if_asked(next, Want::Up)),
+            Event::Command(Command::Once) => self.state = with(self.next_if_asked(next, Want::Once)),
+            Event::Command(Command::Down) => self.state = with(self.next_if_down(next)),
+            Event::Command(Command::Exit) => self.leave_at_least(Leave::WhenDown),
+            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
+            Event::Leave(leave) => self.leave_at_least(leave),
+            Event::KillNow => {
+                self.leave_at_least(Leave::Stop);
+                actions.push(Action::KillAside);
+            }
+            Event::Due
+            | Event::Begin(_)
+            | Event::HookStarted(_)
+            | Event::HookEnded
+            | Event::Started(_)
+            | Event::StartFailed(_)
+            | Event::Exited(_)
+            | Event::FinishStarted(_)
+            | Event::Rules(_) => {}
+        }
+    }
+
+    fn in_failed(&mut self, event: Event, now: Mono, actions: &mut Actions) {
+        match event {
+            Event::Command(Command::Up) => self.revive(Want::Up, now, actions),
+            Event::Command(Command::Once) => self.revive(Want::Once, now, actions),
+            Event::Command(Command::Down) => self.want = Want::Down,
+            Event::Command(Command::Exit) => self.gone(actions),
+            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
+            Event::Leave(Leave::WhenDown | Leave::EndOfInput | Leave::Stop) | Event::KillNow => self.gone(actions),
+            Event::Begin(_)
+            | Event::HookStarted(_)
+            | Event::HookEnded
+            | Event::Started(_)
+            | Event::StartFailed(_)
+            | Event::Exited(_)
+            | Event::FinishStarted(_)
+            | Event::FinishEnded(_)
+            | Event::Due
+            | Event::Rules(_) => {}
+        }
+    }
+}
+
+fn ignored(signal: Signal, actions: &mut Actions) {
+    actions.push(notice(format!("{} not sent: nothing runs", signal_name(signal.number()))));
+}

@@ -1,0 +1,100 @@
+//! What the tree asks of a supervisor thread.
+
+use super::machine::Leave;
+use crate::conf::Config;
+use crate::sys::Errno;
+use crate::sys::poll::Waker;
+use crate::sys::signals::Signals;
+use nix::sys::signal::Signal;
+use parking_lot::Mutex;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+/// One thing that is asked.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// End supervision.
+    Leave(Leave),
+    /// Kill whatever runs, and end supervision.
+    KillNow,
+    /// These are the settings now.
+    Configure(Arc<Config>),
+    /// Something that the status files show has changed elsewhere.
+    Publish,
+}
+
+/// A supervisor thread's letter box. It never refuses and never blocks.
+#[derive(Debug)]
+pub struct Mailbox {
+    asks: Mutex<Vec<Ask>>,
+    waker: Waker,
+}
+
+impl Mailbox {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// `EMFILE` and the like.
+    pub fn new() -> Result<Arc<Mailbox>, Errno> {
+        Ok(Arc::new(Mailbox { asks: Mutex::new(Vec::new()), waker: Waker::new()? }))
+    }
+
+    /// Asks, and wakes the thread.
+    pub fn ask(&self, ask: Ask) {
+        self.asks.lock().push(ask);
+        self.waker.wake();
+    }
+
+    /// Takes what was asked, in order.
+    pub fn take(&self) -> Vec<Ask> {
+        self.waker.clear();
+        std::mem::take(&mut *self.asks.lock())
+    }
+}
+
+impl AsFd for Mailbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.waker.as_fd()
+    }
+}
+
+/// Where a supervisor's orders come from.
+#[derive(Debug)]
+pub enum Orders {
+    /// From the tree.
+    Tree(Arc<Mailbox>),
+    /// From signals: `supervise` has no tree above it.
+    Signals(Signals),
+}
+
+/// What the orders come to.
+#[derive(Debug)]
+pub enum Order {
+    /// The tree asks.
+    Ask(Ask),
+    /// TERM or INT: leave at once, and leave the run process alone.
+    Abandon(Signal),
+}
+
+impl Orders {
+    /// Takes what has come, in order.
+    pub fn take(&self) -> Vec<Order> {
+        match self {
+            Orders::Tree(mailbox) => mailbox.take().into_iter().map(Order::Ask).collect(),
+            // HUP is taken so that it does not kill us, and means nothing: the terminal went away, no more.
+            Orders::Signals(signals) => std::iter::from_fn(|| signals.next())
+                .filter(|signal| *signal != Signal::SIGHUP)
+                .map(Order::Abandon)
+                .collect(),
+        }
+    }
+}
+
+impl AsFd for Orders {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Orders::Tree(mailbox) => mailbox.as_fd(),
+            Orders::Signals(signals) => signals.as_fd(),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! One service's life.
+//!
+//! [`machine`] decides, and does nothing; [`thread`] does, and decides nothing. The line that decides whether
+//! a service is started again is in `Machine::judge`, in `transitions.rs`.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`states`] | the words: state, event, action |
+//! | [`machine`] | the table: every event in every state |
+//! | `transitions` | what the table leads to: starting, stopping, the verdict after an end |
+//! | [`limits`] | how often and how fast: window, counts, delays |
+//! | [`command`] | the bytes of the control FIFO |
+//! | [`thread`] | the loop that drives a machine with real processes |
+//! | [`mailbox`] | what the tree, or a signal, asks of that loop |
+//! | [`publish`] | `status` and `state.json` |
+//! | [`alarm`] | mail, short messages, programs |
+
+pub mod alarm;
+pub mod command;
+pub mod limits;
+pub mod machine;
+pub mod mailbox;
+pub mod publish;
+pub mod states;
+pub mod thread;
+mod transitions;

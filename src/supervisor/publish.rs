@@ -1,0 +1,166 @@
+//! What the world sees: `status` and `state.json`, written when they have changed.
+
+use super::machine::{Machine, State, Stop};
+use crate::status::StatusDir;
+use crate::status::record::Record;
+use crate::status::state::{LastExit, StateFile, rfc3339};
+use crate::sys::time::Mono;
+use crate::sys::{errno_text, file};
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// Writes the two files, and remembers what is in them.
+#[derive(Debug)]
+pub struct Publisher {
+    written: Option<(Record, StateFile)>,
+    pid_changed: SystemTime,
+    since: SystemTime,
+    last: Option<(&'static str, u32)>,
+    last_exit: Option<LastExit>,
+    failing: bool,
+}
+
+/// What the files say beside what the machine knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The module's name.
+    pub module: &'a str,
+    /// The service directory or the command.
+    pub definition: &'a str,
+    /// Pid of the logger's run process.
+    pub log_pid: Option<u32>,
+}
+
+impl Publisher {
+    /// Nothing written yet.
+    pub fn new() -> Publisher {
+        let now = SystemTime::now();
+        Publisher { written: None, pid_changed: now, since: now, last: None, last_exit: None, failing: false }
+    }
+
+    /// Notes that the run process has ended just now.
+    pub fn note_exit(&mut self, machine: &Machine) {
+        self.last_exit = machine.last_exit().map(|status| LastExit::new(status, SystemTime::now()));
+    }
+
+    /// Writes what has changed.
+    ///
+    /// # Errors
+    /// The line to be logged, once for as long as writing fails; it is tried again at the next call.
+    pub fn publish(&mut self, machine: &Machine, facts: Facts<'_>, dir: &StatusDir) -> Result<(), String> {
+        let name = state_name(machine);
+        let pid = machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs());
+        if self.last.is_none_or(|last| last != (name, pid)) {
+            let now = SystemTime::now();
+            if self.last.is_none_or(|(_, last_pid)| last_pid != pid) {
+                self.pid_changed = now;
+            }
+            self.since = now;
+            self.last = Some((name, pid));
+        }
+        let record = self.record(machine, pid);
+        let state = self.state(machine, name, facts);
+        let result = self.write(&record, &state, dir);
+        match result {
+            Ok(()) => {
+                self.written = Some((record, state));
+                self.failing = false;
+                Ok(())
+            }
+            Err((path, error)) => {
+                self.written = None;
+                match std::mem::replace(&mut self.failing, true) {
+                    true => Ok(()),
+                    false => Err(format!(
+                        "{}: {}; supervision goes on, it is written again at the next event",
+                        path.display(),
+                        errno_text(&error)
+                    )),
+                }
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        record: &Record,
+        state: &StateFile,
+        dir: &StatusDir,
+    ) -> Result<(), (std::path::PathBuf, io::Error)> {
+        let (old_record, old_state) = self.written.as_ref().map_or((None, None), |(r, s)| (Some(r), Some(s)));
+        if old_record != Some(record) {
+            replace(&dir.status(), &record.encode())?;
+        }
+        if old_state != Some(state) {
+            replace(&dir.state(), &state.encode())?;
+        }
+        Ok(())
+    }
+
+    fn record(&self, machine: &Machine, pid: u32) -> Record {
+        Record {
+            changed: self.pid_changed,
+            paused: machine.run().is_some_and(|run| run.paused),
+            want: machine.want(),
+            alarm: machine.alarm(),
+            pid,
+        }
+    }
+
+    fn state(&self, machine: &Machine, name: &str, facts: Facts<'_>) -> StateFile {
+        let next_start = match machine.state() {
+            State::Backoff { until } => SystemTime::now().checked_add(until.since(Mono::now())),
+            _ => None,
+        };
+        // While the wait lasts, its end is computed once: the sum of two clocks would differ by microseconds.
+        let written = self.written.as_ref().filter(|(_, old)| old.state == name && old.since == rfc3339(self.since));
+        let next_start = match written.and_then(|(_, old)| old.next_start.clone()) {
+            Some(old) if next_start.is_some() => Some(old),
+            _ => next_start.map(rfc3339),
+        };
+        StateFile {
+            module: facts.module.to_string(),
+            state: name.to_string(),
+            want: machine.want().name().to_string(),
+            pid: machine.run().map(|run| run.pid.as_raw().unsigned_abs()),
+            since: rfc3339(self.since),
+            ready: None,
+            paused: machine.run().is_some_and(|run| run.paused),
+            restarts: machine.restarts(),
+            last_exit: self.last_exit.clone(),
+            reason: machine.reason().map(|reason| reason.to_string()),
+            next_start,
+            alarm: machine.alarm(),
+            supervisor_pid: std::process::id(),
+            definition: facts.definition.to_string(),
+            log_pid: facts.log_pid,
+        }
+    }
+}
+
+impl Default for Publisher {
+    fn default() -> Publisher {
+        Publisher::new()
+    }
+}
+
+fn replace(path: &Path, content: &[u8]) -> Result<(), (std::path::PathBuf, io::Error)> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    file::replace(path, Path::new(&fresh), content).map_err(|error| (path.to_owned(), error))
+}
+
+/// `state` in `state.json`.
+pub fn state_name(machine: &Machine) -> &'static str {
+    match machine.state() {
+        State::Down | State::Gone => "down",
+        State::Backoff { .. } => "backoff",
+        State::Preparing | State::Starting { .. } | State::Launching => "starting",
+        State::Up(run) if run.stop != Stop::No => "stopping",
+        State::Up(run) if run.paused => "paused",
+        State::Up(_) => "up",
+        State::Ending(_) | State::Finishing { .. } => "finishing",
+        State::Failed => "failed",
+    }
+}

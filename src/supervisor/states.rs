@@ -1,0 +1,210 @@
+//! The words of the machine: what can be, what can happen, and what can be done about it.
+
+use super::command::Command;
+use super::limits::Rules;
+use crate::sys::pidfd::ExitStatus;
+use crate::sys::start::StartError;
+use crate::sys::time::Mono;
+use nix::unistd::Pid;
+use std::time::Duration;
+
+/// What is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Nothing runs, and nothing will until somebody wants it.
+    Down,
+    /// The next start waits for its time.
+    Backoff {
+        /// When it comes.
+        until: Mono,
+    },
+    /// The restart hook was asked for; the answer is the next event.
+    Preparing,
+    /// The restart hook runs.
+    Starting {
+        /// Its pid.
+        pid: Pid,
+    },
+    /// A start was asked for; the answer is the next event.
+    Launching,
+    /// The run process lives.
+    Up(Run),
+    /// `finish` was asked for; the answer is the next event.
+    Ending(Next),
+    /// `finish` runs.
+    Finishing {
+        /// Its pid.
+        pid: Pid,
+        /// When it is killed.
+        until: Option<Mono>,
+        /// What follows it.
+        next: Next,
+    },
+    /// It ended too often: gave up.
+    Failed,
+    /// Supervision is over.
+    Gone,
+}
+
+/// A run process that lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Run {
+    /// Its pid.
+    pub pid: Pid,
+    /// When it was started.
+    pub since: Mono,
+    /// Stopped with `p`.
+    pub paused: bool,
+    /// How far its end has come.
+    pub stop: Stop,
+    /// Somebody sent it a signal that asks for its end; an end before this time is no failure.
+    pub asked_until: Option<Mono>,
+    /// Somebody wanted it up again after the stop had begun: the stop is carried through, and then it is started.
+    pub again: bool,
+}
+
+/// How far the end of a run process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stop {
+    /// Nobody stops it.
+    No,
+    /// It is a logger that has been given the end of its input, and is left alone until this time.
+    EndOfInput(Mono),
+    /// It got the stop signal, and will get KILL at this time, if any.
+    Signalled(Option<Mono>),
+    /// It got KILL.
+    Killed,
+}
+
+/// What follows the end of a run process, once `finish` is through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Next {
+    /// What is wanted by then.
+    AsWanted,
+    /// A start, for somebody asked for one after the end.
+    Start,
+    /// Nothing: the restart policy says so.
+    Rest,
+    /// Nothing: the limits say so.
+    GiveUp,
+}
+
+/// Why supervision is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Leave {
+    /// `x`: when the run process is down; it is not stopped for that.
+    WhenDown,
+    /// A logger's service is gone: when it has read to the end of its input.
+    EndOfInput,
+    /// The service was removed, or the tree ends: the run process is stopped.
+    Stop,
+}
+
+/// What has happened.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    /// Supervision begins; whether the service is wanted up.
+    Begin(bool),
+    /// A command came.
+    Command(Command),
+    /// Supervision is to end.
+    Leave(Leave),
+    /// Whatever runs is to be killed, and supervision is to end.
+    KillNow,
+    /// The hook that was asked for runs, or there is none to run.
+    HookStarted(Option<Pid>),
+    /// The hook has ended.
+    HookEnded,
+    /// The start that was asked for went well.
+    Started(Pid),
+    /// It did not.
+    StartFailed(StartError),
+    /// The run process has ended and was reaped.
+    Exited(ExitStatus),
+    /// The `finish` that was asked for runs, or there is none to run.
+    FinishStarted(Option<Pid>),
+    /// `finish` has ended.
+    FinishEnded(ExitStatus),
+    /// The deadline is reached.
+    Due,
+    /// The settings were read again.
+    Rules(Rules),
+}
+
+/// What is to be done, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Run the restart hook, if there is one, with this count of exits.
+    RunHook(u32),
+    /// Start the run process.
+    Start,
+    /// Run `finish`, if there is one; `None` when the run process could not be started.
+    RunFinish(Option<ExitStatus>),
+    /// Send this signal to the run process, or to its whole group.
+    Signal {
+        /// The signal's number.
+        number: i32,
+        /// To the whole group.
+        group: bool,
+    },
+    /// Kill what runs beside: the hook or `finish`.
+    KillAside,
+    /// Raise an alarm.
+    Alarm(Alarm),
+    /// Write a line into the log.
+    Say(log::Level, String),
+}
+
+/// An alarm: what the message says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Alarm {
+    /// Why.
+    pub reason: AlarmReason,
+    /// How the run process ended, or why it could not be started.
+    pub exit: Result<ExitStatus, StartError>,
+    /// The pid that it had.
+    pub pid: Option<Pid>,
+    /// How long it ran.
+    pub uptime: Duration,
+    /// Restarts in the window, this exit's included.
+    pub restarts: u32,
+}
+
+/// Why an alarm is raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlarmReason {
+    /// The first exit in a window.
+    Exited,
+    /// The limit was reached; no restart.
+    GaveUp,
+}
+
+/// Why the state is what it is, where it is not what somebody asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reason {
+    /// `down` was there when supervision began.
+    DownFile,
+    /// The limit of restarts.
+    GaveUpRestarts(u32),
+    /// The limit of core dumps.
+    GaveUpCores(u32),
+    /// `restart = never` or `on-failure`.
+    Policy,
+    /// `finish` said so.
+    Finish,
+    /// The last start failed.
+    StartFailed(StartError),
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Reason::DownFile => f.write_str("there is a down file"),
+            Reason::GaveUpRestarts(restarts) => write!(f, "gave up after {restarts} restarts"),
+            Reason::GaveUpCores(cores) => write!(f, "gave up after {cores} core dumps"),
+            Reason::Policy => f.write_str("the restart setting says no restart"),
+            Reason::Finish => f.write_str("finish exited 125: no restart"),
+            Reason::StartFailed(error) => write!(f, "could not be started: {error}"),
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! What the states' tables lead to: starting, stopping, and what follows an end.
+//!
+//! [`Machine::judge`] decides whether a service is started again.
+
+use super::command::Signal;
+use super::limits::Verdict;
+use super::machine::{Actions, Machine, Want};
+use super::states::*;
+use crate::conf::settings::KillMode;
+use crate::sys::pidfd::{ExitStatus, signal_name};
+use crate::sys::start::StartError;
+use crate::sys::time::Mono;
+use nix::unistd::Pid;
+use std::time::Duration;
+
+/// A process that ends this long after somebody sent it `k`, `t`, `i` or `q` did not end because of that.
+const ASKED_FOR: Duration = Duration::from_secs(60);
+
+/// How long a logger may take to read what is left, where no `kill_timeout` says it.
+const END_OF_INPUT_WAIT: Duration = Duration::from_secs(10);
+
+/// `finish` exits with this to say that there is to be no restart (s6's convention).
+const DO_NOT_RESTART: ExitStatus = ExitStatus::Code(125);
+
+impl Machine {
+    // ----- starting -----------------------------------------------------------------------------------------
+
+    /// Somebody asks for a start while nothing runs: as soon as the plain delay allows.
+    pub(super) fn ask_start(&mut self, want: Want, now: Mono, actions: &mut Actions) {
+        self.want = want;
+        let at = self.limits.next_if_asked(&self.rules, now);
+        self.start_at(at, now, actions);
+    }
+
+    pub(super) fn revive(&mut self, want: Want, now: Mono, actions: &mut Actions) {
+        self.limits.clear();
+        self.ask_start(want, now, actions);
+    }
+
+    pub(super) fn start_at(&mut self, at: Mono, now: Mono, actions: &mut Actions) {
+        match at > now {
+            true => self.state = State::Backoff { until: at },
+            false => self.prepare(actions),
+        }
+    }
+
+    /// The first half of a start: the hook, which runs before restarts only.
+    pub(super) fn prepare(&mut self, actions: &mut Actions) {
+        if self.rules.restart_hook && self.starts > 0 {
+            self.state = State::Preparing;
+            actions.push(Action::RunHook(self.limits.exits()));
+            return;
+        }
+        self.launch(actions);
+    }
+
+    pub(super) fn launch(&mut self, actions: &mut Actions) {
+        self.state = State::Launching;
+        actions.push(Action::Start);
+    }
+
+    pub(super) fn started(&mut self, pid: Pid, now: Mono, actions: &mut Actions) {
+        self.limits.started(now);
+        self.starts = self.starts.saturating_add(1);
+        self.reason = None;
+        let run = Run { pid, since: now, paused: false, stop: Stop::No, asked_until: None, again: false };
+        self.state = State::Up(run);
+        actions.push(notice(format!("started, pid {pid}")));
+        // What was asked for while the start was under way.
+        match (self.leave, self.want) {
+            (Some(Leave::Stop), _) | (None, Want::Down) => self.stop(run, now, actions),
+            (Some(Leave::EndOfInput), _) => self.wait_for_end_of_input(run, now),
+            (Some(Leave::WhenDown), _) | (None, Want::Up | Want::Once) => {}
+        }
+    }
+
+    pub(super) fn start_failed(&mut self, error: StartError, now: Mono, actions: &mut Actions) {
+        self.limits.started(now);
+        self.reason = Some(Reason::StartFailed(error));
+        if error.passes_by_itself() {
+            if self.leave.is_some() || self.want == Want::Down {
+                return self.settle(Next::AsWanted, now, actions);
+            }
+            let at = self.limits.next_after_failed_start(&self.rules, now);
+            actions.push(warning(format!("cannot start: {error}; trying again in {}", seconds(at.since(now)))));
+            self.state = State::Backoff { until: at };
+            return;
+        }
+        self.limits.count_for_hook(&self.rules, now);
+        let at = self.limits.next_after_failed_start(&self.rules, now);
+        let counts = self.want == Want::Up && self.leave.is_none();
+        if self.want == Want::Once {
+            self.want = Want::Down;
+        }
+        let next = self.judge(Err(error), counts, None, Duration::ZERO, now, actions);
+        let then = self.announce(next, at, now);
+        actions.push(warning(format!("cannot start: {error}; {then}")));
+        self.end(next, None, actions);
+    }
+
+    // ----- stopping -----------------------------------------------------------------------------------------
+
+    /// The stop signal, CONT so that a stopped process sees it, and KILL later.
+    pub(super) fn stop(&mut self, run: Run, now: Mono, actions: &mut Actions) {
+        let kill_at = self.rules.kill_timeout.map(|timeout| now + timeout);
+        let stop = match run.stop {
+            Stop::No | Stop::EndOfInput(_) => {
+                let kill = self.rules.kill_timeout.map_or("never".into(), |timeout| format!("in {}", seconds(timeout)));
+                let signal = signal_name(self.rules.stop_signal);
+                actions.push(notice(format!("stopping pid {}: {signal} sent, KILL {kill}", run.pid)));
+                Stop::Signalled(kill_at)
+            }
+            // The signals are sent again, but the time until KILL does not begin anew.
+            Stop::Signalled(at) => Stop::Signalled(at),
+            Stop::Killed => Stop::Killed,
+        };
+        self.send(self.rules.stop_signal, actions);
+        self.send(libc::SIGCONT, actions);
+        self.state = State::Up(Run { stop, paused: false, ..run });
+    }
+
+    /// A logger is not signalled: it ends by itself once it has read what is left.
+    pub(super) fn wait_for_end_of_input(&mut self, run: Run, now: Mono) {
+        self.leave_at_least(Leave::EndOfInput);
+        if run.stop == Stop::No {
+            let wait = self.rules.kill_timeout.unwrap_or(END_OF_INPUT_WAIT);
+            self.state = State::Up(Run { stop: Stop::EndOfInput(now + wait), ..run });
+        }
+    }
+
+    pub(super) fn kill(&mut self, run: Run, actions: &mut Actions) {
+        actions.push(Action::Signal { number: libc::SIGKILL, group: self.rules.kill_mode != KillMode::Process });
+        self.state = State::Up(Run { stop: Stop::Killed, ..run });
+    }
+
+    pub(super) fn stop_is_due(&mut self, run: Run, now: Mono, actions: &mut Actions) {
+        match run.stop {
+            Stop::EndOfInput(at) if now >= at => {
+                actions.push(warning(format!("pid {} goes on after the end of its input", run.pid)));
+                self.stop(run, now, actions);
+            }
+            Stop::Signalled(Some(at)) if now >= at => {
+                actions.push(warning(format!("pid {} is still there after kill_timeout: KILL sent", run.pid)));
+                self.kill(run, actions);
+            }
+            Stop::No | Stop::EndOfInput(_) | Stop::Signalled(_) | Stop::Killed => {}
+        }
+    }
+
+    pub(super) fn signal(&mut self, run: Run, signal: Signal, now: Mono, actions: &mut Actions) {
+        self.send(signal.number(), actions);
+        actions.push(notice(format!("{} sent to pid {}", signal_name(signal.number()), run.pid)));
+        if signal.asks_for_exit() {
+            self.state = State::Up(Run { asked_until: Some(now + ASKED_FOR), ..run });
+        }
+    }
+
+    pub(super) fn send(&self, number: i32, actions: &mut Actions) {
+        actions.push(Action::Signal { number, group: self.rules.kill_mode == KillMode::Group });
+    }
+
+    /// `u` or `o` while it runs; after a stop has begun, it means a start once that is through.
+    pub(super) fn want_again(&mut self, run: Run, want: Want) {
+        self.want = want;
+        self.state = State::Up(Run { again: run.stop != Stop::No, ..run });
+    }
+
+    // ----- after the end --------------------------------------------------------------------------------------
+
+    pub(super) fn exited(&mut self, run: Run, status: ExitStatus, now: Mono, actions: &mut Actions) {
+        self.last_exit = Some(status);
+        self.limits.count_for_hook(&self.rules, now);
+        let asked = run.asked_until.is_some_and(|until| now <= until)
+            || run.stop != Stop::No
+            || self.want != Want::Up
+            || self.leave.is_some();
+        let uptime = now.since(run.since);
+        let at = self.limits.next_after_exit(&self.rules, asked, now);
+        let next = match run.again && self.leave.is_none() {
+            true => Next::Start,
+            false => self.judge(Ok(status), !asked, Some(run.pid), uptime, now, actions),
+        };
+        let text =
+            format!("pid {} ended after {}: {status}; {}", run.pid, seconds(uptime), self.announce(next, at, now));
+        actions.push(if asked { notice(text) } else { warning(text) });
+        self.end(next, Some(status), actions);
+    }
+
+    /// Whether a run process that ended is started again, and whether its end is worth an alarm.
+    pub(super) fn judge(
+        &mut self,
+        exit: Result<ExitStatus, StartError>,
+        counts: bool,
+        pid: Option<Pid>,
+        uptime: Duration,
+        now: Mono,
+        actions: &mut Actions,
+    ) -> Next {
+        if self.want != Want::Up || self.leave.is_some() {
+            return Next::AsWanted;
+        }
+        let restarts = self.rules.restarts_after(exit.ok());
+        let failure = counts && (restarts || exit != Ok(ExitStatus::Code(0)));
+        let core = exit.is_ok_and(ExitStatus::core);
+        let verdict = match failure {
+            true => self.limits.count(&self.rules, core, now),
+            false => Verdict::Within { alarm: false },
+        };
+        let gave_up = match verdict {
+            Verdict::Within { .. } => None,
+            Verdict::TooManyRestarts(count) => Some(Reason::GaveUpRestarts(count)),
+            Verdict::TooManyCores(count) => Some(Reason::GaveUpCores(count)),
+        };
+        let reason = if gave_up.is_some() { AlarmReason::GaveUp } else { AlarmReason::Exited };
+        if self.alarm && verdict != (Verdict::Within { alarm: false }) {
+            let restarts = self.limits.restarts_in_window();
+            actions.push(Action::Alarm(Alarm { reason, exit, pid, uptime, restarts }));
+        }
+        if let Some(reason) = gave_up {
+            self.want = Want::Down;
+            self.reason = Some(reason);
+            actions.push(Action::Say(log::Level::Error, format!("{reason}: no restart; `u` starts it again")));
+            return Next::GiveUp;
+        }
+        if !restarts {
+            self.want = Want::Down;
+            self.reason = Some(Reason::Policy);
+            return Next::Rest;
+        }
+        Next::AsWanted
+    }
+
+    /// The words for what comes next.
+    pub(super) fn announce(&self, next: Next, at: Mono, now: Mono) -> String {
+        match (self.leave, next, self.want) {
+            (Some(_), ..) => "leaving".into(),
+            (None, Next::GiveUp, _) => "giving up".into(),
+            (None, Next::Rest, _) => "no restart: the restart setting says so".into(),
+            (None, Next::AsWanted, Want::Down | Want::Once) => "down".into(),
+            (None, Next::Start, _) | (None, Next::AsWanted, Want::Up) => {
+                format!("restarting in {}", seconds(at.since(now)))
+            }
+        }
+    }
+
+    pub(super) fn end(&mut self, next: Next, status: Option<ExitStatus>, actions: &mut Actions) {
+        self.state = State::Ending(next);
+        actions.push(Action::RunFinish(status));
+    }
+
+    pub(super) fn finished(&mut self, status: ExitStatus, next: Next, now: Mono, actions: &mut Actions) {
+        if status == DO_NOT_RESTART && next == Next::AsWanted && self.leave.is_none() {
+            self.want = Want::Down;
+            self.reason = Some(Reason::Finish);
+            actions.push(notice("finish exited 125: no restart".into()));
+        }
+        self.settle(next, now, actions);
+    }
+
+    /// The run process and its `finish` are through: what is wanted now?
+    pub(super) fn settle(&mut self, next: Next, now: Mono, actions: &mut Actions) {
+        if self.leave.is_some() {
+            return self.gone(actions);
+        }
+        match (next, self.want) {
+            (Next::GiveUp, _) => self.state = State::Failed,
+            (Next::Rest, _) | (Next::AsWanted, Want::Down | Want::Once) => self.state = State::Down,
+            (Next::Start, Want::Down) => self.state = State::Down,
+            (Next::Start, want @ (Want::Up | Want::Once)) => self.ask_start(want, now, actions),
+            (Next::AsWanted, Want::Up) => self.start_at(self.limits.next(now), now, actions),
+        }
+    }
+
+    /// `u` or `o` after the end: it overrules limits, policy and `finish`.
+    pub(super) fn next_if_asked(&mut self, next: Next, want: Want) -> Next {
+        if next == Next::GiveUp {
+            self.limits.clear();
+        }
+        self.want = want;
+        self.reason = None;
+        Next::Start
+    }
+
+    pub(super) fn next_if_down(&mut self, next: Next) -> Next {
+        self.want = Want::Down;
+        if next == Next::GiveUp { next } else { Next::AsWanted }
+    }
+
+    // ----- leaving --------------------------------------------------------------------------------------------
+
+    /// A stronger reason to leave replaces a weaker one.
+    pub(super) fn leave_at_least(&mut self, leave: Leave) {
+        self.leave = self.leave.max(Some(leave));
+    }
+
+    /// While the hook runs: it is not waited for.
+    pub(super) fn leave_now(&mut self, leave: Leave, actions: &mut Actions) {
+        self.leave_at_least(leave);
+        actions.push(Action::KillAside);
+    }
+
+    pub(super) fn gone(&mut self, actions: &mut Actions) {
+        self.state = State::Gone;
+        actions.push(notice("leaving: nothing runs any more".into()));
+    }
+}
+
+pub(super) fn notice(text: String) -> Action {
+    Action::Say(log::Level::Info, text)
+}
+
+pub(super) fn warning(text: String) -> Action {
+    Action::Say(log::Level::Warn, text)
+}
+
+/// Seconds with one decimal, as the log shows them.
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}

@@ -1,0 +1,434 @@
+//! Who is supervised: for each service directory a thread, and one more for its logger.
+//!
+//! The roster never runs two services from one directory, nor one name twice: what is replaced has to be gone
+//! before what replaces it begins.
+
+use super::scan::Found;
+use crate::conf::source::Source;
+use crate::conf::{Config, Program};
+use crate::service::pipe::LogPipe;
+use crate::service::{Definition, Directory, Service, Streams};
+use crate::status::StatusDir;
+use crate::status::log::{Echo, Log};
+use crate::supervisor::alarm::Alarms;
+use crate::supervisor::machine::Leave;
+use crate::supervisor::mailbox::{Ask, Mailbox, Orders};
+use crate::supervisor::thread::{Outcome, Spec, supervise};
+use crate::sys::errno_text;
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Stack of a supervisor thread, in bytes. It needs a third of this in a release build, but a panic with a
+/// backtrace needs 32 KiB more; unoptimised code needs several times as much.
+const STACK_SIZE: usize = if cfg!(debug_assertions) { 512 * 1024 } else { 64 * 1024 };
+
+/// What all supervisor threads share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where the status directories are.
+    pub status_root: PathBuf,
+    /// The settings of all modules.
+    pub config: Arc<Config>,
+    /// Where they come from.
+    pub source: Source,
+    /// What modules say on standard error, too.
+    pub echo: Echo,
+    /// The tree's own log.
+    pub log: Arc<Log>,
+}
+
+/// A supervisor thread has ended.
+#[derive(Debug)]
+pub struct Report {
+    member: u64,
+    /// `None` if it panicked outside its loop.
+    outcome: Option<Outcome>,
+}
+
+/// One supervisor thread.
+#[derive(Debug)]
+struct Member {
+    mailbox: Arc<Mailbox>,
+    thread: JoinHandle<()>,
+}
+
+/// A service, from its directory's appearance to the end of its last thread.
+#[derive(Debug)]
+struct Entry {
+    found: Found,
+    service: Option<u64>,
+    logger: Option<u64>,
+    fate: Fate,
+}
+
+impl Entry {
+    /// An entry that has to wait until another one has left the same directory.
+    fn waiting(found: Found) -> Entry {
+        Entry { fate: Fate::Leaves(Some(found.clone())), found, service: None, logger: None }
+    }
+
+    fn has_threads(&self) -> bool {
+        self.service.is_some() || self.logger.is_some()
+    }
+
+    /// What is to come in its place.
+    fn successor(&self) -> Option<&Found> {
+        match &self.fate {
+            Fate::Leaves(next) => next.as_ref(),
+            Fate::Stays | Fate::ToldToExit => None,
+        }
+    }
+
+    /// Whether something may still run in the directory that `found` is, under another name.
+    fn is_leaving_from(&self, found: &Found) -> bool {
+        matches!(self.fate, Fate::Leaves(_)) && self.found.identity == found.identity && self.found.name != found.name
+    }
+}
+
+/// What becomes of an entry when its threads have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fate {
+    /// Nobody has told it to leave.
+    Stays,
+    /// It was told to leave; what is to come in its place.
+    Leaves(Option<Found>),
+    /// Its thread ended by `x`: it stays away until somebody wants it back.
+    ToldToExit,
+}
+
+/// All entries, by module name.
+#[derive(Debug)]
+pub struct Roster {
+    shared: Shared,
+    alarms: Arc<Alarms>,
+    entries: BTreeMap<String, Entry>,
+    /// Names of entries that something is to follow, so that nobody has to look at all for them.
+    waiting: BTreeSet<String>,
+    members: HashMap<u64, (String, Member)>,
+    next_member: u64,
+    reporter: Sender<Report>,
+    reports: Receiver<Report>,
+}
+
+impl Roster {
+    /// Nobody yet.
+    pub fn new(shared: Shared) -> Roster {
+        let (reporter, reports) = unbounded();
+        Roster {
+            shared,
+            alarms: Alarms::new(),
+            entries: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            members: HashMap::new(),
+            next_member: 0,
+            reporter,
+            reports,
+        }
+    }
+
+    /// Where ended threads report; each report goes to [`Roster::ended`].
+    pub fn reports(&self) -> Receiver<Report> {
+        self.reports.clone()
+    }
+
+    /// Whether no thread is left.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The names of all entries.
+    pub fn names(&self) -> Vec<String> {
+        self.entries.keys().cloned().collect()
+    }
+
+    /// How many services there are, loggers not counted.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is an entry called `name`.
+    pub fn knows(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// The directory is there: it is supervised, if it is not yet.
+    ///
+    /// # Errors
+    /// No thread or descriptor was to be had: to be tried again.
+    pub fn want(&mut self, found: Found) -> io::Result<()> {
+        let Some(entry) = self.entries.get_mut(&found.name) else {
+            // A directory that was renamed: the process of its old name is still there.
+            if self.entries.values().any(|entry| entry.is_leaving_from(&found)) {
+                self.waiting.insert(found.name.clone());
+                self.entries.insert(found.name.clone(), Entry::waiting(found));
+                return Ok(());
+            }
+            return self.start(found);
+        };
+        let same = entry.found.identity == found.identity;
+        match &mut entry.fate {
+            Fate::Stays | Fate::ToldToExit if same => Ok(()),
+            Fate::Stays => {
+                let log = &self.shared.log;
+                log::info!(logger: log, "{}: another directory now: stopping the old one first", found.name);
+                self.leave(&found.name.clone(), Some(found));
+                Ok(())
+            }
+            Fate::ToldToExit => {
+                entry.fate = Fate::Leaves(Some(found.clone()));
+                self.waiting.insert(found.name);
+                self.start_what_waited()
+            }
+            Fate::Leaves(next) => {
+                self.waiting.insert(found.name.clone());
+                *next = Some(found);
+                Ok(())
+            }
+        }
+    }
+
+    /// The directory is gone: its service is stopped.
+    pub fn gone(&mut self, name: &str) {
+        match self.entries.get_mut(name).map(|entry| &mut entry.fate) {
+            None => {}
+            Some(Fate::Stays) => {
+                log::info!(logger: self.shared.log, "{name}: directory gone, stopping");
+                self.leave(name, None);
+            }
+            Some(Fate::Leaves(next)) => {
+                *next = None;
+                self.settle(name);
+            }
+            Some(Fate::ToldToExit) => {
+                self.entries.remove(name);
+            }
+        }
+    }
+
+    /// Those that left by `x` may come back with the next look at their directories.
+    pub fn forget_exits(&mut self) {
+        for (name, entry) in &mut self.entries {
+            if entry.fate == Fate::ToldToExit {
+                entry.fate = Fate::Leaves(None);
+                self.waiting.insert(name.clone());
+            }
+        }
+        for name in std::mem::take(&mut self.waiting) {
+            self.settle(&name);
+        }
+        self.waiting = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.successor().is_some())
+            .map(|(name, _)| name.clone())
+            .collect();
+    }
+
+    /// Gives all modules new settings.
+    pub fn configure(&mut self, config: Arc<Config>) {
+        self.shared.config = config.clone();
+        for (_, member) in self.members.values() {
+            member.mailbox.ask(Ask::Configure(config.clone()));
+        }
+    }
+
+    /// Where the settings come from.
+    pub fn source(&self) -> &Source {
+        &self.shared.source
+    }
+
+    /// The tree's log.
+    pub fn log(&self) -> Arc<Log> {
+        self.shared.log.clone()
+    }
+
+    /// Stops all services; loggers follow when their services are gone.
+    pub fn leave_all(&mut self) {
+        for name in self.names() {
+            match self.entries.get(&name).map(|entry| &entry.fate) {
+                Some(Fate::Stays) => self.leave(&name, None),
+                _ => self.gone(&name),
+            }
+        }
+    }
+
+    /// Kills whatever runs.
+    pub fn kill_all(&self) {
+        for (_, member) in self.members.values() {
+            member.mailbox.ask(Ask::KillNow);
+        }
+    }
+
+    /// A thread has ended.
+    ///
+    /// # Errors
+    /// What was to follow it could not be started: to be tried again by a look at all directories.
+    pub fn ended(&mut self, report: Report) -> io::Result<()> {
+        let Some((name, member)) = self.members.remove(&report.member) else { return Ok(()) };
+        // It has reported, so it is past everything that could wait.
+        let _ = member.thread.join();
+        let Some(entry) = self.entries.get_mut(&name) else { return Ok(()) };
+        if report.outcome.is_none() {
+            log::error!(logger: self.shared.log, "{name}: its thread panicked: this is a bug; starting it anew");
+        }
+        if entry.logger == Some(report.member) {
+            entry.logger = None;
+            if entry.service.is_some() {
+                log::warn!(logger: self.shared.log, "{name}/log: logger left; {name} blocks when the pipe is full");
+            }
+        } else {
+            entry.service = None;
+            if entry.fate == Fate::Stays && report.outcome == Some(Outcome::Left(Leave::WhenDown)) {
+                log::info!(logger: self.shared.log, "{name}: left, as told by x; HUP brings it back");
+                entry.fate = Fate::ToldToExit;
+            } else if entry.fate == Fate::Stays {
+                entry.fate = Fate::Leaves(Some(entry.found.clone()));
+                self.waiting.insert(name.clone());
+            }
+            if let Some(logger) = entry.logger {
+                self.ask(logger, Ask::Leave(Leave::EndOfInput));
+            }
+        }
+        self.settle(&name);
+        self.start_what_waited()
+    }
+
+    /// Removes an entry that has no thread left; one that has a successor is found by [`Roster::start_what_waited`].
+    fn settle(&mut self, name: &str) {
+        let done = self
+            .entries
+            .get(name)
+            .is_some_and(|entry| entry.service.is_none() && entry.logger.is_none() && entry.fate == Fate::Leaves(None));
+        if done {
+            self.entries.remove(name);
+        }
+    }
+
+    /// Starts what can be started now of all that waits for something else's end.
+    fn start_what_waited(&mut self) -> io::Result<()> {
+        let mut result = Ok(());
+        for name in self.waiting.clone() {
+            let next = match self.entries.get(&name) {
+                Some(entry) if entry.has_threads() => continue,
+                Some(entry) => entry.successor().cloned(),
+                None => None,
+            };
+            let busy =
+                |next: &Found| self.entries.values().any(|entry| entry.has_threads() && entry.is_leaving_from(next));
+            if next.as_ref().is_some_and(busy) {
+                continue;
+            }
+            self.waiting.remove(&name);
+            if let Some(next) = next {
+                self.entries.remove(&name);
+                result = result.and(self.start(next));
+            }
+        }
+        result
+    }
+
+    fn leave(&mut self, name: &str, next: Option<Found>) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        if next.is_some() {
+            self.waiting.insert(name.to_string());
+        }
+        entry.fate = Fate::Leaves(next);
+        let (service, logger) = (entry.service, entry.logger);
+        match (service, logger) {
+            (Some(service), _) => self.ask(service, Ask::Leave(Leave::Stop)),
+            (None, Some(logger)) => self.ask(logger, Ask::Leave(Leave::EndOfInput)),
+            (None, None) => self.settle(name),
+        }
+    }
+
+    fn ask(&self, member: u64, ask: Ask) {
+        if let Some((_, member)) = self.members.get(&member) {
+            member.mailbox.ask(ask);
+        }
+    }
+
+    /// Starts the threads of a service directory: the logger first, so that it is there when the service writes.
+    fn start(&mut self, found: Found) -> io::Result<()> {
+        let name = found.name.clone();
+        let mut entry = Entry { service: None, logger: None, fate: Fate::Stays, found };
+        let mut pipe = None;
+        if let Some((path, identity)) = entry.found.logger.clone() {
+            let module = format!("{name}/log");
+            let to_logger = Arc::new(LogPipe::new(self.status_dir(&module)));
+            pipe = Some(to_logger.clone());
+            let member = self.spawn(&name, module, Directory::new(path, identity), Some(to_logger), None);
+            entry.logger = Some(member.inspect_err(|error| self.refused(&name, error))?);
+        }
+        let directory = Directory::new(entry.found.path.clone(), entry.found.identity);
+        match self.spawn(&name, name.clone(), directory, None, pipe) {
+            Ok(member) => {
+                entry.service = Some(member);
+                self.entries.insert(name, entry);
+                Ok(())
+            }
+            Err(error) => {
+                self.refused(&name, &error);
+                if let Some(logger) = entry.logger {
+                    self.ask(logger, Ask::Leave(Leave::EndOfInput));
+                    entry.fate = Fate::Leaves(None);
+                    self.entries.insert(name, entry);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn refused(&self, name: &str, error: &io::Error) {
+        log::warn!(logger: self.shared.log, "{name}: no thread to be had: {}; tried again in 1 s", errno_text(error));
+    }
+
+    fn status_dir(&self, module: &str) -> StatusDir {
+        StatusDir::new(self.shared.status_root.join(module))
+    }
+
+    fn spawn(
+        &mut self,
+        name: &str,
+        module: String,
+        directory: Directory,
+        input: Option<Arc<LogPipe>>,
+        output: Option<Arc<LogPipe>>,
+    ) -> io::Result<u64> {
+        let mailbox = Mailbox::new()?;
+        if let Some(pipe) = &output {
+            let service = mailbox.clone();
+            pipe.tell_when_logger_changes(move || service.ask(Ask::Publish));
+        }
+        let dir = self.status_dir(&module);
+        let wanted = !directory.has_down_file();
+        let streams = Streams::new(&dir, input, output);
+        let spec = Spec {
+            service: Service::new(Definition::Directory(directory), streams),
+            dir,
+            wanted,
+            program: Program::Tree,
+            config: self.shared.config.clone(),
+            source: self.shared.source.clone(),
+            restart_hook: None,
+            alarms: self.alarms.clone(),
+            orders: Orders::Tree(mailbox.clone()),
+            echo: self.shared.echo,
+            complaints: Vec::new(),
+            module: module.clone(),
+        };
+        let id = self.next_member;
+        self.next_member += 1;
+        let reporter = self.reporter.clone();
+        let thread = std::thread::Builder::new().name(module).stack_size(STACK_SIZE).spawn(move || {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| supervise(spec))).ok();
+            // It fails only when the main loop is gone, and the process with it.
+            let _ = reporter.send(Report { member: id, outcome });
+        })?;
+        self.members.insert(id, (name.to_string(), Member { mailbox, thread }));
+        Ok(id)
+    }
+}

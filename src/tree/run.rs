@@ -1,0 +1,388 @@
+//! The main loop: directory events, thread reports, signals, orphans.
+
+use super::roster::{Roster, Shared};
+use super::scan::{self, Entry};
+use super::signals::{Messages, Wish, listen};
+use super::watch::{Changes, Dirty, Watch};
+use crate::conf::source::Source;
+use crate::status::StatusDir;
+use crate::status::log::{Echo, Log};
+use crate::sys::file::Identity;
+use crate::sys::flock::LockError;
+use crate::sys::signals::Signals;
+use crate::sys::time::Mono;
+use crate::sys::{errno_text, orphans};
+use crossbeam_channel::{after, never, select};
+use nix::sys::signal::Signal;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The directory of the tree's own status, in the status root.
+pub const OWN_DIR: &str = ".supervise-tree";
+
+/// How often a root that is gone is looked for, and what could not be started is tried again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A directory that is made under our eyes is complete when it has not been touched for this long; one that is
+/// moved or linked in is complete as it comes.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// How often everything is looked at where inotify is not to be had.
+const WITHOUT_INOTIFY: Duration = Duration::from_secs(5);
+
+/// What the program was asked to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The services root, absolute.
+    pub root: PathBuf,
+    /// The status root, absolute.
+    pub status_root: PathBuf,
+    /// Where the settings come from.
+    pub source: Source,
+    /// What the tree itself says on standard error.
+    pub own_echo: Echo,
+    /// What modules say there.
+    pub echo: Echo,
+}
+
+/// Supervises everything in the root until it is told to end.
+///
+/// # Errors
+/// One line, when it cannot begin: another tree has the status root, or the root is not there.
+pub fn run(options: Options) -> Result<(), String> {
+    let own = StatusDir::new(options.status_root.join(OWN_DIR));
+    own.make().map_err(|error| format!("cannot make {}: {}", own.path().display(), errno_text(&error)))?;
+    let lock = own.lock().map_err(|error| match error {
+        LockError::Held(Some(pid)) => {
+            format!("{}: already in use by supervise-tree, pid {pid}", options.status_root.display())
+        }
+        LockError::Held(None) => format!("{}: already in use by a supervise-tree", options.status_root.display()),
+        LockError::Io(error) => format!("cannot lock {}: {}", own.lock_path().display(), errno_text(&error)),
+    })?;
+    let metadata = std::fs::metadata(&options.root);
+    let metadata =
+        metadata.map_err(|error| format!("cannot read {}: {}", options.root.display(), errno_text(&error)))?;
+    if !metadata.is_dir() {
+        return Err(format!("{} is not a directory", options.root.display()));
+    }
+    let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD]);
+    let signals = signals.map_err(|errno| format!("cannot take signals: {}", errno.desc()))?;
+    let log = Arc::new(Log::new(&own, "", options.own_echo));
+    if let Err(errno) = orphans::become_subreaper() {
+        log::warn!(logger: log, "cannot become child subreaper: {}; orphans go elsewhere", errno.desc());
+    }
+    let messages = listen(signals, own, log.clone());
+    let messages = messages.map_err(|error| format!("cannot start a thread: {}", errno_text(&error)))?;
+    Tree::new(options, log).run(&messages);
+    drop(lock);
+    Ok(())
+}
+
+struct Tree {
+    root: PathBuf,
+    roster: Roster,
+    log: Arc<Log>,
+    changes: Changes,
+    watch: Option<Watch>,
+    /// The directory that the root was when it was last watched.
+    identity: Option<Identity>,
+    /// What has been complained about, so that it is said once.
+    told: HashSet<OsString>,
+    /// Directories that were made under our eyes, and when they were last touched.
+    young: HashMap<OsString, Mono>,
+    look_at_young: Option<Mono>,
+    /// When to look at everything again, if something is not as it should be.
+    again: Option<Mono>,
+    /// The root is missing, or inotify is: it has been said.
+    blind: Option<String>,
+    ending: bool,
+}
+
+impl Tree {
+    fn new(options: Options, log: Arc<Log>) -> Tree {
+        let (config, complaint) = options.source.first();
+        for complaint in complaint.iter().chain(config.complaints()) {
+            log::warn!(logger: log, "{complaint}");
+        }
+        let shared = Shared {
+            status_root: options.status_root,
+            config: Arc::new(config),
+            source: options.source,
+            echo: options.echo,
+            log: log.clone(),
+        };
+        Tree {
+            root: options.root,
+            roster: Roster::new(shared),
+            log,
+            changes: Changes::new(),
+            watch: None,
+            identity: None,
+            told: HashSet::new(),
+            young: HashMap::new(),
+            look_at_young: None,
+            again: None,
+            blind: None,
+            ending: false,
+        }
+    }
+
+    fn run(mut self, messages: &Messages) {
+        log::info!(logger: self.log, "supervising {}, pid {}", self.root.display(), std::process::id());
+        let reports = self.roster.reports();
+        self.look_at_root();
+        while !(self.ending && self.roster.is_empty()) {
+            let timer = |at: Option<Mono>| at.map_or_else(never, |at| after(at.since(Mono::now())));
+            let (again, young) = (timer(self.again), timer(self.look_at_young));
+            select! {
+                recv(self.changes.bell()) -> _ => self.changed(),
+                recv(reports) -> report => {
+                    if let Ok(report) = report
+                        && self.roster.ended(report).is_err()
+                    {
+                        self.look_again_in(LOOK_AGAIN);
+                    }
+                }
+                recv(messages.wishes) -> wish => match wish {
+                    Ok(Wish::Shutdown) => self.shut_down(),
+                    Ok(Wish::Rescan) => self.rescan(),
+                    Err(_) => {}
+                },
+                recv(messages.children) -> _ => self.reap_orphans(),
+                recv(again) -> _ => {
+                    self.again = None;
+                    self.look_at_root();
+                }
+                recv(young) -> _ => self.look_at_what_was_young(),
+            }
+        }
+        self.reap_orphans();
+        log::info!(logger: self.log, "all services have ended, leaving");
+    }
+
+    fn changed(&mut self) {
+        if self.ending {
+            return;
+        }
+        let Dirty { names, made, all, root } = self.changes.take();
+        let now = Mono::now();
+        self.young.extend(made.into_iter().map(|name| (name, now)));
+        if all {
+            log::warn!(logger: self.log, "directory events were lost: looking at everything again");
+        }
+        if all || (root && self.root_identity() != self.identity) {
+            return self.look_at_root();
+        }
+        for name in names {
+            self.look_at(&name);
+        }
+    }
+
+    fn look_at_what_was_young(&mut self) {
+        self.look_at_young = None;
+        let quiet = |touched: &Mono| Mono::now().since(*touched) >= QUIET;
+        let names: Vec<OsString> =
+            self.young.iter().filter(|(_, at)| quiet(at)).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.look_at(&name);
+        }
+        if !self.ending && self.young.values().any(|touched| !quiet(touched)) {
+            self.look_at_young = Some(Mono::now() + QUIET);
+        }
+    }
+
+    /// Builds the watch anew if the root is another directory, and looks at every name.
+    fn look_at_root(&mut self) {
+        if self.ending {
+            return;
+        }
+        let identity = self.root_identity();
+        if identity.is_none() {
+            // Whatever runs goes on: a root that is unmounted or being replaced is no order to stop everything.
+            self.watch = None;
+            self.identity = None;
+            self.cannot_see(format!(
+                "{} is not there: services go on, looking for it every second",
+                self.root.display()
+            ));
+            return self.look_again_in(LOOK_AGAIN);
+        }
+        if self.watch.is_none() || identity != self.identity {
+            // The old one goes first: it would keep reporting the old directory under the same path.
+            self.watch = None;
+            self.identity = identity;
+            match Watch::new(&self.root, &self.changes) {
+                Ok(watch) => {
+                    match watch.partial() {
+                        None => self.sees_again(),
+                        Some(text) => self.cannot_see(format!("{text}; looking every {} s", WITHOUT_INOTIFY.as_secs())),
+                    }
+                    self.watch = Some(watch);
+                }
+                Err(text) => self.cannot_see(format!("{text}; looking every {} s", WITHOUT_INOTIFY.as_secs())),
+            }
+        }
+        self.look_at_all();
+        if self.watch.as_ref().is_none_or(|watch| watch.partial().is_some()) {
+            self.look_again_in(WITHOUT_INOTIFY);
+        }
+    }
+
+    fn look_at_all(&mut self) {
+        let names = match scan::names(&self.root) {
+            Ok(names) => names,
+            Err(error) => {
+                log::warn!(logger: self.log, "{}: {}; tried again in 1 s", self.root.display(), errno_text(&error));
+                return self.look_again_in(LOOK_AGAIN);
+            }
+        };
+        let known = self.roster.names().into_iter().map(OsString::from);
+        let all: BTreeSet<OsString> = names.into_iter().chain(known).collect();
+        self.told.retain(|name| all.contains(name));
+        for name in all {
+            self.look_at(&name);
+        }
+    }
+
+    /// Looks at one name, and has the roster do what follows.
+    fn look_at(&mut self, name: &OsStr) {
+        let path = self.root.join(name);
+        let entry = scan::look(&self.root, name);
+        if let (Some(watch), false) = (&mut self.watch, entry == Entry::NotYet) {
+            watch.remove_below(&path);
+        }
+        match entry {
+            Entry::Service(_) if self.is_being_filled(name) => {}
+            Entry::Service(found) => {
+                self.told.remove(name);
+                if self.roster.want(found).is_err() {
+                    self.look_again_in(LOOK_AGAIN);
+                }
+            }
+            Entry::NotYet => self.not_yet(name, &path),
+            Entry::Gone => {
+                self.told.remove(name);
+                self.young.remove(name);
+                self.roster.gone(&name.to_string_lossy());
+            }
+            Entry::Refused(why) => {
+                self.roster.gone(&name.to_string_lossy());
+                self.tell(name, &format!("passed over: {why}"));
+            }
+            Entry::Ignored => {}
+            Entry::Unknown => self.look_again_in(LOOK_AGAIN),
+        }
+    }
+
+    /// A directory without an executable `run`: watched, unless it is a service that lost it, which goes on
+    /// (its next start says what is missing).
+    fn not_yet(&mut self, name: &OsStr, path: &Path) {
+        if let Some(Err(text)) = self.watch.as_mut().map(|watch| watch.add_below(path)) {
+            self.tell(name, &format!("{text}; looking every {} s", WITHOUT_INOTIFY.as_secs()));
+            return self.look_again_in(WITHOUT_INOTIFY);
+        }
+        // It may have been made between the look and the watch.
+        if let Entry::Service(found) = scan::look(&self.root, name) {
+            if self.roster.want(found).is_err() {
+                self.look_again_in(LOOK_AGAIN);
+            }
+            return;
+        }
+        self.young.insert(name.to_owned(), Mono::now());
+        if self.roster.knows(&name.to_string_lossy()) {
+            return self.tell(name, "run is gone or not executable: the service goes on");
+        }
+        if self.told.insert(name.to_owned()) {
+            log::info!(logger: self.log, "{}: no executable run yet", name.to_string_lossy());
+        }
+    }
+
+    /// Whether a directory is still being filled: then its `log/`, or the rest of its `run`, is yet to come, and
+    /// it is looked at again when it has been quiet for a moment.
+    fn is_being_filled(&mut self, name: &OsStr) -> bool {
+        let now = Mono::now();
+        match self.young.get_mut(name) {
+            Some(touched) if now.since(*touched) < QUIET => {
+                *touched = now;
+                self.look_at_young = Some(now + QUIET);
+                true
+            }
+            Some(_) => {
+                self.young.remove(name);
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn tell(&mut self, name: &OsStr, what: &str) {
+        if self.told.insert(name.to_owned()) {
+            log::warn!(logger: self.log, "{}: {what}", name.to_string_lossy());
+        }
+    }
+
+    fn root_identity(&self) -> Option<Identity> {
+        std::fs::metadata(&self.root).ok().filter(std::fs::Metadata::is_dir).map(|metadata| Identity::of(&metadata))
+    }
+
+    fn look_again_in(&mut self, wait: Duration) {
+        let at = Mono::now() + wait;
+        self.again = Some(self.again.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    fn cannot_see(&mut self, why: String) {
+        if self.blind.as_ref() != Some(&why) {
+            log::warn!(logger: self.log, "{why}");
+            self.blind = Some(why);
+        }
+    }
+
+    fn sees_again(&mut self) {
+        if self.blind.take().is_some() {
+            log::info!(logger: self.log, "{} is watched again", self.root.display());
+        }
+    }
+
+    fn rescan(&mut self) {
+        if self.ending {
+            return log::info!(logger: self.log, "rescan not done: shutting down");
+        }
+        log::info!(logger: self.log, "reading the settings and looking at everything again");
+        match self.roster.source().again() {
+            Ok(config) => {
+                for complaint in config.complaints() {
+                    log::warn!(logger: self.log, "{complaint}");
+                }
+                self.roster.configure(Arc::new(config));
+            }
+            Err(complaint) if self.roster.source().path().exists() => {
+                log::warn!(logger: self.log, "{complaint}; the old settings stay");
+            }
+            // There never was one, or it is gone: the old settings stay, too.
+            Err(_) => log::info!(logger: self.log, "no configuration file: the settings stay as they are"),
+        }
+        self.told.clear();
+        self.roster.forget_exits();
+        self.look_at_root();
+    }
+
+    fn shut_down(&mut self) {
+        if self.ending {
+            log::warn!(logger: self.log, "told to end again: killing what is left");
+            return self.roster.kill_all();
+        }
+        log::info!(logger: self.log, "told to end: stopping {} services", self.roster.len());
+        self.ending = true;
+        self.watch = None;
+        self.again = None;
+        self.look_at_young = None;
+        self.roster.leave_all();
+    }
+
+    fn reap_orphans(&self) {
+        orphans::reap();
+    }
+}

@@ -1,0 +1,147 @@
+//! What an entry of the services root is.
+
+use crate::sys::file::{self, Identity};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// A service directory that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The module: the directory's name.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Which directory it is, whatever its name: for a link, the one that it leads to.
+    pub identity: Identity,
+    /// The directory of its logger, if it has one.
+    pub logger: Option<(PathBuf, Identity)>,
+}
+
+/// What a name in the services root is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A service directory.
+    Service(Found),
+    /// A directory without an executable `run`: it may become a service.
+    NotYet,
+    /// Nothing of that name.
+    Gone,
+    /// Nothing of ours (a name with a dot, the configuration file).
+    Ignored,
+    /// Passed over, and why.
+    Refused(&'static str),
+    /// It cannot be told just now: whatever is known of it stands.
+    Unknown,
+}
+
+/// The file that may lie beside the service directories.
+pub const CONFIG_FILE: &str = "supervise.conf";
+
+/// Looks at one name in `root`.
+pub fn look(root: &Path, name: &std::ffi::OsStr) -> Entry {
+    if name.as_bytes().starts_with(b".") || name == CONFIG_FILE {
+        return Entry::Ignored;
+    }
+    let path = root.join(name);
+    let metadata = match std::fs::metadata(&path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return dangling_or_gone(&path),
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Entry::Refused("a link that leads nowhere"),
+        Err(_) => return Entry::Unknown,
+    };
+    if !metadata.is_dir() {
+        return Entry::Refused("not a directory");
+    }
+    let Some(name) = name.to_str().filter(|name| !name.chars().any(char::is_control)) else {
+        return Entry::Refused("a control character or invalid UTF-8 in its name");
+    };
+    if !file::is_executable(&path.join("run")) {
+        return Entry::NotYet;
+    }
+    let log = path.join("log");
+    let logger = match file::is_executable(&log.join("run")) {
+        true => std::fs::metadata(&log).ok().map(|metadata| (log, Identity::of(&metadata))),
+        false => None,
+    };
+    Entry::Service(Found { name: name.to_string(), identity: Identity::of(&metadata), path, logger })
+}
+
+/// A link whose target is missing for the moment is gone, too: the service that it led to cannot be started again.
+fn dangling_or_gone(path: &Path) -> Entry {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Entry::Unknown,
+        _ => Entry::Gone,
+    }
+}
+
+/// All names in `root`, sorted.
+///
+/// # Errors
+/// What `readdir` gives, also in the middle: half a list must not be acted on.
+pub fn names(root: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    let mut names = std::fs::read_dir(root)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn root() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("web/log")).unwrap();
+        for run in ["web/run", "web/log/run"] {
+            std::fs::write(root.path().join(run), "#!/bin/sh\n").unwrap();
+            chmod(&root.path().join(run), 0o755);
+        }
+        root
+    }
+
+    fn chmod(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_directory_with_run_is_a_service_and_log_its_logger() {
+        let root = root();
+        let Entry::Service(found) = look(root.path(), OsStr::new("web")) else { panic!() };
+        assert_eq!(found.name, "web");
+        assert_eq!(found.logger.map(|(path, _)| path), Some(root.path().join("web/log")));
+    }
+
+    #[test]
+    fn a_link_is_what_it_leads_to() {
+        let root = root();
+        symlink("web", root.path().join("alias")).unwrap();
+        symlink("nowhere", root.path().join("broken")).unwrap();
+        let identity = |name| match look(root.path(), OsStr::new(name)) {
+            Entry::Service(found) => Some(found.identity),
+            _ => None,
+        };
+        assert_eq!(identity("alias"), identity("web"));
+        assert_eq!(look(root.path(), OsStr::new("broken")), Entry::Gone);
+    }
+
+    #[test]
+    fn everything_else_is_told_apart() {
+        let root = root();
+        chmod(&root.path().join("web/run"), 0o644);
+        std::fs::write(root.path().join("file"), "").unwrap();
+        std::fs::write(root.path().join("supervise.conf"), "").unwrap();
+        std::fs::create_dir(root.path().join("new\nline")).unwrap();
+        std::fs::create_dir(root.path().join("run-is-a-directory")).unwrap();
+        std::fs::create_dir(root.path().join("run-is-a-directory/run")).unwrap();
+        let entry = |name| look(root.path(), OsStr::new(name));
+        assert_eq!(entry("web"), Entry::NotYet);
+        assert_eq!(entry("run-is-a-directory"), Entry::NotYet);
+        assert_eq!(entry("file"), Entry::Refused("not a directory"));
+        assert!(matches!(entry("new\nline"), Entry::Refused(_)));
+        assert_eq!(entry(".hidden"), Entry::Ignored);
+        assert_eq!(entry("supervise.conf"), Entry::Ignored);
+        assert_eq!(entry("none"), Entry::Gone);
+    }
+}

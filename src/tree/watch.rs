@@ -1,0 +1,247 @@
+//! Which names in the services root have changed, by inotify.
+//!
+//! Watched are the root itself, the directories that may become services, and the directories that hold the
+//! root's own name (and, if it is a link, the names that it leads over). Bursts coalesce: an event says "look
+//! again", never what has happened.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use notify::event::CreateKind;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use parking_lot::Mutex;
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A root that is a link to a link to a link ... is followed this far, as the kernel does.
+const LINKS_MAX: usize = 40;
+
+/// What is to be looked at again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dirty {
+    /// These names in the root.
+    pub names: BTreeSet<OsString>,
+    /// Those of them that were made as empty directories, and are being filled.
+    pub made: BTreeSet<OsString>,
+    /// All names: events were lost.
+    pub all: bool,
+    /// The root itself: it may be another directory now.
+    pub root: bool,
+}
+
+/// Collects events until somebody looks.
+#[derive(Debug)]
+pub struct Changes {
+    dirty: Arc<Mutex<Dirty>>,
+    bell: Receiver<()>,
+    ring: Sender<()>,
+}
+
+impl Changes {
+    /// Nothing has changed yet.
+    pub fn new() -> Changes {
+        let (ring, bell) = bounded(1);
+        Changes { dirty: Arc::default(), bell, ring }
+    }
+
+    /// Receives something when there is something to take.
+    pub fn bell(&self) -> &Receiver<()> {
+        &self.bell
+    }
+
+    /// Takes what has changed since the last call.
+    pub fn take(&self) -> Dirty {
+        std::mem::take(&mut *self.dirty.lock())
+    }
+}
+
+impl Default for Changes {
+    fn default() -> Changes {
+        Changes::new()
+    }
+}
+
+/// Watches one root, for as long as its path leads to the same directory.
+#[derive(Debug)]
+pub struct Watch {
+    watcher: RecommendedWatcher,
+    /// Directories that may become services.
+    below: HashSet<PathBuf>,
+    /// Why a new root of the same name would not be noticed.
+    partial: Option<String>,
+}
+
+impl Watch {
+    /// Watches `root`, an absolute path; events go to `changes`.
+    ///
+    /// # Errors
+    /// A line for the user: what could not be watched, and why.
+    pub fn new(root: &Path, changes: &Changes) -> Result<Watch, String> {
+        let chain = chain(root);
+        let names: HashSet<PathBuf> = chain.iter().cloned().collect();
+        let (dirty, ring, owned_root) = (changes.dirty.clone(), changes.ring.clone(), root.to_owned());
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // notify's thread does not survive a panic; nothing here can.
+            if note(&mut dirty.lock(), event, &owned_root, &names) {
+                // Full: the bell has rung already.
+                let _ = ring.try_send(());
+            }
+        });
+        let mut watch =
+            Watch { watcher: watcher.map_err(|error| describe(root, &error))?, below: HashSet::new(), partial: None };
+        watch.add(root)?;
+        for name in chain {
+            match name.parent() {
+                Some(parent) if parent != root => watch.partial = watch.add(parent).err().or(watch.partial.take()),
+                _ => {}
+            }
+        }
+        Ok(watch)
+    }
+
+    /// Why a new root of the same name would not be noticed, if so: its parent may not be readable.
+    pub fn partial(&self) -> Option<&str> {
+        self.partial.as_deref()
+    }
+
+    fn add(&mut self, path: &Path) -> Result<(), String> {
+        self.watcher.watch(path, RecursiveMode::NonRecursive).map_err(|error| describe(path, &error))
+    }
+
+    /// Watches a directory that may become a service.
+    ///
+    /// # Errors
+    /// A line for the user.
+    pub fn add_below(&mut self, path: &Path) -> Result<(), String> {
+        if self.below.contains(path) {
+            // The directory may be another one under the same name: the old watch is none of it.
+            let _ = self.watcher.unwatch(path);
+        }
+        self.add(path)?;
+        self.below.insert(path.to_owned());
+        Ok(())
+    }
+
+    /// No longer watches it, if it was watched.
+    pub fn remove_below(&mut self, path: &Path) {
+        if self.below.remove(path) {
+            // It may be gone, and its watch with it.
+            let _ = self.watcher.unwatch(path);
+        }
+    }
+}
+
+/// Notes an event; whether there is something to look at.
+fn note(dirty: &mut Dirty, event: notify::Result<notify::Event>, root: &Path, chain: &HashSet<PathBuf>) -> bool {
+    let event = match event {
+        Ok(event) => event,
+        Err(_) => {
+            dirty.all = true;
+            return true;
+        }
+    };
+    if event.need_rescan() {
+        dirty.all = true;
+        return true;
+    }
+    // Our own reading of directories causes these.
+    if matches!(event.kind, EventKind::Access(_)) {
+        return false;
+    }
+    let mut noted = false;
+    for path in &event.paths {
+        if let Some(name) = path.strip_prefix(root).ok().and_then(|below| below.components().next()) {
+            dirty.names.insert(name.as_os_str().to_owned());
+            if event.kind == EventKind::Create(CreateKind::Folder) && path.parent() == Some(root) {
+                dirty.made.insert(name.as_os_str().to_owned());
+            }
+            noted = true;
+        }
+        if path == root || chain.contains(path) {
+            dirty.root = true;
+            noted = true;
+        }
+    }
+    noted
+}
+
+fn describe(path: &Path, error: &notify::Error) -> String {
+    let why = match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => "no more watches (fs.inotify.max_user_watches)".to_string(),
+        notify::ErrorKind::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+            "no more inotify instances (fs.inotify.max_user_instances) or descriptors".to_string()
+        }
+        notify::ErrorKind::Io(error) => crate::sys::errno_text(error),
+        notify::ErrorKind::PathNotFound => "No such file or directory".to_string(),
+        other => format!("{other:?}"),
+    };
+    format!("cannot watch {}: {why}", path.display())
+}
+
+/// The names over which `root` leads to its directory: itself and, while it is a link, what it leads to.
+fn chain(root: &Path) -> Vec<PathBuf> {
+    let mut chain = vec![root.to_owned()];
+    while let Some(target) = chain.last().and_then(|last| std::fs::read_link(last).ok()) {
+        let base = chain.last().and_then(|last| last.parent()).unwrap_or(Path::new("/"));
+        let next = base.join(target);
+        if chain.len() > LINKS_MAX || chain.contains(&next) {
+            break;
+        }
+        chain.push(next);
+    }
+    chain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn wait(changes: &Changes, wanted: impl Fn(&Dirty) -> bool) -> bool {
+        let mut seen = Dirty::default();
+        while changes.bell().recv_timeout(Duration::from_secs(5)).is_ok() {
+            let dirty = changes.take();
+            seen.names.extend(dirty.names);
+            seen.root |= dirty.root;
+            if wanted(&seen) {
+                return true;
+            }
+        }
+        false
+    }
+
+    #[test]
+    fn names_below_the_root_are_noted() {
+        let root = tempfile::tempdir().unwrap();
+        let changes = Changes::new();
+        let mut watch = Watch::new(root.path(), &changes).unwrap();
+        std::fs::create_dir(root.path().join("web")).unwrap();
+        assert!(wait(&changes, |dirty| dirty.names.contains(std::ffi::OsStr::new("web"))));
+        watch.add_below(&root.path().join("web")).unwrap();
+        changes.take();
+        std::fs::write(root.path().join("web/run"), "").unwrap();
+        assert!(wait(&changes, |dirty| dirty.names.contains(std::ffi::OsStr::new("web"))));
+    }
+
+    #[test]
+    fn every_link_on_the_way_is_watched() {
+        let top = tempfile::tempdir().unwrap();
+        for name in ["one", "two"] {
+            std::fs::create_dir_all(top.path().join("runsvdir").join(name)).unwrap();
+        }
+        let (current, root) = (top.path().join("runsvdir/current"), top.path().join("service"));
+        std::os::unix::fs::symlink("one", &current).unwrap();
+        std::os::unix::fs::symlink(&current, &root).unwrap();
+        let changes = Changes::new();
+        let _watch = Watch::new(&root, &changes).unwrap();
+        std::os::unix::fs::symlink("two", top.path().join("runsvdir/new")).unwrap();
+        std::fs::rename(top.path().join("runsvdir/new"), &current).unwrap();
+        assert!(wait(&changes, |dirty| dirty.root));
+    }
+
+    #[test]
+    fn a_root_that_is_not_there_is_named() {
+        let error = Watch::new(Path::new("/nonexistent/root"), &Changes::new()).unwrap_err();
+        assert_eq!(error, "cannot watch /nonexistent/root: No such file or directory");
+    }
+}
