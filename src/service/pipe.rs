@@ -100,6 +100,7 @@ impl LogPipe {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
+    use std::os::unix::fs::OpenOptionsExt;
 
     fn pipe() -> (tempfile::TempDir, LogPipe, std::path::PathBuf) {
         let root = tempfile::tempdir().unwrap();
@@ -115,8 +116,11 @@ mod tests {
         pipe.ready().unwrap();
         std::fs::OpenOptions::new().write(true).open(&path).unwrap().write_all(b"last words\n").unwrap();
         pipe.end_input();
+        // As the logger's child does it: an open that waits for nobody.
+        let mut options = std::fs::OpenOptions::new();
+        let mut reader = options.read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
         let mut text = String::new();
-        std::fs::File::open(&path).unwrap().read_to_string(&mut text).unwrap();
+        reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "last words\n");
     }
 

@@ -7,7 +7,7 @@
 //! | [`orphans`] | reaping what was re-parented to us (child subreaper, PID 1) |
 //! | [`signals`] | blocking signals, and reading them from a descriptor |
 //! | [`poll`] | `ppoll` with a monotonic deadline, and the descriptor that wakes a thread |
-//! | [`fifo`], [`file`], [`flock`] | opening without ever blocking or following a planted link |
+//! | [`fifo`], [`mod@file`], [`flock`] | opening without ever blocking or following a planted link |
 //! | [`boot`] | what a program sets up once: descriptor limit, umask, allocator, kernel check |
 //! | [`detach`] | leaving the terminal, with the result reported to the waiting parent |
 //! | [`console`] | standard error that can be stuck without holding us up |
