@@ -11,7 +11,7 @@ const LINE_MAX: usize = 4096;
 
 static DROPPED: Mutex<u64> = Mutex::new(0);
 
-/// Writes one line, the newline added; what is past [`LINE_MAX`] bytes is cut.
+/// Writes one line, the newline added; what is past 4095 bytes is cut.
 pub fn line(text: &str) {
     let mut dropped = DROPPED.lock();
     let out = stderr();

@@ -2,7 +2,7 @@
 //!
 //! `clone(CLONE_VM | CLONE_VFORK | CLONE_FILES)`: the child borrows our memory and our descriptor table until
 //! it execs, so nothing is copied, and a start costs the same whether we hold ten descriptors or ten
-//! thousand. The price is a list of rules for the child, kept by [`super::child`]:
+//! thousand. The price is a list of rules for the child, kept by `child.rs`:
 //!
 //! - it touches no descriptor before `close_range(…, CLOSE_RANGE_UNSHARE)` has given it a table of its own
 //!   with 0, 1 and 2 in it; afterwards it opens what it needs by path;

@@ -1,0 +1,337 @@
+//! What the process tests share: a place in a temporary directory, programs that are started there and ended
+//! even when a test fails, and waiting for conditions with a deadline.
+
+#![allow(dead_code)] // Each test file uses a part of this.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Nothing that a test waits for takes this long, even on a machine that is busy with other things.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A temporary directory with a services root (`sv`) and a status root (`status`) in it.
+pub struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        let place = Place { dir: tempfile::Builder::new().prefix("svt").tempdir().expect("a temporary directory") };
+        std::fs::create_dir(place.root()).expect("sv");
+        place
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The services root.
+    pub fn root(&self) -> PathBuf {
+        self.path().join("sv")
+    }
+
+    /// The status root.
+    pub fn status_root(&self) -> PathBuf {
+        self.path().join("status")
+    }
+
+    /// The status directory of `module`.
+    pub fn module(&self, module: &str) -> Module {
+        Module { dir: self.status_root().join(module) }
+    }
+
+    /// Makes the service directory `name` (a path below the services root) whole, elsewhere, and moves it in.
+    pub fn service(&self, name: &str, files: &[(&str, &str)]) {
+        let staging = self.path().join("staging").join(name);
+        for (file, content) in files {
+            script(&staging.join(file), content);
+        }
+        let target = self.root().join(name);
+        std::fs::create_dir_all(target.parent().expect("a parent")).expect("parent");
+        std::fs::rename(&staging, &target).expect("moved in");
+    }
+
+    /// A service that runs `sh` with `script` in it.
+    pub fn run(&self, name: &str, script: &str) {
+        self.service(name, &[("run", script)]);
+    }
+
+    /// Writes the configuration file beside the service directories.
+    pub fn conf(&self, text: &str) {
+        std::fs::write(self.root().join("supervise.conf"), text).expect("supervise.conf");
+    }
+
+    /// Starts `supervise-tree` on the services root.
+    pub fn tree(&self) -> Running<'_> {
+        self.tree_with(&[])
+    }
+
+    /// The same with further arguments.
+    pub fn tree_with(&self, arguments: &[&str]) -> Running<'_> {
+        let mut command = tree_command();
+        command.arg("-p").arg(self.status_root()).args(arguments).arg(self.root());
+        let running = self.start(command);
+        // The tree's own FIFO comes when its signals are taken; before that, TERM would kill it.
+        wait_for("the tree to listen", self, || is_listening(&self.status_root().join(".supervise-tree")));
+        running
+    }
+
+    /// Starts any program here, its messages kept.
+    pub fn start(&self, mut command: Command) -> Running<'_> {
+        let stderr =
+            std::fs::OpenOptions::new().append(true).create(true).open(self.path().join("stderr")).expect("stderr");
+        let child = command.current_dir(self.path()).stdin(Stdio::null()).stderr(stderr).spawn().expect("started");
+        Running { place: self, child: Some(child) }
+    }
+
+    /// Runs a program here to its end.
+    pub fn output(&self, mut command: Command) -> Output {
+        command.current_dir(self.path()).stdin(Stdio::null()).output().expect("run")
+    }
+
+    /// Everything that supervisors and programs said here, for a test that fails.
+    pub fn story(&self) -> String {
+        let mut story = String::new();
+        collect(self.path(), &mut story);
+        story
+    }
+}
+
+impl Drop for Place {
+    /// Kills what still runs with this directory in its environment, arguments, or as its own.
+    fn drop(&mut self) {
+        let mark = self.path().to_string_lossy().into_owned();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            let left = processes_of(&mark);
+            if left.is_empty() {
+                return;
+            }
+            for pid in left {
+                signal(pid, "KILL");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn collect(dir: &Path, story: &mut String) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() && !path.is_symlink() {
+            collect(&path, story);
+        } else if path.is_file() && (name.contains("supervise.log") || name == "stderr" || name == "state.json") {
+            let text = std::fs::read(&path).unwrap_or_default();
+            let _ = write!(story, "--- {}\n{}", path.display(), String::from_utf8_lossy(&text));
+        }
+    }
+}
+
+/// Live processes whose working directory, or a word of whose command line, is below `mark`.
+pub fn processes_of(mark: &str) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        if pid == std::process::id() || !is_alive(pid) {
+            continue;
+        }
+        let cwd = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if cwd.to_string_lossy().starts_with(mark) || String::from_utf8_lossy(&line).contains(mark) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+/// A program that a test has started; it gets KILL when the test is done with it.
+pub struct Running<'a> {
+    place: &'a Place,
+    child: Option<Child>,
+}
+
+impl Running<'_> {
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("running").id()
+    }
+
+    /// Sends it a signal, by name.
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("running");
+        let mut status = None;
+        wait_for("the program's end", self.place, || {
+            status = child.try_wait().expect("waited");
+            status.is_some()
+        });
+        status.expect("ended")
+    }
+
+    /// Sends TERM, and waits for its end.
+    pub fn stop(self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Sends KILL, and reaps it.
+    pub fn kill(self) {
+        self.signal("KILL");
+        self.wait();
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            if std::thread::panicking() {
+                eprintln!("{}", self.place.story());
+            }
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A module's status directory.
+#[derive(Clone, Debug)]
+pub struct Module {
+    dir: PathBuf,
+}
+
+impl Module {
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn path(&self, entry: &str) -> PathBuf {
+        self.dir.join(entry)
+    }
+
+    /// The content of one of its files, or nothing.
+    pub fn text(&self, entry: &str) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.path(entry)).unwrap_or_default()).into_owned()
+    }
+
+    /// Both supervise logs.
+    pub fn log(&self) -> String {
+        self.text("supervise.log") + &self.text("supervise.log.wf")
+    }
+
+    /// The 20 bytes.
+    pub fn status(&self) -> Vec<u8> {
+        std::fs::read(self.path("status")).unwrap_or_default()
+    }
+
+    /// The pid in the 20 bytes; 0 when down, or when there is none yet.
+    pub fn pid(&self) -> u32 {
+        let bytes = self.status();
+        bytes.get(16..20).map_or(0, |pid| u32::from_le_bytes(pid.try_into().expect("4 bytes")))
+    }
+
+    /// `state.json`.
+    pub fn state(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text("state.json")).unwrap_or_default()
+    }
+
+    /// `state` in `state.json`.
+    pub fn state_name(&self) -> String {
+        self.state()["state"].as_str().unwrap_or_default().to_string()
+    }
+
+    /// Writes `bytes` into the control FIFO, as a shell's `echo` does, but never waiting for a reader.
+    pub fn send(&self, bytes: &str) {
+        let mut options = std::fs::OpenOptions::new();
+        let mut fifo = options.write(true).custom_flags(libc::O_NONBLOCK).open(self.path("control")).expect("control");
+        std::io::Write::write_all(&mut fifo, bytes.as_bytes()).expect("command written");
+    }
+
+    /// Whether somebody supervises it.
+    pub fn is_supervised(&self) -> bool {
+        is_listening(&self.dir)
+    }
+
+    /// Waits until it is up, and returns the pid.
+    pub fn wait_up(&self, place: &Place) -> u32 {
+        self.wait_new_pid(place, 0)
+    }
+
+    /// Waits until it is up with another pid than `old`.
+    pub fn wait_new_pid(&self, place: &Place, old: u32) -> u32 {
+        wait_for(&format!("{} to have a new pid", self.dir.display()), place, || {
+            let pid = self.pid();
+            pid != 0 && pid != old && is_alive(pid)
+        });
+        self.pid()
+    }
+
+    /// Waits until `state.json` shows `state`.
+    pub fn wait_state(&self, place: &Place, state: &str) {
+        wait_for(&format!("{} to be {state}", self.dir.display()), place, || self.state_name() == state);
+    }
+
+    /// Waits until one of its files has `text` in it.
+    pub fn wait_text(&self, place: &Place, entry: &str, text: &str) {
+        wait_for(&format!("{text:?} in {}", self.path(entry).display()), place, || self.text(entry).contains(text));
+    }
+}
+
+fn is_listening(dir: &Path) -> bool {
+    std::fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(dir.join("ok")).is_ok()
+        || std::fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(dir.join("control")).is_ok()
+}
+
+/// Waits until `condition` holds; panics with the story of `place` when it takes too long.
+pub fn wait_for(what: &str, place: &Place, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited too long for {what}\n{}", place.story());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Whether the process exists and is no zombie.
+pub fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next()).is_some_and(|state| !"ZX".contains(state))
+}
+
+/// Sends a signal, by name, to a process that may be gone.
+pub fn signal(pid: u32, name: &str) {
+    let signal = format!("SIG{name}").parse::<nix::sys::signal::Signal>().expect("a signal");
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), signal);
+}
+
+/// Writes a file; `run`, `finish`, `check` and the like become scripts that can be executed, with a `#!` line if
+/// they have none.
+pub fn script(path: &Path, content: &str) {
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("directory");
+    let executable = !matches!(path.file_name().and_then(|name| name.to_str()), Some("down" | "supervise.conf"));
+    let content = match executable && !content.starts_with("#!") {
+        true => format!("#!/bin/sh\n{content}\n"),
+        false => content.to_string(),
+    };
+    std::fs::write(path, content).expect("written");
+    if executable {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("made executable");
+    }
+}
+
+pub fn tree_command() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_supervise-tree"))
+}
+
+pub fn supervise_command() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_supervise"))
+}
+
+pub fn svctl_command() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_svctl"))
+}
