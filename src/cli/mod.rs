@@ -33,3 +33,12 @@ pub fn fail(program: &str, code: u8, message: &str) -> ExitCode {
 pub fn default_status_root() -> std::path::PathBuf {
     std::env::var_os("SUPERVISE_STATUS").filter(|value| !value.is_empty()).unwrap_or_else(|| "status".into()).into()
 }
+
+/// What both supervising programs set up first.
+///
+/// # Errors
+/// One line for the user, when the kernel is too old.
+pub fn prepare() -> Result<(), String> {
+    crate::supervisor::panics::note_panics();
+    crate::sys::boot::prepare()
+}

@@ -1,6 +1,6 @@
 //! `supervise`: one service, as the seed's program did it.
 
-use super::{NO_DIRECTORY, TEMPORARY, USAGE, fail, parse};
+use super::{NO_DIRECTORY, TEMPORARY, USAGE, fail, parse, prepare};
 use crate::conf::source::Source;
 use crate::conf::{Program, words};
 use crate::service::{Command, Definition, Service, Streams};
@@ -8,7 +8,7 @@ use crate::status::StatusDir;
 use crate::status::log::Echo;
 use crate::supervisor::alarm::Alarms;
 use crate::supervisor::mailbox::Orders;
-use crate::supervisor::thread::{OpenError, Outcome, Spec, Supervisor};
+use crate::supervisor::thread::{self, OpenError, Outcome, Spec, Supervisor};
 use crate::sys::detach::{Side, fork_away};
 use crate::sys::errno_text;
 use crate::sys::signals::Signals;
@@ -86,7 +86,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
     let usage = |message| Failure { code: USAGE, message };
     let temporary = |message| Failure { code: TEMPORARY, message };
-    crate::sys::boot::prepare().map_err(temporary)?;
+    prepare().map_err(temporary)?;
     let foreground = arguments.foreground;
     let (dir, words) = what(&arguments)?;
     let module = module_of(&dir).map_err(usage)?;
@@ -115,7 +115,8 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
     {
         log::warn!(logger: supervisor.log(), "/dev/null: {}; still attached", errno_text(&error));
     }
-    let outcome = supervisor.run();
+    // A panic is our mistake, and no reason to leave the service alone.
+    let outcome = supervisor.run().unwrap_or_else(|spec| thread::supervise(*spec));
     alarms.wait();
     Ok(match outcome {
         Outcome::Left(_) | Outcome::Abandoned => ExitCode::SUCCESS,
@@ -183,6 +184,8 @@ fn spec(
         orders: Orders::Signals(signals),
         echo,
         complaints,
+        leave: None,
+        foreground: arguments.foreground,
     })
 }
 

@@ -1,6 +1,6 @@
 //! `supervise-tree`.
 
-use super::{TEMPORARY, USAGE, default_status_root, fail, parse};
+use super::{TEMPORARY, USAGE, default_status_root, fail, parse, prepare};
 use crate::conf::source::Source;
 use crate::status::log::Echo;
 use crate::tree::run::{Options, run};
@@ -38,7 +38,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    if let Err(message) = crate::sys::boot::prepare() {
+    if let Err(message) = prepare() {
         return fail(NAME, TEMPORARY, &message);
     }
     let options = match options(arguments) {

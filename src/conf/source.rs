@@ -3,40 +3,39 @@
 use super::{Complaint, Config};
 use std::path::PathBuf;
 
-/// The file that was asked for, or the one that is taken where nobody asked.
+/// The file that was asked for, or those that are taken where nobody asked.
 #[derive(Clone, Debug)]
 pub struct Source {
-    path: PathBuf,
-    required: bool,
+    asked: Option<PathBuf>,
+    fallbacks: Vec<PathBuf>,
 }
 
 impl Source {
-    /// The first of: what `-F` says; `fallbacks` that exist; the last of `fallbacks`, which may be missing.
+    /// What `-F` says; else the first of `fallbacks` that exists whenever the file is read.
     pub fn choose(asked: Option<PathBuf>, fallbacks: impl IntoIterator<Item = PathBuf>) -> Source {
-        let fallbacks: Vec<PathBuf> = fallbacks.into_iter().collect();
-        let required = asked.is_some();
-        let found = || fallbacks.iter().find(|path| path.exists()).or(fallbacks.last()).cloned();
-        Source { path: asked.or_else(found).unwrap_or_default(), required }
+        Source { asked, fallbacks: fallbacks.into_iter().collect() }
     }
 
     /// No file at all.
     pub fn none() -> Source {
-        Source { path: PathBuf::new(), required: false }
+        Source { asked: None, fallbacks: Vec::new() }
     }
 
-    /// The file.
-    pub fn path(&self) -> &std::path::Path {
-        &self.path
+    /// The file, as things are now; one of the fallbacks, if none exists.
+    pub fn path(&self) -> PathBuf {
+        let exists = || self.fallbacks.iter().find(|path| path.exists());
+        self.asked.as_ref().or_else(exists).or(self.fallbacks.first()).cloned().unwrap_or_default()
     }
 
     /// Reads the file for the first time: one that nobody asked for may be missing.
     ///
     /// If it cannot be read, the defaults, and the complaint that tells why.
     pub fn first(&self) -> (Config, Option<Complaint>) {
-        if !self.required && !self.path.exists() {
+        let path = self.path();
+        if self.asked.is_none() && !path.exists() {
             return (Config::empty(), None);
         }
-        match Config::read(&self.path) {
+        match Config::read(&path) {
             Ok(config) => (config, None),
             Err(complaint) => (Config::empty(), Some(complaint)),
         }
@@ -47,6 +46,6 @@ impl Source {
     /// # Errors
     /// The complaint; the old settings stay. A file that is gone is one, too.
     pub fn again(&self) -> Result<Config, Complaint> {
-        Config::read(&self.path)
+        Config::read(&self.path())
     }
 }

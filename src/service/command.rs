@@ -1,6 +1,7 @@
 //! A command: what `supervise -f` and `-u` run, and its `-r`.
 
 use super::{Streams, c_path};
+use crate::sys::identity::Recorder;
 use crate::sys::start::{Environment, Leads, Plan, StartError, Started, Step, look_up, start};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -49,17 +50,30 @@ impl Command {
         Ok(c_path(&path))
     }
 
-    pub(super) fn run(&self, streams: &Streams) -> Result<Started, StartError> {
-        self.execute(&self.program()?, &self.words, streams)
+    /// Runs it in a process group of its own, if anybody needs that. A group that is not its supervisor's becomes
+    /// an orphaned one when that ends, and the kernel then ends what is stopped in it.
+    pub(super) fn run(
+        &self,
+        streams: &Streams,
+        recorder: Recorder<'_>,
+        own_group: bool,
+    ) -> Result<Started, StartError> {
+        let leads = if own_group { Leads::Group } else { Leads::Nothing };
+        self.execute(&self.program()?, &self.words, streams, recorder, leads)
     }
 
-    pub(super) fn restart_hook(&self, streams: &Streams, exits: u32) -> Result<Option<Started>, StartError> {
+    pub(super) fn restart_hook(
+        &self,
+        streams: &Streams,
+        exits: u32,
+        recorder: Recorder<'_>,
+    ) -> Result<Option<Started>, StartError> {
         let Some(hook) = &self.restart_hook else { return Ok(None) };
         let mut script = hook.clone().into_vec();
         script.extend_from_slice(format!(" {exits}").as_bytes());
         let script = CString::new(script).unwrap_or_default();
         let words = [c"sh".to_owned(), c"-c".to_owned(), script];
-        self.execute(c"/bin/sh", &words, streams).map(Some)
+        self.execute(c"/bin/sh", &words, streams, recorder, Leads::Group).map(Some)
     }
 
     fn execute(
@@ -67,6 +81,8 @@ impl Command {
         program: &std::ffi::CStr,
         arguments: &[CString],
         streams: &Streams,
+        recorder: Recorder<'_>,
+        leads: Leads,
     ) -> Result<Started, StartError> {
         start(&Plan {
             program,
@@ -74,7 +90,8 @@ impl Command {
             shell_fallback: true,
             environment: &self.environment,
             directory: None,
-            leads: Leads::Group,
+            leads,
+            recorder: Some(recorder),
             stdin: streams.stdin(),
             stdout: streams.stdout(),
             stderr: streams.stderr(),

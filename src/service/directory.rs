@@ -2,6 +2,7 @@
 
 use super::{Streams, c_path};
 use crate::sys::file::{self, Identity};
+use crate::sys::identity::Recorder;
 use crate::sys::pidfd::ExitStatus;
 use crate::sys::start::{Directory as WorkingDirectory, Environment, Leads, Plan, StartError, Started, start};
 use std::ffi::{CStr, CString};
@@ -16,14 +17,14 @@ const COULD_NOT_START: (i32, i32) = (111, 0);
 pub struct Directory {
     path: PathBuf,
     c_path: CString,
-    identity: Identity,
+    identity: Option<Identity>,
     environment: Arc<Environment>,
     run: [CString; 1],
 }
 
 impl Directory {
-    /// The directory at `path`, which must stay the one that `identity` says.
-    pub fn new(path: PathBuf, identity: Identity) -> Directory {
+    /// The directory at `path`; if `identity` is given, it must stay that one, and a start in another one fails.
+    pub fn new(path: PathBuf, identity: Option<Identity>) -> Directory {
         let c_path = c_path(&path);
         Directory { path, c_path, identity, environment: Environment::inherited(), run: [c"./run".to_owned()] }
     }
@@ -38,15 +39,16 @@ impl Directory {
         std::fs::symlink_metadata(self.path.join("down")).is_ok()
     }
 
-    pub(super) fn run(&self, streams: &Streams) -> Result<Started, StartError> {
-        self.execute(c"./run", &self.run, streams)
+    pub(super) fn run(&self, streams: &Streams, recorder: Recorder<'_>) -> Result<Started, StartError> {
+        self.execute(c"./run", &self.run, streams, recorder)
     }
 
-    pub(super) fn finish(
+    pub(super) fn finish<'a>(
         &self,
         streams: &Streams,
         module: &str,
         exit: Option<ExitStatus>,
+        recorder: impl FnOnce() -> Recorder<'a>,
     ) -> Result<Option<Started>, StartError> {
         if !file::is_executable(&self.path.join("finish")) {
             return Ok(None);
@@ -54,10 +56,16 @@ impl Directory {
         let (code, low) = exit.map_or(COULD_NOT_START, |exit| (exit.code_or_minus_one(), exit.low_byte()));
         let words = ["./finish", &code.to_string(), &low.to_string(), module];
         let words: Vec<CString> = words.into_iter().map(|word| CString::new(word).unwrap_or_default()).collect();
-        self.execute(c"./finish", &words, streams).map(Some)
+        self.execute(c"./finish", &words, streams, recorder()).map(Some)
     }
 
-    fn execute(&self, program: &CStr, arguments: &[CString], streams: &Streams) -> Result<Started, StartError> {
+    fn execute(
+        &self,
+        program: &CStr,
+        arguments: &[CString],
+        streams: &Streams,
+        recorder: Recorder<'_>,
+    ) -> Result<Started, StartError> {
         start(&Plan {
             program,
             arguments,
@@ -65,9 +73,10 @@ impl Directory {
             environment: &self.environment,
             directory: Some(WorkingDirectory {
                 path: &self.c_path,
-                expect: Some((self.identity.device, self.identity.inode)),
+                expect: self.identity.map(|identity| (identity.device, identity.inode)),
             }),
             leads: Leads::Session,
+            recorder: Some(recorder),
             stdin: streams.stdin(),
             stdout: streams.stdout(),
             stderr: streams.stderr(),

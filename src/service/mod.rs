@@ -7,9 +7,11 @@ pub mod directory;
 pub mod pipe;
 
 use crate::status::StatusDir;
+use crate::sys::Errno;
+use crate::sys::flock::Lock;
+use crate::sys::identity::{Recorder, Role};
 use crate::sys::pidfd::ExitStatus;
 use crate::sys::start::{Input, Output, StartError, Started, Step};
-use crate::sys::{Errno, errno_text};
 use pipe::LogPipe;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -84,15 +86,25 @@ impl Service {
         Service { definition, streams }
     }
 
-    /// Starts the run process.
+    /// Makes sure that what leads in and out is there, also for a process that runs already.
+    ///
+    /// # Errors
+    /// The stream that is not, and its errno.
+    pub fn ready(&self) -> Result<(), StartError> {
+        self.streams.ready()
+    }
+
+    /// Starts the run process. It records itself in `lock`. A service directory's always leads a session of its own;
+    /// a command's leads a process group if `own_group` says so.
     ///
     /// # Errors
     /// The step that failed, and its errno.
-    pub fn start(&self) -> Result<Started, StartError> {
+    pub fn start(&self, lock: &Lock, own_group: bool) -> Result<Started, StartError> {
         self.streams.ready()?;
+        let recorder = Recorder::new(lock.file(), Role::Run);
         match &self.definition {
-            Definition::Directory(directory) => directory.run(&self.streams),
-            Definition::Command(command) => command.run(&self.streams),
+            Definition::Directory(directory) => directory.run(&self.streams, recorder),
+            Definition::Command(command) => command.run(&self.streams, recorder, own_group),
         }
     }
 
@@ -100,9 +112,12 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::start`].
-    pub fn finish(&self, module: &str, exit: Option<ExitStatus>) -> Result<Option<Started>, StartError> {
+    pub fn finish(&self, module: &str, exit: Option<ExitStatus>, lock: &Lock) -> Result<Option<Started>, StartError> {
         match &self.definition {
-            Definition::Directory(directory) => directory.finish(&self.streams, module, exit),
+            Definition::Directory(directory) => {
+                let recorder = || Recorder::new(lock.file(), Role::Finish);
+                directory.finish(&self.streams, module, exit, recorder)
+            }
             Definition::Command(_) => Ok(None),
         }
     }
@@ -111,10 +126,11 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::start`].
-    pub fn restart_hook(&self, exits: u32) -> Result<Option<Started>, StartError> {
+    pub fn restart_hook(&self, exits: u32, lock: &Lock) -> Result<Option<Started>, StartError> {
+        let recorder = Recorder::new(lock.file(), Role::Hook);
         match &self.definition {
             Definition::Directory(_) => Ok(None),
-            Definition::Command(command) => command.restart_hook(&self.streams, exits),
+            Definition::Command(command) => command.restart_hook(&self.streams, exits, recorder),
         }
     }
 
@@ -137,13 +153,25 @@ impl Service {
     }
 }
 
-/// The words for a stream that could not be opened, for the log.
-pub fn lost_stream(dir: &StatusDir, stdout: Option<Errno>, stderr: Option<Errno>) -> Option<String> {
-    let lost = |path: &Path, errno: Option<Errno>| {
-        errno.map(|errno| format!("{}: {}", path.display(), errno_text(&std::io::Error::from(errno))))
-    };
-    let lost: Vec<String> = [lost(&dir.stdout(), stdout), lost(&dir.stderr(), stderr)].into_iter().flatten().collect();
-    (!lost.is_empty()).then(|| format!("{}; it runs with /dev/null until its next start", lost.join(", ")))
+/// What a start could not do without being the worse for it, for the log.
+pub fn shortcomings(dir: &StatusDir, started: &Started) -> Vec<String> {
+    let mut all = Vec::new();
+    for (path, lost) in [(dir.stdout(), started.stdout_lost), (dir.stderr(), started.stderr_lost)] {
+        if let Some(errno) = lost {
+            let text = format!("{}: {}; it runs with /dev/null until its next start", path.display(), errno.desc());
+            all.push(text);
+        }
+    }
+    if let Some(errno) = started.unrecorded {
+        let lock = dir.lock_path();
+        all.push(format!(
+            "{}: {}; a later supervisor would not find pid {}",
+            lock.display(),
+            errno.desc(),
+            started.pid
+        ));
+    }
+    all
 }
 
 /// A path for a system call. One with a NUL byte in it cannot come from a file system or an argument.

@@ -38,6 +38,29 @@ pub struct StateFile {
     pub definition: String,
     /// Pid of the logger's run process.
     pub log_pid: Option<u32>,
+    /// For the next supervisor, if this one is killed; null once it has left in good order.
+    pub memory: Option<Memory>,
+}
+
+/// What a supervisor needs to go on where another one of the same boot was killed. Times are nanoseconds of
+/// `CLOCK_MONOTONIC`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// The boot of which the times are.
+    pub boot: String,
+    /// When the run process was started.
+    pub up_since: Option<u64>,
+    /// When a start was last tried.
+    pub last_start: Option<u64>,
+    /// The restart delay, if it has grown.
+    pub grown_delay: Option<u64>,
+    /// The alarm window: when it opened, exits in it, core dumps in it.
+    pub window: Option<(u64, u32, u32)>,
+    /// When a run process last ended.
+    pub last_exit: Option<u64>,
+    /// The count for the restart hook.
+    pub exits: u32,
 }
 
 /// How a run process ended.

@@ -9,7 +9,7 @@ use crate::status::StatusDir;
 use crate::status::log::{Log, stamp};
 use crate::sys::Errno;
 use crate::sys::pidfd::{ExitStatus, signal_group, signal_name};
-use crate::sys::poll;
+use crate::sys::poll::{self, Source};
 use crate::sys::start::{Environment, Input, Leads, Output, Plan, Started, look_up, start};
 use crate::sys::time::Mono;
 use parking_lot::{Condvar, Mutex};
@@ -232,6 +232,7 @@ fn run(words: &[String], message: &Message) -> Result<(), String> {
         environment: &message.environment,
         directory: None,
         leads: Leads::Group,
+        recorder: None,
         stdin: Input::Descriptor(body.as_fd()),
         stdout: Output::Null,
         stderr: Output::Null,
@@ -249,7 +250,7 @@ fn wait(started: &Started) -> Option<ExitStatus> {
     let deadline = Mono::now() + TIME_LIMIT;
     let mut killed = false;
     loop {
-        let ready = poll::wait([Some(started.pidfd.as_fd())], (!killed).then_some(deadline));
+        let ready = poll::wait([Some(Source::Readable(started.pidfd.as_fd()))], (!killed).then_some(deadline));
         match started.pidfd.reap() {
             Ok(Some(status)) => return (!killed).then_some(status),
             Ok(None) | Err(Errno::EINTR) => {}

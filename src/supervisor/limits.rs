@@ -1,6 +1,7 @@
 //! How often, and how fast, a service may be started again. Pure: time comes in as an argument.
 
 use crate::conf::settings::{KillMode, Restart, Settings};
+use crate::status::state::Memory;
 use crate::sys::pidfd::ExitStatus;
 use crate::sys::time::Mono;
 use std::time::Duration;
@@ -192,6 +193,36 @@ impl Limits {
         *self = Limits { last_start: self.last_start, ..Limits::default() };
     }
 
+    /// Writes down what a later supervisor has to know.
+    pub fn remember(&self, memory: &mut Memory) {
+        let nanoseconds = |at: Option<Mono>| at.map(Mono::nanoseconds);
+        memory.last_start = nanoseconds(self.last_start);
+        memory.last_exit = nanoseconds(self.last_exit);
+        memory.grown_delay = self.grown.and_then(|grown| u64::try_from(grown.as_nanos()).ok());
+        memory.window = self.window.map(|window| (window.opened.nanoseconds(), window.exits, window.cores));
+        memory.exits = self.exits;
+    }
+
+    /// What was written down; what is still to come by that, was not: somebody has been at the file.
+    pub fn recall(memory: &Memory, now: Mono) -> Limits {
+        let past = |at: u64| Some(Mono::from_nanoseconds(at)).filter(|at| *at <= now);
+        let window =
+            memory.window.and_then(|(opened, exits, cores)| Some(Window { opened: past(opened)?, exits, cores }));
+        Limits {
+            window,
+            last_start: memory.last_start.and_then(past),
+            grown: memory.grown_delay.map(Duration::from_nanos),
+            next: None,
+            last_exit: memory.last_exit.and_then(past),
+            exits: memory.exits,
+        }
+    }
+
+    /// When the next start may come if nothing is known of the last exit.
+    pub fn next_after_gap(&self, rules: &Rules, now: Mono) -> Mono {
+        self.last_start.map_or(now, |start| (start + self.delay(rules)).max(now))
+    }
+
     /// Restarts in the present window.
     pub fn restarts_in_window(&self) -> u32 {
         self.window.map_or(0, |window| window.exits)
@@ -303,6 +334,23 @@ mod tests {
         limits.started(at(0));
         assert_eq!(limits.next_after_failed_start(&rules, at(0)), at(0) + FAILED_START_DELAY);
         assert_eq!(limits.next_after_exit(&rules, false, at(0)), at(0));
+    }
+
+    #[test]
+    fn what_is_remembered_is_recalled_and_the_future_is_not_believed() {
+        let rules = Rules { delay_max: Duration::from_secs(60), ..rules() };
+        let mut limits = Limits::default();
+        limits.started(at(0));
+        limits.count(&rules, true, at(0));
+        limits.count_for_hook(&rules, at(0));
+        limits.next_after_exit(&rules, false, at(0));
+        let mut memory = Memory::default();
+        limits.remember(&mut memory);
+        let recalled = Limits::recall(&memory, at(5));
+        assert_eq!(recalled, Limits { next: None, ..limits });
+        assert_eq!(recalled.next_after_gap(&rules, at(1)), at(2));
+        let before = Mono(Duration::from_secs(5));
+        assert_eq!(Limits::recall(&memory, before).next_after_gap(&rules, before), before);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::limits::{Limits, Rules};
 pub use super::states::*;
 use super::transitions::{notice, warning};
 use crate::conf::settings::KillMode;
-pub use crate::status::record::Want;
+use crate::status::state::Memory;
 use crate::sys::pidfd::{ExitStatus, signal_name};
 use crate::sys::time::Mono;
 use nix::unistd::Pid;
@@ -54,6 +54,12 @@ impl Machine {
             last_exit: None,
             reason: None,
         }
+    }
+
+    /// Writes down what a later supervisor has to know.
+    pub fn remember(&self, memory: &mut Memory) {
+        self.limits.remember(memory);
+        memory.up_since = self.run().map(|run| run.since.nanoseconds());
     }
 
     /// What is.
@@ -129,6 +135,11 @@ impl Machine {
         }
     }
 
+    /// Whether how the run process ends decides anything: not if somebody has asked for its end.
+    pub fn exit_matters(&self) -> bool {
+        self.want == Want::Up && self.leave.is_none() && self.run().is_none_or(|run| run.stop == Stop::No)
+    }
+
     /// One step: what `event` makes of the state, and what is to be done for it.
     pub fn step(&mut self, event: Event, now: Mono) -> Actions {
         let mut actions = Vec::new();
@@ -176,6 +187,7 @@ impl Machine {
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(Leave::WhenDown | Leave::EndOfInput | Leave::Stop) | Event::KillNow => self.gone(actions),
+            Event::Resume(past, live) => self.resume(past, live, now, actions),
             Event::HookStarted(_)
             | Event::HookEnded
             | Event::Started(_)
@@ -210,6 +222,7 @@ impl Machine {
             Event::Leave(Leave::WhenDown | Leave::Stop) | Event::KillNow => self.gone(actions),
             Event::Due
             | Event::Begin(_)
+            | Event::Resume(..)
             | Event::HookStarted(_)
             | Event::HookEnded
             | Event::Started(_)
@@ -234,6 +247,7 @@ impl Machine {
             Event::Leave(leave) => self.leave_at_least(leave),
             Event::KillNow => self.leave_at_least(Leave::Stop),
             Event::Begin(_)
+            | Event::Resume(..)
             | Event::HookEnded
             | Event::Started(_)
             | Event::StartFailed(_)
@@ -262,6 +276,7 @@ impl Machine {
             Event::Leave(Leave::EndOfInput) => self.leave_at_least(Leave::EndOfInput),
             Event::KillNow => self.leave_now(Leave::Stop, actions),
             Event::Begin(_)
+            | Event::Resume(..)
             | Event::HookStarted(_)
             | Event::Started(_)
             | Event::StartFailed(_)
@@ -286,6 +301,7 @@ impl Machine {
             Event::Leave(leave) => self.leave_at_least(leave),
             Event::KillNow => self.leave_at_least(Leave::Stop),
             Event::Begin(_)
+            | Event::Resume(..)
             | Event::HookStarted(_)
             | Event::HookEnded
             | Event::Exited(_)
@@ -330,6 +346,7 @@ impl Machine {
             }
             Event::Command(Command::Alarm(_) | Command::Reload)
             | Event::Begin(_)
+            | Event::Resume(..)
             | Event::HookStarted(_)
             | Event::HookEnded
             | Event::Started(_)
@@ -356,6 +373,7 @@ impl Machine {
             Event::Leave(leave) => self.leave_at_least(leave),
             Event::KillNow => self.leave_at_least(Leave::Stop),
             Event::Begin(_)
+            | Event::Resume(..)
             | Event::HookStarted(_)
             | Event::HookEnded
             | Event::Started(_)
@@ -397,6 +415,7 @@ impl Machine {
             }
             Event::Due
             | Event::Begin(_)
+            | Event::Resume(..)
             | Event::HookStarted(_)
             | Event::HookEnded
             | Event::Started(_)
@@ -417,6 +436,7 @@ impl Machine {
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(Leave::WhenDown | Leave::EndOfInput | Leave::Stop) | Event::KillNow => self.gone(actions),
             Event::Begin(_)
+            | Event::Resume(..)
             | Event::HookStarted(_)
             | Event::HookEnded
             | Event::Started(_)

@@ -13,6 +13,8 @@
 //! | [`thread`] | the loop that drives a machine with real processes |
 //! | [`mailbox`] | what the tree, or a signal, asks of that loop |
 //! | [`publish`] | `status` and `state.json` |
+//! | [`process`] | a process under supervision: our child, or adopted |
+//! | [`panics`] | our own mistakes, caught at the door |
 //! | [`alarm`] | mail, short messages, programs |
 
 pub mod alarm;
@@ -20,6 +22,8 @@ pub mod command;
 pub mod limits;
 pub mod machine;
 pub mod mailbox;
+pub mod panics;
+pub mod process;
 pub mod publish;
 pub mod states;
 pub mod thread;

@@ -1,9 +1,11 @@
 //! What the world sees: `status` and `state.json`, written when they have changed.
 
-use super::machine::{Machine, State, Stop};
+use super::limits::Limits;
+use super::machine::{Machine, Past, State, Stop};
 use crate::status::StatusDir;
-use crate::status::record::Record;
-use crate::status::state::{LastExit, StateFile, rfc3339};
+use crate::status::record::{Record, Want};
+use crate::status::state::{LastExit, Memory, StateFile, rfc3339};
+use crate::sys::identity::boot;
 use crate::sys::time::Mono;
 use crate::sys::{errno_text, file};
 use std::io;
@@ -30,6 +32,8 @@ pub struct Facts<'a> {
     pub definition: &'a str,
     /// Pid of the logger's run process.
     pub log_pid: Option<u32>,
+    /// Whether a later supervisor is to go on where this one ends.
+    pub remember: bool,
 }
 
 impl Publisher {
@@ -37,6 +41,11 @@ impl Publisher {
     pub fn new() -> Publisher {
         let now = SystemTime::now();
         Publisher { written: None, pid_changed: now, since: now, last: None, last_exit: None, failing: false }
+    }
+
+    /// Takes over what an earlier supervisor has shown.
+    pub fn recall(&mut self, state: &StateFile) {
+        self.last_exit = state.last_exit.clone();
     }
 
     /// Notes that the run process has ended just now.
@@ -135,6 +144,7 @@ impl Publisher {
             supervisor_pid: std::process::id(),
             definition: facts.definition.to_string(),
             log_pid: facts.log_pid,
+            memory: facts.remember.then(|| memory(machine)),
         }
     }
 }
@@ -149,6 +159,26 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), (std::path::PathBuf, io::E
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
     file::replace(path, Path::new(&fresh), content).map_err(|error| (path.to_owned(), error))
+}
+
+fn memory(machine: &Machine) -> Memory {
+    let mut memory = Memory { boot: boot().to_string(), ..Memory::default() };
+    machine.remember(&mut memory);
+    memory
+}
+
+/// What `state.json` tells of a supervisor of this boot that was killed.
+pub fn past(state: &StateFile, now: Mono) -> Option<Past> {
+    let memory = state.memory.as_ref().filter(|memory| !memory.boot.is_empty() && memory.boot == boot())?;
+    Some(Past {
+        want: [Want::Up, Want::Down, Want::Once].into_iter().find(|want| want.name() == state.want)?,
+        alarm: state.alarm,
+        paused: state.paused,
+        failed: state.state == "failed",
+        starts: state.restarts.saturating_add(1),
+        since: memory.up_since.map(Mono::from_nanoseconds),
+        limits: Limits::recall(memory, now),
+    })
 }
 
 /// `state` in `state.json`.

@@ -1,7 +1,9 @@
 //! The words of the machine: what can be, what can happen, and what can be done about it.
 
 use super::command::Command;
-use super::limits::Rules;
+use super::limits::{Limits, Rules};
+pub use crate::status::record::Want;
+use crate::sys::identity::Role;
 use crate::sys::pidfd::ExitStatus;
 use crate::sys::start::StartError;
 use crate::sys::time::Mono;
@@ -105,6 +107,8 @@ pub enum Leave {
 pub enum Event {
     /// Supervision begins; whether the service is wanted up.
     Begin(bool),
+    /// Supervision goes on where another supervisor was killed: what is known of that, and what still runs.
+    Resume(Past, Option<(Role, Pid)>),
     /// A command came.
     Command(Command),
     /// Supervision is to end.
@@ -129,6 +133,25 @@ pub enum Event {
     Due,
     /// The settings were read again.
     Rules(Rules),
+}
+
+/// What is known of a supervisor that was killed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Past {
+    /// What was wanted.
+    pub want: Want,
+    /// Whether alarms were raised.
+    pub alarm: bool,
+    /// Whether the run process was stopped with `p`.
+    pub paused: bool,
+    /// Whether it had given up.
+    pub failed: bool,
+    /// How often the run process was started.
+    pub starts: u64,
+    /// When the run process was started.
+    pub since: Option<Mono>,
+    /// What was counted.
+    pub limits: Limits,
 }
 
 /// What is to be done, in order.
@@ -188,6 +211,8 @@ pub enum Reason {
     GaveUpRestarts(u32),
     /// The limit of core dumps.
     GaveUpCores(u32),
+    /// A limit that was reached under an earlier supervisor.
+    GaveUpEarlier,
     /// `restart = never` or `on-failure`.
     Policy,
     /// `finish` said so.
@@ -202,6 +227,7 @@ impl std::fmt::Display for Reason {
             Reason::DownFile => f.write_str("there is a down file"),
             Reason::GaveUpRestarts(restarts) => write!(f, "gave up after {restarts} restarts"),
             Reason::GaveUpCores(cores) => write!(f, "gave up after {cores} core dumps"),
+            Reason::GaveUpEarlier => f.write_str("gave up under an earlier supervisor"),
             Reason::Policy => f.write_str("the restart setting says no restart"),
             Reason::Finish => f.write_str("finish exited 125: no restart"),
             Reason::StartFailed(error) => write!(f, "could not be started: {error}"),

@@ -5,34 +5,42 @@
 
 use super::alarm::{Alarms, Message};
 use super::command::Command;
-use super::limits::Rules;
-use super::machine::{Action, Event, Leave, Machine, State};
+use super::limits::{Limits, Rules};
+use super::machine::{Action, Event, Leave, Machine, Past, State, Want};
 use super::mailbox::{Ask, Order, Orders};
-use super::publish::{Facts, Publisher};
-use crate::conf::settings::Settings;
+use super::panics::catch;
+use super::process::Process;
+use super::publish::{Facts, Publisher, past};
+use crate::conf::settings::{KillMode, Settings};
 use crate::conf::source::Source;
 use crate::conf::{Config, Program};
-use crate::service::{Service, lost_stream};
+use crate::service::{Service, shortcomings};
 use crate::status::StatusDir;
 use crate::status::fifo::Fifos;
 use crate::status::log::{Echo, Log};
+use crate::status::state::StateFile;
+use crate::sys::file;
 use crate::sys::flock::{Lock, LockError};
-use crate::sys::pidfd::{ExitStatus, Pidfd, signal_group, signal_name};
-use crate::sys::poll;
+use crate::sys::identity::Role;
+use crate::sys::pidfd::{signal_group, signal_name};
+use crate::sys::poll::{self, Source::Readable};
 use crate::sys::start::{StartError, Started};
 use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid, errno_text};
 use log::Level;
 use std::collections::VecDeque;
+use std::io::Read;
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a status directory that somebody else has locked, or that cannot be made, is tried again.
 const OPEN_AGAIN: Duration = Duration::from_secs(5);
 
-/// After a panic, the thread waits this long, so that one that comes again and again burns no processor.
+/// A larger `state.json`, in bytes, is none of ours.
+const STATE_MAX: u64 = 64 * 1024;
+
+/// After a panic, the thread waits this long before it begins anew.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// All that makes a supervisor.
@@ -62,6 +70,10 @@ pub struct Spec {
     pub echo: Echo,
     /// What is wrong with the settings, for the module's log.
     pub complaints: Vec<String>,
+    /// Whether it stays attached to whatever terminal it was started from.
+    pub foreground: bool,
+    /// Why supervision is to end, if it is: kept here, so that a panic does not make it forgotten.
+    pub leave: Option<Leave>,
 }
 
 /// Why a supervisor ended.
@@ -100,13 +112,6 @@ impl OpenError {
     }
 }
 
-/// A process of ours that lives.
-#[derive(Debug)]
-struct Process {
-    pid: Pid,
-    pidfd: Pidfd,
-}
-
 /// One service under supervision.
 #[derive(Debug)]
 pub struct Supervisor {
@@ -124,7 +129,7 @@ pub struct Supervisor {
     lines: Vec<(Level, String)>,
     outcome: Option<Outcome>,
     // Last: it is let go of when everything else is closed.
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Supervisor {
@@ -153,7 +158,7 @@ impl Supervisor {
             aside: None,
             lines: Vec::new(),
             outcome: None,
-            _lock: lock,
+            lock,
             spec,
         };
         supervisor.keep_fifos();
@@ -171,12 +176,57 @@ impl Supervisor {
     /// # Errors
     /// Why the first start failed; it will be tried again if [`Supervisor::run`] is called.
     pub fn begin(&mut self) -> Result<(), StartError> {
-        self.handle(Event::Begin(self.spec.wanted));
+        let live = self.adopt();
+        let state = self.earlier_state();
+        let past = state.as_ref().and_then(|state| past(state, Mono::now()));
+        match (past, live) {
+            (None, None) => self.handle(Event::Begin(self.spec.wanted && self.spec.leave.is_none())),
+            // What runs is wanted, unless it is known that it is not.
+            (past, live) => {
+                let past = past.unwrap_or(Past {
+                    want: Want::Up,
+                    alarm: true,
+                    paused: false,
+                    failed: false,
+                    starts: 1,
+                    since: None,
+                    limits: Limits::default(),
+                });
+                self.handle(Event::Resume(past, live));
+            }
+        }
+        if let Some(leave) = self.spec.leave {
+            self.handle(Event::Leave(leave));
+        }
         self.afterwards();
         match self.machine.reason() {
             Some(super::machine::Reason::StartFailed(error)) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Finds what an earlier supervisor has left running.
+    fn adopt(&mut self) -> Option<(Role, Pid)> {
+        let (role, process) = Process::adopt(self.lock.file())?;
+        let pid = process.pid;
+        match role {
+            Role::Run => self.run = Some(process),
+            Role::Finish | Role::Hook => self.aside = Some(process),
+        }
+        // It has its end of the pipe to the logger; without ours, that pipe would not outlive it.
+        if let Err(error) = self.spec.service.ready() {
+            self.say(Level::Warn, format!("{error}; pid {pid} goes on all the same"));
+        }
+        Some((role, pid))
+    }
+
+    /// What an earlier supervisor has written down.
+    fn earlier_state(&mut self) -> Option<StateFile> {
+        let mut bytes = Vec::new();
+        file::read(&self.spec.dir.state()).ok()?.take(STATE_MAX).read_to_end(&mut bytes).ok()?;
+        let state = StateFile::decode(&bytes)?;
+        self.publisher.recall(&state);
+        Some(state)
     }
 
     /// The module's log.
@@ -185,37 +235,47 @@ impl Supervisor {
     }
 
     /// Supervises until it is told to leave.
-    pub fn run(mut self) -> Outcome {
+    ///
+    /// # Errors
+    /// The spec, after a panic, which has been logged: whoever begins anew with it adopts what runs.
+    pub fn run(mut self) -> Result<Outcome, Box<Spec>> {
         loop {
             if let Some(outcome) = self.outcome {
-                return outcome;
+                return Ok(outcome);
             }
-            // A panic is our mistake, and no reason to leave a service alone: what we know of it is still there.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.turn())) {
-                let text = panic_text(panic.as_ref());
-                log::error!(logger: self.log, "panic: {text}; this is a bug; supervision goes on");
-                std::thread::sleep(AFTER_PANIC);
+            if let Err(text) = catch(|| self.turn()) {
+                log::error!(logger: self.log, "{text}; this is a bug; supervision begins anew and adopts what runs");
+                return Err(Box::new(self.spec));
             }
         }
     }
 
     /// One turn: wait, and deal with whatever has happened.
     fn turn(&mut self) {
+        let deadlines = [
+            self.machine.deadline(),
+            self.run.as_ref().and_then(Process::deadline),
+            self.aside.as_ref().and_then(Process::deadline),
+        ];
         let ready = poll::wait(
             [
-                Some(self.spec.orders.as_fd()),
-                self.fifos.control(),
-                self.run.as_ref().map(|run| run.pidfd.as_fd()),
-                self.aside.as_ref().map(|aside| aside.pidfd.as_fd()),
+                Some(Readable(self.spec.orders.as_fd())),
+                self.fifos.control().map(Readable),
+                self.run.as_ref().map(Process::source),
+                self.aside.as_ref().map(Process::source),
             ],
-            self.machine.deadline(),
+            deadlines.into_iter().flatten().min(),
         );
+        let now = Mono::now();
+        let due = |process: &Option<Process>| {
+            process.as_ref().and_then(Process::deadline).is_some_and(|deadline| now >= deadline)
+        };
         let [orders, control, run, aside] = ready;
-        if run {
-            self.run_has_ended();
+        if run || due(&self.run) {
+            self.run_has_ended(now);
         }
-        if aside {
-            self.aside_has_ended();
+        if aside || due(&self.aside) {
+            self.aside_has_ended(now);
         }
         if orders {
             self.take_orders();
@@ -229,20 +289,22 @@ impl Supervisor {
         self.afterwards();
     }
 
-    fn run_has_ended(&mut self) {
-        let Some(run) = &self.run else { return };
+    fn run_has_ended(&mut self, now: Mono) {
+        let Some(run) = &mut self.run else { return };
         // Before it is reaped: until then the group's number cannot belong to anybody else.
-        if self.machine.kills_leftovers() {
+        if self.machine.kills_leftovers() && !run.is_known_to_have_ended() {
             let _ = signal_group(run.pid, libc::SIGKILL);
         }
-        let Some(status) = reap(run) else { return };
+        let Some(status) = run.reap(self.machine.exit_matters(), now) else { return };
         self.run = None;
         self.handle(Event::Exited(status));
         self.publisher.note_exit(&self.machine);
     }
 
-    fn aside_has_ended(&mut self) {
-        let Some(status) = self.aside.as_ref().and_then(reap) else { return };
+    fn aside_has_ended(&mut self, now: Mono) {
+        let Some(status) = self.aside.as_mut().and_then(|aside| aside.reap(self.machine.leave().is_none(), now)) else {
+            return;
+        };
         self.aside = None;
         match self.machine.state() {
             State::Starting { .. } => self.handle(Event::HookEnded),
@@ -254,13 +316,17 @@ impl Supervisor {
         for order in self.spec.orders.take() {
             match order {
                 Order::Ask(Ask::Leave(leave)) => {
+                    self.spec.leave = self.spec.leave.max(Some(leave));
                     // The machine knows first: the logger's end must not look like one that nobody asked for.
                     self.handle(Event::Leave(leave));
                     if let (Leave::EndOfInput, Some(pipe)) = (leave, self.spec.service.input()) {
                         pipe.end_input();
                     }
                 }
-                Order::Ask(Ask::KillNow) => self.handle(Event::KillNow),
+                Order::Ask(Ask::KillNow) => {
+                    self.spec.leave = Some(Leave::Stop);
+                    self.handle(Event::KillNow);
+                }
                 Order::Ask(Ask::Configure(config)) => self.configure(config),
                 Order::Ask(Ask::Publish) => {}
                 Order::Abandon(signal) => {
@@ -276,7 +342,11 @@ impl Supervisor {
     }
 
     fn take_commands(&mut self) {
-        for command in self.fifos.read().into_iter().filter_map(Command::from_byte) {
+        let bytes = self.fifos.read();
+        // For tests of what follows a panic; not in release builds.
+        #[cfg(debug_assertions)]
+        assert!(!bytes.contains(&b'!'), "a panic was asked for");
+        for command in bytes.into_iter().filter_map(Command::from_byte) {
             if command == Command::Reload {
                 self.reload();
             }
@@ -298,11 +368,11 @@ impl Supervisor {
         match action {
             Action::Start => return Some(self.start()),
             Action::RunHook(exits) => {
-                let started = self.spec.service.restart_hook(exits);
+                let started = self.spec.service.restart_hook(exits, &self.lock);
                 return Some(Event::HookStarted(self.run_aside("the restart command", started)));
             }
             Action::RunFinish(exit) => {
-                let started = self.spec.service.finish(&self.spec.module, exit);
+                let started = self.spec.service.finish(&self.spec.module, exit, &self.lock);
                 return Some(Event::FinishStarted(self.run_aside("finish", started)));
             }
             Action::Signal { number, group } => self.signal(number, group),
@@ -323,12 +393,15 @@ impl Supervisor {
     }
 
     fn start(&mut self) -> Event {
-        match self.spec.service.start() {
-            Ok(Started { pid, pidfd, stdout_lost, stderr_lost }) => {
-                if let Some(text) = lost_stream(&self.spec.dir, stdout_lost, stderr_lost) {
+        // With --foreground there may be a terminal, whose interrupt is meant for us alone.
+        let own_group = self.settings.kill_mode != KillMode::Process || self.spec.foreground;
+        match self.spec.service.start(&self.lock, own_group) {
+            Ok(started) => {
+                for text in shortcomings(&self.spec.dir, &started) {
                     self.say(Level::Warn, text);
                 }
-                self.run = Some(Process { pid, pidfd });
+                let Started { pid, pidfd, .. } = started;
+                self.run = Some(Process::child(pid, pidfd));
                 Event::Started(pid)
             }
             Err(error) => Event::StartFailed(error),
@@ -338,7 +411,7 @@ impl Supervisor {
     fn run_aside(&mut self, name: &str, started: Result<Option<Started>, StartError>) -> Option<Pid> {
         match started {
             Ok(Some(Started { pid, pidfd, .. })) => {
-                self.aside = Some(Process { pid, pidfd });
+                self.aside = Some(Process::child(pid, pidfd));
                 Some(pid)
             }
             Ok(None) => None,
@@ -351,7 +424,11 @@ impl Supervisor {
 
     fn signal(&mut self, number: i32, group: bool) {
         let Some(run) = &self.run else { return };
-        let sent = if group { signal_group(run.pid, number) } else { run.pidfd.signal(number) };
+        let sent = match group {
+            // It leads no group if the setting was changed while it ran.
+            true => signal_group(run.pid, number).or_else(|_| run.pidfd.signal(number)),
+            false => run.pidfd.signal(number),
+        };
         // It may just have ended: then the next event is its exit.
         if let Err(errno) = sent
             && errno != Errno::ESRCH
@@ -389,10 +466,17 @@ impl Supervisor {
         if let Some(pipe) = self.spec.service.input() {
             pipe.set_logger_pid(self.machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs()));
         }
+        // Who leaves in good order, or gives up and leaves, has nothing to hand on.
+        let has_ended = match self.machine.state() {
+            State::Gone => true,
+            State::Failed => self.spec.program == Program::Single,
+            _ => false,
+        };
         let facts = Facts {
             module: &self.spec.module,
             definition: &self.definition,
             log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
+            remember: !has_ended,
         };
         if let Err(text) = self.publisher.publish(&self.machine, facts, &self.spec.dir) {
             self.say(Level::Warn, text);
@@ -428,21 +512,6 @@ fn rules(settings: &Settings, spec: &Spec) -> Rules {
     }
 }
 
-/// How the process ended; `None` if it has not.
-fn reap(process: &Process) -> Option<ExitStatus> {
-    match process.pidfd.reap() {
-        Ok(status) => status,
-        Err(Errno::EINTR) => None,
-        // Somebody else has reaped it: that it is gone is certain, for its descriptor was readable.
-        Err(_) => Some(ExitStatus::Unknown),
-    }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
-}
-
 /// Supervises as [`Supervisor::run`] does, waiting for the status directory first if need be.
 pub fn supervise(spec: Spec) -> Outcome {
     let mut spec = spec;
@@ -452,7 +521,13 @@ pub fn supervise(spec: Spec) -> Outcome {
             Ok(mut supervisor) => {
                 // A first start that failed is logged and tried again like any other.
                 let _ = supervisor.begin();
-                return supervisor.run();
+                match supervisor.run() {
+                    Ok(outcome) => return outcome,
+                    Err(returned) => spec = *returned,
+                }
+                // One panic may follow another; no processor is to be burnt for that.
+                std::thread::sleep(AFTER_PANIC);
+                continue;
             }
             Err(refused) => {
                 let (returned, error) = *refused;
@@ -474,7 +549,7 @@ pub fn supervise(spec: Spec) -> Outcome {
 fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
     let deadline = Mono::now() + OPEN_AGAIN;
     loop {
-        let [ordered] = poll::wait([Some(spec.orders.as_fd())], Some(deadline));
+        let [ordered] = poll::wait([Some(Readable(spec.orders.as_fd()))], Some(deadline));
         if !ordered {
             return None;
         }

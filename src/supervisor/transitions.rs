@@ -4,9 +4,10 @@
 
 use super::command::Signal;
 use super::limits::Verdict;
-use super::machine::{Actions, Machine, Want};
+use super::machine::{Actions, Machine};
 use super::states::*;
 use crate::conf::settings::KillMode;
+use crate::sys::identity::Role;
 use crate::sys::pidfd::{ExitStatus, signal_name};
 use crate::sys::start::StartError;
 use crate::sys::time::Mono;
@@ -23,6 +24,53 @@ const END_OF_INPUT_WAIT: Duration = Duration::from_secs(10);
 const DO_NOT_RESTART: ExitStatus = ExitStatus::Code(125);
 
 impl Machine {
+    // ----- adopting -----------------------------------------------------------------------------------------
+
+    /// Goes on where another supervisor was killed.
+    pub(super) fn resume(&mut self, past: Past, live: Option<(Role, Pid)>, now: Mono, actions: &mut Actions) {
+        self.want = past.want;
+        self.alarm = past.alarm;
+        self.starts = past.starts;
+        self.limits = past.limits;
+        match live {
+            Some((Role::Run, pid)) => {
+                let since = past.since.filter(|since| *since <= now).unwrap_or(now);
+                let run = Run { pid, since, paused: past.paused, stop: Stop::No, asked_until: None, again: false };
+                self.state = State::Up(run);
+                actions.push(notice(format!("adopted: pid {pid} runs on from an earlier supervisor")));
+                if self.want == Want::Down {
+                    self.stop(run, now, actions);
+                }
+            }
+            Some((Role::Finish, pid)) => {
+                let until = self.rules.finish_timeout.map(|timeout| now + timeout);
+                self.state = State::Finishing { pid, until, next: Next::AsWanted };
+                actions.push(notice(format!("adopted: finish, pid {pid}, runs on from an earlier supervisor")));
+            }
+            Some((Role::Hook, pid)) => {
+                self.state = State::Starting { pid };
+                actions.push(notice(format!("adopted: the restart command, pid {pid}, of an earlier supervisor")));
+            }
+            None => self.resume_idle(past, now, actions),
+        }
+    }
+
+    /// Nothing runs any more: what was wanted is done, but for what was to run once and has run.
+    fn resume_idle(&mut self, past: Past, now: Mono, actions: &mut Actions) {
+        actions.push(notice("going on where an earlier supervisor was killed; nothing runs".into()));
+        match self.want {
+            _ if past.failed => {
+                self.state = State::Failed;
+                self.reason = Some(Reason::GaveUpEarlier);
+            }
+            Want::Down | Want::Once => self.state = State::Down,
+            Want::Up => {
+                let at = self.limits.next_after_gap(&self.rules, now);
+                self.start_at(at, now, actions);
+            }
+        }
+    }
+
     // ----- starting -----------------------------------------------------------------------------------------
 
     /// Somebody asks for a start while nothing runs: as soon as the plain delay allows.

@@ -1,5 +1,6 @@
 //! The child's side of [`super::start`]: from `clone` to `execve`, under the rules given there.
 
+use super::identity::{self, Recorder};
 use super::start::{Directory, Input, Leads, Output, Plan, Step};
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::os::fd::AsRawFd;
@@ -15,6 +16,7 @@ pub(super) struct Order<'a> {
     pub umask: u32,
     pub step: AtomicU32,
     pub errno: AtomicI32,
+    pub unrecorded: AtomicI32,
     pub stdout_lost: AtomicI32,
     pub stderr_lost: AtomicI32,
 }
@@ -42,10 +44,16 @@ impl Order<'_> {
 
     fn steps(&self) -> Result<std::convert::Infallible, (Step, c_int)> {
         let plan = self.plan;
+        if let Some(recorder) = &plan.recorder
+            && let Err(errno) = record(recorder)
+        {
+            self.unrecorded.store(errno, Ordering::Relaxed);
+        }
         let kept = own_descriptors(plan.stdin).map_err(|errno| (Step::CloseRange, errno))?;
         match plan.leads {
             Leads::Session => raw(libc::SYS_setsid, [0; 4]),
             Leads::Group => raw(libc::SYS_setpgid, [0; 4]),
+            Leads::Nothing => Ok(0),
         }
         .map_err(|errno| (Step::Session, errno))?;
         match plan.stdin {
@@ -76,6 +84,28 @@ impl Order<'_> {
 fn execute(program: &CStr, arguments: *const *const c_char, environment: *const *const c_char) -> c_int {
     let words = [program.as_ptr() as c_long, arguments as c_long, environment as c_long, 0];
     raw(libc::SYS_execve, words).err().unwrap_or(0)
+}
+
+/// Writes who we are into the lock file. The descriptor is the parent's, and is only used, not changed; the table
+/// that holds it, and the lock with it, is shared until this is done, even if the parent is killed now.
+fn record(recorder: &Recorder<'_>) -> Result<(), c_int> {
+    let mut line = recorder.line;
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    raw(libc::SYS_clock_gettime, [libc::CLOCK_BOOTTIME as c_long, (&raw mut now) as c_long, 0, 0])?;
+    let nanoseconds = (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64);
+    let pid = raw(libc::SYS_getpid, [0; 4])?;
+    put(line.get_mut(identity::PID), pid as u64);
+    put(line.get_mut(identity::AFTER), nanoseconds);
+    let file = recorder.file.as_raw_fd() as c_long;
+    raw(libc::SYS_pwrite64, [file, line.as_ptr() as c_long, identity::SIZE as c_long, 0]).map(drop)
+}
+
+/// Writes a number with leading zeros.
+fn put(place: Option<&mut [u8]>, mut number: u64) {
+    for digit in place.into_iter().flatten().rev() {
+        *digit = b'0'.wrapping_add((number % 10) as u8);
+        number /= 10;
+    }
 }
 
 /// Gives the child its own table with 0, 1, 2 (and the descriptor for standard input, which is returned).

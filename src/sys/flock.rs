@@ -44,6 +44,11 @@ impl Lock {
         }
     }
 
+    /// The locked file: it holds the record of the process that is supervised.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+
     /// Whether the lock file at `path` is still the one that is locked.
     pub fn is_at(&self, path: &Path) -> bool {
         let Ok(ours) = self.0.metadata() else { return false };

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`start`] | a new process: `clone` as vfork with shared descriptors, everything opened by path in the child |
 //! | [`pidfd`] | waiting for a process and signalling it without a race on its number |
+//! | [`identity`] | which process it was, recorded so that a later supervisor finds it again |
 //! | [`orphans`] | reaping what was re-parented to us (child subreaper, PID 1) |
 //! | [`signals`] | blocking signals, and reading them from a descriptor |
 //! | [`poll`] | `ppoll` with a monotonic deadline, and the descriptor that wakes a thread |
@@ -20,6 +21,7 @@ pub mod detach;
 pub mod fifo;
 pub mod file;
 pub mod flock;
+pub mod identity;
 pub mod orphans;
 pub mod pidfd;
 pub mod poll;

@@ -107,13 +107,13 @@ impl Pidfd {
 
     /// Reaps the process if it is our child and has ended; `None` while it runs.
     ///
-    /// Only the calling thread's own children are looked at, so that no thread takes another's.
+    /// Any thread may do it: the descriptor names the process, so nobody else's can be taken by mistake.
     ///
     /// # Errors
-    /// `ECHILD` when the process is not a child of this thread.
+    /// `ECHILD` when the process is not our child, or was reaped already.
     pub fn reap(&self) -> Result<Option<ExitStatus>, Errno> {
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-        let options = libc::WEXITED | libc::WNOHANG | libc::__WNOTHREAD;
+        let options = libc::WEXITED | libc::WNOHANG;
         let id = self.0.as_raw_fd() as libc::id_t;
         // SAFETY: waitid writes one siginfo_t to the place we own.
         let done = unsafe { libc::waitid(libc::P_PIDFD, id, info.as_mut_ptr(), options) };
@@ -128,7 +128,37 @@ impl Pidfd {
             (_, code) => Some(ExitStatus::Signal { number: status, core: code == libc::CLD_DUMPED }),
         })
     }
+
+    /// How a process that was not our child ended: the kernel keeps it once its parent has reaped it.
+    ///
+    /// `None` if it has not been reaped yet, or the kernel is older than 6.15.
+    pub fn exit_of_stranger(&self) -> Option<ExitStatus> {
+        let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
+        // SAFETY: the request's number holds the structure's size, and the kernel writes no more than that.
+        let done = unsafe { libc::ioctl(self.0.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
+        (done == 0 && info.mask & PIDFD_INFO_EXIT != 0).then(|| ExitStatus::from_wait_status(info.exit_code))
+    }
 }
+
+/// `struct pidfd_info` of `linux/pidfd.h`, its first published size.
+#[derive(Default)]
+#[repr(C)]
+struct PidfdInfo {
+    mask: u64,
+    cgroupid: u64,
+    pid: u32,
+    tgid: u32,
+    ppid: u32,
+    ids: [u32; 8],
+    exit_code: i32,
+}
+
+/// Ask for the exit status.
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+
+/// `_IOWR(0xFF, 11, struct pidfd_info)`
+const PIDFD_GET_INFO: libc::Ioctl =
+    ((3u64 << 30) | ((size_of::<PidfdInfo>() as u64) << 16) | (0xFF << 8) | 11) as libc::Ioctl;
 
 impl AsFd for Pidfd {
     fn as_fd(&self) -> BorrowedFd<'_> {

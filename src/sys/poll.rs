@@ -7,18 +7,30 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Waits until one of the descriptors is readable (or broken), or `deadline` is reached.
+/// What is waited for at a descriptor.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// That there is something to read (for a pidfd: that the process has ended), or that it is broken.
+    Readable(BorrowedFd<'a>),
+    /// That it is hung up (for a pidfd: that the process has been reaped).
+    HungUp(BorrowedFd<'a>),
+}
+
+/// Waits until something has happened at one of the sources, or `deadline` is reached.
 ///
-/// Returns, in the order of `descriptors`, which are ready; none when the deadline came first.
-/// Without a deadline it waits for ever, and costs nothing meanwhile.
-pub fn wait<const N: usize>(descriptors: [Option<BorrowedFd<'_>>; N], deadline: Option<Mono>) -> [bool; N] {
+/// Returns, in the order of `sources`, where; nowhere when the deadline came first. Without a deadline it waits
+/// for ever, and costs nothing meanwhile.
+pub fn wait<const N: usize>(sources: [Option<Source<'_>>; N], deadline: Option<Mono>) -> [bool; N] {
     let mut ready = [false; N];
     let mut places = [0; N];
     let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(N);
-    for (place, descriptor) in descriptors.into_iter().enumerate() {
-        if let Some(descriptor) = descriptor {
+    for (place, source) in sources.into_iter().enumerate() {
+        if let Some(source) = source {
             places[polled.len()] = place;
-            polled.push(PollFd::new(descriptor, PollFlags::POLLIN));
+            polled.push(match source {
+                Source::Readable(fd) => PollFd::new(fd, PollFlags::POLLIN),
+                Source::HungUp(fd) => PollFd::new(fd, PollFlags::empty()),
+            });
         }
     }
     loop {
@@ -37,6 +49,11 @@ pub fn wait<const N: usize>(descriptors: [Option<BorrowedFd<'_>>; N], deadline: 
         ready[places[at]] = entry.any().unwrap_or(true);
     }
     ready
+}
+
+/// Waits until `descriptor` is readable, however long it takes.
+pub fn wait_readable(descriptor: BorrowedFd<'_>) {
+    wait([Some(Source::Readable(descriptor))], None);
 }
 
 /// A descriptor with which one thread wakes another that polls.

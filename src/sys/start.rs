@@ -14,6 +14,7 @@
 
 use super::boot::inherited;
 use super::child::{Order, in_child, set_signal_mask};
+use super::identity::Recorder;
 use super::pidfd::Pidfd;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
@@ -70,6 +71,8 @@ pub enum Leads {
     Session,
     /// A new process group in our session.
     Group,
+    /// Nothing: it stays in our group.
+    Nothing,
 }
 
 /// Everything that makes one start; nothing in it is looked up in the child.
@@ -87,6 +90,8 @@ pub struct Plan<'a> {
     pub directory: Option<Directory<'a>>,
     /// Session or group.
     pub leads: Leads,
+    /// Where the child records who it is, before it does anything else.
+    pub recorder: Option<Recorder<'a>>,
     /// Standard input.
     pub stdin: Input<'a>,
     /// Standard output.
@@ -135,6 +140,8 @@ pub struct Started {
     pub pid: Pid,
     /// Its descriptor.
     pub pidfd: Pidfd,
+    /// Why a later supervisor will not find it.
+    pub unrecorded: Option<Errno>,
     /// Why standard output is `/dev/null` instead of the file that was asked for.
     pub stdout_lost: Option<Errno>,
     /// Likewise for standard error.
@@ -233,6 +240,7 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
         umask: inherited().umask,
         step: AtomicU32::new(0),
         errno: AtomicI32::new(0),
+        unrecorded: AtomicI32::new(0),
         stdout_lost: AtomicI32::new(0),
         stderr_lost: AtomicI32::new(0),
     };
@@ -256,13 +264,17 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
         code => Some(Errno::from_raw(code)),
     };
     match step_of(order.step.load(Ordering::Relaxed)) {
-        None => {
-            Ok(Started { pid, pidfd, stdout_lost: lost(&order.stdout_lost), stderr_lost: lost(&order.stderr_lost) })
-        }
+        None => Ok(Started {
+            pid,
+            pidfd,
+            unrecorded: lost(&order.unrecorded),
+            stdout_lost: lost(&order.stdout_lost),
+            stderr_lost: lost(&order.stderr_lost),
+        }),
         Some(step) => {
             // The child is past `_exit`, or about to be: vfork has been released.
             while matches!(pidfd.reap(), Ok(None) | Err(Errno::EINTR)) {
-                super::poll::wait([Some(std::os::fd::AsFd::as_fd(&pidfd))], None);
+                super::poll::wait_readable(std::os::fd::AsFd::as_fd(&pidfd));
             }
             Err(failed(step, Errno::from_raw(order.errno.load(Ordering::Relaxed))))
         }
@@ -379,6 +391,7 @@ mod tests {
             environment: Box::leak(Box::new(Environment::with(&[]))),
             directory: None,
             leads: Leads::Session,
+            recorder: None,
             stdin: Input::Null,
             stdout: Output::Null,
             stderr: Output::Same,
@@ -386,7 +399,7 @@ mod tests {
         more(&mut plan);
         let started = start(&plan)?;
         loop {
-            crate::sys::poll::wait([Some(started.pidfd.as_fd())], None);
+            crate::sys::poll::wait_readable(started.pidfd.as_fd());
             if let Some(status) = started.pidfd.reap().unwrap() {
                 return Ok(status);
             }
@@ -441,13 +454,14 @@ mod tests {
             environment: &environment,
             directory: None,
             leads: Leads::Group,
+            recorder: None,
             stdin: Input::Null,
             stdout: Output::File(&out),
             stderr: Output::Same,
         })
         .unwrap();
         assert_eq!(started.stdout_lost, Some(Errno::ENXIO));
-        crate::sys::poll::wait([Some(started.pidfd.as_fd())], None);
+        crate::sys::poll::wait_readable(started.pidfd.as_fd());
         assert_eq!(started.pidfd.reap(), Ok(Some(ExitStatus::Code(0))));
     }
 

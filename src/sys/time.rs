@@ -19,6 +19,16 @@ impl Mono {
         Mono(clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from))
     }
 
+    /// As nanoseconds, to be written down.
+    pub fn nanoseconds(self) -> u64 {
+        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// What was written down by [`Mono::nanoseconds`].
+    pub fn from_nanoseconds(nanoseconds: u64) -> Mono {
+        Mono(Duration::from_nanos(nanoseconds))
+    }
+
     /// How long ago `earlier` was; zero if it is still to come.
     pub fn since(self, earlier: Mono) -> Duration {
         self.0.saturating_sub(earlier.0)
@@ -31,6 +41,12 @@ impl Add<Duration> for Mono {
     fn add(self, wait: Duration) -> Mono {
         Mono(self.0.saturating_add(wait))
     }
+}
+
+/// `CLOCK_BOOTTIME` in nanoseconds: what the kernel stamps a new process with.
+pub fn boot_time() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Says which boot of the machine this is (`/proc/sys/kernel/random/boot_id`); empty if it cannot be read.

@@ -13,6 +13,7 @@ use crate::status::log::{Echo, Log};
 use crate::supervisor::alarm::Alarms;
 use crate::supervisor::machine::Leave;
 use crate::supervisor::mailbox::{Ask, Mailbox, Orders};
+use crate::supervisor::panics::catch;
 use crate::supervisor::thread::{Outcome, Spec, supervise};
 use crate::sys::errno_text;
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -170,7 +171,15 @@ impl Roster {
             return self.start(found);
         };
         let same = entry.found.identity == found.identity;
+        // A logger that is gone is still of use to the service that writes to it; one that is new is not yet.
+        let new_logger = entry.found.logger.is_none() && found.logger.is_some();
         match &mut entry.fate {
+            Fate::Stays if same && new_logger => {
+                let log = &self.shared.log;
+                log::info!(logger: log, "{}: has a log/run now: restarting it with its logger", found.name);
+                self.leave(&found.name.clone(), Some(found));
+                Ok(())
+            }
             Fate::Stays | Fate::ToldToExit if same => Ok(()),
             Fate::Stays => {
                 let log = &self.shared.log;
@@ -356,14 +365,14 @@ impl Roster {
         let name = found.name.clone();
         let mut entry = Entry { service: None, logger: None, fate: Fate::Stays, found };
         let mut pipe = None;
-        if let Some((path, identity)) = entry.found.logger.clone() {
+        if let Some(path) = entry.found.logger.clone() {
             let module = format!("{name}/log");
             let to_logger = Arc::new(LogPipe::new(self.status_dir(&module)));
             pipe = Some(to_logger.clone());
-            let member = self.spawn(&name, module, Directory::new(path, identity), Some(to_logger), None);
+            let member = self.spawn(&name, module, Directory::new(path, None), Some(to_logger), None);
             entry.logger = Some(member.inspect_err(|error| self.refused(&name, error))?);
         }
-        let directory = Directory::new(entry.found.path.clone(), entry.found.identity);
+        let directory = Directory::new(entry.found.path.clone(), Some(entry.found.identity));
         match self.spawn(&name, name.clone(), directory, None, pipe) {
             Ok(member) => {
                 entry.service = Some(member);
@@ -418,13 +427,15 @@ impl Roster {
             orders: Orders::Tree(mailbox.clone()),
             echo: self.shared.echo,
             complaints: Vec::new(),
+            leave: None,
+            foreground: true,
             module: module.clone(),
         };
         let id = self.next_member;
         self.next_member += 1;
         let reporter = self.reporter.clone();
         let thread = std::thread::Builder::new().name(module).stack_size(STACK_SIZE).spawn(move || {
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| supervise(spec))).ok();
+            let outcome = catch(|| supervise(spec)).ok();
             // It fails only when the main loop is gone, and the process with it.
             let _ = reporter.send(Report { member: id, outcome });
         })?;

@@ -93,7 +93,9 @@ struct Tree {
     told: HashSet<OsString>,
     /// Directories that were made under our eyes, and when they were last touched.
     young: HashMap<OsString, Mono>,
-    look_at_young: Option<Mono>,
+    /// Those of them that have become services, and the time to see whether they have been quiet since.
+    filling: BTreeSet<OsString>,
+    look_at_filling: Option<Mono>,
     /// When to look at everything again, if something is not as it should be.
     again: Option<Mono>,
     /// The root is missing, or inotify is: it has been said.
@@ -123,7 +125,8 @@ impl Tree {
             identity: None,
             told: HashSet::new(),
             young: HashMap::new(),
-            look_at_young: None,
+            filling: BTreeSet::new(),
+            look_at_filling: None,
             again: None,
             blind: None,
             ending: false,
@@ -136,7 +139,7 @@ impl Tree {
         self.look_at_root();
         while !(self.ending && self.roster.is_empty()) {
             let timer = |at: Option<Mono>| at.map_or_else(never, |at| after(at.since(Mono::now())));
-            let (again, young) = (timer(self.again), timer(self.look_at_young));
+            let (again, filling) = (timer(self.again), timer(self.look_at_filling));
             select! {
                 recv(self.changes.bell()) -> _ => self.changed(),
                 recv(reports) -> report => {
@@ -156,7 +159,7 @@ impl Tree {
                     self.again = None;
                     self.look_at_root();
                 }
-                recv(young) -> _ => self.look_at_what_was_young(),
+                recv(filling) -> _ => self.look_at_what_was_filled(),
             }
         }
         self.reap_orphans();
@@ -181,16 +184,11 @@ impl Tree {
         }
     }
 
-    fn look_at_what_was_young(&mut self) {
-        self.look_at_young = None;
-        let quiet = |touched: &Mono| Mono::now().since(*touched) >= QUIET;
-        let names: Vec<OsString> =
-            self.young.iter().filter(|(_, at)| quiet(at)).map(|(name, _)| name.clone()).collect();
-        for name in names {
+    fn look_at_what_was_filled(&mut self) {
+        self.look_at_filling = None;
+        for name in std::mem::take(&mut self.filling) {
+            // If it has been touched since, this arms the timer again.
             self.look_at(&name);
-        }
-        if !self.ending && self.young.values().any(|touched| !quiet(touched)) {
-            self.look_at_young = Some(Mono::now() + QUIET);
         }
     }
 
@@ -307,7 +305,8 @@ impl Tree {
         match self.young.get_mut(name) {
             Some(touched) if now.since(*touched) < QUIET => {
                 *touched = now;
-                self.look_at_young = Some(now + QUIET);
+                self.filling.insert(name.to_owned());
+                self.look_at_filling = Some(now + QUIET);
                 true
             }
             Some(_) => {
@@ -378,7 +377,7 @@ impl Tree {
         self.ending = true;
         self.watch = None;
         self.again = None;
-        self.look_at_young = None;
+        self.look_at_filling = None;
         self.roster.leave_all();
     }
 

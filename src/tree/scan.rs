@@ -15,7 +15,7 @@ pub struct Found {
     /// Which directory it is, whatever its name: for a link, the one that it leads to.
     pub identity: Identity,
     /// The directory of its logger, if it has one.
-    pub logger: Option<(PathBuf, Identity)>,
+    pub logger: Option<PathBuf>,
 }
 
 /// What a name in the services root is.
@@ -60,10 +60,7 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> Entry {
         return Entry::NotYet;
     }
     let log = path.join("log");
-    let logger = match file::is_executable(&log.join("run")) {
-        true => std::fs::metadata(&log).ok().map(|metadata| (log, Identity::of(&metadata))),
-        false => None,
-    };
+    let logger = file::is_executable(&log.join("run")).then_some(log);
     Entry::Service(Found { name: name.to_string(), identity: Identity::of(&metadata), path, logger })
 }
 
@@ -110,7 +107,7 @@ mod tests {
         let root = root();
         let Entry::Service(found) = look(root.path(), OsStr::new("web")) else { panic!() };
         assert_eq!(found.name, "web");
-        assert_eq!(found.logger.map(|(path, _)| path), Some(root.path().join("web/log")));
+        assert_eq!(found.logger, Some(root.path().join("web/log")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::status::StatusDir;
 use crate::status::fifo::Fifos;
 use crate::status::log::Log;
-use crate::sys::poll;
+use crate::sys::poll::{self, Source::Readable};
 use crate::sys::signals::Signals;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use nix::sys::signal::Signal;
@@ -58,7 +58,8 @@ impl Listener {
             if let Err(text) = fifos.keep(&self.dir) {
                 log::error!(logger: self.log, "{text}");
             }
-            let [signal, command] = poll::wait([Some(self.signals.as_fd()), fifos.control()], None);
+            let [signal, command] =
+                poll::wait([Some(Readable(self.signals.as_fd())), fifos.control().map(Readable)], None);
             if signal {
                 while let Some(signal) = self.signals.next() {
                     self.take(signal);

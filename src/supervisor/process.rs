@@ -1,0 +1,92 @@
+//! A process under supervision: a child of ours, or one that an earlier supervisor has left us.
+
+use crate::sys::identity::{Recorded, Role};
+use crate::sys::orphans;
+use crate::sys::pidfd::{ExitStatus, Pidfd};
+use crate::sys::poll::Source;
+use crate::sys::time::Mono;
+use crate::sys::{Errno, Pid};
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// How long the exit status of a process that is not our child is waited for, once it has ended and its status
+/// decides something. Its parent usually reaps it within microseconds; some PID 1 of containers look once a second.
+const STATUS_WAIT: Duration = Duration::from_secs(2);
+
+/// A process that lives, or has not been reaped yet.
+#[derive(Debug)]
+pub struct Process {
+    /// Its pid.
+    pub pid: Pid,
+    /// Its descriptor.
+    pub pidfd: Pidfd,
+    /// Whether an earlier supervisor has started it.
+    adopted: bool,
+    /// When it was found to have ended, if its exit status is still to come.
+    ended: Option<Mono>,
+    /// How long that may take.
+    patience: Duration,
+}
+
+impl Process {
+    /// A child that was just started.
+    pub fn child(pid: Pid, pidfd: Pidfd) -> Process {
+        Process { pid, pidfd, adopted: false, ended: None, patience: Duration::ZERO }
+    }
+
+    /// The process that is recorded in `lock`, if it still lives.
+    pub fn adopt(lock: &File) -> Option<(Role, Process)> {
+        let recorded = Recorded::read(lock)?;
+        let pidfd = recorded.open()?;
+        orphans::register(recorded.pid);
+        Some((
+            recorded.role,
+            Process { pid: recorded.pid, pidfd, adopted: true, ended: None, patience: Duration::ZERO },
+        ))
+    }
+
+    /// What to wait for.
+    pub fn source(&self) -> Source<'_> {
+        match self.ended {
+            None => Source::Readable(self.pidfd.as_fd()),
+            // It stays readable from now on; that it is hung up says that its exit status is to be had.
+            Some(_) => Source::HungUp(self.pidfd.as_fd()),
+        }
+    }
+
+    /// Until when to wait at the longest.
+    pub fn deadline(&self) -> Option<Mono> {
+        self.ended.map(|ended| ended + self.patience)
+    }
+
+    /// Whether it has been found to have ended before.
+    pub fn is_known_to_have_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// How it ended, once that is known; to be called when its [`Process::source`] or deadline says so.
+    ///
+    /// If it is not our child, its status is waited for only if it `matters`.
+    pub fn reap(&mut self, matters: bool, now: Mono) -> Option<ExitStatus> {
+        match self.pidfd.reap() {
+            Ok(status) => status,
+            Err(Errno::EINTR) => None,
+            // Not our child, or the main thread has reaped it: that it has ended is certain all the same.
+            Err(_) => {
+                let told = orphans::status_of(self.pid).or_else(|| self.pidfd.exit_of_stranger());
+                let ended = *self.ended.get_or_insert(now);
+                self.patience = if matters { STATUS_WAIT } else { Duration::ZERO };
+                told.or((now.since(ended) >= self.patience).then_some(ExitStatus::Unknown))
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.adopted {
+            orphans::forget(self.pid);
+        }
+    }
+}

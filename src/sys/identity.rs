@@ -1,0 +1,176 @@
+//! Which process it was: pid, start time and boot, recorded so that a later supervisor can find it again.
+//!
+//! The child itself writes the record, before it lets go of our descriptors (the lock among them). So whoever gets
+//! the lock after we were killed finds a record of every process that we ever started, at whatever point we
+//! were killed. It is one line of the lock file:
+//!
+//! `run 0000004711 00000000000812345678 00000000000812399999 INODE BOOT-ID`
+//!
+//! that is: what it is, its pid, two points of `CLOCK_BOOTTIME` in nanoseconds between which it was made
+//! (`/proc/PID/stat` field 22 lies between them, to its 10 ms), the lock file's inode, and the boot id.
+
+use super::pidfd::Pidfd;
+use super::time::{boot_id, boot_time};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::OnceLock;
+
+/// Size of a record, in bytes.
+pub const SIZE: usize = 112;
+
+/// What a process was started as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The run process.
+    Run,
+    /// `finish`.
+    Finish,
+    /// The hook before a restart.
+    Hook,
+}
+
+impl Role {
+    fn word(self) -> &'static str {
+        match self {
+            Role::Run => "run",
+            Role::Finish => "fin",
+            Role::Hook => "hok",
+        }
+    }
+}
+
+/// Where a child writes its record, and all of it that is known before it exists.
+#[derive(Debug)]
+pub struct Recorder<'a> {
+    pub(super) file: BorrowedFd<'a>,
+    pub(super) line: [u8; SIZE],
+}
+
+/// Where in the line the pid and the second point of time are filled in.
+pub(super) const PID: std::ops::Range<usize> = 4..14;
+pub(super) const AFTER: std::ops::Range<usize> = 36..56;
+
+impl<'a> Recorder<'a> {
+    /// A recorder into `lock`, for a process that is going to be started now.
+    pub fn new(lock: &'a File, role: Role) -> Recorder<'a> {
+        let inode = lock.metadata().map_or(0, |metadata| metadata.ino());
+        let text = format!("{} {:010} {:020} {:020} {inode} {}", role.word(), 0, boot_time(), 0, boot());
+        let mut line = [b' '; SIZE];
+        // A boot id is 36 letters, an inode at most 20: it fits.
+        let length = text.len().min(SIZE - 1);
+        line[..length].copy_from_slice(&text.as_bytes()[..length]);
+        line[SIZE - 1] = b'\n';
+        let file = std::os::fd::AsFd::as_fd(lock);
+        debug_assert!(file.as_raw_fd() > 2);
+        Recorder { file, line }
+    }
+}
+
+/// The boot id, read once.
+pub fn boot() -> &'static str {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    BOOT.get_or_init(boot_id)
+}
+
+/// A process that was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// What it was started as.
+    pub role: Role,
+    /// Its pid.
+    pub pid: Pid,
+    made: (u64, u64),
+}
+
+impl Recorded {
+    /// Reads the record in `lock`; `None` if there is none, or it is of another boot or another file.
+    pub fn read(lock: &File) -> Option<Recorded> {
+        let mut line = [0; SIZE];
+        lock.read_exact_at(&mut line, 0).ok()?;
+        let inode = lock.metadata().ok()?.ino();
+        Recorded::parse(std::str::from_utf8(&line).ok()?, inode, boot())
+    }
+
+    /// Reads a record's line.
+    pub fn parse(line: &str, inode: u64, boot: &str) -> Option<Recorded> {
+        let mut words = line.split_ascii_whitespace();
+        let role = words.next()?;
+        let role = [Role::Run, Role::Finish, Role::Hook].into_iter().find(|known| known.word() == role)?;
+        let pid: i32 = words.next()?.parse().ok().filter(|pid| *pid > 1)?;
+        let made = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let same = words.next()?.parse() == Ok(inode) && !boot.is_empty() && words.next()? == boot;
+        (same && made.0 <= made.1).then_some(Recorded { role, pid: Pid::from_raw(pid), made })
+    }
+
+    /// Opens the process if it is still the one that was recorded, and not a later one with its number.
+    pub fn open(&self) -> Option<Pidfd> {
+        if !self.matches() {
+            return None;
+        }
+        let pidfd = Pidfd::open(self.pid).ok()?;
+        // It may have been replaced between the look and the open.
+        self.matches().then_some(pidfd)
+    }
+
+    fn matches(&self) -> bool {
+        let Some(started) = start_time(self.pid) else { return false };
+        let tick = tick();
+        // The kernel rounds down to a tick.
+        started.saturating_add(tick) >= self.made.0 && started <= self.made.1
+    }
+}
+
+/// When a process was made: field 22 of `/proc/PID/stat`, in nanoseconds of `CLOCK_BOOTTIME`.
+fn start_time(pid: Pid) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold blanks and brackets: what counts comes after the last bracket, which closes field 2.
+    let ticks: u64 = stat.rsplit(')').next()?.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    ticks.checked_mul(tick())
+}
+
+/// Length of a clock tick, in nanoseconds.
+fn tick() -> u64 {
+    // SAFETY: sysconf takes an integer and reads a constant.
+    let hertz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    1_000_000_000 / u64::try_from(hertz).ok().filter(|hertz| *hertz > 0).unwrap_or(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn line(pid: u32, before: u64, after: u64) -> String {
+        format!("run {pid:010} {before:020} {after:020} 77 boot-id   \n")
+    }
+
+    #[test]
+    fn a_record_of_another_boot_or_file_is_none() {
+        assert!(Recorded::parse(&line(5, 1, 2), 77, "boot-id").is_some());
+        assert!(Recorded::parse(&line(5, 1, 2), 78, "boot-id").is_none());
+        assert!(Recorded::parse(&line(5, 1, 2), 77, "another").is_none());
+        assert!(Recorded::parse(&line(5, 1, 2), 77, "").is_none());
+        assert!(Recorded::parse(&line(1, 1, 2), 77, "boot-id").is_none());
+    }
+
+    #[test]
+    fn we_are_found_by_our_start_time_and_not_by_another() {
+        let us = nix::unistd::getpid();
+        let now = boot_time();
+        let recorded = |made| Recorded { role: Role::Run, pid: us, made };
+        assert!(recorded((0, now)).open().is_some());
+        let started = start_time(us).unwrap();
+        assert!(recorded((started, started + tick())).open().is_some());
+        assert!(recorded((now + 2 * tick(), now + 3 * tick())).open().is_none());
+        assert!(recorded((0, started.saturating_sub(tick()))).open().is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_it_panic(text: String, inode: u64) {
+            let _ = Recorded::parse(&text, inode, "boot-id");
+        }
+    }
+}
