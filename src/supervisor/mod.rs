@@ -11,12 +11,15 @@
 //! | [`limits`] | how often and how fast: window, counts, delays |
 //! | [`command`] | the bytes of the control FIFO |
 //! | [`thread`] | the loop that drives a machine with real processes |
+//! | [`spec`] | what makes a supervisor |
+//! | `adopt` | beginning where another supervisor was killed |
 //! | [`mailbox`] | what the tree, or a signal, asks of that loop |
 //! | [`publish`] | `status` and `state.json` |
 //! | [`process`] | a process under supervision: our child, or adopted |
 //! | [`panics`] | our own mistakes, caught at the door |
 //! | [`alarm`] | mail, short messages, programs |
 
+mod adopt;
 pub mod alarm;
 pub mod command;
 pub mod limits;
@@ -25,6 +28,7 @@ pub mod mailbox;
 pub mod panics;
 pub mod process;
 pub mod publish;
+pub mod spec;
 pub mod states;
 pub mod thread;
 mod transitions;

@@ -48,6 +48,11 @@ impl Publisher {
         self.last_exit = state.last_exit.clone();
     }
 
+    /// What was written is gone: it is written again at the next call.
+    pub fn forget(&mut self) {
+        self.written = None;
+    }
+
     /// Notes that the run process has ended just now.
     pub fn note_exit(&mut self, machine: &Machine) {
         self.last_exit = machine.last_exit().map(|status| LastExit::new(status, SystemTime::now()));

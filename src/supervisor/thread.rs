@@ -3,25 +3,21 @@
 //! It decides nothing. It waits for four descriptors (orders, the control FIFO, the run process, what runs beside
 //! it) and for the machine's deadline, so a service at which nothing happens costs nothing.
 
-use super::alarm::{Alarms, Message};
+use super::alarm::Message;
 use super::command::Command;
-use super::limits::{Limits, Rules};
-use super::machine::{Action, Event, Leave, Machine, Past, State, Want};
-use super::mailbox::{Ask, Order, Orders};
+use super::limits::Rules;
+use super::machine::{Action, Event, Leave, Machine, State};
+use super::mailbox::{Ask, Order};
 use super::panics::catch;
 use super::process::Process;
-use super::publish::{Facts, Publisher, past};
+use super::publish::{Facts, Publisher};
+use super::spec::{OpenError, Outcome, Spec};
 use crate::conf::settings::{KillMode, Settings};
-use crate::conf::source::Source;
 use crate::conf::{Config, Program};
-use crate::service::{Service, shortcomings};
-use crate::status::StatusDir;
+use crate::service::shortcomings;
 use crate::status::fifo::Fifos;
-use crate::status::log::{Echo, Log};
-use crate::status::state::StateFile;
-use crate::sys::file;
-use crate::sys::flock::{Lock, LockError};
-use crate::sys::identity::Role;
+use crate::status::log::Log;
+use crate::sys::flock::Lock;
 use crate::sys::pidfd::{signal_group, signal_name};
 use crate::sys::poll::{self, Source::Readable};
 use crate::sys::start::{StartError, Started};
@@ -29,7 +25,6 @@ use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid, errno_text};
 use log::Level;
 use std::collections::VecDeque;
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,99 +32,29 @@ use std::time::Duration;
 /// How often a status directory that somebody else has locked, or that cannot be made, is tried again.
 const OPEN_AGAIN: Duration = Duration::from_secs(5);
 
-/// A larger `state.json`, in bytes, is none of ours.
-const STATE_MAX: u64 = 64 * 1024;
-
 /// After a panic, the thread waits this long before it begins anew.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
-
-/// All that makes a supervisor.
-#[derive(Debug)]
-pub struct Spec {
-    /// The module's name.
-    pub module: String,
-    /// Its status directory.
-    pub dir: StatusDir,
-    /// What to run.
-    pub service: Service,
-    /// Whether to start it.
-    pub wanted: bool,
-    /// Which program this is part of.
-    pub program: Program,
-    /// The settings of all modules.
-    pub config: Arc<Config>,
-    /// Where they are read again.
-    pub source: Source,
-    /// `-r` and `-t`: the restart hook runs, and limits and alarms are off.
-    pub restart_hook: Option<Option<Duration>>,
-    /// Who sends alarms.
-    pub alarms: Arc<Alarms>,
-    /// Who gives orders.
-    pub orders: Orders,
-    /// What is said on standard error, too.
-    pub echo: Echo,
-    /// What is wrong with the settings, for the module's log.
-    pub complaints: Vec<String>,
-    /// Whether it stays attached to whatever terminal it was started from.
-    pub foreground: bool,
-    /// Why supervision is to end, if it is: kept here, so that a panic does not make it forgotten.
-    pub leave: Option<Leave>,
-}
-
-/// Why a supervisor ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was told to: by `x`, or by the tree.
-    Left(Leave),
-    /// TERM or INT: the run process, if any, goes on alone.
-    Abandoned,
-    /// The limits were reached (`supervise` alone ends for that).
-    GaveUp,
-}
-
-/// Why supervision could not begin.
-#[derive(Debug)]
-pub enum OpenError {
-    /// The status directory cannot be made.
-    Directory(std::io::Error),
-    /// Somebody else supervises; the pid, where it can be told.
-    Held(Option<Pid>),
-    /// The lock cannot be taken.
-    Lock(std::io::Error),
-}
-
-impl OpenError {
-    /// A line for the user.
-    pub fn describe(&self, dir: &StatusDir) -> String {
-        match self {
-            OpenError::Directory(error) => format!("cannot make {}: {}", dir.path().display(), errno_text(error)),
-            OpenError::Held(Some(pid)) => format!("{}: already supervised by pid {pid}", dir.path().display()),
-            OpenError::Held(None) => {
-                format!("{}: already supervised by a process of another pid namespace", dir.path().display())
-            }
-            OpenError::Lock(error) => format!("cannot lock {}: {}", dir.lock_path().display(), errno_text(error)),
-        }
-    }
-}
 
 /// One service under supervision.
 #[derive(Debug)]
 pub struct Supervisor {
-    spec: Spec,
-    settings: Settings,
-    machine: Machine,
-    log: Arc<Log>,
-    fifos: Fifos,
-    publisher: Publisher,
-    definition: String,
-    run: Option<Process>,
+    pub(super) spec: Spec,
+    pub(super) settings: Settings,
+    pub(super) machine: Machine,
+    pub(super) log: Arc<Log>,
+    pub(super) fifos: Fifos,
+    pub(super) publisher: Publisher,
+    pub(super) definition: String,
+    pub(super) run: Option<Process>,
     /// The restart hook or `finish`.
-    aside: Option<Process>,
+    pub(super) aside: Option<Process>,
     /// Lines that are written once the urgent things are done.
-    lines: Vec<(Level, String)>,
-    outcome: Option<Outcome>,
+    pub(super) lines: Vec<(Level, String)>,
+    pub(super) outcome: Option<Outcome>,
+    /// That the lock file is gone and cannot be made anew has been said.
+    pub(super) lock_trouble: bool,
     // Last: it is let go of when everything else is closed.
-    lock: Lock,
+    pub(super) lock: Lock,
 }
 
 impl Supervisor {
@@ -143,8 +68,7 @@ impl Supervisor {
         }
         let lock = match spec.dir.lock() {
             Ok(lock) => lock,
-            Err(LockError::Held(pid)) => return Err(Box::new((spec, OpenError::Held(pid)))),
-            Err(LockError::Io(error)) => return Err(Box::new((spec, OpenError::Lock(error)))),
+            Err(error) => return Err(Box::new((spec, error.into()))),
         };
         let settings = spec.config.effective(&spec.module, spec.program).settings;
         let mut supervisor = Supervisor {
@@ -158,6 +82,7 @@ impl Supervisor {
             aside: None,
             lines: Vec::new(),
             outcome: None,
+            lock_trouble: false,
             lock,
             spec,
         };
@@ -176,57 +101,12 @@ impl Supervisor {
     /// # Errors
     /// Why the first start failed; it will be tried again if [`Supervisor::run`] is called.
     pub fn begin(&mut self) -> Result<(), StartError> {
-        let live = self.adopt();
-        let state = self.earlier_state();
-        let past = state.as_ref().and_then(|state| past(state, Mono::now()));
-        match (past, live) {
-            (None, None) => self.handle(Event::Begin(self.spec.wanted && self.spec.leave.is_none())),
-            // What runs is wanted, unless it is known that it is not.
-            (past, live) => {
-                let past = past.unwrap_or(Past {
-                    want: Want::Up,
-                    alarm: true,
-                    paused: false,
-                    failed: false,
-                    starts: 1,
-                    since: None,
-                    limits: Limits::default(),
-                });
-                self.handle(Event::Resume(past, live));
-            }
-        }
-        if let Some(leave) = self.spec.leave {
-            self.handle(Event::Leave(leave));
-        }
+        self.begin_or_resume();
         self.afterwards();
         match self.machine.reason() {
             Some(super::machine::Reason::StartFailed(error)) => Err(error),
             _ => Ok(()),
         }
-    }
-
-    /// Finds what an earlier supervisor has left running.
-    fn adopt(&mut self) -> Option<(Role, Pid)> {
-        let (role, process) = Process::adopt(self.lock.file())?;
-        let pid = process.pid;
-        match role {
-            Role::Run => self.run = Some(process),
-            Role::Finish | Role::Hook => self.aside = Some(process),
-        }
-        // It has its end of the pipe to the logger; without ours, that pipe would not outlive it.
-        if let Err(error) = self.spec.service.ready() {
-            self.say(Level::Warn, format!("{error}; pid {pid} goes on all the same"));
-        }
-        Some((role, pid))
-    }
-
-    /// What an earlier supervisor has written down.
-    fn earlier_state(&mut self) -> Option<StateFile> {
-        let mut bytes = Vec::new();
-        file::read(&self.spec.dir.state()).ok()?.take(STATE_MAX).read_to_end(&mut bytes).ok()?;
-        let state = StateFile::decode(&bytes)?;
-        self.publisher.recall(&state);
-        Some(state)
     }
 
     /// The module's log.
@@ -355,7 +235,7 @@ impl Supervisor {
     }
 
     /// Feeds `event` to the machine, and carries out what it wants done, until that is all.
-    fn handle(&mut self, event: Event) {
+    pub(super) fn handle(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             for action in self.machine.step(event, Mono::now()) {
@@ -463,6 +343,7 @@ impl Supervisor {
 
     /// What can wait until the run process is started or signalled: files, and the log.
     fn afterwards(&mut self) {
+        self.keep_lock();
         if let Some(pipe) = self.spec.service.input() {
             pipe.set_logger_pid(self.machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs()));
         }
@@ -498,7 +379,7 @@ impl Supervisor {
         }
     }
 
-    fn say(&mut self, level: Level, text: String) {
+    pub(super) fn say(&mut self, level: Level, text: String) {
         self.lines.push((level, text));
     }
 }

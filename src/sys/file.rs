@@ -19,6 +19,9 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// That of no file.
+    pub const NONE: Identity = Identity { device: 0, inode: 0, born: 0 };
+
     /// The identity of what `metadata` describes.
     pub fn of(metadata: &std::fs::Metadata) -> Identity {
         let born = metadata.created().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());

@@ -57,15 +57,21 @@ impl<'a> Recorder<'a> {
     pub fn new(lock: &'a File, role: Role) -> Recorder<'a> {
         let inode = lock.metadata().map_or(0, |metadata| metadata.ino());
         let text = format!("{} {:010} {:020} {:020} {inode} {}", role.word(), 0, boot_time(), 0, boot());
-        let mut line = [b' '; SIZE];
-        // A boot id is 36 letters, an inode at most 20: it fits.
-        let length = text.len().min(SIZE - 1);
-        line[..length].copy_from_slice(&text.as_bytes()[..length]);
-        line[SIZE - 1] = b'\n';
+        let line = line(&text);
         let file = std::os::fd::AsFd::as_fd(lock);
         debug_assert!(file.as_raw_fd() > 2);
         Recorder { file, line }
     }
+}
+
+/// A record's text, filled up with blanks.
+fn line(text: &str) -> [u8; SIZE] {
+    let mut line = [b' '; SIZE];
+    // A boot id is 36 letters, an inode at most 20: it fits.
+    let length = text.len().min(SIZE - 1);
+    line[..length].copy_from_slice(&text.as_bytes()[..length]);
+    line[SIZE - 1] = b'\n';
+    line
 }
 
 /// The boot id, read once.
@@ -102,6 +108,24 @@ impl Recorded {
         let made = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         let same = words.next()?.parse() == Ok(inode) && !boot.is_empty() && words.next()? == boot;
         (same && made.0 <= made.1).then_some(Recorded { role, pid: Pid::from_raw(pid), made })
+    }
+
+    /// Copies the record of one lock file into another that takes its place.
+    ///
+    /// # Errors
+    /// What `write` gives.
+    pub fn copy(from: &File, to: &File) -> std::io::Result<()> {
+        let Some(recorded) = Recorded::read(from) else { return Ok(()) };
+        let inode = to.metadata()?.ino();
+        let text = format!(
+            "{} {:010} {:020} {:020} {inode} {}",
+            recorded.role.word(),
+            recorded.pid,
+            recorded.made.0,
+            recorded.made.1,
+            boot()
+        );
+        to.write_all_at(&line(&text), 0)
     }
 
     /// Opens the process if it is still the one that was recorded, and not a later one with its number.
@@ -142,17 +166,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn line(pid: u32, before: u64, after: u64) -> String {
+    fn record(pid: u32, before: u64, after: u64) -> String {
         format!("run {pid:010} {before:020} {after:020} 77 boot-id   \n")
     }
 
     #[test]
     fn a_record_of_another_boot_or_file_is_none() {
-        assert!(Recorded::parse(&line(5, 1, 2), 77, "boot-id").is_some());
-        assert!(Recorded::parse(&line(5, 1, 2), 78, "boot-id").is_none());
-        assert!(Recorded::parse(&line(5, 1, 2), 77, "another").is_none());
-        assert!(Recorded::parse(&line(5, 1, 2), 77, "").is_none());
-        assert!(Recorded::parse(&line(1, 1, 2), 77, "boot-id").is_none());
+        assert!(Recorded::parse(&record(5, 1, 2), 77, "boot-id").is_some());
+        assert!(Recorded::parse(&record(5, 1, 2), 78, "boot-id").is_none());
+        assert!(Recorded::parse(&record(5, 1, 2), 77, "another").is_none());
+        assert!(Recorded::parse(&record(5, 1, 2), 77, "").is_none());
+        assert!(Recorded::parse(&record(1, 1, 2), 77, "boot-id").is_none());
     }
 
     #[test]

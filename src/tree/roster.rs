@@ -10,16 +10,20 @@ use crate::service::pipe::LogPipe;
 use crate::service::{Definition, Directory, Service, Streams};
 use crate::status::StatusDir;
 use crate::status::log::{Echo, Log};
+use crate::status::state::StateFile;
 use crate::supervisor::alarm::Alarms;
 use crate::supervisor::machine::Leave;
 use crate::supervisor::mailbox::{Ask, Mailbox, Orders};
 use crate::supervisor::panics::catch;
-use crate::supervisor::thread::{Outcome, Spec, supervise};
+use crate::supervisor::spec::{Outcome, Spec};
+use crate::supervisor::thread::supervise;
 use crate::sys::errno_text;
+use crate::sys::file::Identity;
+use crate::sys::identity::Recorded;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -214,6 +218,30 @@ impl Roster {
             }
             Some(Fate::ToldToExit) => {
                 self.entries.remove(name);
+            }
+        }
+    }
+
+    /// Takes on what an earlier tree has left running and no scan has found. Where the directory is still there (but
+    /// cannot be run for the moment) it goes on; where it is gone, it is stopped.
+    pub fn adopt_unlisted(&mut self, root: &Path) {
+        let Ok(entries) = std::fs::read_dir(&self.shared.status_root) else { return };
+        for entry in entries.flatten() {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if name.starts_with('.') || self.entries.contains_key(&name) {
+                continue;
+            }
+            let path = root.join(&name);
+            if !is_left_running(&self.status_dir(&name), &path) {
+                continue;
+            }
+            let identity = std::fs::metadata(&path).ok().map(|metadata| Identity::of(&metadata));
+            let logger = self.status_dir(&format!("{name}/log")).state().exists().then(|| path.join("log"));
+            log::info!(logger: self.shared.log, "{name}: runs on from an earlier tree, and its directory is {}",
+                if identity.is_some() { "not complete" } else { "gone: stopping it" });
+            let found = Found { name: name.clone(), path, logger, identity: identity.unwrap_or(Identity::NONE) };
+            if self.start(found).is_ok() && identity.is_none() {
+                self.leave(&name, None);
             }
         }
     }
@@ -442,4 +470,13 @@ impl Roster {
         self.members.insert(id, (name.to_string(), Member { mailbox, thread }));
         Ok(id)
     }
+}
+
+/// Whether a process lives that an earlier tree has started from the service directory `path`.
+fn is_left_running(dir: &StatusDir, path: &Path) -> bool {
+    let state = std::fs::read(dir.state()).ok().and_then(|bytes| StateFile::decode(&bytes));
+    // A module of `supervise` may have its status directory beside ours.
+    let ours = state.is_some_and(|state| Path::new(&state.definition) == path);
+    let lock = if ours { crate::sys::file::read(&dir.lock_path()).ok() } else { None };
+    lock.and_then(|lock| Recorded::read(&lock)).is_some_and(|recorded| recorded.open().is_some())
 }

@@ -137,6 +137,9 @@ impl Tree {
         log::info!(logger: self.log, "supervising {}, pid {}", self.root.display(), std::process::id());
         let reports = self.roster.reports();
         self.look_at_root();
+        if self.identity.is_some() {
+            self.roster.adopt_unlisted(&self.root);
+        }
         while !(self.ending && self.roster.is_empty()) {
             let timer = |at: Option<Mono>| at.map_or_else(never, |at| after(at.since(Mono::now())));
             let (again, filling) = (timer(self.again), timer(self.look_at_filling));
@@ -264,14 +267,21 @@ impl Tree {
             Entry::Gone => {
                 self.told.remove(name);
                 self.young.remove(name);
-                self.roster.gone(&name.to_string_lossy());
+                self.gone(name);
             }
             Entry::Refused(why) => {
-                self.roster.gone(&name.to_string_lossy());
+                self.gone(name);
                 self.tell(name, &format!("passed over: {why}"));
             }
             Entry::Ignored => {}
             Entry::Unknown => self.look_again_in(LOOK_AGAIN),
+        }
+    }
+
+    fn gone(&mut self, name: &OsStr) {
+        // A name that is no text is no module; what it would look like as text may be one.
+        if let Some(name) = name.to_str() {
+            self.roster.gone(name);
         }
     }
 
@@ -290,7 +300,7 @@ impl Tree {
             return;
         }
         self.young.insert(name.to_owned(), Mono::now());
-        if self.roster.knows(&name.to_string_lossy()) {
+        if name.to_str().is_some_and(|name| self.roster.knows(name)) {
             return self.tell(name, "run is gone or not executable: the service goes on");
         }
         if self.told.insert(name.to_owned()) {

@@ -1,0 +1,92 @@
+//! What makes a supervisor, and what may keep one from beginning.
+
+use super::alarm::Alarms;
+use super::machine::Leave;
+use super::mailbox::Orders;
+use crate::conf::source::Source;
+use crate::conf::{Config, Program};
+use crate::service::Service;
+use crate::status::StatusDir;
+use crate::status::log::Echo;
+use crate::sys::flock::LockError;
+use crate::sys::{Pid, errno_text};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// All that makes a supervisor.
+#[derive(Debug)]
+pub struct Spec {
+    /// The module's name.
+    pub module: String,
+    /// Its status directory.
+    pub dir: StatusDir,
+    /// What to run.
+    pub service: Service,
+    /// Whether to start it.
+    pub wanted: bool,
+    /// Which program this is part of.
+    pub program: Program,
+    /// The settings of all modules.
+    pub config: Arc<Config>,
+    /// Where they are read again.
+    pub source: Source,
+    /// `-r` and `-t`: the restart hook runs, and limits and alarms are off.
+    pub restart_hook: Option<Option<Duration>>,
+    /// Who sends alarms.
+    pub alarms: Arc<Alarms>,
+    /// Who gives orders.
+    pub orders: Orders,
+    /// What is said on standard error, too.
+    pub echo: Echo,
+    /// What is wrong with the settings, for the module's log.
+    pub complaints: Vec<String>,
+    /// Whether it stays attached to whatever terminal it was started from.
+    pub foreground: bool,
+    /// Why supervision is to end, if it is: kept here, so that a panic does not make it forgotten.
+    pub leave: Option<Leave>,
+}
+
+/// Why a supervisor ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was told to: by `x`, or by the tree.
+    Left(Leave),
+    /// TERM or INT: the run process, if any, goes on alone.
+    Abandoned,
+    /// The limits were reached (`supervise` alone ends for that).
+    GaveUp,
+}
+
+/// Why supervision could not begin.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The status directory cannot be made.
+    Directory(std::io::Error),
+    /// Somebody else supervises; the pid, where it can be told.
+    Held(Option<Pid>),
+    /// The lock cannot be taken.
+    Lock(std::io::Error),
+}
+
+impl From<LockError> for OpenError {
+    fn from(error: LockError) -> OpenError {
+        match error {
+            LockError::Held(pid) => OpenError::Held(pid),
+            LockError::Io(error) => OpenError::Lock(error),
+        }
+    }
+}
+
+impl OpenError {
+    /// A line for the user.
+    pub fn describe(&self, dir: &StatusDir) -> String {
+        match self {
+            OpenError::Directory(error) => format!("cannot make {}: {}", dir.path().display(), errno_text(error)),
+            OpenError::Held(Some(pid)) => format!("{}: already supervised by pid {pid}", dir.path().display()),
+            OpenError::Held(None) => {
+                format!("{}: already supervised by a process of another pid namespace", dir.path().display())
+            }
+            OpenError::Lock(error) => format!("cannot lock {}: {}", dir.lock_path().display(), errno_text(error)),
+        }
+    }
+}
