@@ -186,6 +186,7 @@ fn spec(
         echo,
         complaints,
         leave: None,
+        handed: None,
         foreground: arguments.foreground,
     })
 }

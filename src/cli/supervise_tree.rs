@@ -3,9 +3,11 @@
 use super::{TEMPORARY, USAGE, default_status_root, fail, parse, prepare};
 use crate::conf::source::Source;
 use crate::status::log::Echo;
-use crate::tree::run::{Options, run};
+use crate::tree::run::{Options, Restart, run};
 use crate::tree::scan::CONFIG_FILE;
+use crate::tree::upgrade::Handover;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,6 +29,9 @@ pub struct Arguments {
     /// Say only warnings on standard error
     #[arg(short, long)]
     pub quiet: bool,
+    /// For the program itself: what it has handed over, when it replaces itself
+    #[arg(long, value_name = "FD", hide = true)]
+    pub handover: Option<i32>,
     /// Services root: one directory (or link to one) for each service
     #[arg(value_name = "ROOT")]
     pub root: PathBuf,
@@ -34,14 +39,24 @@ pub struct Arguments {
 
 /// The whole program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Arguments = match parse(arguments) {
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let arguments: Arguments = match parse(words.clone()) {
         Ok(arguments) => arguments,
         Err(code) => return code,
+    };
+    // First of all: what is handed over includes limits that are about to be changed.
+    let handover = match arguments.handover.map(Handover::receive) {
+        None => Handover::default(),
+        Some(Ok(handover)) => handover,
+        Some(Err(message)) => {
+            crate::sys::console::line(&format!("{NAME}: nothing was handed over: {message}; adopting what runs"));
+            Handover::default()
+        }
     };
     if let Err(message) = prepare() {
         return fail(NAME, TEMPORARY, &message);
     }
-    let options = match options(arguments) {
+    let options = match options(arguments, words, handover) {
         Ok(options) => options,
         Err(message) => return fail(NAME, USAGE, &message),
     };
@@ -52,7 +67,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Paths become absolute here, so that what is shown and recorded means the same to everybody.
-fn options(arguments: Arguments) -> Result<Options, String> {
+fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Result<Options, String> {
     let absolute = |path: PathBuf| {
         std::path::absolute(&path).map_err(|error| format!("{}: {}", path.display(), crate::sys::errno_text(&error)))
     };
@@ -65,5 +80,9 @@ fn options(arguments: Arguments) -> Result<Options, String> {
         _ => (Echo::All, Echo::Trouble),
     };
     let status_root = absolute(arguments.status_root.unwrap_or_else(default_status_root))?;
-    Ok(Options { root, status_root, source, own_echo, echo })
+    // Found now: once the file is replaced, the kernel calls this one deleted.
+    let program = std::env::current_exe().map_err(|error| crate::sys::errno_text(&error))?;
+    let arguments = words.into_iter().filter(|word| !word.as_bytes().starts_with(b"--handover=")).collect();
+    let restart = Restart { program, arguments };
+    Ok(Options { root, status_root, source, own_echo, echo, restart, handover })
 }

@@ -6,9 +6,11 @@
 use super::c_path;
 use crate::status::StatusDir;
 use crate::sys::fifo::{Ends, Fifo};
+use crate::sys::handover;
 use parking_lot::Mutex;
 use std::ffi::{CStr, CString};
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -40,6 +42,21 @@ impl LogPipe {
         let path = c_path(&dir.log_pipe());
         let keeper = Mutex::new(Keeper { fifo: None, ended: false });
         LogPipe { dir, path, keeper, logger_pid: AtomicU32::new(0), tell: OnceLock::new() }
+    }
+
+    /// The same, its FIFO held open by the program before us.
+    pub fn inherit(dir: StatusDir, descriptor: OwnedFd) -> LogPipe {
+        let pipe = LogPipe::new(dir);
+        pipe.keeper.lock().fifo = Fifo::inherit(descriptor).ok();
+        pipe
+    }
+
+    /// Says whether the FIFO stays open when the program is replaced, and returns its descriptor's number.
+    pub fn keep_open(&self, keep: bool) -> Option<RawFd> {
+        let keeper = self.keeper.lock();
+        let fifo = keeper.fifo.as_ref()?;
+        handover::keep_open(fifo, keep).ok()?;
+        Some(fifo.as_fd().as_raw_fd())
     }
 
     /// Its path.

@@ -2,8 +2,9 @@
 
 use super::StatusDir;
 use crate::sys::fifo::{Ends, Fifo};
+use crate::sys::handover;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Bytes taken from `control` in one go. However many are waiting, each turn of the loop looks at the run
 /// process, too.
@@ -22,6 +23,20 @@ impl Fifos {
     /// None open yet; see [`Fifos::keep`].
     pub fn closed() -> Fifos {
         Fifos { control: None, ok: None, reported: false }
+    }
+
+    /// Those that the program before us had open.
+    pub fn inherit(control: Option<OwnedFd>, ok: Option<OwnedFd>) -> Fifos {
+        let inherit = |fifo: Option<OwnedFd>| fifo.and_then(|fifo| Fifo::inherit(fifo).ok());
+        Fifos { control: inherit(control), ok: inherit(ok), reported: false }
+    }
+
+    /// Says whether both stay open when the program is replaced, and returns their descriptors' numbers.
+    pub fn keep_open(&self, keep: bool) -> (Option<RawFd>, Option<RawFd>) {
+        let keep_open = |fifo: &Option<Fifo>| {
+            fifo.as_ref().and_then(|fifo| handover::keep_open(fifo, keep).is_ok().then(|| fifo.as_fd().as_raw_fd()))
+        };
+        (keep_open(&self.control), keep_open(&self.ok))
     }
 
     /// Opens both, and makes anew what is missing or was replaced.

@@ -51,6 +51,14 @@ pub struct Memory {
     pub boot: String,
     /// When the run process was started.
     pub up_since: Option<u64>,
+    /// Until when its end counts as asked for.
+    pub asked_until: Option<u64>,
+    /// Whether the run process is being stopped, and when it gets KILL.
+    pub stopping: bool,
+    /// See `stopping`.
+    pub kill_at: Option<u64>,
+    /// Whether it is to be started again after that.
+    pub again: bool,
     /// When a start was last tried.
     pub last_start: Option<u64>,
     /// The restart delay, if it has grown.

@@ -35,7 +35,7 @@ impl Supervisor {
                     paused: false,
                     failed: false,
                     starts: 1,
-                    since: None,
+                    run: None,
                     limits: Limits::default(),
                 });
                 self.handle(Event::Resume(past, live));

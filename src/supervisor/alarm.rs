@@ -190,12 +190,14 @@ impl Alarms {
 
     /// Waits until all is sent, but no longer than the programs may take.
     pub fn wait(&self) {
+        self.wait_at_most(TIME_LIMIT + Duration::from_secs(5));
+    }
+
+    /// Waits until all is sent, but no longer than this.
+    pub fn wait_at_most(&self, limit: Duration) {
         let mut state = self.state.lock();
-        while state.workers > 0 {
-            if self.idle.wait_for(&mut state, TIME_LIMIT + Duration::from_secs(5)).timed_out() {
-                return;
-            }
-        }
+        let deadline = std::time::Instant::now() + limit;
+        while state.workers > 0 && !self.idle.wait_until(&mut state, deadline).timed_out() {}
     }
 
     fn work(&self) {

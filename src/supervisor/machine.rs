@@ -59,7 +59,17 @@ impl Machine {
     /// Writes down what a later supervisor has to know.
     pub fn remember(&self, memory: &mut Memory) {
         self.limits.remember(memory);
-        memory.up_since = self.run().map(|run| run.since.nanoseconds());
+        let Some(run) = self.run() else { return };
+        memory.up_since = Some(run.since.nanoseconds());
+        memory.asked_until = run.asked_until.map(Mono::nanoseconds);
+        memory.again = run.again;
+        match run.stop {
+            // A logger whose service is gone leaves with it, whoever supervises it then.
+            Stop::No | Stop::EndOfInput(_) => {}
+            Stop::Signalled(at) => (memory.stopping, memory.kill_at) = (true, at.map(Mono::nanoseconds)),
+            // It is sent again.
+            Stop::Killed => (memory.stopping, memory.kill_at) = (true, Some(0)),
+        }
     }
 
     /// What is.

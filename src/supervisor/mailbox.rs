@@ -1,6 +1,7 @@
 //! What the tree asks of a supervisor thread.
 
 use super::machine::Leave;
+use super::parking::Parking;
 use crate::conf::Config;
 use crate::sys::Errno;
 use crate::sys::poll::Waker;
@@ -19,6 +20,8 @@ pub enum Ask {
     KillNow,
     /// These are the settings now.
     Configure(Arc<Config>),
+    /// Come to rest: the program is going to be replaced.
+    Park(Arc<Parking>),
     /// Something that the status files show has changed elsewhere.
     Publish,
 }

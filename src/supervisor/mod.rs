@@ -16,6 +16,7 @@
 //! | [`mailbox`] | what the tree, or a signal, asks of that loop |
 //! | [`publish`] | `status` and `state.json` |
 //! | [`process`] | a process under supervision: our child, or adopted |
+//! | [`parking`] | holding the threads still while the program replaces itself |
 //! | [`panics`] | our own mistakes, caught at the door |
 //! | [`alarm`] | mail, short messages, programs |
 
@@ -26,6 +27,7 @@ pub mod limits;
 pub mod machine;
 pub mod mailbox;
 pub mod panics;
+pub mod parking;
 pub mod process;
 pub mod publish;
 pub mod spec;

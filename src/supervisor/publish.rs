@@ -1,7 +1,7 @@
 //! What the world sees: `status` and `state.json`, written when they have changed.
 
 use super::limits::Limits;
-use super::machine::{Machine, Past, State, Stop};
+use super::machine::{Machine, Past, PastRun, State, Stop};
 use crate::status::StatusDir;
 use crate::status::record::{Record, Want};
 use crate::status::state::{LastExit, Memory, StateFile, rfc3339};
@@ -181,7 +181,12 @@ pub fn past(state: &StateFile, now: Mono) -> Option<Past> {
         paused: state.paused,
         failed: state.state == "failed",
         starts: state.restarts.saturating_add(1),
-        since: memory.up_since.map(Mono::from_nanoseconds),
+        run: memory.up_since.map(|since| PastRun {
+            since: Mono::from_nanoseconds(since),
+            stop: if memory.stopping { Stop::Signalled(memory.kill_at.map(Mono::from_nanoseconds)) } else { Stop::No },
+            asked_until: memory.asked_until.map(Mono::from_nanoseconds),
+            again: memory.again,
+        }),
         limits: Limits::recall(memory, now),
     })
 }

@@ -3,6 +3,7 @@
 use super::alarm::Alarms;
 use super::machine::Leave;
 use super::mailbox::Orders;
+use super::parking::Handed;
 use crate::conf::source::Source;
 use crate::conf::{Config, Program};
 use crate::service::Service;
@@ -40,6 +41,8 @@ pub struct Spec {
     pub echo: Echo,
     /// What is wrong with the settings, for the module's log.
     pub complaints: Vec<String>,
+    /// What the program before us has handed over.
+    pub handed: Option<Handed>,
     /// Whether it stays attached to whatever terminal it was started from.
     pub foreground: bool,
     /// Why supervision is to end, if it is: kept here, so that a panic does not make it forgotten.

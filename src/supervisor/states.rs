@@ -148,10 +148,23 @@ pub struct Past {
     pub failed: bool,
     /// How often the run process was started.
     pub starts: u64,
-    /// When the run process was started.
-    pub since: Option<Mono>,
+    /// The run process, as far as it was known; its pid is found elsewhere.
+    pub run: Option<PastRun>,
     /// What was counted.
     pub limits: Limits,
+}
+
+/// What is known of a run process that another supervisor has started.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PastRun {
+    /// When it was started.
+    pub since: Mono,
+    /// How far its end had come.
+    pub stop: Stop,
+    /// Until when its end counts as asked for.
+    pub asked_until: Option<Mono>,
+    /// Whether it is to be started again after that.
+    pub again: bool,
 }
 
 /// What is to be done, in order.

@@ -9,6 +9,7 @@ use super::limits::Rules;
 use super::machine::{Action, Event, Leave, Machine, State};
 use super::mailbox::{Ask, Order};
 use super::panics::catch;
+use super::parking::{Numbers, Parking};
 use super::process::Process;
 use super::publish::{Facts, Publisher};
 use super::spec::{OpenError, Outcome, Spec};
@@ -18,6 +19,7 @@ use crate::service::shortcomings;
 use crate::status::fifo::Fifos;
 use crate::status::log::Log;
 use crate::sys::flock::Lock;
+use crate::sys::handover;
 use crate::sys::pidfd::{signal_group, signal_name};
 use crate::sys::poll::{self, Source::Readable};
 use crate::sys::start::{StartError, Started};
@@ -25,7 +27,7 @@ use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid, errno_text};
 use log::Level;
 use std::collections::VecDeque;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +53,10 @@ pub struct Supervisor {
     /// Lines that are written once the urgent things are done.
     pub(super) lines: Vec<(Level, String)>,
     pub(super) outcome: Option<Outcome>,
+    /// Let go of once it has begun.
+    pub(super) beginning: Option<Arc<()>>,
+    /// Where to come to rest when this turn is over.
+    pub(super) parking: Option<Arc<Parking>>,
     /// That the lock file is gone and cannot be made anew has been said.
     pub(super) lock_trouble: bool,
     // Last: it is let go of when everything else is closed.
@@ -62,11 +68,13 @@ impl Supervisor {
     ///
     /// # Errors
     /// Why not; the spec comes back, to be tried again.
-    pub fn open(spec: Spec) -> Result<Supervisor, Box<(Spec, OpenError)>> {
+    pub fn open(mut spec: Spec) -> Result<Supervisor, Box<(Spec, OpenError)>> {
         if let Err(error) = spec.dir.make() {
             return Err(Box::new((spec, OpenError::Directory(error))));
         }
-        let lock = match spec.dir.lock() {
+        let handed = spec.handed.take().unwrap_or_default();
+        let inherited = handed.lock.and_then(|lock| Lock::inherit(lock, &spec.dir.lock_path()).ok());
+        let lock = match inherited.map_or_else(|| spec.dir.lock(), Ok) {
             Ok(lock) => lock,
             Err(error) => return Err(Box::new((spec, error.into()))),
         };
@@ -75,7 +83,9 @@ impl Supervisor {
             machine: Machine::new(rules(&settings, &spec)),
             settings,
             log: Arc::new(Log::new(&spec.dir, &spec.module, spec.echo)),
-            fifos: Fifos::closed(),
+            fifos: Fifos::inherit(handed.control, handed.ok),
+            beginning: handed.beginning,
+            parking: None,
             publisher: Publisher::new(),
             definition: spec.service.describe(),
             run: None,
@@ -102,6 +112,7 @@ impl Supervisor {
     /// Why the first start failed; it will be tried again if [`Supervisor::run`] is called.
     pub fn begin(&mut self) -> Result<(), StartError> {
         self.begin_or_resume();
+        self.beginning = None;
         self.afterwards();
         match self.machine.reason() {
             Some(super::machine::Reason::StartFailed(error)) => Err(error),
@@ -167,6 +178,22 @@ impl Supervisor {
             self.handle(Event::Due);
         }
         self.afterwards();
+        if let Some(parking) = self.parking.take() {
+            self.park(&parking);
+        }
+    }
+
+    /// Rests, with everything written down and the descriptors left open for the next program.
+    fn park(&self, parking: &Parking) {
+        let pipe = self.spec.service.input();
+        let keep = |keep| {
+            let lock = self.lock.file();
+            let lock = handover::keep_open(lock, keep).is_ok().then(|| lock.as_raw_fd());
+            let (control, ok) = self.fifos.keep_open(keep);
+            Numbers { lock, control, ok, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }
+        };
+        parking.park(&self.spec.module, keep(true));
+        keep(false);
     }
 
     fn run_has_ended(&mut self, now: Mono) {
@@ -208,6 +235,7 @@ impl Supervisor {
                     self.handle(Event::KillNow);
                 }
                 Order::Ask(Ask::Configure(config)) => self.configure(config),
+                Order::Ask(Ask::Park(parking)) => self.parking = Some(parking),
                 Order::Ask(Ask::Publish) => {}
                 Order::Abandon(signal) => {
                     let left = match self.machine.run() {
@@ -439,6 +467,8 @@ fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
                 Order::Ask(Ask::Leave(leave)) => return Some(Outcome::Left(leave)),
                 Order::Ask(Ask::KillNow) => return Some(Outcome::Left(Leave::Stop)),
                 Order::Ask(Ask::Configure(config)) => spec.config = config,
+                // Nothing is held yet, and nothing runs.
+                Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, Numbers::default()),
                 Order::Ask(Ask::Publish) => {}
                 Order::Abandon(_) => return Some(Outcome::Abandoned),
             }

@@ -34,11 +34,15 @@ impl Machine {
         self.limits = past.limits;
         match live {
             Some((Role::Run, pid)) => {
-                let since = past.since.filter(|since| *since <= now).unwrap_or(now);
-                let run = Run { pid, since, paused: past.paused, stop: Stop::No, asked_until: None, again: false };
+                let known = past.run.filter(|run| run.since <= now);
+                let PastRun { since, stop, asked_until, again } =
+                    known.unwrap_or(PastRun { since: now, stop: Stop::No, asked_until: None, again: false });
+                // What was written down may be wrong, but then it is not for long.
+                let asked_until = asked_until.map(|until| until.min(now + ASKED_FOR));
+                let run = Run { pid, since, paused: past.paused, stop, asked_until, again };
                 self.state = State::Up(run);
                 actions.push(notice(format!("adopted: pid {pid} runs on from an earlier supervisor")));
-                if self.want == Want::Down {
+                if self.want == Want::Down && stop == Stop::No {
                     self.stop(run, now, actions);
                 }
             }

@@ -16,6 +16,12 @@ pub struct Inherited {
 
 static INHERITED: OnceLock<Inherited> = OnceLock::new();
 
+/// Takes over what the program before us had inherited: it has changed our own limits already.
+pub fn inherit(inherited: Inherited) {
+    // Called once, before `prepare`.
+    let _ = INHERITED.set(inherited);
+}
+
 /// What children get back. Before [`prepare`] was called (in unit tests), what the process has now.
 pub fn inherited() -> Inherited {
     *INHERITED.get_or_init(|| Inherited { nofile: nofile(), umask: 0o022 })
@@ -34,7 +40,8 @@ pub fn inherited() -> Inherited {
 /// One line for the user, when the kernel is older than 5.9.
 pub fn prepare() -> Result<(), String> {
     check_kernel()?;
-    INHERITED.get_or_init(|| Inherited { nofile: nofile(), umask: umask(Mode::from_bits_truncate(0o022)).bits() });
+    let before = umask(Mode::from_bits_truncate(0o022)).bits();
+    INHERITED.get_or_init(|| Inherited { nofile: nofile(), umask: before });
     let (_, hard) = inherited().nofile;
     // Not fatal: fewer services fit, and each that does not says so when it is started.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);

@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use nix::sys::stat::Mode;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -40,6 +40,16 @@ impl Fifo {
             }
             other => other,
         }
+    }
+
+    /// Takes over a FIFO that the program before us had open.
+    ///
+    /// # Errors
+    /// What `fstat` gives.
+    pub fn inherit(descriptor: OwnedFd) -> io::Result<Fifo> {
+        let file = File::from(descriptor);
+        let identity = Identity::of(&file.metadata()?);
+        Ok(Fifo { file, identity })
     }
 
     fn open(path: &Path, ends: Ends) -> io::Result<Fifo> {

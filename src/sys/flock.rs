@@ -6,6 +6,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -41,6 +42,22 @@ impl Lock {
             if std::fs::symlink_metadata(path).is_ok_and(|at| (at.dev(), at.ino()) == (ours.dev(), ours.ino())) {
                 return Ok(Lock(lock));
             }
+        }
+    }
+
+    /// Takes over a lock that the program before us held by this descriptor.
+    ///
+    /// # Errors
+    /// As [`Lock::take`]; `NotFound` when the file at `path` is another one by now.
+    pub fn inherit(descriptor: OwnedFd, path: &Path) -> Result<Lock, LockError> {
+        // The lock belongs to the open file, and so to us already; this cannot wait.
+        let lock = match Flock::lock(File::from(descriptor), FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Lock(lock),
+            Err((_, errno)) => return Err(LockError::Io(errno.into())),
+        };
+        match lock.is_at(path) {
+            true => Ok(lock),
+            false => Err(LockError::Io(io::ErrorKind::NotFound.into())),
         }
     }
 

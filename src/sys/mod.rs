@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`start`] | a new process: `clone` as vfork with shared descriptors, everything opened by path in the child |
 //! | [`pidfd`] | waiting for a process and signalling it without a race on its number |
+//! | [`handover`] | descriptors that stay open while the program replaces itself |
 //! | [`identity`] | which process it was, recorded so that a later supervisor finds it again |
 //! | [`orphans`] | reaping what was re-parented to us (child subreaper, PID 1) |
 //! | [`signals`] | blocking signals, and reading them from a descriptor |
@@ -21,6 +22,7 @@ pub mod detach;
 pub mod fifo;
 pub mod file;
 pub mod flock;
+pub mod handover;
 pub mod identity;
 pub mod orphans;
 pub mod pidfd;

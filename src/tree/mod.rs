@@ -6,10 +6,12 @@
 //! | [`watch`] | inotify: which names have changed |
 //! | [`roster`] | who is supervised, and the threads that do it |
 //! | [`signals`] | signals and the tree's own FIFO, as messages |
+//! | [`upgrade`] | the program replaces itself |
 //! | [`run`] | the main loop |
 
 pub mod roster;
 pub mod run;
 pub mod scan;
 pub mod signals;
+pub mod upgrade;
 pub mod watch;

@@ -4,6 +4,7 @@
 //! before what replaces it begins.
 
 use super::scan::Found;
+use super::upgrade::Handover;
 use crate::conf::source::Source;
 use crate::conf::{Config, Program};
 use crate::service::pipe::LogPipe;
@@ -15,6 +16,7 @@ use crate::supervisor::alarm::Alarms;
 use crate::supervisor::machine::Leave;
 use crate::supervisor::mailbox::{Ask, Mailbox, Orders};
 use crate::supervisor::panics::catch;
+use crate::supervisor::parking::Parking;
 use crate::supervisor::spec::{Outcome, Spec};
 use crate::supervisor::thread::supervise;
 use crate::sys::errno_text;
@@ -26,6 +28,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Stack of a supervisor thread, in bytes. It needs a third of this in a release build, but a panic with a
 /// backtrace needs 32 KiB more; unoptimised code needs several times as much.
@@ -57,6 +60,7 @@ pub struct Report {
 /// One supervisor thread.
 #[derive(Debug)]
 struct Member {
+    module: String,
     mailbox: Arc<Mailbox>,
     thread: JoinHandle<()>,
 }
@@ -108,6 +112,7 @@ enum Fate {
 /// All entries, by module name.
 #[derive(Debug)]
 pub struct Roster {
+    handover: Handover,
     shared: Shared,
     alarms: Arc<Alarms>,
     entries: BTreeMap<String, Entry>,
@@ -121,9 +126,10 @@ pub struct Roster {
 
 impl Roster {
     /// Nobody yet.
-    pub fn new(shared: Shared) -> Roster {
+    pub fn new(shared: Shared, handover: Handover) -> Roster {
         let (reporter, reports) = unbounded();
         Roster {
+            handover,
             shared,
             alarms: Alarms::new(),
             entries: BTreeMap::new(),
@@ -166,10 +172,18 @@ impl Roster {
     /// No thread or descriptor was to be had: to be tried again.
     pub fn want(&mut self, found: Found) -> io::Result<()> {
         let Some(entry) = self.entries.get_mut(&found.name) else {
+            self.notice_rename(&found);
             // A directory that was renamed: the process of its old name is still there.
             if self.entries.values().any(|entry| entry.is_leaving_from(&found)) {
                 self.waiting.insert(found.name.clone());
                 self.entries.insert(found.name.clone(), Entry::waiting(found));
+                return Ok(());
+            }
+            // One that has left by `x` stays away, also when the program was replaced meanwhile.
+            if let Some(at) = self.handover.told_to_exit.iter().position(|name| *name == found.name) {
+                self.handover.told_to_exit.swap_remove(at);
+                let entry = Entry { fate: Fate::ToldToExit, ..Entry::waiting(found.clone()) };
+                self.entries.insert(found.name, entry);
                 return Ok(());
             }
             return self.start(found);
@@ -201,6 +215,21 @@ impl Roster {
                 *next = Some(found);
                 Ok(())
             }
+        }
+    }
+
+    /// If the directory had another name until now, what runs under that name is told to leave first: the new name may
+    /// have been looked at before the old one.
+    fn notice_rename(&mut self, found: &Found) {
+        let is_old_name = |entry: &&Entry| {
+            entry.fate == Fate::Stays
+                && entry.found.identity == found.identity
+                && !std::fs::metadata(&entry.found.path).is_ok_and(|now| Identity::of(&now) == found.identity)
+        };
+        let old: Vec<String> =
+            self.entries.values().filter(is_old_name).map(|entry| entry.found.name.clone()).collect();
+        for name in old {
+            self.gone(&name);
         }
     }
 
@@ -263,6 +292,40 @@ impl Roster {
             .filter(|(_, entry)| entry.successor().is_some())
             .map(|(name, _)| name.clone())
             .collect();
+    }
+
+    /// Those that have left by `x`.
+    pub fn told_to_exit(&self) -> Vec<String> {
+        let told = |(name, entry): (&String, &Entry)| (entry.fate == Fate::ToldToExit).then(|| name.clone());
+        self.entries.iter().filter_map(told).collect()
+    }
+
+    /// Has all threads come to rest; returns their modules' names.
+    pub fn park_all(&self, parking: &Arc<Parking>) -> Vec<String> {
+        for (_, member) in self.members.values() {
+            member.mailbox.ask(Ask::Park(parking.clone()));
+        }
+        self.members.values().map(|(_, member)| member.module.clone()).collect()
+    }
+
+    /// Whether a thread has ended and nobody has heard of it yet.
+    pub fn has_reports(&self) -> bool {
+        !self.reports.is_empty()
+    }
+
+    /// Waits until all alarms are sent, but no longer than this.
+    pub fn wait_for_alarms(&self, limit: Duration) {
+        self.alarms.wait_at_most(limit);
+    }
+
+    /// What the program before us had open and nobody has asked for is closed.
+    pub fn drop_handover(&mut self) {
+        self.handover.modules.clear();
+    }
+
+    /// Whether somebody may still have to adopt a process.
+    pub fn is_beginning(&self) -> bool {
+        Arc::strong_count(&self.handover.beginning) > 1
     }
 
     /// Gives all modules new settings.
@@ -395,7 +458,7 @@ impl Roster {
         let mut pipe = None;
         if let Some(path) = entry.found.logger.clone() {
             let module = format!("{name}/log");
-            let to_logger = Arc::new(LogPipe::new(self.status_dir(&module)));
+            let to_logger = Arc::new(self.log_pipe(&module));
             pipe = Some(to_logger.clone());
             let member = self.spawn(&name, module, Directory::new(path, None), Some(to_logger), None);
             entry.logger = Some(member.inspect_err(|error| self.refused(&name, error))?);
@@ -421,6 +484,14 @@ impl Roster {
 
     fn refused(&self, name: &str, error: &io::Error) {
         log::warn!(logger: self.shared.log, "{name}: no thread to be had: {}; tried again in 1 s", errno_text(error));
+    }
+
+    fn log_pipe(&mut self, module: &str) -> LogPipe {
+        let dir = self.status_dir(module);
+        match self.handover.modules.get_mut(module).and_then(|handed| handed.pipe.take()) {
+            Some(descriptor) => LogPipe::inherit(dir, descriptor),
+            None => LogPipe::new(dir),
+        }
     }
 
     fn status_dir(&self, module: &str) -> StatusDir {
@@ -456,18 +527,19 @@ impl Roster {
             echo: self.shared.echo,
             complaints: Vec::new(),
             leave: None,
+            handed: self.handover.modules.remove(&module),
             foreground: true,
             module: module.clone(),
         };
         let id = self.next_member;
         self.next_member += 1;
         let reporter = self.reporter.clone();
-        let thread = std::thread::Builder::new().name(module).stack_size(STACK_SIZE).spawn(move || {
+        let thread = std::thread::Builder::new().name(module.clone()).stack_size(STACK_SIZE).spawn(move || {
             let outcome = catch(|| supervise(spec)).ok();
             // It fails only when the main loop is gone, and the process with it.
             let _ = reporter.send(Report { member: id, outcome });
         })?;
-        self.members.insert(id, (name.to_string(), Member { mailbox, thread }));
+        self.members.insert(id, (name.to_string(), Member { module, mailbox, thread }));
         Ok(id)
     }
 }

@@ -3,12 +3,13 @@
 use super::roster::{Roster, Shared};
 use super::scan::{self, Entry};
 use super::signals::{Messages, Wish, listen};
+use super::upgrade::{Done, Handover, upgrade};
 use super::watch::{Changes, Dirty, Watch};
 use crate::conf::source::Source;
 use crate::status::StatusDir;
 use crate::status::log::{Echo, Log};
 use crate::sys::file::Identity;
-use crate::sys::flock::LockError;
+use crate::sys::flock::{Lock, LockError};
 use crate::sys::signals::Signals;
 use crate::sys::time::Mono;
 use crate::sys::{errno_text, orphans};
@@ -30,11 +31,14 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// moved or linked in is complete as it comes.
 const QUIET: Duration = Duration::from_millis(50);
 
+/// After an upgrade, how often it is checked whether all threads have begun.
+const BEGINNING: Duration = Duration::from_millis(20);
+
 /// How often everything is looked at where inotify is not to be had.
 const WITHOUT_INOTIFY: Duration = Duration::from_secs(5);
 
 /// What the program was asked to do.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Options {
     /// The services root, absolute.
     pub root: PathBuf,
@@ -46,16 +50,30 @@ pub struct Options {
     pub own_echo: Echo,
     /// What modules say there.
     pub echo: Echo,
+    /// How to start this program again.
+    pub restart: Restart,
+    /// What the program before us has handed over.
+    pub handover: Handover,
+}
+
+/// How to start this program again.
+#[derive(Clone, Debug)]
+pub struct Restart {
+    /// Its path when it was started.
+    pub program: PathBuf,
+    /// Its arguments, the name first.
+    pub arguments: Vec<OsString>,
 }
 
 /// Supervises everything in the root until it is told to end.
 ///
 /// # Errors
 /// One line, when it cannot begin: another tree has the status root, or the root is not there.
-pub fn run(options: Options) -> Result<(), String> {
+pub fn run(mut options: Options) -> Result<(), String> {
     let own = StatusDir::new(options.status_root.join(OWN_DIR));
     own.make().map_err(|error| format!("cannot make {}: {}", own.path().display(), errno_text(&error)))?;
-    let lock = own.lock().map_err(|error| match error {
+    let inherited = options.handover.own_lock.take().and_then(|lock| Lock::inherit(lock, &own.lock_path()).ok());
+    let lock = inherited.map_or_else(|| own.lock(), Ok).map_err(|error| match error {
         LockError::Held(Some(pid)) => {
             format!("{}: already in use by supervise-tree, pid {pid}", options.status_root.display())
         }
@@ -68,7 +86,7 @@ pub fn run(options: Options) -> Result<(), String> {
     if !metadata.is_dir() {
         return Err(format!("{} is not a directory", options.root.display()));
     }
-    let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD]);
+    let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2, Signal::SIGCHLD]);
     let signals = signals.map_err(|errno| format!("cannot take signals: {}", errno.desc()))?;
     let log = Arc::new(Log::new(&own, "", options.own_echo));
     if let Err(errno) = orphans::become_subreaper() {
@@ -76,12 +94,13 @@ pub fn run(options: Options) -> Result<(), String> {
     }
     let messages = listen(signals, own, log.clone());
     let messages = messages.map_err(|error| format!("cannot start a thread: {}", errno_text(&error)))?;
-    Tree::new(options, log).run(&messages);
-    drop(lock);
+    Tree::new(options, log, lock).run(&messages);
     Ok(())
 }
 
 struct Tree {
+    lock: Lock,
+    restart: Restart,
     root: PathBuf,
     roster: Roster,
     log: Arc<Log>,
@@ -98,13 +117,15 @@ struct Tree {
     look_at_filling: Option<Mono>,
     /// When to look at everything again, if something is not as it should be.
     again: Option<Mono>,
+    /// When to reap orphans, if not now.
+    reap_at: Option<Mono>,
     /// The root is missing, or inotify is: it has been said.
     blind: Option<String>,
     ending: bool,
 }
 
 impl Tree {
-    fn new(options: Options, log: Arc<Log>) -> Tree {
+    fn new(options: Options, log: Arc<Log>, lock: Lock) -> Tree {
         let (config, complaint) = options.source.first();
         for complaint in complaint.iter().chain(config.complaints()) {
             log::warn!(logger: log, "{complaint}");
@@ -117,8 +138,10 @@ impl Tree {
             log: log.clone(),
         };
         Tree {
+            lock,
+            restart: options.restart,
             root: options.root,
-            roster: Roster::new(shared),
+            roster: Roster::new(shared, options.handover),
             log,
             changes: Changes::new(),
             watch: None,
@@ -128,6 +151,7 @@ impl Tree {
             filling: BTreeSet::new(),
             look_at_filling: None,
             again: None,
+            reap_at: None,
             blind: None,
             ending: false,
         }
@@ -140,9 +164,10 @@ impl Tree {
         if self.identity.is_some() {
             self.roster.adopt_unlisted(&self.root);
         }
+        self.roster.drop_handover();
         while !(self.ending && self.roster.is_empty()) {
             let timer = |at: Option<Mono>| at.map_or_else(never, |at| after(at.since(Mono::now())));
-            let (again, filling) = (timer(self.again), timer(self.look_at_filling));
+            let (again, filling, reap) = (timer(self.again), timer(self.look_at_filling), timer(self.reap_at));
             select! {
                 recv(self.changes.bell()) -> _ => self.changed(),
                 recv(reports) -> report => {
@@ -155,6 +180,7 @@ impl Tree {
                 recv(messages.wishes) -> wish => match wish {
                     Ok(Wish::Shutdown) => self.shut_down(),
                     Ok(Wish::Rescan) => self.rescan(),
+                    Ok(Wish::Upgrade) => self.upgrade(messages),
                     Err(_) => {}
                 },
                 recv(messages.children) -> _ => self.reap_orphans(),
@@ -162,6 +188,7 @@ impl Tree {
                     self.again = None;
                     self.look_at_root();
                 }
+                recv(reap) -> _ => self.reap_orphans(),
                 recv(filling) -> _ => self.look_at_what_was_filled(),
             }
         }
@@ -391,7 +418,23 @@ impl Tree {
         self.roster.leave_all();
     }
 
-    fn reap_orphans(&self) {
+    fn upgrade(&mut self, messages: &Messages) {
+        if self.ending {
+            return log::info!(logger: self.log, "upgrade not done: shutting down");
+        }
+        if upgrade(&self.roster, &self.lock, &self.restart) == Done::Later {
+            // Behind what waits now; we hold the other end ourselves, so it cannot be closed.
+            let _ = messages.wish.send(Wish::Upgrade);
+        }
+    }
+
+    fn reap_orphans(&mut self) {
+        // After an upgrade all services are our children like any orphan, until their threads have adopted them.
+        if self.roster.is_beginning() {
+            self.reap_at = Some(Mono::now() + BEGINNING);
+            return;
+        }
+        self.reap_at = None;
         orphans::reap();
     }
 }

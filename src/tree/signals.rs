@@ -20,6 +20,8 @@ pub enum Wish {
     Shutdown,
     /// HUP, or `h` on the FIFO.
     Rescan,
+    /// USR2, or `2` on the FIFO.
+    Upgrade,
 }
 
 /// Where the messages arrive.
@@ -27,6 +29,8 @@ pub enum Wish {
 pub struct Messages {
     /// What somebody wants.
     pub wishes: Receiver<Wish>,
+    /// For the main loop's own wishes.
+    pub wish: Sender<Wish>,
     /// Some process of ours has ended; one message for however many.
     pub children: Receiver<()>,
 }
@@ -38,9 +42,9 @@ pub struct Messages {
 pub fn listen(signals: Signals, dir: StatusDir, log: Arc<Log>) -> std::io::Result<Messages> {
     let (wish, wishes) = unbounded();
     let (child, children) = bounded(1);
-    let listener = Listener { signals, dir, log, wish, child };
+    let listener = Listener { signals, dir, log, wish: wish.clone(), child };
     std::thread::Builder::new().name("signals".into()).stack_size(STACK_SIZE).spawn(move || listener.run())?;
-    Ok(Messages { wishes, children })
+    Ok(Messages { wish, wishes, children })
 }
 
 struct Listener {
@@ -77,6 +81,7 @@ impl Listener {
         match signal {
             Signal::SIGTERM | Signal::SIGINT => self.wish(Wish::Shutdown),
             Signal::SIGHUP => self.wish(Wish::Rescan),
+            Signal::SIGUSR2 => self.wish(Wish::Upgrade),
             Signal::SIGCHLD => {
                 // Full: the main loop has not looked yet, and will.
                 let _ = self.child.try_send(());
@@ -88,6 +93,7 @@ impl Listener {
     fn command(&self, byte: u8) {
         match byte {
             b't' => self.wish(Wish::Shutdown),
+            b'2' => self.wish(Wish::Upgrade),
             b'h' => self.wish(Wish::Rescan),
             _ => {}
         }

@@ -1,0 +1,127 @@
+//! SIGUSR2: the program replaces itself by the one that is now at its path. The pid stays, services and their parent
+//! stay, exit statuses are still waited for, and no lock is free in between.
+
+use super::roster::Roster;
+use super::run::Restart;
+use crate::supervisor::parking::{Handed, Numbers, Parking};
+use crate::sys::boot::{Inherited, inherited};
+use crate::sys::flock::Lock;
+use crate::sys::handover;
+use log::{error, info, warn};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the threads may take to come to rest. One that hangs in a dead file system must not stop the rest for long.
+const PARKING_TIME: Duration = Duration::from_secs(5);
+
+/// What one program tells the next.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Letter {
+    own_lock: RawFd,
+    nofile: (u64, u64),
+    umask: u32,
+    modules: BTreeMap<String, Numbers>,
+    told_to_exit: Vec<String>,
+}
+
+/// What the program before us has left to us.
+#[derive(Debug, Default)]
+pub struct Handover {
+    /// The tree's own lock.
+    pub own_lock: Option<OwnedFd>,
+    /// The modules' descriptors.
+    pub modules: HashMap<String, Handed>,
+    /// Modules that have left by `x`, and stay away.
+    pub told_to_exit: Vec<String>,
+    /// Others have this, too, until they have begun.
+    pub beginning: Arc<()>,
+}
+
+impl Handover {
+    /// Reads the letter under `number`, and takes over what it lists. To be called before anything else is set up.
+    ///
+    /// # Errors
+    /// A line for the user; nothing was handed over then.
+    pub fn receive(number: RawFd) -> Result<Handover, String> {
+        let text = handover::read_letter(number).map_err(|error| error.to_string())?;
+        let letter: Letter = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+        crate::sys::boot::inherit(Inherited { nofile: letter.nofile, umask: letter.umask });
+        let beginning = Arc::new(());
+        let receive = |(module, numbers)| (module, Handed::receive(numbers, &beginning));
+        Ok(Handover {
+            own_lock: handover::receive(letter.own_lock).ok(),
+            modules: letter.modules.into_iter().map(receive).collect(),
+            told_to_exit: letter.told_to_exit,
+            beginning,
+        })
+    }
+}
+
+/// Why the program is still the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// It was not possible; that has been said.
+    Not,
+    /// It is to be tried again, after what is waiting.
+    Later,
+}
+
+/// Replaces the program. Returns only if that was not possible; then all goes on as before.
+pub fn upgrade(roster: &Roster, own_lock: &Lock, restart: &Restart) -> Done {
+    let log = roster.log();
+    roster.wait_for_alarms(PARKING_TIME);
+    let parking = Arc::new(Parking::default());
+    let modules = roster.park_all(&parking);
+    match parking.wait(&modules, Instant::now() + PARKING_TIME) {
+        Err(missing) => {
+            let names = missing.join(", ");
+            warn!(logger: log, "upgrade not done: no answer from {names}; all goes on as before");
+        }
+        // A thread that has just ended has something to say first.
+        Ok(_) if roster.has_reports() => {
+            info!(logger: log, "upgrade put off: a service is just leaving");
+            parking.resume();
+            return Done::Later;
+        }
+        Ok(modules) => {
+            info!(logger: log, "replacing the program by {}", restart.program.display());
+            let inherited = inherited();
+            let letter = Letter {
+                own_lock: own_lock.file().as_raw_fd(),
+                nofile: inherited.nofile,
+                umask: inherited.umask,
+                modules,
+                told_to_exit: roster.told_to_exit(),
+            };
+            let failed = replace(&letter, own_lock, restart);
+            let _ = handover::keep_open(own_lock.file(), false);
+            error!(logger: log, "upgrade not done: {}: {failed}; all goes on as before", restart.program.display());
+        }
+    }
+    parking.resume();
+    Done::Not
+}
+
+fn replace(letter: &Letter, own_lock: &Lock, restart: &Restart) -> String {
+    let text = match serde_json::to_vec(letter) {
+        Ok(text) => text,
+        Err(error) => return error.to_string(),
+    };
+    let file = match handover::letter(&text) {
+        Ok(file) => file,
+        Err(error) => return crate::sys::errno_text(&error),
+    };
+    if let Err(errno) = handover::keep_open(own_lock.file(), true) {
+        return errno.desc().into();
+    }
+    let mut arguments = restart.arguments.clone();
+    arguments.insert(1.min(arguments.len()), format!("--handover={}", file.as_raw_fd()).into());
+    match handover::replace_program(&restart.program, &arguments) {
+        Ok(never) => match never {},
+        Err(errno) => errno.desc().into(),
+    }
+}
