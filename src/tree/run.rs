@@ -319,14 +319,13 @@ impl Tree {
             self.tell(name, &format!("{text}; looking every {} s", WITHOUT_INOTIFY.as_secs()));
             return self.look_again_in(WITHOUT_INOTIFY);
         }
-        // It may have been made between the look and the watch.
-        if let Entry::Service(found) = scan::look(&self.root, name) {
-            if self.roster.want(found).is_err() {
-                self.look_again_in(LOOK_AGAIN);
-            }
+        self.young.insert(name.to_owned(), Mono::now());
+        // It may have been made between the look and the watch; then it is just being filled, and there may be more
+        // to come.
+        if let Entry::Service(_) = scan::look(&self.root, name) {
+            self.is_being_filled(name);
             return;
         }
-        self.young.insert(name.to_owned(), Mono::now());
         if name.to_str().is_some_and(|name| self.roster.knows(name)) {
             return self.tell(name, "run is gone or not executable: the service goes on");
         }
