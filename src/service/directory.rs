@@ -34,6 +34,11 @@ impl Directory {
         &self.path
     }
 
+    /// Device and inode that it must have.
+    pub fn expected(&self) -> Option<(u64, u64)> {
+        self.identity.map(|identity| (identity.device, identity.inode))
+    }
+
     /// Whether it is to be down when supervision begins.
     pub fn has_down_file(&self) -> bool {
         std::fs::symlink_metadata(self.path.join("down")).is_ok()
@@ -71,10 +76,7 @@ impl Directory {
             arguments,
             shell_fallback: false,
             environment: &self.environment,
-            directory: Some(WorkingDirectory {
-                path: &self.c_path,
-                expect: self.identity.map(|identity| (identity.device, identity.inode)),
-            }),
+            directory: Some(WorkingDirectory { path: &self.c_path, expect: self.expected() }),
             leads: Leads::Session,
             recorder: Some(recorder),
             stdin: streams.stdin(),

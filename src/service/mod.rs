@@ -142,6 +142,14 @@ impl Service {
         }
     }
 
+    /// Which directory it is run from, by device and inode, if that must not change.
+    pub fn directory(&self) -> Option<(u64, u64)> {
+        match &self.definition {
+            Definition::Directory(directory) => directory.expected(),
+            Definition::Command(_) => None,
+        }
+    }
+
     /// The pipe that this service, a logger, reads.
     pub fn input(&self) -> Option<&Arc<LogPipe>> {
         self.streams.input.as_ref()

@@ -49,6 +49,8 @@ pub struct StateFile {
 pub struct Memory {
     /// The boot of which the times are.
     pub boot: String,
+    /// The service directory that it was started from: device and inode.
+    pub directory: Option<(u64, u64)>,
     /// When the run process was started.
     pub up_since: Option<u64>,
     /// Until when its end counts as asked for.

@@ -1,6 +1,7 @@
 //! Beginning where another supervisor of the same boot was killed: its process is found by the record in the lock
 //! file, and what it wanted and counted by `state.json`.
 
+use super::command::Command;
 use super::limits::Limits;
 use super::machine::{Event, Past, Want};
 use super::process::Process;
@@ -41,9 +42,21 @@ impl Supervisor {
                 self.handle(Event::Resume(past, live));
             }
         }
+        if live.is_some_and(|(role, _)| role == Role::Run) && self.is_of_another_directory(state.as_ref()) {
+            self.say(Level::Info, "its directory was replaced meanwhile: stopping it, and starting the new one".into());
+            self.handle(Event::Command(Command::Down));
+            self.handle(Event::Command(Command::Up));
+        }
         if let Some(leave) = self.spec.leave {
             self.handle(Event::Leave(leave));
         }
+    }
+
+    /// Whether what runs was started from a directory that has been replaced since, and is wanted up.
+    fn is_of_another_directory(&self, state: Option<&StateFile>) -> bool {
+        let earlier = state.and_then(|state| state.memory.as_ref()).and_then(|memory| memory.directory);
+        let present = self.spec.service.directory();
+        self.machine.want() == Want::Up && earlier.is_some() && present.is_some() && earlier != present
     }
 
     /// Finds what an earlier supervisor has left running.

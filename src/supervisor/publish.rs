@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub definition: &'a str,
     /// Pid of the logger's run process.
     pub log_pid: Option<u32>,
+    /// Which directory the service is run from.
+    pub directory: Option<(u64, u64)>,
     /// Whether a later supervisor is to go on where this one ends.
     pub remember: bool,
 }
@@ -149,7 +151,7 @@ impl Publisher {
             supervisor_pid: std::process::id(),
             definition: facts.definition.to_string(),
             log_pid: facts.log_pid,
-            memory: facts.remember.then(|| memory(machine)),
+            memory: facts.remember.then(|| memory(machine, facts.directory)),
         }
     }
 }
@@ -166,8 +168,8 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), (std::path::PathBuf, io::E
     file::replace(path, Path::new(&fresh), content).map_err(|error| (path.to_owned(), error))
 }
 
-fn memory(machine: &Machine) -> Memory {
-    let mut memory = Memory { boot: boot().to_string(), ..Memory::default() };
+fn memory(machine: &Machine, directory: Option<(u64, u64)>) -> Memory {
+    let mut memory = Memory { boot: boot().to_string(), directory, ..Memory::default() };
     machine.remember(&mut memory);
     memory
 }

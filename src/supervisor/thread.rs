@@ -385,6 +385,7 @@ impl Supervisor {
             module: &self.spec.module,
             definition: &self.definition,
             log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
+            directory: self.spec.service.directory(),
             remember: !has_ended,
         };
         if let Err(text) = self.publisher.publish(&self.machine, facts, &self.spec.dir) {
