@@ -82,6 +82,20 @@ impl AsFd for Fifo {
     }
 }
 
+/// Whether somebody has the FIFO at `path` open for reading. Nothing is written, and nothing waits.
+///
+/// # Errors
+/// `NotFound`, `PermissionDenied` and the like; something that is no FIFO has no reader.
+pub fn has_reader(path: &Path) -> io::Result<bool> {
+    let mut options = OpenOptions::new();
+    options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY);
+    match options.open(path) {
+        Ok(file) => Ok(file.metadata()?.file_type().is_fifo()),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ELOOP)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Writes `bytes` into the FIFO at `path`, without ever waiting for a reader.
 ///
 /// # Errors

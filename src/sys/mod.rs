@@ -13,6 +13,8 @@
 //! | [`boot`] | what a program sets up once: descriptor limit, umask, allocator, kernel check |
 //! | [`detach`] | leaving the terminal, with the result reported to the waiting parent |
 //! | [`console`] | standard error that can be stuck without holding us up |
+//! | [`inotify`] | directories watched for changes |
+//! | [`terminal`] | the terminal's size, and a screen of our own on it |
 //! | [`time`] | the monotonic clock and the boot id |
 
 pub mod boot;
@@ -24,11 +26,13 @@ pub mod file;
 pub mod flock;
 pub mod handover;
 pub mod identity;
+pub mod inotify;
 pub mod orphans;
 pub mod pidfd;
 pub mod poll;
 pub mod signals;
 pub mod start;
+pub mod terminal;
 pub mod time;
 
 pub use nix::errno::Errno;

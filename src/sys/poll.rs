@@ -22,17 +22,23 @@ pub enum Source<'a> {
 /// for ever, and costs nothing meanwhile.
 pub fn wait<const N: usize>(sources: [Option<Source<'_>>; N], deadline: Option<Mono>) -> [bool; N] {
     let mut ready = [false; N];
-    let mut places = [0; N];
-    let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(N);
-    for (place, source) in sources.into_iter().enumerate() {
-        if let Some(source) = source {
-            places[polled.len()] = place;
-            polled.push(match source {
-                Source::Readable(fd) => PollFd::new(fd, PollFlags::POLLIN),
-                Source::HungUp(fd) => PollFd::new(fd, PollFlags::empty()),
-            });
-        }
+    let (places, asked): (Vec<usize>, Vec<Source<'_>>) =
+        sources.into_iter().enumerate().filter_map(|(place, source)| source.map(|source| (place, source))).unzip();
+    for (place, happened) in places.into_iter().zip(wait_many(&asked, deadline)) {
+        ready[place] = happened;
     }
+    ready
+}
+
+/// As [`wait`], for however many sources.
+pub fn wait_many(sources: &[Source<'_>], deadline: Option<Mono>) -> Vec<bool> {
+    let mut polled: Vec<PollFd<'_>> = sources
+        .iter()
+        .map(|source| match *source {
+            Source::Readable(fd) => PollFd::new(fd, PollFlags::POLLIN),
+            Source::HungUp(fd) => PollFd::new(fd, PollFlags::empty()),
+        })
+        .collect();
     loop {
         let left = deadline.map(|deadline| TimeSpec::from_duration(deadline.since(Mono::now())));
         match ppoll(&mut polled, left, None) {
@@ -40,15 +46,11 @@ pub fn wait<const N: usize>(sources: [Option<Source<'_>>; N], deadline: Option<M
             // ENOMEM: the kernel could not even make the table; the caller looks at everything and comes back.
             Err(_) => {
                 std::thread::sleep(std::time::Duration::from_millis(100));
-                return [true; N];
+                return vec![true; polled.len()];
             }
-            Ok(_) => break,
+            Ok(_) => return polled.iter().map(|entry| entry.any().unwrap_or(true)).collect(),
         }
     }
-    for (at, entry) in polled.iter().enumerate() {
-        ready[places[at]] = entry.any().unwrap_or(true);
-    }
-    ready
 }
 
 /// Waits until `descriptor` is readable, however long it takes.
