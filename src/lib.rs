@@ -32,6 +32,7 @@
 //! | `bin/` | the programs: three lines each |
 //! | [`cli`] | their command lines and exit codes |
 //! | [`tree`] | the scanner: directory events, the roster of threads, signals, orphans |
+//! | [`ctl`] | `svctl`: shows and steers, through status directories alone |
 //! | [`supervisor`] | one service's life: the machine, the thread that drives it, alarms |
 //! | [`service`] | what to run: a service directory or a command, and the pipe to a logger |
 //! | [`conf`] | `supervise.conf`: lines, sections, typed settings, each with its origin |
@@ -40,6 +41,7 @@
 
 pub mod cli;
 pub mod conf;
+pub mod ctl;
 pub mod service;
 pub mod status;
 pub mod supervisor;

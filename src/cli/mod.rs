@@ -2,6 +2,7 @@
 
 pub mod supervise;
 pub mod supervise_tree;
+pub mod svctl;
 
 use std::process::ExitCode;
 

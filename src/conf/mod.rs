@@ -143,6 +143,11 @@ impl Config {
         &self.complaints
     }
 
+    /// Whether the file has a section of this name.
+    pub fn has_section(&self, name: &str) -> bool {
+        self.sections.get(name).is_some()
+    }
+
     /// The settings of `module`.
     pub fn effective(&self, module: &str, program: Program) -> Effective {
         let (global, own) = self.scope(module);

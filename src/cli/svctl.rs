@@ -1,0 +1,258 @@
+//! `svctl`: options and verbs. svctl(8) documents the same ones; a test compares the two.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long an action waits for its result unless `-w` says otherwise, in seconds: what runit's `sv` waits.
+pub const WAIT_DEFAULT: &str = "7";
+
+/// The longest time that `-w` takes, in seconds: ten years stand for "as long as it takes".
+const WAIT_MAX: f64 = 315_360_000.0;
+
+const EXIT_CODES: &str = "Exit codes: 0 done, or all up; 1 something failed or timed out; 3 status: at least one is \
+    not up; 4 not supervised, or no such module; 100 usage; 111 no status root, or no permission.";
+
+/// Shows and controls everything that supervise-tree or supervise supervises.
+#[derive(Debug, Parser)]
+#[command(name = "svctl", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The directory of the status directories [default: $SUPERVISE_STATUS, else ./status]
+    #[arg(short = 'p', value_name = "STATUS_ROOT", global = true)]
+    pub status_root: Option<PathBuf>,
+    /// Print JSON, and nothing else, on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// How long to wait for the result; 0 does not wait
+    #[arg(short = 'w', value_name = "SECONDS", default_value = WAIT_DEFAULT, value_parser = seconds, global = true)]
+    pub wait: Duration,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Show how all modules are, or those that are named
+    Status(Status),
+    /// Want it up; done when it runs, and still does a second later
+    Start(Modules),
+    /// Want it down; done when it is
+    Stop(Modules),
+    /// Stop and start; done when a new process runs, and still does a second later
+    Restart(Modules),
+    /// Start it, and do not start it again when it ends
+    Once(Modules),
+    /// Send STOP, and remember that it is paused
+    Pause(Modules),
+    /// Send CONT after a pause
+    Cont(Modules),
+    /// Send KILL
+    Kill(Modules),
+    /// Send TERM
+    Term(Modules),
+    /// Send HUP
+    Hup(Modules),
+    /// Send INT
+    Int(Modules),
+    /// Send QUIT
+    Quit(Modules),
+    /// Send ALRM
+    Alrm(Modules),
+    /// Send USR1
+    Usr1(Modules),
+    /// Send USR2
+    Usr2(Modules),
+    /// Send WINCH
+    Winch(Modules),
+    /// Let the supervisor of a module end as soon as the module is down; does not stop it
+    Exit(Modules),
+    /// Remove the service's `down` file, and start it
+    Enable(Modules),
+    /// Make the service's `down` file, and stop it
+    Disable(Modules),
+    /// Raise alarms, or do not
+    Alarm(Alarm),
+    /// Read the config file again: for these modules, or for the whole tree
+    Reload(SomeModules),
+    /// Exit 0 if supervised and up, and its `check` passes; quiet, for probes
+    Check(Modules),
+    /// Wait until all of them are in a state
+    Wait(Wait),
+    /// Show the last lines that modules wrote
+    Logs(Logs),
+    /// Show effective settings and where each comes from, or check the config file
+    Config(Config),
+    /// Tell the tree to look for services again
+    Rescan,
+    /// Tell the tree to stop all services and end
+    Shutdown,
+    /// Print the completion script for a shell
+    Completions(Completions),
+}
+
+/// At least one module.
+#[derive(Args, Debug)]
+pub struct Modules {
+    /// Names, or globs such as 'web*' and '*/log'
+    #[arg(required = true, value_name = "MODULE")]
+    pub modules: Vec<OsString>,
+}
+
+/// Any number of modules.
+#[derive(Args, Debug)]
+pub struct SomeModules {
+    /// Names, or globs such as 'web*' and '*/log'
+    #[arg(value_name = "MODULE")]
+    pub modules: Vec<OsString>,
+}
+
+/// `status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// Show it again after every change
+    #[arg(long)]
+    pub watch: bool,
+    /// Names, or globs such as 'web*' and '*/log'; all if there is none
+    #[arg(value_name = "MODULE")]
+    pub modules: Vec<OsString>,
+}
+
+/// `alarm`.
+#[derive(Args, Debug)]
+pub struct Alarm {
+    /// Whether alarms are raised
+    pub switch: Switch,
+    /// Names, or globs such as 'web*' and '*/log'
+    #[arg(required = true, value_name = "MODULE")]
+    pub modules: Vec<OsString>,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Raise alarms
+    On,
+    /// Raise none
+    Off,
+}
+
+/// `wait`.
+#[derive(Args, Debug)]
+pub struct Wait {
+    /// What to wait for
+    pub state: Awaited,
+    /// Names, or globs such as 'web*' and '*/log'
+    #[arg(required = true, value_name = "MODULE")]
+    pub modules: Vec<OsString>,
+}
+
+/// What `wait` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Awaited {
+    /// It runs
+    Up,
+    /// It does not run, and is not about to
+    Down,
+    /// It runs, and says that it is ready, or its `check` passes
+    Ready,
+}
+
+/// `logs`.
+#[derive(Args, Debug)]
+pub struct Logs {
+    /// Go on showing what is written, through truncation and rename
+    #[arg(short = 'f')]
+    pub follow: bool,
+    /// How many of the last lines of each file
+    #[arg(short = 'n', value_name = "LINES", default_value = "10")]
+    pub lines: usize,
+    /// The supervisor's own log instead of the module's output
+    #[arg(long)]
+    pub supervisor: bool,
+    /// Names, or globs such as 'web*' and '*/log'; all if there is none
+    #[arg(value_name = "MODULE")]
+    pub modules: Vec<OsString>,
+}
+
+/// `config`.
+#[derive(Args, Debug)]
+pub struct Config {
+    /// Print all that is wrong in the file; exit 1 if anything is
+    #[arg(long)]
+    pub check: bool,
+    /// The file [default: supervise.conf beside the service directories, else ./supervise.conf]
+    #[arg(short = 'F', value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Names, or globs; without one, what a module gets that has no section of its own
+    #[arg(value_name = "MODULE")]
+    pub modules: Vec<OsString>,
+}
+
+/// `completions`.
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// For which shell
+    pub shell: Shell,
+}
+
+/// A shell that can complete words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash
+    Bash,
+    /// Z shell
+    Zsh,
+    /// fish
+    Fish,
+}
+
+/// Reads a time in seconds; fractions are allowed.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match text.parse::<f64>() {
+        Ok(seconds) if plain => Ok(Duration::from_secs_f64(seconds.min(WAIT_MAX))),
+        _ => Err("it is no number of seconds".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_stand_before_or_after_the_verb() {
+        let before = Cli::try_parse_from(["svctl", "-p", "s", "-w", "0.5", "start", "web"]).unwrap();
+        let after = Cli::try_parse_from(["svctl", "start", "web", "-p", "s", "-w", "0.5"]).unwrap();
+        for cli in [before, after] {
+            assert_eq!((cli.status_root, cli.wait), (Some("s".into()), Duration::from_millis(500)));
+        }
+    }
+
+    #[test]
+    fn an_action_needs_a_module() {
+        for verb in ["start", "stop", "kill", "exit", "enable", "check"] {
+            assert!(Cli::try_parse_from(["svctl", verb]).is_err(), "{verb}");
+        }
+        for verb in ["status", "reload", "logs", "config", "rescan", "shutdown"] {
+            assert!(Cli::try_parse_from(["svctl", verb]).is_ok(), "{verb}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_a_plain_number() {
+        for bad in ["", "-1", "nan", "inf", "1e9", "1s", "."] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+        assert_eq!(seconds("2.5"), Ok(Duration::from_millis(2500)));
+        assert!(seconds("999999999999999999999").is_ok());
+    }
+}

@@ -1,0 +1,251 @@
+//! What comes out: one line for each module in the order of arrival, or one JSON array; a summary, a progress line.
+//!
+//! A closed standard output (`svctl status | head -1`) ends the output, and nothing else: what was asked for is
+//! still done, and nothing is said about it.
+
+use super::exit::{self, Outcome};
+use super::root::{Missing, Module};
+use super::words;
+use crate::sys::terminal::{self, Size};
+use serde_json::{Value, json};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+/// More results than this get a summary line, and a table of more modules one, too.
+pub const SUMMARY_FROM: usize = 10;
+
+/// Standard output and standard error, and what they can show.
+#[derive(Debug)]
+pub struct Out {
+    /// Whether colours may be used on standard output.
+    pub colour: bool,
+    /// The size of the terminal that standard output is; `None` if it is none.
+    pub terminal: Option<Size>,
+    /// Standard output takes no more, and why.
+    lost: Option<io::Error>,
+}
+
+impl Out {
+    /// What this process has.
+    pub fn new() -> Out {
+        let is_terminal = io::stdout().is_terminal();
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        let terminal = if is_terminal { terminal::size(io::stdout().as_fd()) } else { None };
+        Out { colour: is_terminal && !plain, terminal, lost: None }
+    }
+
+    /// Writes `text` as it is, and at once.
+    pub fn put(&mut self, text: &str) {
+        self.put_bytes(text.as_bytes());
+    }
+
+    /// Writes `bytes` as they are, and at once.
+    pub fn put_bytes(&mut self, bytes: &[u8]) {
+        if self.lost.is_some() {
+            return;
+        }
+        let mut out = io::stdout().lock();
+        if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+            self.lost = Some(error);
+        }
+    }
+
+    /// Writes one line.
+    pub fn line(&mut self, text: &str) {
+        self.put(&format!("{text}\n"));
+    }
+
+    /// Writes a line that is not part of the result.
+    pub fn note(&self, text: &str) {
+        // Nobody is left to be told about a closed standard error.
+        let _ = writeln!(io::stderr(), "svctl: {text}");
+    }
+
+    /// Whether nobody reads standard output any more.
+    pub fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// How the output went: a reader that has enough is no failure, a full disk is one.
+    pub fn outcome(&self) -> Outcome {
+        match &self.lost {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                self.note(&format!("standard output: {}", crate::sys::errno_text(error)));
+                Outcome::Failed
+            }
+            _ => Outcome::Done,
+        }
+    }
+}
+
+impl Default for Out {
+    fn default() -> Self {
+        Out::new()
+    }
+}
+
+/// How results are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A line each.
+    Lines,
+    /// Only what is not `ok`, on standard error.
+    Quiet,
+    /// One JSON array at the end.
+    Json,
+}
+
+/// The result for one module.
+#[derive(Clone, Debug, Default)]
+pub struct Extra {
+    /// The last lines that the service wrote to its standard error.
+    pub stderr: Vec<String>,
+    /// Its `state.json`.
+    pub state: Option<Value>,
+}
+
+/// Results as they come.
+#[derive(Debug)]
+pub struct Report<'a> {
+    out: &'a mut Out,
+    form: Form,
+    outcomes: Vec<Outcome>,
+    objects: Vec<Value>,
+    /// A progress line stands on the terminal.
+    in_progress: bool,
+}
+
+impl<'a> Report<'a> {
+    /// None yet.
+    pub fn new(out: &'a mut Out, form: Form) -> Report<'a> {
+        Report { out, form, outcomes: Vec::new(), objects: Vec::new(), in_progress: false }
+    }
+
+    /// One module's result.
+    pub fn module(&mut self, module: &Module, outcome: Outcome, text: &str, extra: Extra) {
+        let mut object = json!({ "module": module.json(), "result": outcome.word(), "message": text });
+        if !extra.stderr.is_empty() {
+            object["stderr"] = extra.stderr.clone().into();
+        }
+        if let Some(state) = extra.state {
+            object["state"] = state;
+        }
+        let mut line = format!("{}: {}: {text}", outcome.word(), module.shown());
+        for written in &extra.stderr {
+            line += &format!("\n    | {}", words::text(written));
+        }
+        self.add(outcome, &line, object);
+    }
+
+    /// A word that names no module.
+    pub fn missing(&mut self, missing: &Missing) {
+        let object = json!({
+            "module": missing.word.to_string_lossy(), "result": Outcome::NoSuchModule.word(), "message": missing.why,
+        });
+        let line = format!("{}: {}: {}", Outcome::NoSuchModule.word(), words::name(&missing.word), missing.why);
+        self.add(Outcome::NoSuchModule, &line, object);
+    }
+
+    /// A result that is about no module.
+    pub fn tree(&mut self, outcome: Outcome, text: &str) {
+        let object = json!({ "module": null, "result": outcome.word(), "message": text });
+        self.add(outcome, &format!("{}: {text}", outcome.word()), object);
+    }
+
+    fn add(&mut self, outcome: Outcome, line: &str, object: Value) {
+        self.outcomes.push(outcome);
+        match self.form {
+            Form::Json => self.objects.push(object),
+            Form::Quiet if outcome == Outcome::Done => {}
+            Form::Quiet => self.out.note(line),
+            Form::Lines => {
+                self.wipe();
+                self.out.line(&paint(self.out.colour, outcome, line));
+            }
+        }
+    }
+
+    /// Shows who is waited for, if somebody sits in front of it.
+    pub fn progress(&mut self, waiting: &[String], of: usize) {
+        if self.form != Form::Lines || waiting.is_empty() || !io::stderr().is_terminal() {
+            return;
+        }
+        let columns = terminal::size(io::stderr().as_fd()).map_or(80, |size| size.columns);
+        let text = format!("waiting for {} of {of}: {}", waiting.len(), waiting.join(" "));
+        let _ = write!(io::stderr(), "\r\x1b[K{}", words::cut(&text, columns.saturating_sub(1)));
+        self.in_progress = true;
+    }
+
+    /// Takes the progress line away.
+    fn wipe(&mut self) {
+        if std::mem::take(&mut self.in_progress) {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+
+    /// Ends the report; gives all outcomes.
+    pub fn finish(mut self) -> Vec<Outcome> {
+        self.wipe();
+        match self.form {
+            Form::Json => self.out.line(&Value::from(std::mem::take(&mut self.objects)).to_string()),
+            Form::Lines if self.outcomes.len() > SUMMARY_FROM => self.out.line(&summary(&self.outcomes)),
+            Form::Lines | Form::Quiet => {}
+        }
+        std::mem::take(&mut self.outcomes)
+    }
+}
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+/// `12 modules: 10 ok, 1 failed, 1 timed out`.
+fn summary(outcomes: &[Outcome]) -> String {
+    let count = |word: &str| outcomes.iter().filter(|outcome| outcome.word() == word).count();
+    let parts: Vec<String> = [("ok", "ok"), ("fail", "failed"), ("timeout", "timed out")]
+        .into_iter()
+        .map(|(word, said)| (count(word), said))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, said)| format!("{count} {said}"))
+        .collect();
+    format!("{} modules: {}", outcomes.len(), parts.join(", "))
+}
+
+fn paint(colour: bool, outcome: Outcome, line: &str) -> String {
+    let code = match outcome.word() {
+        "fail" => "31",
+        "timeout" => "33",
+        _ => return line.into(),
+    };
+    match (colour, line.split_once(':')) {
+        (true, Some((word, rest))) => format!("\x1b[{code}m{word}\x1b[0m:{rest}"),
+        _ => line.into(),
+    }
+}
+
+/// The exit code of a call that had these outcomes, with that of its output.
+pub fn code(outcomes: Vec<Outcome>, out: &Out) -> u8 {
+    exit::code(outcomes.into_iter().chain([out.outcome()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_counts_by_word() {
+        let outcomes = [Outcome::Done, Outcome::Done, Outcome::NoSuchModule, Outcome::Failed, Outcome::TimedOut];
+        assert_eq!(summary(&outcomes), "5 modules: 2 ok, 2 failed, 1 timed out");
+        assert_eq!(summary(&[Outcome::Done; 11]), "11 modules: 11 ok");
+    }
+
+    #[test]
+    fn colour_is_on_the_first_word_alone() {
+        assert_eq!(paint(true, Outcome::Failed, "fail: web: down"), "\x1b[31mfail\x1b[0m: web: down");
+        assert_eq!(paint(false, Outcome::Failed, "fail: web: down"), "fail: web: down");
+        assert_eq!(paint(true, Outcome::Done, "ok: web: up"), "ok: web: up");
+    }
+}

@@ -1,0 +1,331 @@
+//! The status root: which modules there are, and which ones a command line means.
+
+use super::access;
+use super::exit::Outcome;
+use super::{parallel, words};
+use crate::conf::nearest;
+use crate::status::StatusDir;
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+/// The name of the tree's own directory.
+const TREE: &str = ".supervise-tree";
+
+/// Modules lie at most this many directories deep: `NAME/log` is 2, and `supervise` takes any path.
+const DEPTH_MAX: usize = 8;
+
+/// The letters that make a word a glob.
+const GLOB: [char; 3] = ['*', '?', '['];
+
+/// The call as a whole cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Decides the exit code.
+    pub outcome: Outcome,
+    /// What is wrong, and what to do about it.
+    pub text: String,
+}
+
+/// A supervised service, or what is left of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// Its path below the status root.
+    pub name: OsString,
+    /// Where it is.
+    pub dir: StatusDir,
+}
+
+impl Module {
+    /// Its name for people.
+    pub fn shown(&self) -> String {
+        words::name(&self.name)
+    }
+
+    /// Its name in JSON.
+    pub fn json(&self) -> String {
+        self.name.to_string_lossy().into_owned()
+    }
+
+    /// The name of the service whose logger it is.
+    pub fn logged(&self) -> Option<&OsStr> {
+        self.name.as_bytes().strip_suffix(b"/log").filter(|service| !service.is_empty()).map(OsStr::from_bytes)
+    }
+}
+
+/// A word that names no module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The word.
+    pub word: OsString,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl Missing {
+    /// A word about which nothing is known yet.
+    pub fn new(word: &OsStr) -> Missing {
+        Missing { word: word.to_owned(), why: String::new() }
+    }
+
+    /// Whether the word was meant for several modules.
+    pub fn is_glob(&self) -> bool {
+        self.word.to_string_lossy().contains(GLOB)
+    }
+}
+
+/// A directory of status directories.
+#[derive(Clone, Debug)]
+pub struct StatusRoot(PathBuf);
+
+impl StatusRoot {
+    /// The one that `-p` names, else `$SUPERVISE_STATUS`, else `./status`.
+    ///
+    /// # Errors
+    /// There is none, it is no directory, or it may not be entered.
+    pub fn find(option: Option<&Path>) -> Result<StatusRoot, Refusal> {
+        let root = StatusRoot::name(option);
+        match std::fs::metadata(&root.0).and_then(|metadata| match metadata.is_dir() {
+            true => std::fs::metadata(root.0.join(".")),
+            false => Err(io::Error::from_raw_os_error(libc::ENOTDIR)),
+        }) {
+            Ok(_) => Ok(root),
+            Err(error) => Err(root.refused(&error)),
+        }
+    }
+
+    /// As [`StatusRoot::find`], without looking.
+    pub fn name(option: Option<&Path>) -> StatusRoot {
+        StatusRoot(option.map_or_else(crate::cli::default_status_root, Path::to_owned))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The directory of the tree itself, which there is if a tree ever ran here.
+    pub fn tree(&self) -> StatusDir {
+        StatusDir::new(self.0.join(TREE))
+    }
+
+    /// All modules, each service right before its logger, ordered by name.
+    ///
+    /// # Errors
+    /// The root cannot be read.
+    pub fn modules(&self) -> Result<Vec<Module>, Refusal> {
+        Ok(self.directories()?.into_iter().filter(|(_, is_one)| *is_one).map(|(module, _)| module).collect())
+    }
+
+    /// All directories below the root, and whether each is a module's: one that is not may be about to become one.
+    ///
+    /// # Errors
+    /// The root cannot be read.
+    pub fn directories(&self) -> Result<Vec<(Module, bool)>, Refusal> {
+        let entries = std::fs::read_dir(&self.0).map_err(|error| self.refused(&error))?;
+        let below = parallel::map(&look(entries).1, |name| {
+            let mut found = Vec::new();
+            self.collect(name.clone(), DEPTH_MAX, &mut found);
+            found
+        });
+        let mut found: Vec<(Module, bool)> = below.into_iter().flatten().collect();
+        let parts = |module: &Module| module.name.as_bytes().split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect();
+        found.sort_by_cached_key(|(module, _)| -> Vec<Vec<u8>> { parts(module) });
+        Ok(found)
+    }
+
+    /// The modules that `words` mean, in their order and each once: a name, or a glob whose `*` stops at a `/`.
+    ///
+    /// # Errors
+    /// The root cannot be read, where that was necessary.
+    pub fn select(&self, words: &[OsString]) -> Result<Vec<Result<Module, Missing>>, Refusal> {
+        let mut selected = Vec::new();
+        let mut seen = HashSet::new();
+        let mut all = None;
+        for word in words {
+            if let Some(module) = self.module(word) {
+                if seen.insert(module.name.clone()) {
+                    selected.push(Ok(module));
+                }
+                continue;
+            }
+            if all.is_none() {
+                all = Some(self.modules()?);
+            }
+            match matching(word, all.as_deref().unwrap_or_default()) {
+                Ok(modules) => {
+                    selected.extend(modules.into_iter().filter(|module| seen.insert(module.name.clone())).map(Ok));
+                }
+                Err(missing) => selected.push(Err(missing)),
+            }
+        }
+        Ok(selected)
+    }
+
+    /// The module called `name`, if there is one.
+    pub fn module(&self, name: &OsStr) -> Option<Module> {
+        let module = self.would_be(name)?;
+        let is_one = match std::fs::read_dir(module.dir.path()) {
+            Ok(entries) => look(entries).0,
+            Err(error) => access::is_denied(&error),
+        };
+        is_one.then_some(module)
+    }
+
+    /// The module called `name`, which there may not be yet; `None` if none can have this name.
+    pub fn would_be(&self, name: &OsStr) -> Option<Module> {
+        let plain = |part: Component<'_>| matches!(part, Component::Normal(part) if !part.as_bytes().starts_with(b"."));
+        // Nothing but plain names: `..` or an absolute path would lead out of the status root.
+        let valid = Path::new(name).components().all(plain) && !name.is_empty() && !name.as_bytes().ends_with(b"/");
+        valid.then(|| Module { name: name.to_owned(), dir: StatusDir::new(self.0.join(name)) })
+    }
+
+    /// Adds the directory called `name`, and all below it.
+    fn collect(&self, name: OsString, depth: usize, found: &mut Vec<(Module, bool)>) {
+        let module = Module { dir: StatusDir::new(self.0.join(&name)), name };
+        match std::fs::read_dir(module.dir.path()) {
+            Ok(entries) => {
+                let (is_one, below) = look(entries);
+                for directory in below.into_iter().filter(|_| depth > 1) {
+                    self.collect(Path::new(&module.name).join(directory).into_os_string(), depth - 1, found);
+                }
+                found.push((module, is_one));
+            }
+            // Nobody can see whether it is one; saying so is better than leaving it out.
+            Err(error) if access::is_denied(&error) => found.push((module, true)),
+            // It went away during the call.
+            Err(_) => {}
+        }
+    }
+
+    fn refused(&self, error: &io::Error) -> Refusal {
+        let hint = match access::is_denied(error) {
+            true => "",
+            false => "; name the status root with -p or $SUPERVISE_STATUS",
+        };
+        let text = format!("{}{hint}", access::explain(&self.0, error));
+        Refusal { outcome: if access::is_denied(error) { Outcome::Denied } else { Outcome::NoRoot }, text }
+    }
+}
+
+/// Whether a directory with these entries is a status directory, and the directories in it. Links are not
+/// followed: one to a directory above would never end.
+fn look(entries: std::fs::ReadDir) -> (bool, Vec<OsString>) {
+    let mut is_one = false;
+    let mut directories = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        match name.as_bytes() {
+            b"status" | b"state.json" | b"control" | b"lock" => is_one = true,
+            // The kernel hands the kind over with the name: this costs no further call.
+            hidden if hidden.starts_with(b".") => {}
+            _ if entry.file_type().is_ok_and(|kind| kind.is_dir()) => directories.push(name),
+            _ => {}
+        }
+    }
+    (is_one, directories)
+}
+
+/// The modules that a word means which is no module's name by itself.
+fn matching(word: &OsStr, all: &[Module]) -> Result<Vec<Module>, Missing> {
+    let missing = |why: String| Missing { word: word.to_owned(), why };
+    let text = word.to_string_lossy();
+    if !text.contains(GLOB) {
+        let names: Vec<String> = all.iter().map(Module::json).collect();
+        let hint = nearest(&text, names.iter().map(String::as_str));
+        return Err(missing(match hint {
+            Some(meant) => format!("no such module (did you mean {}?)", words::name(OsStr::new(meant))),
+            None => "no such module".into(),
+        }));
+    }
+    let pattern = glob::Pattern::new(&text).map_err(|error| missing(format!("is no glob: {}", error.msg)))?;
+    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
+    let matches = |module: &&Module| pattern.matches_with(&module.name.to_string_lossy(), options);
+    match all.iter().filter(matches).cloned().collect::<Vec<_>>() {
+        none if none.is_empty() => Err(missing("matches no module".into())),
+        some => Ok(some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root(names: &[&str]) -> (tempfile::TempDir, StatusRoot) {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names {
+            std::fs::create_dir_all(dir.path().join(name)).unwrap();
+            std::fs::write(dir.path().join(name).join("lock"), "").unwrap();
+        }
+        let root = StatusRoot::find(Some(dir.path())).unwrap();
+        (dir, root)
+    }
+
+    fn selected(root: &StatusRoot, words: &[&str]) -> Vec<String> {
+        let words: Vec<OsString> = words.iter().map(Into::into).collect();
+        let show = |found: Result<Module, Missing>| match found {
+            Ok(module) => module.shown(),
+            Err(missing) => format!("!{}: {}", missing.word.display(), missing.why),
+        };
+        root.select(&words).unwrap().into_iter().map(show).collect()
+    }
+
+    #[test]
+    fn all_modules_are_found_each_before_its_logger() {
+        let (dir, root) = root(&["web/log", "web", "web-a", "db", "group/cache", ".supervise-tree", "a b"]);
+        std::fs::create_dir(dir.path().join("empty")).unwrap();
+        std::os::unix::fs::symlink(".", dir.path().join("loop")).unwrap();
+        let names: Vec<String> = root.modules().unwrap().iter().map(Module::shown).collect();
+        assert_eq!(names, [r"a\x20b", "db", "group/cache", "web", "web/log", "web-a"]);
+    }
+
+    #[test]
+    fn a_star_stops_at_a_slash_and_each_module_comes_once() {
+        let (_dir, root) = root(&["web", "web/log", "web-a", "db", "db/log"]);
+        assert_eq!(selected(&root, &["web*"]), ["web", "web-a"]);
+        assert_eq!(selected(&root, &["*/log"]), ["db/log", "web/log"]);
+        assert_eq!(selected(&root, &["web", "*"]), ["web", "db", "web-a"]);
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_glob_is_a_name_first() {
+        let (_dir, root) = root(&["w[e]b", "web"]);
+        assert_eq!(selected(&root, &["w[e]b"]), ["w[e]b"]);
+        assert_eq!(
+            selected(&root, &["w[x]b", "["]),
+            ["!w[x]b: matches no module", "![: is no glob: invalid range pattern"]
+        );
+    }
+
+    #[test]
+    fn a_wrong_name_gets_the_nearest_one_suggested() {
+        let (_dir, root) = root(&["web", "db"]);
+        assert_eq!(
+            selected(&root, &["wbe", "mailserver"]),
+            ["!wbe: no such module (did you mean web?)", "!mailserver: no such module"]
+        );
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_status_root() {
+        let (dir, _) = root(&["status/web", "other"]);
+        let root = StatusRoot::find(Some(&dir.path().join("status"))).unwrap();
+        let absolute = dir.path().join("other");
+        for name in ["../other", "web/../../other", absolute.to_str().unwrap(), ".", "", "web/"] {
+            assert_eq!(root.module(OsStr::new(name)), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_root_it_says_how_to_name_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let refusal = StatusRoot::find(Some(&dir.path().join("none"))).unwrap_err();
+        assert_eq!(refusal.outcome, Outcome::NoRoot);
+        assert!(refusal.text.ends_with("No such file or directory; name the status root with -p or $SUPERVISE_STATUS"));
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(StatusRoot::find(Some(&file)).unwrap_err().text.contains("Not a directory"));
+    }
+}

@@ -1,0 +1,316 @@
+//! One module as its status directory shows it at one moment.
+
+use super::access;
+use super::root::Module;
+use super::words;
+use crate::status::record::Record;
+use crate::status::state::StateFile;
+use crate::sys::{fifo, file};
+use chrono::DateTime;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// `state.json` larger than this, in bytes, is not ours.
+const FILE_MAX: u64 = 256 * 1024;
+
+/// Most files fit in so many bytes, and are read in one call.
+const AT_ONCE: usize = 2048;
+
+/// Processes start a little before their start is written down; the clock's ticks are 10 ms.
+const START_SLACK: Duration = Duration::from_secs(2);
+
+/// Whether somebody supervises the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supervised {
+    /// Yes.
+    Yes,
+    /// No; whether the last run process lives on without a supervisor.
+    No {
+        /// It does.
+        runs_on: bool,
+    },
+    /// No, and its service directory is gone, too: a service that was removed.
+    Removed,
+}
+
+/// What its status directory says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Whether what follows is the present or the past.
+    pub supervised: Supervised,
+    /// `state.json`, or as much of it as `status` holds.
+    pub state: StateFile,
+    /// The bytes of `state.json`, if it was read.
+    pub raw: Option<Vec<u8>>,
+    /// When the pid changed last.
+    pub changed: Option<SystemTime>,
+}
+
+/// Why there is no snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unseen {
+    /// There is no such status directory any more.
+    Gone,
+    /// It may not be read; which file, and whose it is.
+    Denied(String),
+}
+
+impl Snapshot {
+    /// Looks at a module now.
+    ///
+    /// # Errors
+    /// It is gone, or we may not look.
+    pub fn read(module: &Module) -> Result<Snapshot, Unseen> {
+        let (raw, mut state, record) = read_both(module)?;
+        state.module = module.json();
+        let changed = record.map(|record| record.changed);
+        let supervised = supervised(module, &state, changed);
+        Ok(Snapshot { supervised, state, raw, changed })
+    }
+
+    /// Whether a run process runs under supervision, and is not paused or on its way out.
+    pub fn is_up(&self) -> bool {
+        self.supervised == Supervised::Yes
+            && self.state.pid.is_some()
+            && matches!(self.state.state.as_str(), "up" | "ready")
+    }
+
+    /// Whether nothing runs, and nothing is about to.
+    pub fn is_down(&self) -> bool {
+        self.state.pid.is_none() && matches!(self.state.state.as_str(), "down" | "failed")
+    }
+
+    /// How long the run process has been running.
+    pub fn uptime(&self, now: SystemTime) -> Option<Duration> {
+        self.state.pid?;
+        let since = self.changed.or_else(|| moment(&self.state.since))?;
+        // A clock that was set back must not make this fail.
+        Some(now.duration_since(since).unwrap_or(Duration::ZERO))
+    }
+
+    /// How long it is until the next start.
+    pub fn next_start(&self, now: SystemTime) -> Option<Duration> {
+        let at = self.state.next_start.as_deref().and_then(moment)?;
+        Some(at.duration_since(now).unwrap_or(Duration::ZERO))
+    }
+
+    /// How long ago the last run process ended.
+    pub fn ended_ago(&self, now: SystemTime) -> Option<Duration> {
+        let at = moment(&self.state.last_exit.as_ref()?.at)?;
+        Some(now.duration_since(at).unwrap_or(Duration::ZERO))
+    }
+
+    /// `up (pid 812) 3 s`; `backoff: run: execve: Permission denied, next start in 2 s`.
+    pub fn describe(&self, now: SystemTime) -> String {
+        let mut text = self.state_name();
+        match (self.state.pid, self.uptime(now)) {
+            (Some(pid), Some(uptime)) => text += &format!(" (pid {pid}) {}", words::spoken(uptime)),
+            (Some(pid), None) => text += &format!(" (pid {pid})"),
+            (None, _) => {}
+        }
+        if !self.is_up()
+            && let Some(reason) = &self.state.reason
+        {
+            text += &format!(": {}", words::text(reason));
+        }
+        match self.next_start(now) {
+            Some(wait) if self.state.state == "backoff" => text + &format!(", next start in {}", words::spoken(wait)),
+            _ => text,
+        }
+    }
+
+    /// The state's name, whatever the file says, as one harmless word.
+    pub fn state_name(&self) -> String {
+        match self.state.state.as_str() {
+            "" => "unknown".into(),
+            name => words::text(name),
+        }
+    }
+}
+
+/// An RFC 3339 stamp as a point in time.
+pub fn moment(stamp: &str) -> Option<SystemTime> {
+    DateTime::parse_from_rfc3339(stamp).ok().map(SystemTime::from)
+}
+
+/// `state.json` as it was read, what it says, and what `status` says.
+type Files = (Option<Vec<u8>>, StateFile, Option<Record>);
+
+/// Reads `state.json` and `status`, which are replaced one after the other: where they speak of different processes,
+/// a change was under way, and they are read again. If they still do, the record says nothing.
+fn read_both(module: &Module) -> Result<Files, Unseen> {
+    let mut tries_left = 3;
+    loop {
+        tries_left -= 1;
+        let raw = match read(&module.dir.state()) {
+            Ok(raw) => raw,
+            Err(error) if access::is_denied(&error) => {
+                return Err(Unseen::Denied(access::explain(&module.dir.state(), &error)));
+            }
+            Err(_) if !module.dir.path().is_dir() => return Err(Unseen::Gone),
+            Err(_) => Vec::new(),
+        };
+        let record = read(&module.dir.status()).ok().and_then(|bytes| Record::decode(&bytes));
+        let Some(state) = StateFile::decode(&raw) else {
+            return Ok((None, from_record(record.as_ref()), record));
+        };
+        let agrees = record.is_none_or(|record| record.pid == state.pid.unwrap_or(0));
+        if agrees || tries_left == 0 {
+            return Ok((Some(raw), state, record.filter(|_| agrees)));
+        }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = file::read(path)?;
+    let mut bytes = vec![0; AT_ONCE];
+    let taken = file.read(&mut bytes)?;
+    bytes.truncate(taken);
+    // A read of a regular file comes short at its end alone.
+    if taken == AT_ONCE {
+        file.take(FILE_MAX).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// What 20 bytes tell: enough for the seed's own program, which writes no `state.json`.
+fn from_record(record: Option<&Record>) -> StateFile {
+    let Some(record) = record else { return StateFile::default() };
+    let state = match (record.pid, record.paused) {
+        (0, _) => "down",
+        (_, true) => "paused",
+        _ => "up",
+    };
+    StateFile {
+        state: state.into(),
+        want: record.want.name().into(),
+        pid: (record.pid > 0).then_some(record.pid),
+        since: crate::status::state::rfc3339(record.changed),
+        paused: record.paused,
+        alarm: record.alarm,
+        ..StateFile::default()
+    }
+}
+
+fn supervised(module: &Module, state: &StateFile, changed: Option<SystemTime>) -> Supervised {
+    let yes = match fifo::has_reader(&module.dir.ok()) {
+        Ok(yes) => yes,
+        // Who may read the directory but not write the FIFO can still see whether the supervisor is there.
+        Err(error) if access::is_denied(&error) => {
+            let comm = std::fs::read_to_string(format!("/proc/{}/comm", state.supervisor_pid));
+            comm.is_ok_and(|comm| comm.starts_with("supervise"))
+        }
+        Err(_) => false,
+    };
+    let definition = Path::new(&state.definition);
+    match yes {
+        true => Supervised::Yes,
+        false if state.pid.is_none() && definition.is_absolute() && is_gone(definition) => Supervised::Removed,
+        false => Supervised::No { runs_on: state.pid.is_some_and(|pid| runs_since(pid, changed)) },
+    }
+}
+
+fn is_gone(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Whether process `pid` runs, and did so when `recorded` was written: a process that began later only got its
+/// number.
+fn runs_since(pid: u32, recorded: Option<SystemTime>) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name in parentheses may hold anything, parentheses and blanks included. After it: state, and as the
+    // twentieth word the start in ticks of 10 ms since the boot (proc_pid_stat(5)).
+    let Some((_, rest)) = stat.rsplit_once(')') else { return false };
+    let mut words = rest.split_ascii_whitespace();
+    if matches!(words.next(), None | Some("Z" | "X")) {
+        return false;
+    }
+    let Some(recorded) = recorded else { return true };
+    let start = words.nth(18).and_then(|word| word.parse().ok()).map(|ticks: u64| Duration::from_millis(ticks * 10));
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let uptime = uptime.split(' ').next().and_then(|word| word.parse().ok()).map(Duration::from_secs_f64);
+    let (Some(start), Some(uptime)) = (start, uptime) else { return true };
+    match SystemTime::now().checked_sub(uptime.saturating_sub(start)) {
+        Some(began) => began <= recorded + START_SLACK,
+        None => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::StatusDir;
+    use crate::status::record::Want;
+    use nix::sys::stat::Mode;
+    use std::time::UNIX_EPOCH;
+
+    fn module(dir: &Path) -> Module {
+        Module { name: "web".into(), dir: StatusDir::new(dir) }
+    }
+
+    fn record(pid: u32, changed: SystemTime) -> Vec<u8> {
+        Record { changed, paused: false, want: Want::Up, alarm: true, pid }.encode().to_vec()
+    }
+
+    #[test]
+    fn twenty_bytes_are_enough() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("status"), record(7, UNIX_EPOCH)).unwrap();
+        let snapshot = Snapshot::read(&module(dir.path())).unwrap();
+        assert_eq!((snapshot.state.pid, snapshot.state.state.as_str()), (Some(7), "up"));
+        assert_eq!(snapshot.state.want, "up");
+        assert_eq!(snapshot.uptime(UNIX_EPOCH + Duration::from_secs(9)), Some(Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn a_record_of_another_process_says_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("status"), record(8, UNIX_EPOCH)).unwrap();
+        let state = StateFile { pid: Some(7), state: "up".into(), ..StateFile::default() };
+        std::fs::write(dir.path().join("state.json"), state.encode()).unwrap();
+        let snapshot = Snapshot::read(&module(dir.path())).unwrap();
+        assert_eq!((snapshot.state.pid, snapshot.changed), (Some(7), None));
+    }
+
+    #[test]
+    fn garbage_is_unknown_and_nothing_worse() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("status"), "x").unwrap();
+        std::fs::write(dir.path().join("state.json"), "{").unwrap();
+        let snapshot = Snapshot::read(&module(dir.path())).unwrap();
+        assert_eq!(snapshot.describe(UNIX_EPOCH), "unknown");
+        assert_eq!(Snapshot::read(&module(&dir.path().join("none"))), Err(Unseen::Gone));
+    }
+
+    #[test]
+    fn supervised_is_who_has_a_reader() {
+        let dir = tempfile::tempdir().unwrap();
+        let ok = dir.path().join("ok");
+        nix::unistd::mkfifo(&ok, Mode::S_IRWXU).unwrap();
+        let see = || Snapshot::read(&module(dir.path())).unwrap().supervised;
+        assert_eq!(see(), Supervised::No { runs_on: false });
+        let held = fifo::Fifo::open_or_make(&ok, fifo::Ends::Read).unwrap();
+        assert_eq!(see(), Supervised::Yes);
+        drop(held);
+        let state = StateFile { definition: dir.path().join("gone").display().to_string(), ..StateFile::default() };
+        std::fs::write(dir.path().join("state.json"), state.encode()).unwrap();
+        assert_eq!(see(), Supervised::Removed);
+    }
+
+    #[test]
+    fn a_process_that_got_the_number_later_is_another_one() {
+        let us = std::process::id();
+        assert!(runs_since(us, Some(SystemTime::now())));
+        assert!(!runs_since(us, Some(UNIX_EPOCH + Duration::from_secs(1))));
+        assert!(!runs_since(u32::MAX, None));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_shows_zero() {
+        let later = UNIX_EPOCH + Duration::from_secs(100);
+        let state = StateFile { pid: Some(1), state: "up".into(), ..StateFile::default() };
+        let snapshot = Snapshot { supervised: Supervised::Yes, state, raw: None, changed: Some(later) };
+        assert_eq!(snapshot.describe(UNIX_EPOCH), "up (pid 1) 0 s");
+    }
+}
