@@ -1,0 +1,12 @@
+//! `svctl` against real trees, a real `supervise`, terminals, closed pipes, and status roots of other users.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod house;
+
+mod faults;
+mod logs;
+mod probes;
+mod single;
+mod steering;
+mod terminal;
