@@ -31,6 +31,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// moved or linked in is complete as it comes.
 const QUIET: Duration = Duration::from_millis(50);
 
+/// The same for one with a `log/` that has no `run` yet.
+const QUIET_WITHOUT_LOGGER: Duration = Duration::from_secs(1);
+
 /// After an upgrade, how often it is checked whether all threads have begun.
 const BEGINNING: Duration = Duration::from_millis(20);
 
@@ -203,6 +206,11 @@ impl Tree {
         let Dirty { names, made, all, root } = self.changes.take();
         let now = Mono::now();
         self.young.extend(made.into_iter().map(|name| (name, now)));
+        for name in &names {
+            if let Some(touched) = self.young.get_mut(name) {
+                *touched = now;
+            }
+        }
         if all {
             log::warn!(logger: self.log, "directory events were lost: looking at everything again");
         }
@@ -278,21 +286,21 @@ impl Tree {
     /// Looks at one name, and has the roster do what follows.
     fn look_at(&mut self, name: &OsStr) {
         let path = self.root.join(name);
-        let entry = scan::look(&self.root, name);
-        if let (Some(watch), false) = (&mut self.watch, entry == Entry::NotYet) {
-            watch.remove_below(&path);
-        }
-        match entry {
+        match scan::look(&self.root, name) {
             Entry::Service(_) if self.is_being_filled(name) => {}
             Entry::Service(found) => {
                 self.told.remove(name);
+                self.watch_no_longer(&path);
                 if self.roster.want(found).is_err() {
                     self.look_again_in(LOOK_AGAIN);
                 }
             }
             Entry::NotYet => self.not_yet(name, &path),
+            // Everything is gone if the root is; that is no order to stop anything.
+            Entry::Gone if self.root_identity() != self.identity => self.look_at_root(),
             Entry::Gone => {
                 self.told.remove(name);
+                self.watch_no_longer(&path);
                 self.young.remove(name);
                 self.gone(name);
             }
@@ -302,6 +310,12 @@ impl Tree {
             }
             Entry::Ignored => {}
             Entry::Unknown => self.look_again_in(LOOK_AGAIN),
+        }
+    }
+
+    fn watch_no_longer(&mut self, path: &Path) {
+        if let Some(watch) = &mut self.watch {
+            watch.remove_below(path);
         }
     }
 
@@ -335,22 +349,18 @@ impl Tree {
     }
 
     /// Whether a directory is still being filled: then its `log/`, or the rest of its `run`, is yet to come, and
-    /// it is looked at again when it has been quiet for a moment.
+    /// it is looked at again when it has been quiet for a moment (a longer one, if its `log/` has no `run` yet).
     fn is_being_filled(&mut self, name: &OsStr) -> bool {
-        let now = Mono::now();
-        match self.young.get_mut(name) {
-            Some(touched) if now.since(*touched) < QUIET => {
-                *touched = now;
-                self.filling.insert(name.to_owned());
-                self.look_at_filling = Some(now + QUIET);
-                true
-            }
-            Some(_) => {
-                self.young.remove(name);
-                false
-            }
-            None => false,
+        let Some(touched) = self.young.get(name) else { return false };
+        let log = self.root.join(name).join("log");
+        let patience = if log.is_dir() && !log.join("run").exists() { QUIET_WITHOUT_LOGGER } else { QUIET };
+        if Mono::now().since(*touched) >= patience {
+            self.young.remove(name);
+            return false;
         }
+        self.filling.insert(name.to_owned());
+        self.look_at_filling = Some(Mono::now() + QUIET);
+        true
     }
 
     fn tell(&mut self, name: &OsStr, what: &str) {
