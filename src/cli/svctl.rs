@@ -87,6 +87,8 @@ pub enum Verb {
     Config(Config),
     /// Tell the tree to look for services again
     Rescan,
+    /// Have the tree replace itself by the program now at its path; services run on
+    Upgrade,
     /// Tell the tree to stop all services and end
     Shutdown,
     /// Print the completion script for a shell
@@ -242,7 +244,7 @@ mod tests {
         for verb in ["start", "stop", "kill", "exit", "enable", "check"] {
             assert!(Cli::try_parse_from(["svctl", verb]).is_err(), "{verb}");
         }
-        for verb in ["status", "reload", "logs", "config", "rescan", "shutdown"] {
+        for verb in ["status", "reload", "logs", "config", "rescan", "upgrade", "shutdown"] {
             assert!(Cli::try_parse_from(["svctl", verb]).is_ok(), "{verb}");
         }
     }

@@ -17,7 +17,7 @@
 //! | [`check`], [`service`] | a service's own `check` script, and its directory; the verb `check` |
 //! | [`logs`], [`tail`] | `logs`: many files under each other's eyes; one file |
 //! | [`config`] | `config` |
-//! | [`tree`] | `rescan`, `shutdown`, `reload` of the whole tree |
+//! | [`tree`] | `rescan`, `upgrade`, `shutdown`, `reload` of the whole tree |
 //! | [`completions`] | `completions`, and the answers to a shell |
 //! | [`report`], [`words`], [`access`], [`exit`] | what comes out: lines, words, refusals, exit codes |
 
@@ -103,6 +103,7 @@ fn act(verb: &Verb, root: &StatusRoot, patience: Duration, report: &mut Report<'
     match verb {
         Verb::Reload(_) => tree::hup(root, "told to read its settings and look for services again", report),
         Verb::Rescan => tree::hup(root, "told to look for services again", report),
+        Verb::Upgrade => tree::upgrade(root, patience, report),
         Verb::Shutdown => tree::shutdown(root, patience, report),
         Verb::Wait(arguments) => {
             let goal = match arguments.state {
@@ -159,6 +160,7 @@ fn order(verb: &Verb) -> Option<(Order, &[OsString])> {
         | Verb::Logs(_)
         | Verb::Config(_)
         | Verb::Rescan
+        | Verb::Upgrade
         | Verb::Shutdown
         | Verb::Completions(_) => return None,
     };

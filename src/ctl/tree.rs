@@ -1,15 +1,21 @@
-//! The verbs for the tree itself: `rescan`, `shutdown`, and `reload` without a module.
+//! The verbs for the tree itself: `rescan`, `upgrade`, `shutdown`, and `reload` without a module.
 
 use super::exit::Outcome;
 use super::report::Report;
 use super::root::StatusRoot;
 use super::{send, words};
+use crate::sys::inotify::{Interest, Watches};
 use crate::sys::pidfd::Pidfd;
 use crate::sys::poll::Source;
 use crate::sys::time::Mono;
 use crate::sys::{Pid, flock, poll};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::Duration;
+
+/// What the tree logs when it begins, and when an upgrade was not possible.
+const BEGINS: &str = "supervising ";
+const NOT_DONE: &str = "upgrade not done";
 
 /// `rescan` and `reload`: the byte for HUP.
 pub fn hup(root: &StatusRoot, told: &str, report: &mut Report<'_>) {
@@ -37,6 +43,41 @@ pub fn shutdown(root: &StatusRoot, patience: Duration, report: &mut Report<'_>) 
             let text = format!("{}: still stopping services after {}", name(pid), words::spoken(patience));
             report.tree(Outcome::TimedOut, &text);
         }
+    }
+}
+
+/// `upgrade`: the byte for USR2; waits until the tree's log says what came of it.
+pub fn upgrade(root: &StatusRoot, patience: Duration, report: &mut Report<'_>) {
+    let pid = holder(root);
+    let dir = root.tree();
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    let (log, trouble) = (dir.log(), dir.log_wf());
+    // What is in the logs already is of earlier upgrades.
+    let (old_log, old_trouble) = (read(&log).len(), read(&trouble).len());
+    let watches =
+        Watches::new().and_then(|mut watches| watches.add(dir.path(), (), Interest::Writes).map(|()| watches));
+    if let Err((outcome, why)) = give(root, b"2") {
+        return report.tree(outcome, &why);
+    }
+    let Some(mut watches) = watches.ok().filter(|_| !patience.is_zero()) else {
+        return report.tree(Outcome::Done, &format!("{}: told to replace itself", name(pid)));
+    };
+    let deadline = Mono::now() + patience;
+    loop {
+        let failure = read(&trouble)
+            .get(old_trouble..)
+            .and_then(|new| new.lines().find(|line| line.contains(NOT_DONE)).map(String::from));
+        if let Some(line) = failure {
+            return report.tree(Outcome::Failed, &format!("{}: {line}", name(pid)));
+        }
+        if read(&log).get(old_log..).is_some_and(|new| new.contains(BEGINS)) {
+            return report.tree(Outcome::Done, &format!("{}: has replaced itself", name(pid)));
+        }
+        if poll::wait([Some(Source::Readable(watches.as_fd()))], Some(deadline)) == [false] {
+            let text = format!("{}: has not replaced itself after {}", name(pid), words::spoken(patience));
+            return report.tree(Outcome::TimedOut, &text);
+        }
+        watches.take();
     }
 }
 
