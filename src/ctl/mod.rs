@@ -58,8 +58,8 @@ pub fn run(cli: &Cli) -> u8 {
     let mut out = Out::new();
     let outcomes = dispatch(cli, &mut out).unwrap_or_else(|refusal| {
         out.note(&refusal.text);
-        // Whoever reads JSON gets JSON, whatever happens.
-        if cli.json {
+        // Whoever reads an array gets one, whatever happens.
+        if cli.json && !matches!(cli.verb, Verb::Logs(_) | Verb::Completions(_)) {
             out.line("[]");
         }
         vec![refusal.outcome]

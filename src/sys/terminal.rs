@@ -13,14 +13,21 @@ pub struct Size {
     pub rows: usize,
 }
 
-nix::ioctl_read_bad!(get_window_size, libc::TIOCGWINSZ, libc::winsize);
+mod request {
+    nix::ioctl_read_bad!(
+        /// Asks a terminal for its size.
+        window_size,
+        libc::TIOCGWINSZ,
+        libc::winsize
+    );
+}
 
 /// The size of the terminal behind `fd`; `None` if it is none, or does not say.
 pub fn size(fd: BorrowedFd<'_>) -> Option<Size> {
     let mut found = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the request writes one winsize to the place that we own; the descriptor is open as long as it is
     // borrowed.
-    unsafe { get_window_size(fd.as_raw_fd(), &raw mut found) }.ok()?;
+    unsafe { request::window_size(fd.as_raw_fd(), &raw mut found) }.ok()?;
     (found.ws_col > 0 && found.ws_row > 0).then(|| Size { columns: found.ws_col.into(), rows: found.ws_row.into() })
 }
 
