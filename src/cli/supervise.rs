@@ -155,6 +155,11 @@ fn module_of(dir: &std::path::Path) -> Result<String, String> {
     }
 }
 
+/// For what is shown to others, who have another working directory.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 fn spec(
     arguments: Arguments,
     dir: PathBuf,
@@ -167,7 +172,7 @@ fn spec(
     let signals = signals.map_err(|errno| format!("cannot take signals: {}", errno.desc()))?;
     let source = match arguments.restart_sh {
         Some(_) => Source::none(),
-        None => Source::choose(arguments.conf, [CONFIG_FILE.into()]),
+        None => Source::choose(arguments.conf.map(absolute), [absolute(CONFIG_FILE.into())]),
     };
     let (config, complaint) = source.first();
     let echo = if arguments.foreground { Echo::All } else { Echo::Trouble };

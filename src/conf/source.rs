@@ -41,6 +41,11 @@ impl Source {
         }
     }
 
+    /// Whether there is nothing to read: nobody asked for a file, and none of the fallbacks exists.
+    pub fn is_absent(&self) -> bool {
+        self.asked.is_none() && !self.path().exists()
+    }
+
     /// Reads the file again.
     ///
     /// # Errors

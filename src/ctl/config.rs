@@ -57,14 +57,17 @@ fn read(path: &Path, check: bool, json: bool, out: &mut Out) -> Result<Option<Co
     }
 }
 
-/// The file beside most of the services, where there is one, else the one in the current directory.
+/// The file that most of the services have been given, or that is beside most of them, where there is one; else the
+/// one in the current directory.
 fn find(known: &[Module]) -> Option<PathBuf> {
     let mut votes: HashMap<PathBuf, usize> = HashMap::new();
     for module in known.iter().filter(|module| module.logged().is_none()) {
         let Ok(snapshot) = Snapshot::read(module) else { continue };
-        let definition = Path::new(&snapshot.state.definition);
-        if let Some(parent) = definition.parent().filter(|parent| parent.is_absolute()) {
-            *votes.entry(parent.join(FILE)).or_default() += 1;
+        // The one that was read; or, of a supervisor that found none, where it would have looked.
+        let read = snapshot.state.config.as_ref().map(PathBuf::from);
+        let beside = || Path::new(&snapshot.state.definition).parent().map(|parent| parent.join(FILE));
+        if let Some(path) = read.or_else(beside).filter(|path| path.is_absolute()) {
+            *votes.entry(path).or_default() += 1;
         }
     }
     let mut candidates: Vec<(usize, PathBuf)> = votes.into_iter().map(|(path, votes)| (votes, path)).collect();

@@ -38,6 +38,8 @@ pub struct StateFile {
     pub definition: String,
     /// Pid of the logger's run process.
     pub log_pid: Option<u32>,
+    /// The configuration file that was read.
+    pub config: Option<String>,
     /// For the next supervisor, if this one is killed; null once it has left in good order.
     pub memory: Option<Memory>,
 }

@@ -30,6 +30,8 @@ pub struct Facts<'a> {
     pub module: &'a str,
     /// The service directory or the command.
     pub definition: &'a str,
+    /// The configuration file that was read; empty if there is none.
+    pub config: &'a Path,
     /// Pid of the logger's run process.
     pub log_pid: Option<u32>,
     /// Which directory the service is run from.
@@ -151,6 +153,7 @@ impl Publisher {
             supervisor_pid: std::process::id(),
             definition: facts.definition.to_string(),
             log_pid: facts.log_pid,
+            config: (!facts.config.as_os_str().is_empty()).then(|| facts.config.to_string_lossy().into_owned()),
             memory: facts.remember.then(|| memory(machine, facts.directory)),
         }
     }

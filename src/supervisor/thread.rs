@@ -350,6 +350,9 @@ impl Supervisor {
         if self.spec.restart_hook.is_some() {
             return self.say(Level::Info, "with -r there is no configuration to read".into());
         }
+        if self.spec.source.is_absent() {
+            return self.say(Level::Info, "there is no configuration file: the settings stay as they are".into());
+        }
         match self.spec.source.again() {
             Ok(config) => {
                 for complaint in config.complaints() {
@@ -384,6 +387,7 @@ impl Supervisor {
         let facts = Facts {
             module: &self.spec.module,
             definition: &self.definition,
+            config: self.spec.config.path(),
             log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
             directory: self.spec.service.directory(),
             remember: !has_ended,

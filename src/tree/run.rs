@@ -403,11 +403,10 @@ impl Tree {
                 }
                 self.roster.configure(Arc::new(config));
             }
-            Err(complaint) if self.roster.source().path().exists() => {
-                log::warn!(logger: self.log, "{complaint}; the old settings stay");
+            Err(_) if self.roster.source().is_absent() => {
+                log::info!(logger: self.log, "there is no configuration file: the settings stay as they are");
             }
-            // There never was one, or it is gone: the old settings stay, too.
-            Err(_) => log::info!(logger: self.log, "no configuration file: the settings stay as they are"),
+            Err(complaint) => log::warn!(logger: self.log, "{complaint}; the old settings stay"),
         }
         self.told.clear();
         self.roster.forget_exits();
