@@ -32,5 +32,7 @@ pub mod process;
 pub mod publish;
 pub mod spec;
 pub mod states;
+#[cfg(test)]
+mod tests;
 pub mod thread;
 mod transitions;

@@ -1,0 +1,252 @@
+//! What counts for the limits, loggers, hooks, and what was asked for while a start was under way: one story each.
+
+use super::story::*;
+use crate::conf::settings::Restart;
+use crate::supervisor::limits::Rules;
+use crate::supervisor::machine::{Event, Leave, Next, Reason, State, Stop, Want};
+use crate::sys::Pid;
+use crate::sys::pidfd::ExitStatus;
+
+// ----- limits and alarms --------------------------------------------------------------------------------------
+
+/// Ends by itself, and is started again.
+fn fails_and_restarts(story: &mut Story) {
+    story.wait(2.0).exits(1);
+    assert_eq!(story.no_finish(), "start");
+    story.started();
+}
+
+/// Gave up after three restarts.
+fn given_up() -> Story {
+    let mut story = Story::up(rules());
+    for _ in 0..3 {
+        fails_and_restarts(&mut story);
+    }
+    assert_eq!(story.wait(2.0).exits(1), "alarm(GaveUp) finish");
+    story.no_finish();
+    assert_eq!((story.state(), story.machine.want()), (State::Failed, Want::Down));
+    assert_eq!(story.machine.reason(), Some(Reason::GaveUpRestarts(3)));
+    story
+}
+
+#[test]
+fn up_while_finish_runs_after_giving_up_revives_it_too() {
+    let mut story = Story::up(rules());
+    story.wait(2.0).step(Event::Exited(CORE));
+    assert_eq!(story.machine.reason(), Some(Reason::GaveUpCores(1)));
+    story.finish_runs();
+    story.send('u');
+    assert_eq!(story.finish_ends(0), "start");
+    story.started();
+    assert_eq!(story.wait(2.0).exits(1), "alarm(Exited) finish");
+}
+
+#[test]
+fn down_does_not_make_given_up_look_like_down() {
+    let mut story = given_up();
+    story.send('d');
+    assert_eq!(story.state(), State::Failed);
+}
+
+#[test]
+fn an_exit_that_was_asked_for_does_not_count() {
+    for byte in ['k', 't', 'i', 'q'] {
+        let mut story = Story::up(rules());
+        for _ in 0..9 {
+            story.wait(2.0).send(byte);
+            assert_eq!(story.step(Event::Exited(ExitStatus::Signal { number: 9, core: false })), "finish");
+            assert_eq!(story.no_finish(), "start");
+            story.started();
+        }
+    }
+}
+
+#[test]
+fn an_exit_long_after_the_signal_was_not_asked_for() {
+    let mut story = Story::up(rules());
+    story.send('t');
+    assert_eq!(story.clone().wait(60.0).exits(0), "finish");
+    assert_eq!(story.clone().wait(60.1).exits(0), "alarm(Exited) finish");
+}
+
+#[test]
+fn a_signal_that_asks_for_no_end_makes_an_exit_count() {
+    for byte in ['h', 'a', '1', '2', 'w', 'p', 'c'] {
+        let mut story = Story::up(rules());
+        story.send(byte);
+        assert_eq!(story.exits(0), "alarm(Exited) finish", "{byte}");
+    }
+}
+
+#[test]
+fn the_signal_to_the_last_process_does_not_excuse_the_next_one() {
+    let mut story = Story::up(rules());
+    story.wait(2.0).send('k');
+    story.exits(0);
+    story.no_finish();
+    story.started();
+    assert_eq!(story.exits(0), "alarm(Exited) finish");
+}
+
+#[test]
+fn alarms_can_be_switched_off_while_the_limits_stay() {
+    let mut story = Story::up(rules());
+    story.send('s');
+    assert_eq!(story.clone().exits(1), "finish");
+    assert_eq!(story.clone().step(Event::Exited(CORE)), "finish");
+    story.send('n');
+    assert_eq!(story.exits(1), "alarm(Exited) finish");
+}
+
+#[test]
+fn a_start_that_fails_for_want_of_processes_is_tried_again_and_does_not_count() {
+    let mut story = Story::new(rules());
+    story.step(Event::Begin(true));
+    for _ in 0..9 {
+        assert_eq!(story.step(Event::StartFailed(NO_PROCESSES)), "");
+        assert_eq!(story.machine.reason(), Some(Reason::StartFailed(NO_PROCESSES)));
+        assert_eq!(story.backoff(), seconds(1.0));
+        assert_eq!(story.due(), "start");
+    }
+    story.started();
+    assert_eq!(story.machine.reason(), None);
+    assert_eq!(story.exits(1), "alarm(Exited) finish");
+}
+
+#[test]
+fn a_start_that_needs_a_person_counts_like_an_exit() {
+    let mut story = Story::new(rules());
+    story.step(Event::Begin(true));
+    for expected in ["alarm(Exited) finish", "finish", "finish"] {
+        assert_eq!(story.step(Event::StartFailed(NO_FILE)), expected);
+        story.no_finish();
+        assert_eq!(story.due(), "start");
+    }
+    assert_eq!(story.step(Event::StartFailed(NO_FILE)), "alarm(GaveUp) finish");
+    story.no_finish();
+    assert_eq!(story.state(), State::Failed);
+}
+
+#[test]
+fn a_start_that_fails_under_once_is_not_tried_again() {
+    let mut story = Story::new(rules());
+    story.step(Event::Begin(false));
+    story.send('o');
+    assert_eq!(story.step(Event::StartFailed(NO_FILE)), "finish");
+    story.no_finish();
+    assert_eq!((story.state(), story.machine.want()), (State::Down, Want::Down));
+}
+
+#[test]
+fn the_restart_setting_decides_after_an_exit_that_nobody_asked_for() {
+    for (restart, code, again) in
+        [(Restart::Never, 0, false), (Restart::Never, 1, false), (Restart::OnFailure, 0, false)]
+            .into_iter()
+            .chain([(Restart::OnFailure, 1, true), (Restart::Always, 0, true)])
+    {
+        let mut story = Story::up(Rules { restart, ..rules() });
+        story.wait(5.0).exits(code);
+        assert_eq!(story.no_finish(), if again { "start" } else { "" }, "{restart:?} {code}");
+        assert_eq!(story.machine.reason(), (!again).then_some(Reason::Policy));
+    }
+}
+
+// ----- loggers ------------------------------------------------------------------------------------------------
+
+fn end_of_input() -> Event {
+    Event::Leave(Leave::EndOfInput)
+}
+
+#[test]
+fn a_logger_is_left_alone_to_read_what_is_left() {
+    let mut story = Story::up(rules());
+    assert_eq!(story.step(end_of_input()), "");
+    assert_eq!(story.exits(0), "finish");
+    assert_eq!(story.no_finish(), "");
+    assert_eq!((story.state(), story.machine.leave()), (State::Gone, Some(Leave::EndOfInput)));
+}
+
+#[test]
+fn a_logger_that_goes_on_is_stopped_and_then_killed() {
+    let mut story = Story::up(rules());
+    story.step(end_of_input());
+    assert_eq!(story.wait(9.9).step(Event::Due), "");
+    assert_eq!(story.due(), "TERM CONT");
+    assert_eq!(story.due(), "KILL-group");
+    assert_eq!(story.now, at(20.0));
+}
+
+#[test]
+fn a_logger_without_kill_timeout_is_waited_for_ten_seconds() {
+    let mut story = Story::up(Rules { kill_timeout: None, ..rules() });
+    story.step(end_of_input());
+    assert_eq!(story.machine.deadline(), Some(at(10.0)));
+}
+
+#[test]
+fn a_logger_that_is_being_stopped_stays_so() {
+    let mut story = Story::up(rules());
+    story.send('d');
+    assert_eq!(story.step(end_of_input()), "");
+    assert!(matches!(story.state(), State::Up(run) if matches!(run.stop, Stop::Signalled(_))));
+}
+
+#[test]
+fn a_logger_in_its_delay_is_started_at_once_to_read_the_last_words() {
+    let mut story = Story::up(rules());
+    story.exits(1);
+    story.no_finish();
+    assert_eq!(story.backoff(), seconds(1.0));
+    assert_eq!(story.step(end_of_input()), "start");
+    story.started();
+    assert!(matches!(story.state(), State::Up(run) if matches!(run.stop, Stop::EndOfInput(_))));
+    story.exits(0);
+    story.no_finish();
+    assert_eq!(story.state(), State::Gone);
+}
+
+#[test]
+fn a_logger_that_nobody_wants_up_just_leaves() {
+    let mut story = Story::up(rules());
+    story.exits(1);
+    story.finish_runs();
+    story.send('d');
+    story.step(end_of_input());
+    assert_eq!(story.finish_ends(0), "");
+    assert_eq!(story.state(), State::Gone);
+}
+
+// ----- the restart hook, and what is asked for while a start is under way ------------------------------------------
+
+/// The hook was asked for, before the first restart.
+fn preparing() -> Story {
+    let mut story = Story::up(Rules { restart_hook: true, interval: None, ..rules() });
+    story.wait(5.0).exits(1);
+    assert_eq!(story.no_finish(), "hook(1)");
+    story
+}
+
+fn hook_runs(story: &mut Story) -> String {
+    story.step(Event::HookStarted(Some(Pid::from_raw(900))))
+}
+
+#[test]
+fn the_hook_comes_before_restarts_and_not_before_the_first_start() {
+    let mut story = preparing();
+    hook_runs(&mut story);
+    assert_eq!(story.step(Event::HookEnded), "start");
+}
+
+#[test]
+fn a_start_that_fails_while_leaving_is_not_tried_again() {
+    for error in [NO_FILE, NO_PROCESSES] {
+        let mut story = Story::new(rules());
+        story.step(Event::Begin(true));
+        story.step(Event::Leave(Leave::Stop));
+        story.step(Event::StartFailed(error));
+        if story.state() == State::Ending(Next::AsWanted) {
+            story.no_finish();
+        }
+        assert_eq!(story.state(), State::Gone);
+    }
+}
