@@ -246,8 +246,8 @@ impl Machine {
 
     fn in_preparing(&mut self, event: Event, _now: Mono, actions: &mut Actions) {
         match event {
-            Event::HookStarted(Some(pid)) => self.state = State::Starting { pid },
-            Event::HookStarted(None) => self.launch(actions),
+            Event::HookStarted(Some(pid)) => self.hook_started(pid, actions),
+            Event::HookStarted(None) => self.hook_is_through(actions),
             Event::Command(Command::Up) => self.want = Want::Up,
             Event::Command(Command::Once) => self.want = Want::Once,
             Event::Command(Command::Down) => self.want = Want::Down,
@@ -271,11 +271,7 @@ impl Machine {
 
     fn in_starting(&mut self, event: Event, _now: Mono, actions: &mut Actions) {
         match event {
-            Event::HookEnded => match (self.leave, self.want) {
-                (Some(Leave::WhenDown | Leave::Stop), _) => self.gone(actions),
-                (_, Want::Down) => self.state = State::Down,
-                (None | Some(Leave::EndOfInput), Want::Up | Want::Once) => self.launch(actions),
-            },
+            Event::HookEnded => self.hook_is_through(actions),
             Event::Command(Command::Up) => self.want = Want::Up,
             Event::Command(Command::Once) => self.want = Want::Once,
             Event::Command(Command::Down) => self.want = Want::Down,

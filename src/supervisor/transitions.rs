@@ -106,6 +106,22 @@ impl Machine {
         self.launch(actions);
     }
 
+    pub(super) fn hook_started(&mut self, pid: Pid, actions: &mut Actions) {
+        self.state = State::Starting { pid };
+        if matches!(self.leave, Some(Leave::WhenDown | Leave::Stop)) {
+            actions.push(Action::KillAside);
+        }
+    }
+
+    /// The second half of a start, if it is still wanted.
+    pub(super) fn hook_is_through(&mut self, actions: &mut Actions) {
+        match (self.leave, self.want) {
+            (Some(Leave::WhenDown | Leave::Stop), _) | (Some(Leave::EndOfInput), Want::Down) => self.gone(actions),
+            (None, Want::Down) => self.state = State::Down,
+            (None | Some(Leave::EndOfInput), Want::Up | Want::Once) => self.launch(actions),
+        }
+    }
+
     pub(super) fn launch(&mut self, actions: &mut Actions) {
         self.state = State::Launching;
         actions.push(Action::Start);

@@ -238,6 +238,48 @@ fn the_hook_comes_before_restarts_and_not_before_the_first_start() {
 }
 
 #[test]
+fn down_while_the_hook_is_prepared_or_runs_means_no_start() {
+    let mut story = preparing();
+    story.send('d');
+    assert_eq!(story.step(Event::HookStarted(None)), "");
+    assert_eq!(story.state(), State::Down);
+
+    let mut story = preparing();
+    hook_runs(&mut story);
+    story.send('d');
+    assert_eq!(story.step(Event::HookEnded), "");
+    assert_eq!(story.state(), State::Down);
+}
+
+#[test]
+fn leaving_kills_the_hook_and_starts_nothing() {
+    for leave in [Leave::WhenDown, Leave::Stop] {
+        let mut story = preparing();
+        story.step(Event::Leave(leave));
+        assert_eq!(story.clone().step(Event::HookStarted(None)), "");
+        assert_eq!(hook_runs(&mut story), "kill-aside");
+        assert_eq!(story.step(Event::HookEnded), "");
+        assert_eq!(story.state(), State::Gone);
+
+        let mut story = preparing();
+        hook_runs(&mut story);
+        assert_eq!(story.step(Event::Leave(leave)), "kill-aside");
+        story.step(Event::HookEnded);
+        assert_eq!(story.state(), State::Gone);
+    }
+}
+
+#[test]
+fn what_nobody_wants_any_more_leaves_after_its_hook() {
+    let mut story = preparing();
+    hook_runs(&mut story);
+    story.send('d');
+    story.step(end_of_input());
+    assert_eq!(story.step(Event::HookEnded), "");
+    assert_eq!(story.state(), State::Gone);
+}
+
+#[test]
 fn a_start_that_fails_while_leaving_is_not_tried_again() {
     for error in [NO_FILE, NO_PROCESSES] {
         let mut story = Story::new(rules());
