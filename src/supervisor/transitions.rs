@@ -136,7 +136,7 @@ impl Machine {
         actions.push(notice(format!("started, pid {pid}")));
         // What was asked for while the start was under way.
         match (self.leave, self.want) {
-            (Some(Leave::Stop), _) | (None, Want::Down) => self.stop(run, now, actions),
+            (Some(Leave::Stop), _) | (None | Some(Leave::WhenDown), Want::Down) => self.stop(run, now, actions),
             (Some(Leave::EndOfInput), _) => self.wait_for_end_of_input(run, now),
             (Some(Leave::WhenDown), _) | (None, Want::Up | Want::Once) => {}
         }

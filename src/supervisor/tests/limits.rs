@@ -280,6 +280,29 @@ fn what_nobody_wants_any_more_leaves_after_its_hook() {
 }
 
 #[test]
+fn what_was_asked_for_during_a_start_is_done_after_it() {
+    let launching = || {
+        let mut story = Story::new(rules());
+        story.step(Event::Begin(true));
+        story
+    };
+    for (bytes, then) in [("d", "TERM CONT"), ("du", ""), ("x", ""), ("xd", "TERM CONT"), ("o", "")] {
+        let mut story = launching();
+        for byte in bytes.chars() {
+            assert_eq!(story.send(byte), "");
+        }
+        assert_eq!(story.started(), then, "{bytes}");
+    }
+    for (event, then) in [(Event::Leave(Leave::Stop), "TERM CONT"), (Event::KillNow, "TERM CONT"), (end_of_input(), "")]
+    {
+        let mut story = launching();
+        story.step(event);
+        assert_eq!(story.started(), then, "{event:?}");
+        assert!(story.machine.deadline().is_some());
+    }
+}
+
+#[test]
 fn a_start_that_fails_while_leaving_is_not_tried_again() {
     for error in [NO_FILE, NO_PROCESSES] {
         let mut story = Story::new(rules());
