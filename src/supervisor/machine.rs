@@ -376,7 +376,8 @@ impl Machine {
             Event::Command(Command::Exit) => self.leave_at_least(Leave::WhenDown),
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
-            Event::Leave(leave) => self.leave_at_least(leave),
+            Event::Leave(Leave::EndOfInput) => self.state = State::Ending(self.next_at_end_of_input(next)),
+            Event::Leave(leave @ (Leave::WhenDown | Leave::Stop)) => self.leave_at_least(leave),
             Event::KillNow => self.leave_at_least(Leave::Stop),
             Event::Begin(_)
             | Event::Resume(..)
@@ -414,7 +415,8 @@ impl Machine {
             Event::Command(Command::Exit) => self.leave_at_least(Leave::WhenDown),
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
-            Event::Leave(leave) => self.leave_at_least(leave),
+            Event::Leave(Leave::EndOfInput) => self.state = with(self.next_at_end_of_input(next)),
+            Event::Leave(leave @ (Leave::WhenDown | Leave::Stop)) => self.leave_at_least(leave),
             Event::KillNow => {
                 self.leave_at_least(Leave::Stop);
                 actions.push(Action::KillAside);

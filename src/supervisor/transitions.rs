@@ -327,8 +327,11 @@ impl Machine {
 
     /// The run process and its `finish` are through: what is wanted now?
     pub(super) fn settle(&mut self, next: Next, now: Mono, actions: &mut Actions) {
-        if self.leave.is_some() {
-            return self.gone(actions);
+        match (self.leave, next, self.want) {
+            // A logger that ended before its input did: what its service wrote last is still in the pipe.
+            (Some(Leave::EndOfInput), Next::Start, Want::Up | Want::Once) => return self.prepare(actions),
+            (Some(_), ..) => return self.gone(actions),
+            (None, ..) => {}
         }
         match (next, self.want) {
             (Next::GiveUp, _) => self.state = State::Failed,
@@ -341,6 +344,10 @@ impl Machine {
 
     /// `u` or `o` after the end: it overrules limits, policy and `finish`.
     pub(super) fn next_if_asked(&mut self, next: Next, want: Want) -> Next {
+        if self.leave.is_some() {
+            self.want = want;
+            return next;
+        }
         if next == Next::GiveUp {
             self.limits.clear();
         }
@@ -352,6 +359,13 @@ impl Machine {
     pub(super) fn next_if_down(&mut self, next: Next) -> Next {
         self.want = Want::Down;
         if next == Next::GiveUp { next } else { Next::AsWanted }
+    }
+
+    /// The logger's service is gone, and the logger between two runs: a start that is to come comes without delay.
+    pub(super) fn next_at_end_of_input(&mut self, next: Next) -> Next {
+        let first = self.leave.is_none();
+        self.leave_at_least(Leave::EndOfInput);
+        if first && next == Next::AsWanted && self.want == Want::Up { Next::Start } else { next }
     }
 
     // ----- leaving --------------------------------------------------------------------------------------------

@@ -206,6 +206,35 @@ fn a_logger_in_its_delay_is_started_at_once_to_read_the_last_words() {
 }
 
 #[test]
+fn a_logger_in_its_finish_is_started_at_once_to_read_the_last_words() {
+    for with_finish in [false, true] {
+        let mut story = Story::up(rules());
+        story.exits(1);
+        if with_finish {
+            story.finish_runs();
+        }
+        assert_eq!(story.step(end_of_input()), "");
+        let then = if with_finish { story.finish_ends(0) } else { story.no_finish() };
+        assert_eq!(then, "start");
+        story.started();
+        story.exits(0);
+        assert_eq!(story.no_finish(), "");
+        assert_eq!(story.state(), State::Gone);
+    }
+}
+
+#[test]
+fn a_logger_that_has_read_everything_is_not_started_again_by_up() {
+    let mut story = Story::up(rules());
+    story.step(end_of_input());
+    story.exits(0);
+    story.finish_runs();
+    story.send('u');
+    assert_eq!(story.finish_ends(0), "");
+    assert_eq!(story.state(), State::Gone);
+}
+
+#[test]
 fn a_logger_that_nobody_wants_up_just_leaves() {
     let mut story = Story::up(rules());
     story.exits(1);
