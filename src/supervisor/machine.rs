@@ -193,10 +193,11 @@ impl Machine {
             Event::Command(Command::Up) => self.ask_start(Want::Up, now, actions),
             Event::Command(Command::Once) => self.ask_start(Want::Once, now, actions),
             Event::Command(Command::Down) => self.want = Want::Down,
-            Event::Command(Command::Exit) => self.gone(actions),
+            Event::Command(Command::Exit) => self.leave_at_once(Leave::WhenDown, actions),
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
-            Event::Leave(Leave::WhenDown | Leave::EndOfInput | Leave::Stop) | Event::KillNow => self.gone(actions),
+            Event::Leave(leave) => self.leave_at_once(leave, actions),
+            Event::KillNow => self.leave_at_once(Leave::Stop, actions),
             Event::Resume(past, live) => self.resume(past, live, now, actions),
             Event::HookStarted(_)
             | Event::HookEnded
@@ -221,7 +222,7 @@ impl Machine {
                 self.state = State::Down;
                 actions.push(notice("down: the start that was waiting is cancelled".into()));
             }
-            Event::Command(Command::Exit) => self.gone(actions),
+            Event::Command(Command::Exit) => self.leave_at_once(Leave::WhenDown, actions),
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             // What its service wrote last is still in the pipe: it is to be read, now.
@@ -229,7 +230,8 @@ impl Machine {
                 self.leave = Some(Leave::EndOfInput);
                 self.prepare(actions);
             }
-            Event::Leave(Leave::WhenDown | Leave::Stop) | Event::KillNow => self.gone(actions),
+            Event::Leave(leave @ (Leave::WhenDown | Leave::Stop)) => self.leave_at_once(leave, actions),
+            Event::KillNow => self.leave_at_once(Leave::Stop, actions),
             Event::Due
             | Event::Begin(_)
             | Event::Resume(..)
@@ -439,10 +441,11 @@ impl Machine {
             Event::Command(Command::Up) => self.revive(Want::Up, now, actions),
             Event::Command(Command::Once) => self.revive(Want::Once, now, actions),
             Event::Command(Command::Down) => self.want = Want::Down,
-            Event::Command(Command::Exit) => self.gone(actions),
+            Event::Command(Command::Exit) => self.leave_at_once(Leave::WhenDown, actions),
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
-            Event::Leave(Leave::WhenDown | Leave::EndOfInput | Leave::Stop) | Event::KillNow => self.gone(actions),
+            Event::Leave(leave) => self.leave_at_once(leave, actions),
+            Event::KillNow => self.leave_at_once(Leave::Stop, actions),
             Event::Begin(_)
             | Event::Resume(..)
             | Event::HookStarted(_)

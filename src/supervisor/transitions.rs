@@ -381,6 +381,12 @@ impl Machine {
         actions.push(Action::KillAside);
     }
 
+    /// While nothing runs.
+    pub(super) fn leave_at_once(&mut self, leave: Leave, actions: &mut Actions) {
+        self.leave_at_least(leave);
+        self.gone(actions);
+    }
+
     pub(super) fn gone(&mut self, actions: &mut Actions) {
         self.state = State::Gone;
         actions.push(notice("leaving: nothing runs any more".into()));

@@ -209,6 +209,22 @@ fn exit_after_down_leaves_when_it_has_stopped() {
     assert_eq!(story.state(), State::Gone);
 }
 
+#[test]
+fn why_supervision_ended_is_known_whatever_the_state_was() {
+    let leaves = [Leave::WhenDown, Leave::EndOfInput, Leave::Stop].map(|leave| (Event::Leave(leave), leave));
+    for (event, leave) in leaves.into_iter().chain([(Event::KillNow, Leave::Stop)]) {
+        let mut down = Story::new(rules());
+        down.step(Event::Begin(false));
+        let mut failed = Story::up(rules());
+        failed.step(Event::Exited(CORE));
+        failed.no_finish();
+        for mut story in [down, failed] {
+            story.step(event);
+            assert_eq!((story.state(), story.machine.leave()), (State::Gone, Some(leave)));
+        }
+    }
+}
+
 // ----- signals, pause -----------------------------------------------------------------------------------------
 
 #[test]
