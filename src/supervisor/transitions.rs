@@ -178,8 +178,8 @@ impl Machine {
                 actions.push(notice(format!("stopping pid {}: {signal} sent, KILL {kill}", run.pid)));
                 Stop::Signalled(kill_at)
             }
-            // The signals are sent again, but the time until KILL does not begin anew.
-            Stop::Signalled(at) => Stop::Signalled(at),
+            // The signals are sent again, but a time until KILL that has begun does not begin anew.
+            Stop::Signalled(at) => Stop::Signalled(at.or(kill_at)),
             Stop::Killed => Stop::Killed,
         };
         self.send(self.rules.stop_signal, actions);

@@ -278,6 +278,16 @@ fn kill_follows_after_kill_timeout_which_a_second_down_does_not_begin_anew() {
 }
 
 #[test]
+fn without_kill_timeout_nothing_follows_until_one_is_set_and_a_stop_asked_for_again() {
+    let mut story = Story::up(Rules { kill_timeout: None, ..rules() });
+    story.send('d');
+    assert_eq!(story.machine.deadline(), None);
+    story.rules(|rules| rules.kill_timeout = Some(seconds(3.0)));
+    story.wait(5.0).send('d');
+    assert_eq!(story.machine.deadline(), Some(at(8.0)));
+}
+
+#[test]
 fn another_stop_signal_is_sent_when_the_settings_say_so() {
     let mut story = Story::up(Rules { stop_signal: libc::SIGQUIT, kill_mode: KillMode::Group, ..rules() });
     assert_eq!(story.send('d'), "QUIT-group CONT-group");
