@@ -80,6 +80,7 @@ impl Machine {
     /// Somebody asks for a start while nothing runs: as soon as the plain delay allows.
     pub(super) fn ask_start(&mut self, want: Want, now: Mono, actions: &mut Actions) {
         self.want = want;
+        self.reason = None;
         let at = self.limits.next_if_asked(&self.rules, now);
         self.start_at(at, now, actions);
     }

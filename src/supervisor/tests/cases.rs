@@ -54,6 +54,15 @@ fn up_after_once_makes_it_stay() {
     assert_eq!(story.no_finish(), "start");
 }
 
+#[test]
+fn a_down_file_keeps_it_down_until_somebody_wants_it() {
+    let mut story = Story::new(rules());
+    assert_eq!(story.step(Event::Begin(false)), "");
+    assert_eq!((story.state(), story.machine.reason()), (State::Down, Some(Reason::DownFile)));
+    assert_eq!(story.send('u'), "start");
+    assert_eq!(story.machine.reason(), None);
+}
+
 // ----- backoff ----------------------------------------------------------------------------------------------
 
 /// In a delay that has grown to 8 s, of which nothing has passed.

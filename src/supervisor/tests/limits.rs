@@ -30,6 +30,21 @@ fn given_up() -> Story {
 }
 
 #[test]
+fn up_revives_what_was_given_up_with_its_counters_cleared() {
+    for byte in ['u', 'o'] {
+        let mut story = given_up();
+        assert_eq!(story.wait(2.0).send(byte), "start");
+        assert_eq!(story.machine.reason(), None);
+        story.started();
+        story.send('u');
+        for _ in 0..3 {
+            fails_and_restarts(&mut story);
+        }
+        assert_eq!(story.wait(2.0).exits(1), "alarm(GaveUp) finish");
+    }
+}
+
+#[test]
 fn up_while_finish_runs_after_giving_up_revives_it_too() {
     let mut story = Story::up(rules());
     story.wait(2.0).step(Event::Exited(CORE));
@@ -149,6 +164,15 @@ fn the_restart_setting_decides_after_an_exit_that_nobody_asked_for() {
         assert_eq!(story.no_finish(), if again { "start" } else { "" }, "{restart:?} {code}");
         assert_eq!(story.machine.reason(), (!again).then_some(Reason::Policy));
     }
+}
+
+#[test]
+fn a_reason_that_is_overruled_is_forgotten_at_once() {
+    let mut story = Story::up(Rules { restart: Restart::Never, ..rules() });
+    story.exits(0);
+    story.no_finish();
+    assert_eq!(story.send('u'), "");
+    assert_eq!((story.backoff(), story.machine.reason()), (seconds(1.0), None));
 }
 
 // ----- loggers ------------------------------------------------------------------------------------------------
