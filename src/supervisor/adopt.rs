@@ -37,7 +37,7 @@ impl Supervisor {
                     failed: false,
                     starts: 1,
                     run: None,
-                    limits: Limits::default(),
+                    limits: Limits::NONE,
                 });
                 self.handle(Event::Resume(past, live));
             }

@@ -111,6 +111,10 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Nothing has happened yet.
+    pub const NONE: Limits =
+        Limits { window: None, last_start: None, grown: None, next: None, last_exit: None, exits: 0 };
+
     /// A start is being tried.
     pub fn started(&mut self, now: Mono) {
         self.last_start = Some(now);

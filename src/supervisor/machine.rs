@@ -25,7 +25,7 @@ use crate::sys::time::Mono;
 use nix::unistd::Pid;
 
 /// A service's state, and the rules for it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     pub(super) state: State,
     pub(super) want: Want,

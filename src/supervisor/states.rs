@@ -216,7 +216,7 @@ pub enum AlarmReason {
 }
 
 /// Why the state is what it is, where it is not what somebody asked for.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// `down` was there when supervision began.
     DownFile,

@@ -5,7 +5,6 @@ use crate::conf::settings::{KillMode, Restart};
 use crate::supervisor::command::Signal;
 use crate::supervisor::limits::Rules;
 use crate::supervisor::machine::{Event, Leave, Next, Reason, State, Stop, Want};
-use crate::sys::Pid;
 use crate::sys::pidfd::ExitStatus;
 
 // ----- up, down, once ---------------------------------------------------------------------------------------

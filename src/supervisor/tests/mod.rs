@@ -5,7 +5,15 @@
 //! | `story` | a machine, a time, and short words for what happens to it |
 //! | `cases` | the rules of the manual, one story each |
 //! | `limits` | more of them: limits, loggers, hooks |
+//! | `table` | every event in every state |
+//! | `world` | a simulated process table, and what must never happen in it |
+//! | `random` | random histories in that world |
+//! | `exhaustive` | all histories in that world, as far as two restarts |
 
 mod cases;
+mod exhaustive;
 mod limits;
+mod random;
 mod story;
+mod table;
+mod world;

@@ -1,0 +1,423 @@
+//! Every event in every state: where it leads, and what is to be done.
+//!
+//! [`expected`] is the table. It names every event in every state, and [`here`] and [`kind`] name every state and event
+//! of the machine, so one that is added compiles only when its row and column are written.
+
+use super::story::*;
+use crate::conf::settings::Restart;
+use crate::supervisor::command::{Command, Signal};
+use crate::supervisor::limits::{Limits, Rules};
+use crate::supervisor::machine::{Event, Leave, Next, Past, State, Stop, Want};
+use crate::sys::Pid;
+use crate::sys::identity::Role;
+use crate::sys::pidfd::ExitStatus;
+
+/// An enum of which all values can be gone through.
+macro_rules! listed {
+    ($(#[$doc:meta])* $name:ident { $($value:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum $name { $($value),* }
+        impl $name {
+            const ALL: &'static [$name] = &[$($name::$value),*];
+        }
+    };
+}
+
+listed! {
+    /// A state, as far as it decides what an event leads to.
+    At {
+        Down, Backoff, Preparing, Starting, Launching,
+        // The run process lives; nobody stops it, it is to read to the end, it has the stop signal, it has KILL.
+        Up, Draining, Stopping, Killed,
+        // `finish` was asked for, or runs; what follows is what is wanted, a start, rest, or giving up.
+        Ending, EndingToStart, EndingToRest, EndingToGiveUp,
+        Finishing, FinishingToStart, FinishingToRest, FinishingToGiveUp,
+        Failed, Gone,
+    }
+}
+
+listed! {
+    /// An event, as far as it matters.
+    On {
+        BeginUp, BeginDown,
+        // Where another supervisor was killed: nothing runs any more, or the run process does.
+        Resume, Adopt,
+        Up, Down, Once, Term, Hup, Pause, Continue, Exit, Alarm, Reload,
+        LeaveWhenDown, LeaveEndOfInput, LeaveStop, KillNow,
+        HookStarted, NoHook, HookEnded,
+        Started, StartFailed, StartFailedForNow,
+        Exited,
+        FinishStarted, NoFinish, FinishEnded, FinishEnded125,
+        TooEarly, Due,
+        Rules,
+    }
+}
+
+/// The table. An empty text: nothing is to be done.
+#[rustfmt::skip] // One line for one rule.
+fn expected(at: At, on: On) -> (At, &'static str) {
+    use On::*;
+    let stays = (at, "");
+    match at {
+        At::Down => match on {
+            BeginUp | Resume | Up | Once => (At::Launching, "start"),
+            Adopt => (At::Up, ""),
+            Exit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => (At::Gone, ""),
+            BeginDown | Down | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
+            HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
+            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 | TooEarly | Due => stays,
+        },
+        At::Backoff => match on {
+            Due => (At::Launching, "start"),
+            Down => (At::Down, ""),
+            Exit | LeaveWhenDown | LeaveStop | KillNow => (At::Gone, ""),
+            LeaveEndOfInput => (At::Launching, "start"),
+            // The delay has not grown, so there is nothing to cut.
+            Up | Once => stays,
+            TooEarly | BeginUp | BeginDown | Resume | Adopt | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
+            HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
+            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => stays,
+        },
+        At::Preparing => match on {
+            HookStarted => (At::Starting, ""),
+            NoHook => (At::Launching, "start"),
+            // They are remembered until the hook's answer is there.
+            Up | Down | Once | Exit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => stays,
+            BeginUp | BeginDown | Resume | Adopt | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
+            HookEnded | Started | StartFailed | StartFailedForNow => stays,
+            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 | TooEarly | Due => stays,
+        },
+        At::Starting => match on {
+            HookEnded => (At::Launching, "start"),
+            Exit | LeaveWhenDown | LeaveStop | KillNow => (At::Starting, "kill-aside"),
+            // They are remembered until the hook has ended.
+            Up | Down | Once | LeaveEndOfInput => stays,
+            BeginUp | BeginDown | Resume | Adopt | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
+            HookStarted | NoHook | Started | StartFailed | StartFailedForNow => stays,
+            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 | TooEarly | Due => stays,
+        },
+        At::Launching => match on {
+            Started => (At::Up, ""),
+            StartFailed => (At::Ending, "alarm(Exited) finish"),
+            StartFailedForNow => (At::Backoff, ""),
+            // They are remembered until the start's answer is there.
+            Up | Down | Once | Exit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => stays,
+            BeginUp | BeginDown | Resume | Adopt | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
+            HookStarted | NoHook | HookEnded => stays,
+            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 | TooEarly | Due => stays,
+        },
+        At::Up => match on {
+            Exited => (At::Ending, "alarm(Exited) finish"),
+            Down | LeaveStop => (At::Stopping, "TERM CONT"),
+            LeaveEndOfInput => (At::Draining, ""),
+            KillNow => (At::Killed, "KILL-group"),
+            Up | Once | Exit | LeaveWhenDown | TooEarly | Due => stays,
+            Term | Hup | Pause | Continue => running(at, on),
+            BeginUp | BeginDown | Resume | Adopt | Alarm | Reload | Rules => stays,
+            HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
+            FinishStarted | NoFinish | FinishEnded | FinishEnded125 => stays,
+        },
+        At::Draining => match on {
+            Exited => (At::Ending, "finish"),
+            Due | Down | LeaveStop => (At::Stopping, "TERM CONT"),
+            KillNow => (At::Killed, "KILL-group"),
+            TooEarly | Up | Once | Exit | LeaveWhenDown | LeaveEndOfInput => stays,
+            Term | Hup | Pause | Continue => running(at, on),
+            BeginUp | BeginDown | Resume | Adopt | Alarm | Reload | Rules => stays,
+            HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
+            FinishStarted | NoFinish | FinishEnded | FinishEnded125 => stays,
+        },
+        At::Stopping => match on {
+            Exited => (At::Ending, "finish"),
+            Due | KillNow => (At::Killed, "KILL-group"),
+            Down | LeaveStop => (At::Stopping, "TERM CONT"),
+            // `u` and `o` mean a start after the end.
+            TooEarly | Up | Once | Exit | LeaveWhenDown | LeaveEndOfInput => stays,
+            Term | Hup | Pause | Continue => running(at, on),
+            BeginUp | BeginDown | Resume | Adopt | Alarm | Reload | Rules => stays,
+            HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
+            FinishStarted | NoFinish | FinishEnded | FinishEnded125 => stays,
+        },
+        At::Killed => match on {
+            Exited => (At::Ending, "finish"),
+            Down | LeaveStop => (At::Killed, "TERM CONT"),
+            KillNow => (At::Killed, "KILL-group"),
+            TooEarly | Due | Up | Once | Exit | LeaveWhenDown | LeaveEndOfInput => stays,
+            Term | Hup | Pause | Continue => running(at, on),
+            BeginUp | BeginDown | Resume | Adopt | Alarm | Reload | Rules => stays,
+            HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
+            FinishStarted | NoFinish | FinishEnded | FinishEnded125 => stays,
+        },
+        At::Ending | At::EndingToStart | At::EndingToRest | At::EndingToGiveUp => match on {
+            FinishStarted => (with_finish(at), ""),
+            NoFinish => after_finish(at),
+            Up | Once => (At::EndingToStart, ""),
+            Down if at == At::EndingToGiveUp => stays,
+            Down => (At::Ending, ""),
+            // A logger that would be started again is started at once, to read what is left.
+            LeaveEndOfInput if at == At::Ending => (At::EndingToStart, ""),
+            LeaveEndOfInput => stays,
+            // They are remembered until `finish` is through.
+            Exit | LeaveWhenDown | LeaveStop | KillNow => stays,
+            BeginUp | BeginDown | Resume | Adopt | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
+            HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
+            Exited | FinishEnded | FinishEnded125 | TooEarly | Due => stays,
+        },
+        At::Finishing | At::FinishingToStart | At::FinishingToRest | At::FinishingToGiveUp => match on {
+            FinishEnded => after_finish(at),
+            FinishEnded125 if at == At::Finishing => (At::Down, ""),
+            FinishEnded125 => after_finish(at),
+            Up | Once => (At::FinishingToStart, ""),
+            Down if at == At::FinishingToGiveUp => stays,
+            Down => (At::Finishing, ""),
+            LeaveEndOfInput if at == At::Finishing => (At::FinishingToStart, ""),
+            LeaveEndOfInput => stays,
+            Due | KillNow => (at, "kill-aside"),
+            TooEarly | Exit | LeaveWhenDown | LeaveStop => stays,
+            BeginUp | BeginDown | Resume | Adopt | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
+            HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
+            Exited | FinishStarted | NoFinish => stays,
+        },
+        At::Failed => match on {
+            Up | Once => (At::Launching, "start"),
+            Exit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => (At::Gone, ""),
+            BeginUp | BeginDown | Resume | Adopt | Down | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
+            HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
+            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 | TooEarly | Due => stays,
+        },
+        At::Gone => stays,
+    }
+}
+
+/// Signals go to a run process whatever else is done to it.
+fn running(at: At, on: On) -> (At, &'static str) {
+    match on {
+        On::Term => (at, "TERM"),
+        On::Hup => (at, "HUP"),
+        On::Pause => (at, "STOP"),
+        On::Continue => (at, "CONT"),
+        other => panic!("{other:?} sends no signal"),
+    }
+}
+
+fn with_finish(at: At) -> At {
+    match at {
+        At::Ending => At::Finishing,
+        At::EndingToStart => At::FinishingToStart,
+        At::EndingToRest => At::FinishingToRest,
+        At::EndingToGiveUp => At::FinishingToGiveUp,
+        other => panic!("{other:?} asks for no finish"),
+    }
+}
+
+fn after_finish(at: At) -> (At, &'static str) {
+    match at {
+        // It ended after longer than the delay, so it is started at once.
+        At::Ending | At::Finishing | At::EndingToStart | At::FinishingToStart => (At::Launching, "start"),
+        At::EndingToRest | At::FinishingToRest => (At::Down, ""),
+        At::EndingToGiveUp | At::FinishingToGiveUp => (At::Failed, ""),
+        other => panic!("{other:?} waits for no finish"),
+    }
+}
+
+/// The column of a state.
+fn here(state: State) -> At {
+    match state {
+        State::Down => At::Down,
+        State::Backoff { .. } => At::Backoff,
+        State::Preparing => At::Preparing,
+        State::Starting { .. } => At::Starting,
+        State::Launching => At::Launching,
+        State::Up(run) => match run.stop {
+            Stop::No => At::Up,
+            Stop::EndOfInput(_) => At::Draining,
+            Stop::Signalled(_) => At::Stopping,
+            Stop::Killed => At::Killed,
+        },
+        State::Ending(next) => match next {
+            Next::AsWanted => At::Ending,
+            Next::Start => At::EndingToStart,
+            Next::Rest => At::EndingToRest,
+            Next::GiveUp => At::EndingToGiveUp,
+        },
+        State::Finishing { next, .. } => with_finish(here(State::Ending(next))),
+        State::Failed => At::Failed,
+        State::Gone => At::Gone,
+    }
+}
+
+/// The row of an event; whether a deadline is reached, the clock decides.
+fn kind(event: Event) -> On {
+    match event {
+        Event::Begin(true) => On::BeginUp,
+        Event::Begin(false) => On::BeginDown,
+        Event::Resume(_, None) => On::Resume,
+        Event::Resume(_, Some(_)) => On::Adopt,
+        Event::Command(command) => match command {
+            Command::Up => On::Up,
+            Command::Down => On::Down,
+            Command::Once => On::Once,
+            Command::Signal(signal) if signal.asks_for_exit() => On::Term,
+            Command::Signal(_) => On::Hup,
+            Command::Pause => On::Pause,
+            Command::Continue => On::Continue,
+            Command::Exit => On::Exit,
+            Command::Alarm(_) => On::Alarm,
+            Command::Reload => On::Reload,
+        },
+        Event::Leave(Leave::WhenDown) => On::LeaveWhenDown,
+        Event::Leave(Leave::EndOfInput) => On::LeaveEndOfInput,
+        Event::Leave(Leave::Stop) => On::LeaveStop,
+        Event::KillNow => On::KillNow,
+        Event::HookStarted(Some(_)) => On::HookStarted,
+        Event::HookStarted(None) => On::NoHook,
+        Event::HookEnded => On::HookEnded,
+        Event::Started(_) => On::Started,
+        Event::StartFailed(error) if error.passes_by_itself() => On::StartFailedForNow,
+        Event::StartFailed(_) => On::StartFailed,
+        Event::Exited(_) => On::Exited,
+        Event::FinishStarted(Some(_)) => On::FinishStarted,
+        Event::FinishStarted(None) => On::NoFinish,
+        Event::FinishEnded(ExitStatus::Code(125)) => On::FinishEnded125,
+        Event::FinishEnded(_) => On::FinishEnded,
+        Event::Due => On::Due,
+        Event::Rules(_) => On::Rules,
+    }
+}
+
+/// What an earlier supervisor may have left: it wanted the service up, and had counted nothing.
+const PAST: Past =
+    Past { want: Want::Up, alarm: true, paused: false, failed: false, starts: 3, run: None, limits: Limits::NONE };
+
+/// The event of a row.
+fn event(on: On) -> Event {
+    let pid = Pid::from_raw(900);
+    match on {
+        On::BeginUp => Event::Begin(true),
+        On::BeginDown => Event::Begin(false),
+        On::Resume => Event::Resume(PAST, None),
+        On::Adopt => Event::Resume(PAST, Some((Role::Run, pid))),
+        On::Up => Event::Command(Command::Up),
+        On::Down => Event::Command(Command::Down),
+        On::Once => Event::Command(Command::Once),
+        On::Term => Event::Command(Command::Signal(Signal::Term)),
+        On::Hup => Event::Command(Command::Signal(Signal::Hup)),
+        On::Pause => Event::Command(Command::Pause),
+        On::Continue => Event::Command(Command::Continue),
+        On::Exit => Event::Command(Command::Exit),
+        On::Alarm => Event::Command(Command::Alarm(false)),
+        On::Reload => Event::Command(Command::Reload),
+        On::LeaveWhenDown => Event::Leave(Leave::WhenDown),
+        On::LeaveEndOfInput => Event::Leave(Leave::EndOfInput),
+        On::LeaveStop => Event::Leave(Leave::Stop),
+        On::KillNow => Event::KillNow,
+        On::HookStarted => Event::HookStarted(Some(pid)),
+        On::NoHook => Event::HookStarted(None),
+        On::HookEnded => Event::HookEnded,
+        On::Started => Event::Started(pid),
+        On::StartFailed => Event::StartFailed(NO_FILE),
+        On::StartFailedForNow => Event::StartFailed(NO_PROCESSES),
+        On::Exited => Event::Exited(ExitStatus::Code(1)),
+        On::FinishStarted => Event::FinishStarted(Some(pid)),
+        On::NoFinish => Event::FinishStarted(None),
+        On::FinishEnded => Event::FinishEnded(ExitStatus::Code(0)),
+        On::FinishEnded125 => Event::FinishEnded(ExitStatus::Code(125)),
+        On::TooEarly | On::Due => Event::Due,
+        On::Rules => Event::Rules(Rules { max_tries: Some(7), ..rules() }),
+    }
+}
+
+/// A machine in that state, which it has reached on an ordinary way.
+fn reach(at: At) -> Story {
+    let mut story = match at {
+        At::Down | At::Gone => Story::new(rules()),
+        At::Launching => Story::new(rules()),
+        At::Preparing | At::Starting => Story::up(Rules { restart_hook: true, ..rules() }),
+        At::EndingToRest | At::FinishingToRest => Story::up(Rules { restart: Restart::Never, ..rules() }),
+        _ => Story::up(rules()),
+    };
+    let lived = if at == At::Backoff { 0.5 } else { 5.0 };
+    story.wait(lived);
+    match at {
+        At::Down => story.step(Event::Begin(false)),
+        At::Gone => story.send('x'),
+        At::Launching => story.step(Event::Begin(true)),
+        At::Up => String::new(),
+        At::Draining => story.step(Event::Leave(Leave::EndOfInput)),
+        At::Stopping | At::Killed => story.send('d'),
+        At::EndingToStart | At::FinishingToStart => {
+            story.send('d');
+            story.send('u');
+            story.exits(1)
+        }
+        At::EndingToGiveUp | At::FinishingToGiveUp | At::Failed => story.step(Event::Exited(CORE)),
+        At::Backoff | At::Preparing | At::Starting | At::Ending | At::Finishing => story.exits(1),
+        At::EndingToRest | At::FinishingToRest => story.exits(1),
+    };
+    match at {
+        At::Killed => story.due(),
+        At::Finishing | At::FinishingToStart | At::FinishingToRest | At::FinishingToGiveUp => story.finish_runs(),
+        At::Backoff | At::Preparing | At::Starting | At::Failed => story.no_finish(),
+        _ => String::new(),
+    };
+    if at == At::Starting {
+        story.step(Event::HookStarted(Some(Pid::from_raw(800))));
+    }
+    assert_eq!(here(story.state()), at);
+    story
+}
+
+#[test]
+fn every_event_in_every_state_leads_where_the_table_says() {
+    let mut pairs = 0;
+    for &at in At::ALL {
+        for &on in On::ALL {
+            let mut story = reach(at);
+            if on == On::Due {
+                story.now = story.machine.deadline().unwrap_or(story.now);
+            }
+            let row = kind(event(on));
+            assert!(row == on || (row, on) == (On::Due, On::TooEarly), "{on:?} is the event of {row:?}");
+            let before = story.clone();
+            let done = story.step(event(on));
+            let (then, actions) = expected(at, on);
+            assert_eq!((here(story.state()), done.as_str()), (then, actions), "{on:?} in {at:?}");
+            remembers_what_was_asked(&before, &story, at, on);
+            pairs += 1;
+        }
+    }
+    assert_eq!(pairs, At::ALL.len() * On::ALL.len());
+    println!("{pairs} pairs of state and event");
+}
+
+/// What holds in all states: wants, reasons to leave and settings are never lost, and nothing else changes them.
+fn remembers_what_was_asked(before: &Story, after: &Story, at: At, on: On) {
+    let (old, new) = (&before.machine, &after.machine);
+    let say = format!("{on:?} in {at:?}");
+    let at_least = |leave| old.leave().max(Some(leave));
+    let leave = match on {
+        On::Exit | On::LeaveWhenDown => at_least(Leave::WhenDown),
+        On::LeaveEndOfInput => at_least(Leave::EndOfInput),
+        On::LeaveStop | On::KillNow => at_least(Leave::Stop),
+        _ => old.leave(),
+    };
+    if at == At::Gone {
+        assert_eq!((new.want(), new.leave()), (old.want(), old.leave()), "{say}");
+    } else {
+        assert_eq!(new.leave(), leave, "{say}");
+    }
+    let want = match on {
+        _ if at == At::Gone => old.want(),
+        On::Up => Want::Up,
+        On::Once => Want::Once,
+        On::Down => Want::Down,
+        On::BeginUp | On::Resume | On::Adopt if at == At::Down => Want::Up,
+        On::FinishEnded125 if at == At::Finishing => Want::Down,
+        _ => old.want(),
+    };
+    assert_eq!(new.want(), want, "{say}");
+    assert_eq!(new.alarm(), on != On::Alarm && old.alarm(), "{say}");
+    let rules = if let (On::Rules, Event::Rules(rules)) = (on, event(on)) { rules } else { old.rules };
+    assert_eq!(new.rules, rules, "{say}");
+}
