@@ -9,6 +9,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+/// A service that does nothing.
+pub const SLEEP: &str = "exec sleep 1000";
+
+/// Settings for tests that are not about delays: the default second between two starts would only cost time.
+pub const FAST: &str = "[global]\nrestart_delay : 0.05\n";
+
+/// A service that says on its standard output which signals it got, and goes on.
+pub const TALKER: &str = "for s in TERM INT HUP ALRM QUIT USR1 USR2 WINCH; do trap \"echo $s\" $s; done
+    sleep 1000 & echo ready; while :; do wait $!; done";
+
 /// Nothing that a test waits for takes this long, even on a machine that is busy with other things.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -77,6 +87,20 @@ impl Place {
         // The tree's own FIFO comes when its signals are taken; before that, TERM would kill it.
         wait_for("the tree to listen", self, || is_listening(&self.status_root().join(".supervise-tree")));
         running
+    }
+
+    /// Starts `supervise` on the status directory of `module`, to the end of its detachment.
+    pub fn supervise(&self, module: &str, arguments: &[&str]) -> Output {
+        let mut command = supervise_command();
+        command.arg("-p").arg(self.module(module).dir()).args(arguments);
+        self.output(command)
+    }
+
+    /// The same, for a test that needs it to go well; returns the pid of the detached supervisor.
+    pub fn supervised(&self, module: &str, arguments: &[&str]) -> u32 {
+        let output = self.supervise(module, arguments);
+        assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stderr), self.story());
+        self.module(module).state()["supervisor_pid"].as_u64().expect("supervisor_pid") as u32
     }
 
     /// Starts any program here, its messages kept.
@@ -267,7 +291,8 @@ impl Module {
     pub fn wait_new_pid(&self, place: &Place, old: u32) -> u32 {
         wait_for(&format!("{} to have a new pid", self.dir.display()), place, || {
             let pid = self.pid();
-            pid != 0 && pid != old && is_alive(pid)
+            // `state.json` is written after `status`.
+            pid != 0 && pid != old && is_alive(pid) && self.state()["pid"] == pid
         });
         self.pid()
     }
@@ -301,6 +326,34 @@ pub fn wait_for(what: &str, place: &Place, mut condition: impl FnMut() -> bool) 
 pub fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next()).is_some_and(|state| !"ZX".contains(state))
+}
+
+/// One field of `/proc/PID/status`; empty when the process is gone.
+pub fn proc_status(pid: u32, field: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':').map(str::trim));
+    line.unwrap_or_default().to_string()
+}
+
+/// Whether the process is stopped by a signal.
+pub fn is_stopped(pid: u32) -> bool {
+    proc_status(pid, "State").starts_with('T')
+}
+
+/// A field of `/proc/PID/stat`, counted as in proc(5): 5 is the process group, 6 the session.
+pub fn proc_stat(pid: u32, field: usize) -> i64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let rest = stat.rsplit(')').next().unwrap_or_default().to_string();
+    rest.split_whitespace().nth(field - 3).and_then(|word| word.parse().ok()).unwrap_or(-1)
+}
+
+/// Waits as long as `time` for something that must not happen: panics as soon as `condition` does not hold.
+pub fn holds_for(time: Duration, what: &str, place: &Place, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        assert!(condition(), "no longer so: {what}\n{}", place.story());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Sends a signal, by name, to a process that may be gone.
