@@ -362,6 +362,14 @@ pub fn signal(pid: u32, name: &str) {
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), signal);
 }
 
+/// Whether a process that asks for it dumps core here: that depends on `core_pattern` and on limits.
+pub fn dumps_core() -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let status = Command::new("sh").args(["-c", "ulimit -c unlimited; kill -ABRT $$"]).current_dir(dir.path()).status();
+    status.is_ok_and(|status| status.core_dumped())
+}
+
 /// Writes a file; `run`, `finish`, `check` and the like become scripts that can be executed, with a `#!` line if
 /// they have none.
 pub fn script(path: &Path, content: &str) {
