@@ -6,10 +6,7 @@ use common::*;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::time::Duration;
-
-/// Says `DOUBLE` if another copy of it is alive: the lock goes with the last process that has descriptor 9.
-const ALONE: &str = "exec 9>alone; flock -n 9 || { echo DOUBLE; exit 1; }; exec sleep 1000";
+use std::time::{Duration, Instant};
 
 fn own_log(place: &Place) -> String {
     place.module(".supervise-tree").log()
@@ -56,7 +53,6 @@ fn a_directory_that_is_moved_in_starts_and_one_that_is_removed_stops() {
 // ----- directories that come in steps -----------------------------------------------------------------------
 
 #[test]
-#[ignore = "bug: a run that comes between look and watch starts at once, before its log/ is there"]
 fn a_directory_that_is_copied_in_starts_with_its_logger() {
     let place = Place::new();
     let _tree = place.tree();
@@ -76,33 +72,46 @@ fn a_directory_that_is_copied_in_starts_with_its_logger() {
 }
 
 #[test]
-#[ignore = "bug: as above"]
 fn a_directory_that_is_made_step_by_step_starts_once_and_with_its_logger() {
     let place = Place::new();
     place.conf(FAST);
     let _tree = place.tree();
-    let dir = place.root().join("web");
-    let pause = || std::thread::sleep(Duration::from_millis(5));
-    std::fs::create_dir(&dir).unwrap();
-    pause();
-    std::fs::write(dir.join("run"), "").unwrap();
-    executable(&dir.join("run"), true);
-    pause();
-    std::fs::write(dir.join("run"), "#!/bin/sh\necho line\n").unwrap();
-    std::fs::write(dir.join("run"), "#!/bin/sh\necho line\nexec sleep 1000\n").unwrap();
-    pause();
-    std::fs::create_dir(dir.join("log")).unwrap();
-    pause();
-    script(&dir.join("log/run"), "exec cat > got");
-    wait_for("the line", &place, || std::fs::read(dir.join("log/got")).is_ok_and(|text| text == b"line\n"));
-    assert_eq!(place.module("web").text("supervise.log.wf"), "");
+    // A step that comes late, because the machine is busy, may be too late: then the round does not count.
+    let counted = (0..20).any(|round| {
+        let name = format!("web{round}");
+        let dir = place.root().join(&name);
+        let mut last = Instant::now();
+        let mut longest = Duration::ZERO;
+        let mut step = |make: &dyn Fn()| {
+            make();
+            std::thread::sleep(Duration::from_millis(15));
+            longest = longest.max(last.elapsed());
+            last = Instant::now();
+        };
+        step(&|| std::fs::create_dir(&dir).unwrap());
+        step(&|| std::fs::write(dir.join("run"), "").unwrap());
+        step(&|| executable(&dir.join("run"), true));
+        step(&|| std::fs::write(dir.join("run"), "#!/bin/sh\necho line\n").unwrap());
+        step(&|| std::fs::write(dir.join("run"), "#!/bin/sh\necho line\nexec sleep 1000\n").unwrap());
+        step(&|| std::fs::create_dir(dir.join("log")).unwrap());
+        step(&|| script(&dir.join("log/run"), "exec cat > got"));
+        if longest > Duration::from_millis(30) {
+            return false;
+        }
+        let got = || std::fs::read_to_string(dir.join("log/got")).unwrap_or_default();
+        wait_for("the line", &place, || got() == "line\n");
+        assert_eq!(place.module(&name).text("supervise.log.wf"), "");
+        true
+    });
+    if !counted {
+        eprintln!("SKIPPED: this machine is too busy for steps of 15 ms");
+    }
 }
 
 #[test]
-#[ignore = "bug: the roster compares the service directory's identity only, not its logger's"]
 fn a_log_that_comes_late_is_found_with_the_next_rescan() {
     let place = Place::new();
-    place.conf(FAST);
+    place.conf("[global]\nrestart_delay : 0.05\nkill_timeout : 0.1\n");
     let tree = place.tree();
     place.run("web", TALKER);
     let web = place.module("web");
@@ -128,8 +137,10 @@ fn run_made_executable_starts_it() {
     place.run("early", SLEEP);
     executable(&place.root().join("early/run"), false);
     let _tree = place.tree();
-    place.run("late", SLEEP);
-    executable(&place.root().join("late/run"), false);
+    let late = place.path().join("late");
+    script(&late.join("run"), SLEEP);
+    executable(&late.join("run"), false);
+    std::fs::rename(&late, place.root().join("late")).unwrap();
     for name in ["early", "late"] {
         let module = place.module(name);
         told(&place, &format!("{name}: no executable run yet"));
@@ -229,6 +240,7 @@ fn a_link_whose_target_is_replaced_is_started_from_the_new_one_by_hup() {
     symlink(place.path().join("current/web"), place.root().join("web")).unwrap();
     let web = place.module("web");
     let first = web.wait_up(&place);
+    web.wait_text(&place, "__stdout", "v1\n");
     symlink("v2", place.path().join("new")).unwrap();
     std::fs::rename(place.path().join("new"), place.path().join("current")).unwrap();
     tree.signal("HUP");
@@ -271,14 +283,13 @@ fn one_directory_under_two_names_is_two_services() {
 // ----- replaced and renamed -----------------------------------------------------------------------------------
 
 #[test]
-#[ignore = "bug: names are looked at in sorted order, so the new one may start before the old one is told to leave"]
 fn a_renamed_directory_never_has_two_copies() {
     let place = Place::new();
     place.conf(FAST);
     let _tree = place.tree();
     // It takes its time to end, so that a hasty start would meet it.
-    let run = format!("echo start >> starts; trap 'sleep 0.2; exit 0' TERM; {}", ALONE.replace("exec sleep", "sleep"));
-    let run = run.replace("sleep 1000", "echo ready; sleep 1000 & while :; do wait $!; done");
+    let run = "trap 'sleep 0.2; exit 0' TERM; echo ready; sleep 1000 & while :; do wait $!; done";
+    let run = ALONE.to_string() + run;
     place.run("a", &run);
     place.module("a").wait_text(&place, "__stdout", "ready");
     for (from, to) in [("a", "b"), ("b", "c"), ("c", "a")] {
@@ -299,7 +310,7 @@ fn renamed_forth_and_back_at_once_it_runs_under_its_own_name() {
     let place = Place::new();
     place.conf(FAST);
     let _tree = place.tree();
-    place.run("web", ALONE);
+    place.run("web", &(ALONE.to_string() + SLEEP));
     let web = place.module("web");
     web.wait_up(&place);
     for _ in 0..20 {
@@ -349,7 +360,7 @@ fn a_directory_deleted_and_made_again_is_started_anew() {
             std::fs::remove_dir_all(&dir).unwrap();
         }
         // Made again at once: the file system may well give it the inode that was just freed.
-        script(&dir.join("run"), &format!("echo {round} >> ../../rounds; {ALONE}"));
+        script(&dir.join("run"), &format!("echo {round} >> ../../rounds; {ALONE}{SLEEP}"));
         inodes.push(std::fs::metadata(&dir).unwrap().ino());
         let rounds = || std::fs::read_to_string(place.path().join("rounds")).unwrap_or_default();
         wait_for(&format!("round {round}, inodes {inodes:?}"), &place, || rounds().ends_with(&format!("{round}\n")));
@@ -460,7 +471,6 @@ fn control_characters_and_bytes_that_are_no_text_are_passed_over_with_one_line_e
 }
 
 #[test]
-#[ignore = "bug: gone() is called with the lossy form of the name"]
 fn a_name_that_is_no_text_does_not_stop_one_that_looks_like_it() {
     let place = Place::new();
     let _tree = place.tree();
@@ -557,6 +567,7 @@ fn a_root_that_is_replaced_by_another_is_compared_by_what_is_in_it() {
     let _tree = place.tree();
     let (same, old) = (place.module("same"), place.module("old"));
     let (first, gone) = (same.wait_up(&place), old.wait_up(&place));
+    same.wait_text(&place, "__stdout", "one\n");
     let fresh = place.path().join("fresh");
     script(&fresh.join("same/run"), "echo two; exec sleep 1000");
     script(&fresh.join("new/run"), SLEEP);

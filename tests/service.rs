@@ -436,7 +436,6 @@ fn a_background_child_that_keeps_the_pipe_does_not_keep_the_tree() {
 }
 
 #[test]
-#[ignore = "bug: the roster compares the service directory's identity only, not its logger's"]
 fn a_log_directory_that_is_replaced_is_used_by_the_next_start() {
     let place = Place::new();
     place.conf(FAST);

@@ -15,6 +15,10 @@ pub const SLEEP: &str = "exec sleep 1000";
 /// Settings for tests that are not about delays: the default second between two starts would only cost time.
 pub const FAST: &str = "[global]\nrestart_delay : 0.05\n";
 
+/// The beginning of a service that says `DOUBLE` if an earlier copy of it is still there.
+pub const ALONE: &str = "{ read old < alone; } 2> /dev/null; kill -0 $old 2> /dev/null && echo DOUBLE; echo $$ > alone
+    ";
+
 /// A service that says on its standard output which signals it got, and goes on.
 pub const TALKER: &str = "for s in TERM INT HUP ALRM QUIT USR1 USR2 WINCH; do trap \"echo $s\" $s; done
     sleep 1000 & echo ready; while :; do wait $!; done";
