@@ -95,7 +95,8 @@ pub fn run(mut options: Options) -> Result<(), String> {
     if let Err(errno) = orphans::become_subreaper() {
         log::warn!(logger: log, "cannot become child subreaper: {}; orphans go elsewhere", errno.desc());
     }
-    let messages = listen(signals, own, log.clone());
+    let handed = options.handover.modules.remove(OWN_DIR).unwrap_or_default();
+    let messages = listen(signals, own, log.clone(), handed);
     let messages = messages.map_err(|error| format!("cannot start a thread: {}", errno_text(&error)))?;
     Tree::new(options, log, lock).run(&messages);
     Ok(())
@@ -168,6 +169,8 @@ impl Tree {
             self.roster.adopt_unlisted(&self.root);
         }
         self.roster.drop_handover();
+        // The program before us may have heard of children that it did not come to reap.
+        self.reap_orphans();
         while !(self.ending && self.roster.is_empty()) {
             let timer = |at: Option<Mono>| at.map_or_else(never, |at| after(at.since(Mono::now())));
             let (again, filling, reap) = (timer(self.again), timer(self.look_at_filling), timer(self.reap_at));
@@ -430,7 +433,7 @@ impl Tree {
         if self.ending {
             return log::info!(logger: self.log, "upgrade not done: shutting down");
         }
-        if upgrade(&self.roster, &self.lock, &self.restart) == Done::Later {
+        if upgrade(&self.roster, messages, &self.lock, &self.restart) == Done::Later {
             // Behind what waits now; we hold the other end ourselves, so it cannot be closed.
             let _ = messages.wish.send(Wish::Upgrade);
         }

@@ -1,8 +1,11 @@
 //! Signals, and the bytes of the tree's own FIFO, as messages for the main loop.
 
+use super::run::OWN_DIR;
 use crate::status::StatusDir;
 use crate::status::fifo::Fifos;
 use crate::status::log::Log;
+use crate::supervisor::mailbox::{Ask, Mailbox};
+use crate::supervisor::parking::{Handed, Numbers, Parking};
 use crate::sys::poll::{self, Source::Readable};
 use crate::sys::signals::Signals;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -33,22 +36,35 @@ pub struct Messages {
     pub wish: Sender<Wish>,
     /// Some process of ours has ended; one message for however many.
     pub children: Receiver<()>,
+    orders: Arc<Mailbox>,
 }
 
-/// Starts the thread that waits for signals and reads the FIFO in `dir`.
+impl Messages {
+    /// Has the listening thread come to rest, under the name [`OWN_DIR`]. What it has taken has become a message by
+    /// then; what comes later stays with the kernel, and is there for the next program.
+    pub fn park(&self, parking: &Arc<Parking>) {
+        self.orders.ask(Ask::Park(parking.clone()));
+    }
+}
+
+/// Starts the thread that waits for signals and reads the FIFO in `dir`, which the program before us may have had open.
 ///
 /// # Errors
-/// When there is no thread to be had.
-pub fn listen(signals: Signals, dir: StatusDir, log: Arc<Log>) -> std::io::Result<Messages> {
+/// When there is no thread or descriptor to be had.
+pub fn listen(signals: Signals, dir: StatusDir, log: Arc<Log>, handed: Handed) -> std::io::Result<Messages> {
     let (wish, wishes) = unbounded();
     let (child, children) = bounded(1);
-    let listener = Listener { signals, dir, log, wish: wish.clone(), child };
+    let orders = Mailbox::new()?;
+    let fifos = Fifos::inherit(handed.control, handed.ok);
+    let listener = Listener { signals, orders: orders.clone(), fifos, dir, log, wish: wish.clone(), child };
     std::thread::Builder::new().name("signals".into()).stack_size(STACK_SIZE).spawn(move || listener.run())?;
-    Ok(Messages { wish, wishes, children })
+    Ok(Messages { wish, wishes, children, orders })
 }
 
 struct Listener {
     signals: Signals,
+    orders: Arc<Mailbox>,
+    fifos: Fifos,
     dir: StatusDir,
     log: Arc<Log>,
     wish: Sender<Wish>,
@@ -56,23 +72,44 @@ struct Listener {
 }
 
 impl Listener {
-    fn run(self) {
-        let mut fifos = Fifos::closed();
+    fn run(mut self) {
         loop {
-            if let Err(text) = fifos.keep(&self.dir) {
+            if let Err(text) = self.fifos.keep(&self.dir) {
                 log::error!(logger: self.log, "{text}");
             }
-            let [signal, command] =
-                poll::wait([Some(Readable(self.signals.as_fd())), fifos.control().map(Readable)], None);
+            let [signal, command, order] = poll::wait(
+                [
+                    Some(Readable(self.signals.as_fd())),
+                    self.fifos.control().map(Readable),
+                    Some(Readable(self.orders.as_fd())),
+                ],
+                None,
+            );
             if signal {
                 while let Some(signal) = self.signals.next() {
                     self.take(signal);
                 }
             }
             if command {
-                for byte in fifos.read() {
+                for byte in self.fifos.read() {
                     self.command(byte);
                 }
+            }
+            if order {
+                self.take_orders();
+            }
+        }
+    }
+
+    fn take_orders(&self) {
+        for ask in self.orders.take() {
+            match ask {
+                Ask::Park(parking) => {
+                    let (control, ok) = self.fifos.keep_open(true);
+                    parking.park(OWN_DIR, Numbers { control, ok, ..Numbers::default() });
+                    self.fifos.keep_open(false);
+                }
+                Ask::Leave(_) | Ask::KillNow | Ask::Configure(_) | Ask::Publish => {}
             }
         }
     }

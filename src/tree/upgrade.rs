@@ -2,7 +2,8 @@
 //! stay, exit statuses are still waited for, and no lock is free in between.
 
 use super::roster::Roster;
-use super::run::Restart;
+use super::run::{OWN_DIR, Restart};
+use super::signals::{Messages, Wish};
 use crate::supervisor::parking::{Handed, Numbers, Parking};
 use crate::sys::boot::{Inherited, inherited};
 use crate::sys::flock::Lock;
@@ -71,11 +72,13 @@ pub enum Done {
 }
 
 /// Replaces the program. Returns only if that was not possible; then all goes on as before.
-pub fn upgrade(roster: &Roster, own_lock: &Lock, restart: &Restart) -> Done {
+pub fn upgrade(roster: &Roster, messages: &Messages, own_lock: &Lock, restart: &Restart) -> Done {
     let log = roster.log();
     roster.wait_for_alarms(PARKING_TIME);
     let parking = Arc::new(Parking::default());
-    let modules = roster.park_all(&parking);
+    let mut modules = roster.park_all(&parking);
+    messages.park(&parking);
+    modules.push(OWN_DIR.to_string());
     match parking.wait(&modules, Instant::now() + PARKING_TIME) {
         Err(missing) => {
             let names = missing.join(", ");
@@ -84,6 +87,12 @@ pub fn upgrade(roster: &Roster, own_lock: &Lock, restart: &Restart) -> Done {
         // A thread that has just ended has something to say first.
         Ok(_) if roster.has_reports() => {
             info!(logger: log, "upgrade put off: a service is just leaving");
+            parking.resume();
+            return Done::Later;
+        }
+        // What the listening thread has taken from the kernel would be lost with us.
+        Ok(_) if others_wait(messages) => {
+            info!(logger: log, "upgrade put off: something else was asked for first");
             parking.resume();
             return Done::Later;
         }
@@ -104,6 +113,16 @@ pub fn upgrade(roster: &Roster, own_lock: &Lock, restart: &Restart) -> Done {
     }
     parking.resume();
     Done::Not
+}
+
+/// Whether something else than an upgrade waits; other upgrades that were asked for become one with this.
+fn others_wait(messages: &Messages) -> bool {
+    let others: Vec<Wish> = messages.wishes.try_iter().filter(|wish| *wish != Wish::Upgrade).collect();
+    for wish in &others {
+        // They come before the upgrade, which is put behind them; we hold the other end, so it cannot be closed.
+        let _ = messages.wish.send(*wish);
+    }
+    !others.is_empty()
 }
 
 fn replace(letter: &Letter, own_lock: &Lock, restart: &Restart) -> String {

@@ -3,6 +3,8 @@
 
 #![allow(dead_code)] // Each test file uses a part of this.
 
+pub mod host;
+
 use std::fmt::Write as _;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};

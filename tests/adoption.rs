@@ -1,0 +1,450 @@
+//! What a killed supervisor leaves behind, and the next one goes on with: never lost, and never a second copy.
+
+mod common;
+
+use common::host::*;
+use common::*;
+use std::time::Duration;
+
+/// Waits until the exit of a process that was not our child is known; with code `code` where the kernel tells.
+fn wait_exit(place: &Place, module: &Module, code: i64) {
+    wait_for("the exit to be seen", place, || !module.state()["last_exit"].is_null());
+    let exit = module.state()["last_exit"].clone();
+    match kernel_is(6, 15) {
+        true => assert_eq!(exit["code"], code, "{exit}\n{}", place.story()),
+        false => assert!(exit["code"].is_null() && exit["signal"].is_null(), "{exit}"),
+    }
+}
+
+#[test]
+fn a_service_keeps_its_pid_and_its_exit_is_seen() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", HOLD);
+    let web = place.module("web");
+    let killed = place.reaped_tree();
+    let pid = web.wait_up(&place);
+    killed.kill();
+    assert!(is_alive(pid) && !web.is_supervised());
+    let tree = place.reaped_tree();
+    wait_for("the new tree's word", &place, || web.state()["supervisor_pid"] == tree.pid());
+    assert_eq!(web.pid(), pid);
+    web.wait_text(&place, "supervise.log", &format!("adopted: pid {pid}"));
+    signal(pid, "USR1");
+    let next = web.wait_new_pid(&place, pid);
+    wait_exit(&place, &web, 7);
+    assert!(!is_alive(pid));
+    // What was adopted ends like any other when it is told to.
+    assert!(tree.stop().success());
+    assert!(!is_alive(next));
+}
+
+#[test]
+fn an_adopted_service_takes_commands_and_stops_with_the_tree() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", SLEEP);
+    place.run("api", SLEEP);
+    let (web, api) = (place.module("web"), place.module("api"));
+    let killed = place.reaped_tree();
+    let (pid, other) = (web.wait_up(&place), api.wait_up(&place));
+    killed.kill();
+    let tree = place.reaped_tree();
+    wait_for("both to be supervised", &place, || web.is_supervised() && api.is_supervised());
+    web.send("k");
+    let next = web.wait_new_pid(&place, pid);
+    assert_eq!(api.pid(), other);
+    assert!(tree.stop().success());
+    assert!(!is_alive(next) && !is_alive(other));
+}
+
+#[test]
+fn a_logger_is_adopted_and_no_line_is_lost_or_doubled() {
+    let place = Place::new();
+    place.service("talk", &[("run", NUMBERS), ("log/run", "exec cat >> ../../../lines")]);
+    let (talk, log) = (place.module("talk"), place.module("talk/log"));
+    let lines = place.path().join("lines");
+    let mut tree = place.reaped_tree();
+    let pids = (talk.wait_up(&place), log.wait_up(&place));
+    for _ in 0..8 {
+        wait_growth(&place, &lines);
+        tree.kill();
+        wait_growth(&place, &lines);
+        tree = place.reaped_tree();
+        wait_for("the new tree to have both", &place, || {
+            [&talk, &log].iter().all(|module| module.state()["supervisor_pid"] == tree.pid())
+        });
+    }
+    wait_growth(&place, &lines);
+    assert_eq!((talk.pid(), log.pid()), pids);
+    assert_eq!(talk.state()["log_pid"], pids.1);
+    assert!(tree.stop().success());
+    assert!(!is_alive(pids.0) && !is_alive(pids.1));
+    assert!(numbered_lines(&lines) > 100);
+}
+
+#[test]
+fn a_logger_that_is_restarted_after_adoption_reads_the_same_pipe() {
+    let place = Place::new();
+    place.conf(FAST);
+    // It takes one line at a time, and ends by itself after each tenth: no signal catches it with a line in its hands.
+    let reader = "while read -r n; do echo $n >> ../../../lines; [ $((n % 10)) != 0 ] || exit 0; done";
+    let writer = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.005; done";
+    place.service("talk", &[("run", writer), ("log/run", reader)]);
+    let (talk, log) = (place.module("talk"), place.module("talk/log"));
+    let lines = place.path().join("lines");
+    let killed = place.reaped_tree();
+    let (writing, reading) = (talk.wait_up(&place), log.wait_up(&place));
+    wait_growth(&place, &lines);
+    killed.kill();
+    let tree = place.reaped_tree();
+    wait_for("the logger to be restarted", &place, || {
+        log.state()["supervisor_pid"] == tree.pid() && log.pid() != reading
+    });
+    let restarts = || log.state()["restarts"].as_u64().unwrap_or(0);
+    let before = restarts();
+    wait_for("more restarts", &place, || restarts() > before + 3);
+    assert_eq!(talk.pid(), writing);
+    assert!(tree.stop().success());
+    numbered_lines(&lines);
+}
+
+#[test]
+fn a_finish_that_was_running_is_waited_for_and_not_run_again() {
+    let place = Place::new();
+    place.conf("[global]\nrestart_delay : 0.05\nfinish_timeout : 0\n");
+    let finish = "echo x >> ../../finished; while [ ! -e ../../go ]; do sleep 0.02; done";
+    place.service("web", &[("run", SLEEP), ("finish", finish)]);
+    let web = place.module("web");
+    let killed = place.reaped_tree();
+    let pid = web.wait_up(&place);
+    signal(pid, "KILL");
+    web.wait_state(&place, "finishing");
+    wait_for("finish to run", &place, || place.path().join("finished").exists());
+    killed.kill();
+    let tree = place.reaped_tree();
+    web.wait_text(&place, "supervise.log", "adopted: finish, pid ");
+    assert_eq!(web.state_name(), "finishing");
+    assert_eq!(web.pid(), 0);
+    std::fs::write(place.path().join("go"), "").expect("go");
+    web.wait_new_pid(&place, pid);
+    assert_eq!(count(&place.path().join("finished"), "x"), 1);
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn a_restart_command_that_was_running_is_waited_for_and_not_run_again() {
+    let place = Place::new();
+    let mark = place.path().join("hooked");
+    let hook = place.path().join("hook");
+    script(&hook, "echo $1 >> hooked; while [ ! -e go ]; do sleep 0.02; done");
+    let web = place.module("web");
+    let arguments = ["-f", "sleep 1000", "-r", "./hook", "--foreground"];
+    let start = || {
+        let mut command = supervise_command();
+        command.arg("-p").arg(web.dir()).args(arguments);
+        place.reaped(command)
+    };
+    let killed = start();
+    let pid = web.wait_up(&place);
+    signal(pid, "KILL");
+    wait_for("the restart command to run", &place, || mark.exists());
+    web.wait_state(&place, "starting");
+    killed.kill();
+    let next = start();
+    web.wait_text(&place, "supervise.log", "adopted: the restart command");
+    std::fs::write(place.path().join("go"), "").expect("go");
+    web.wait_new_pid(&place, pid);
+    assert_eq!(std::fs::read_to_string(&mark).expect("hooked"), "1\n");
+    web.send("dx");
+    assert!(next.stop().success());
+}
+
+#[test]
+fn wants_are_remembered_after_a_kill_and_forgotten_after_a_clean_stop() {
+    let place = Place::new();
+    place.conf(FAST);
+    for name in ["down", "once", "paused", "silent", "ran"] {
+        place.run(name, HOLD);
+    }
+    let module = |name| place.module(name);
+    let killed = place.reaped_tree();
+    let pids = ["down", "once", "paused", "silent", "ran"].map(|name| module(name).wait_up(&place));
+    module("down").send("d");
+    module("once").send("o");
+    module("paused").send("p");
+    module("silent").send("s");
+    module("ran").send("o");
+    wait_for("the commands to be shown", &place, || {
+        module("once").state()["want"] == "once"
+            && module("paused").state_name() == "paused"
+            && module("silent").state()["alarm"] == false
+            && module("ran").state()["want"] == "once"
+    });
+    signal(pids[4], "USR1");
+    for name in ["down", "ran"] {
+        module(name).wait_state(&place, "down");
+    }
+    killed.kill();
+
+    let tree = place.reaped_tree();
+    wait_for("all to be supervised", &place, || {
+        ["down", "once", "paused", "silent", "ran"]
+            .iter()
+            .all(|name| module(name).state()["supervisor_pid"] == tree.pid())
+    });
+    assert_eq!(["once", "paused", "silent"].map(|name| module(name).pid()), [pids[1], pids[2], pids[3]]);
+    assert!(is_stopped(pids[2]));
+    assert_eq!((module("paused").state_name().as_str(), module("paused").status()[12]), ("paused", 1));
+    assert_eq!((module("silent").status()[14], module("web").status().get(14)), (b'x', None));
+    assert_eq!((module("down").status()[13], module("once").status()[13], module("ran").status()[13]), (b'd', 0, 0));
+    // What was to run once runs to its end, and that was that.
+    signal(pids[1], "USR1");
+    module("once").wait_state(&place, "down");
+    let idle = || ["down", "once", "ran"].iter().all(|name| module(name).pid() == 0);
+    holds_for(Duration::from_millis(300), "what is not wanted is down", &place, idle);
+    module("paused").send("c");
+    wait_for("it to go on", &place, || !is_stopped(pids[2]));
+    assert!(tree.stop().success());
+
+    let fresh = place.reaped_tree();
+    for name in ["down", "once", "paused", "silent", "ran"] {
+        module(name).wait_up(&place);
+        assert_eq!((module(name).status()[13], module(name).status()[14]), (b'u', b'o'), "{name}");
+    }
+    assert!(fresh.stop().success());
+}
+
+#[test]
+fn a_stop_that_was_under_way_is_finished_by_the_next_tree() {
+    let place = Place::new();
+    place.conf("[global]\nrestart_delay : 0.05\nkill_timeout : 2\n");
+    place.run("deaf", "trap '' TERM; while :; do sleep 0.1; done");
+    let deaf = place.module("deaf");
+    let killed = place.reaped_tree();
+    let pid = deaf.wait_up(&place);
+    // It is deaf only once its shell has got that far.
+    wait_for("TERM to be ignored", &place, || proc_status(pid, "SigIgn").ends_with("4000"));
+    deaf.send("d");
+    deaf.wait_state(&place, "stopping");
+    killed.kill();
+    let tree = place.reaped_tree();
+    wait_for("KILL to come", &place, || !is_alive(pid));
+    deaf.wait_state(&place, "down");
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn counters_and_the_alarm_window_are_remembered() {
+    let place = Place::new();
+    place.conf("[global]\nrestart_delay : 0.05\nalarm_interval : 60\nmax_tries : 3\n");
+    place.run("web", HOLD);
+    let web = place.module("web");
+    let crash = |pid| {
+        signal(pid, "USR1");
+        web.wait_new_pid(&place, pid)
+    };
+    let killed = place.reaped_tree();
+    let pid = crash(crash(web.wait_up(&place)));
+    wait_for("two restarts to be shown", &place, || web.state()["restarts"] == 2);
+    killed.kill();
+    let tree = place.reaped_tree();
+    wait_for("the new tree's word", &place, || web.state()["supervisor_pid"] == tree.pid());
+    assert_eq!((web.state()["restarts"].as_u64(), web.pid()), (Some(2), pid));
+    // The third restart is the last that the window allows.
+    let last = crash(pid);
+    signal(last, "USR1");
+    web.wait_state(&place, "failed");
+    assert_eq!(web.state()["restarts"], 3);
+
+    // Giving up is remembered, too.
+    tree.kill();
+    let third = place.reaped_tree();
+    wait_for("the third tree's word", &place, || web.state()["supervisor_pid"] == third.pid());
+    holds_for(Duration::from_millis(300), "it stays given up", &place, || web.state_name() == "failed");
+    web.send("u");
+    web.wait_new_pid(&place, last);
+    assert!(third.stop().success());
+}
+
+/// Kills a tree, changes word number `word` of the record of its service, and starts another tree; returns whether
+/// the service was adopted.
+fn adopts_after_change(place: &Place, word: usize, value: &str) -> bool {
+    place.conf(FAST);
+    place.run("web", SLEEP);
+    let web = place.module("web");
+    let killed = place.reaped_tree();
+    let pid = web.wait_up(place);
+    killed.kill();
+    let record = web.text("lock");
+    let words: Vec<&str> = record.split_whitespace().collect();
+    assert_eq!((words[0], words[1].parse()), ("run", Ok(pid)));
+    let changed = words.iter().enumerate().map(|(at, old)| if at == word { value } else { old });
+    let changed = changed.collect::<Vec<_>>().join(" ");
+    std::fs::write(web.path("lock"), format!("{changed:<111}\n")).expect("record");
+    let tree = place.reaped_tree();
+    wait_for("the new tree's word", place, || {
+        let state = web.state();
+        state["supervisor_pid"] == tree.pid() && !state["pid"].is_null()
+    });
+    let adopted = web.pid() == pid;
+    if !adopted {
+        assert!(is_alive(pid), "what is not ours is left alone");
+        signal(pid, "KILL");
+    }
+    assert!(tree.stop().success());
+    adopted
+}
+
+#[test]
+fn a_record_that_agrees_is_adopted() {
+    // The same change that changes nothing: the tests below fail for the right reason.
+    assert!(adopts_after_change(&Place::new(), 0, "run"));
+}
+
+#[test]
+fn a_record_of_another_boot_is_not_adopted() {
+    assert!(!adopts_after_change(&Place::new(), 5, "00000000-0000-4000-8000-000000000000"));
+}
+
+#[test]
+fn a_record_of_another_lock_file_is_not_adopted() {
+    assert!(!adopts_after_change(&Place::new(), 4, "1"));
+}
+
+#[test]
+fn a_process_that_got_the_number_later_is_not_adopted() {
+    let place = Place::new();
+    let mut sleep = std::process::Command::new("sleep");
+    sleep.arg("1000");
+    let stranger = place.start(sleep);
+    assert!(!adopts_after_change(&place, 1, &format!("{:010}", stranger.pid())));
+    assert!(is_alive(stranger.pid()), "it is none of ours");
+}
+
+#[test]
+fn a_copied_status_directory_adopts_nothing() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", SLEEP);
+    let killed = place.reaped_tree();
+    let pid = place.module("web").wait_up(&place);
+    killed.kill();
+    let copy = place.module("copy");
+    std::fs::create_dir(copy.dir()).expect("copy");
+    for entry in ["lock", "state.json", "status"] {
+        std::fs::copy(place.module("web").path(entry), copy.path(entry)).expect("copied");
+    }
+    place.run("copy", SLEEP);
+    let tree = place.reaped_tree();
+    let other = copy.wait_new_pid(&place, pid);
+    assert_eq!(place.module("web").pid(), pid);
+    assert!(other != pid && tree.stop().success());
+}
+
+#[test]
+fn a_directory_that_went_while_no_tree_was_there_is_stopped() {
+    let place = Place::new();
+    place.run("web", SLEEP);
+    place.service("talk", &[("run", SLEEP), ("log/run", "exec cat >/dev/null")]);
+    let killed = place.reaped_tree();
+    let pids = ["web", "talk", "talk/log"].map(|name| place.module(name).wait_up(&place));
+    killed.kill();
+    std::fs::remove_dir_all(place.root().join("web")).expect("removed");
+    std::fs::remove_dir_all(place.root().join("talk")).expect("removed");
+    let tree = place.reaped_tree();
+    for pid in pids {
+        wait_for("what has no directory to be stopped", &place, || !is_alive(pid));
+    }
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn supervise_adopts_what_an_earlier_one_has_left() {
+    let place = Place::new();
+    let web = place.module("web");
+    for name in ["TERM", "KILL"] {
+        let first = place.supervised("web", &["-f", "sleep 1000"]);
+        let pid = web.wait_up(&place);
+        signal(first, name);
+        wait_for("supervise to end", &place, || !is_alive(first) && !web.is_supervised());
+        assert!(is_alive(pid), "the run process is left alone");
+        let second = place.supervised("web", &["-f", "sleep 1000"]);
+        assert_eq!(web.wait_up(&place), pid, "{}", place.story());
+        signal(pid, "KILL");
+        web.wait_new_pid(&place, pid);
+        web.send("dx");
+        wait_for("supervise to end", &place, || !is_alive(second));
+        assert_eq!(web.pid(), 0);
+    }
+}
+
+#[test]
+fn a_panic_is_told_and_the_service_keeps_its_pid() {
+    if !cfg!(debug_assertions) {
+        return skipped("the command that asks for a panic is in debug builds alone");
+    }
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", HOLD);
+    place.run("api", SLEEP);
+    let (web, api) = (place.module("web"), place.module("api"));
+    let tree = place.tree();
+    let (pid, other) = (web.wait_up(&place), api.wait_up(&place));
+    web.send("!");
+    web.wait_text(&place, "supervise.log.wf", "a panic was asked for");
+    assert!(web.text("supervise.log.wf").contains("src/supervisor/thread.rs:"), "{}", place.story());
+    assert!(web.text("supervise.log.wf").contains("[FATAL] "));
+    web.wait_text(&place, "supervise.log", &format!("adopted: pid {pid}"));
+    assert_eq!((web.pid(), api.pid()), (pid, other));
+    // It is our child still: its exit is seen on any kernel.
+    signal(pid, "USR1");
+    let next = web.wait_new_pid(&place, pid);
+    assert_eq!(web.state()["last_exit"]["code"], 7);
+    web.send("!");
+    web.wait_text(&place, "supervise.log", &format!("adopted: pid {next}"));
+    assert!(!api.log().contains("panic"));
+    assert!(tree.stop().success());
+    assert!(!is_alive(next));
+}
+
+#[test]
+fn supervise_survives_its_own_panic() {
+    if !cfg!(debug_assertions) {
+        return skipped("the command that asks for a panic is in debug builds alone");
+    }
+    let place = Place::new();
+    let web = place.module("web");
+    let supervisor = place.supervised("web", &["-f", "sleep 1000"]);
+    let pid = web.wait_up(&place);
+    web.send("!");
+    web.wait_text(&place, "supervise.log", &format!("adopted: pid {pid}"));
+    assert!(is_alive(supervisor));
+    web.send("dx");
+    wait_for("supervise to end", &place, || !is_alive(supervisor));
+    assert!(!is_alive(pid));
+}
+
+#[test]
+fn there_is_never_a_second_copy_whenever_the_tree_is_killed() {
+    let place = Place::new();
+    place.conf("[global]\nrestart_delay : 0.02\n");
+    // Nobody but the service itself ends it, so a mark that is there already is one of another copy.
+    let once = "mkdir ../../mark.$N || echo $N >> ../../doubled; echo $N >> ../../ran; sleep 0.03; rmdir ../../mark.$N";
+    let names = ["a", "b", "c", "d", "e", "f"];
+    for name in names {
+        place.run(name, &once.replace("$N", name));
+    }
+    for round in 0..30 {
+        let tree = place.reaped_tree();
+        // A different moment of the services' lives each time.
+        std::thread::sleep(Duration::from_millis(7 * round % 60));
+        tree.kill();
+    }
+    let tree = place.reaped_tree();
+    let before = count(&place.path().join("ran"), "\n");
+    wait_for("all to go on", &place, || count(&place.path().join("ran"), "\n") > before + 3 * names.len());
+    assert!(!place.path().join("doubled").exists(), "{}", place.story());
+    // The services are stopped while they hold their marks: what counts was counted before.
+    assert!(tree.stop().success());
+}

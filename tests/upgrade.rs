@@ -1,0 +1,297 @@
+//! SIGUSR2: the tree replaces itself, and nobody notices.
+
+mod common;
+
+use common::host::*;
+use common::*;
+use nix::fcntl::{Flock, FlockArg};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// How often a tree under test replaces itself in a row.
+const UPGRADES: usize = 100;
+
+/// How many programs have begun to supervise: the first, and one for each upgrade.
+fn begun(place: &Place) -> usize {
+    count(&place.own().path("supervise.log"), " supervising ")
+}
+
+/// Asks for an upgrade by `ask`, and waits until the new program supervises.
+fn upgrade(place: &Place, ask: impl FnOnce()) {
+    let before = begun(place);
+    ask();
+    wait_for("the new program", place, || begun(place) > before);
+}
+
+/// A copy of the program, so that it can be replaced and removed.
+fn own_copy(place: &Place) -> PathBuf {
+    let copy = place.path().join("supervise-tree");
+    std::fs::copy(env!("CARGO_BIN_EXE_supervise-tree"), &copy).expect("copied");
+    copy
+}
+
+/// Starts the tree from the program at `path`.
+fn tree_of<'a>(place: &'a Place, path: &Path) -> Running<'a> {
+    let mut command = Command::new(path);
+    command.arg("-p").arg(place.status_root()).arg(place.root());
+    let tree = place.start(command);
+    wait_for("the tree to listen", place, || place.own().is_supervised());
+    tree
+}
+
+#[test]
+fn the_pids_of_the_tree_and_of_its_services_stay() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", HOLD);
+    place.service("talk", &[("run", SLEEP), ("log/run", "exec cat >/dev/null")]);
+    let tree = place.tree();
+    let modules = ["web", "talk", "talk/log"].map(|name| place.module(name));
+    let pids = modules.each_ref().map(|module| module.wait_up(&place));
+    upgrade(&place, || tree.signal("USR2"));
+    upgrade(&place, || place.own().send("2"));
+    wait_for("all to be supervised", &place, || modules.iter().all(Module::is_supervised));
+    assert_eq!(modules.each_ref().map(Module::pid), pids);
+    for module in &modules {
+        assert_eq!(module.state()["supervisor_pid"], tree.pid());
+    }
+    for pid in pids {
+        assert_eq!(proc_status(pid, "PPid"), tree.pid().to_string());
+    }
+    // Still our child: its exit is known on any kernel.
+    signal(pids[0], "USR1");
+    let next = modules[0].wait_new_pid(&place, pids[0]);
+    assert_eq!(modules[0].state()["last_exit"]["code"], 7);
+    assert!(tree.stop().success());
+    assert!(!is_alive(next) && !is_alive(pids[1]) && !is_alive(pids[2]));
+}
+
+#[test]
+fn the_program_that_is_at_the_path_by_now_is_executed() {
+    let place = Place::new();
+    place.run("web", SLEEP);
+    let program = own_copy(&place);
+    let tree = tree_of(&place, &program);
+    let pid = place.module("web").wait_up(&place);
+    let fresh = place.path().join("fresh");
+    std::fs::copy(env!("CARGO_BIN_EXE_supervise-tree"), &fresh).expect("copied");
+    std::fs::rename(&fresh, &program).expect("replaced");
+    upgrade(&place, || tree.signal("USR2"));
+    let runs = std::fs::metadata(format!("/proc/{}/exe", tree.pid())).expect("exe").ino();
+    assert_eq!(runs, std::fs::metadata(&program).expect("program").ino());
+    // The next upgrade does not see what was handed over by the one before.
+    upgrade(&place, || tree.signal("USR2"));
+    let line = std::fs::read(format!("/proc/{}/cmdline", tree.pid())).expect("cmdline");
+    assert_eq!(String::from_utf8_lossy(&line).matches("--handover=").count(), 1);
+    assert_eq!(place.module("web").pid(), pid);
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn an_upgrade_that_cannot_be_executed_changes_nothing() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", HOLD);
+    place.service("talk", &[("run", SLEEP), ("log/run", "exec cat >/dev/null")]);
+    let program = own_copy(&place);
+    let tree = tree_of(&place, &program);
+    let web = place.module("web");
+    let pid = web.wait_up(&place);
+    place.module("talk/log").wait_up(&place);
+    let failures = || count(&place.own().path("supervise.log.wf"), "upgrade not done");
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", tree.pid())).map_or(0, Iterator::count);
+    let open = descriptors();
+
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("chmod");
+    tree.signal("USR2");
+    wait_for("the first failure", &place, || failures() == 1);
+    assert!(place.own().text("supervise.log.wf").contains("Permission denied"), "{}", place.story());
+    std::fs::remove_file(&program).expect("removed");
+    tree.signal("USR2");
+    wait_for("the second failure", &place, || failures() == 2);
+    assert!(place.own().text("supervise.log.wf").contains("No such file or directory"), "{}", place.story());
+
+    assert_eq!(begun(&place), 1);
+    signal(pid, "USR1");
+    let next = web.wait_new_pid(&place, pid);
+    assert_eq!(web.state()["last_exit"]["code"], 7);
+    wait_for("as many descriptors as before", &place, || descriptors() == open);
+    // Children must not get what was about to be handed over.
+    let theirs = std::fs::read_dir(format!("/proc/{next}/fd")).expect("fd");
+    let high = theirs.flatten().filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().unwrap_or(0) > 2);
+    assert!(
+        high.filter(|entry| entry
+            .path()
+            .read_link()
+            .is_ok_and(|to| to.starts_with(place.status_root()) && to.ends_with("lock")))
+            .count()
+            == 0
+    );
+    assert!(tree.stop().success());
+    assert!(!is_alive(next));
+}
+
+#[test]
+fn a_hundred_upgrades_in_a_row_lose_nothing() {
+    let place = Place::new();
+    place.conf("[global]\nrestart_delay : 0.02\n");
+    place.run("steady", SLEEP);
+    let once = "mkdir ../../mark.$N || echo $N >> ../../doubled; echo x >> ../../ran; sleep 0.02; rmdir ../../mark.$N";
+    for (name, code) in [("three", 3), ("four", 4)] {
+        place.service(name, &[("run", &format!("{}; exit {code}", once.replace("$N", name))), ("finish", ":")]);
+    }
+    place.service("talk", &[("run", NUMBERS), ("log/run", "exec cat >> ../../../lines")]);
+    let lines = place.path().join("lines");
+    let tree = place.tree();
+    let [steady, talk, log] = ["steady", "talk", "talk/log"].map(|name| place.module(name));
+    let pids = [&steady, &talk, &log].map(|module| module.wait_up(&place));
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", tree.pid())).map_or(0, Iterator::count);
+    let most = descriptors() + 4;
+
+    let (done, free, probes) = (AtomicBool::new(false), AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let locks = [place.own().path("lock"), steady.path("lock"), talk.path("lock"), log.path("lock")];
+        // Ends the probing also when this thread panics: the scope would wait for it.
+        let _end = OnDrop(|| done.store(true, Ordering::Relaxed));
+        let (done, free, probes) = (&done, &free, &probes);
+        scope.spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                for lock in &locks {
+                    let file = std::fs::File::open(lock).expect("lock");
+                    if Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok() {
+                        free.store(true, Ordering::Relaxed);
+                    }
+                    probes.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        for _ in 0..UPGRADES {
+            upgrade(&place, || tree.signal("USR2"));
+        }
+    });
+    assert!(!free.load(Ordering::Relaxed), "a lock was free\n{}", place.story());
+    assert!(probes.load(Ordering::Relaxed) > UPGRADES);
+
+    let ran = place.path().join("ran");
+    let before = count(&ran, "x");
+    wait_for("all to go on", &place, || count(&ran, "x") > before + 4);
+    wait_growth(&place, &lines);
+    assert!(!place.path().join("doubled").exists(), "{}", place.story());
+    assert_eq!([&steady, &talk, &log].map(Module::pid), pids);
+    for (name, code) in [("three", 3), ("four", 4)] {
+        let log = place.module(name).log();
+        let ends = log.lines().filter(|line| line.contains(" ended after ")).count();
+        let right = log.lines().filter(|line| line.contains(&format!(": exit code {code}; "))).count();
+        assert!(ends > 10 && ends == right, "{name}: {ends} ends, {right} with its code\n{log}");
+    }
+    wait_for("no descriptor to be left over", &place, || descriptors() <= most);
+    let parent = tree.pid().to_string();
+    wait_for("no zombie to be left over", &place, || {
+        let is_zombie = |pid| proc_status(pid, "PPid") == parent && proc_status(pid, "State").starts_with('Z');
+        let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+        !entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).any(is_zombie)
+    });
+    assert!(tree.stop().success());
+    assert!(numbered_lines(&lines) > 100);
+}
+
+/// Does something when it goes out of scope.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn a_module_that_was_told_to_exit_stays_away() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", SLEEP);
+    place.run("api", SLEEP);
+    let (web, api) = (place.module("web"), place.module("api"));
+    let tree = place.tree();
+    web.wait_up(&place);
+    let other = api.wait_up(&place);
+    web.send("dx");
+    place.own().wait_text(&place, "supervise.log", "web: left, as told by x");
+    for _ in 0..3 {
+        upgrade(&place, || tree.signal("USR2"));
+        wait_for("the other to be supervised", &place, || api.is_supervised());
+        holds_for(Duration::from_millis(200), "it stays away", &place, || !web.is_supervised() && web.pid() == 0);
+    }
+    tree.signal("HUP");
+    web.wait_up(&place);
+    assert_eq!(api.pid(), other);
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn wants_states_and_counts_are_kept() {
+    let place = Place::new();
+    place.conf("[global]\nrestart_delay : 0.05\nfinish_timeout : 0\nalarm_interval : 60\nmax_tries : 2\n");
+    for name in ["down", "once", "paused", "silent", "failing"] {
+        place.run(name, HOLD);
+    }
+    let finish = "echo x >> ../../finished; while [ ! -e ../../go ]; do sleep 0.02; done";
+    place.service("slow", &[("run", SLEEP), ("finish", finish)]);
+    let module = |name| place.module(name);
+    let tree = place.tree();
+    let pids = ["down", "once", "paused", "silent", "failing", "slow"].map(|name| module(name).wait_up(&place));
+    module("down").send("d");
+    module("once").send("o");
+    module("paused").send("p");
+    module("silent").send("s");
+    signal(pids[4], "USR1");
+    let second = module("failing").wait_new_pid(&place, pids[4]);
+    signal(pids[5], "KILL");
+    module("slow").wait_state(&place, "finishing");
+    wait_for("finish to run", &place, || place.path().join("finished").exists());
+    module("down").wait_state(&place, "down");
+    module("paused").wait_state(&place, "paused");
+    wait_for("the rest to be shown", &place, || {
+        module("once").state()["want"] == "once" && module("silent").state()["alarm"] == false
+    });
+    for _ in 0..3 {
+        upgrade(&place, || tree.signal("USR2"));
+    }
+    for name in ["down", "once", "paused", "silent", "failing", "slow"] {
+        wait_for("all to be adopted", &place, || module(name).is_supervised());
+    }
+    holds_for(Duration::from_millis(300), "what is down stays down", &place, || module("down").pid() == 0);
+    assert_eq!(["once", "paused", "silent"].map(|name| module(name).pid()), [pids[1], pids[2], pids[3]]);
+    assert!(is_stopped(pids[2]) && module("paused").state_name() == "paused");
+    assert_eq!(module("silent").state()["alarm"], false);
+    assert_eq!(module("slow").state_name(), "finishing");
+    std::fs::write(place.path().join("go"), "").expect("go");
+    module("slow").wait_new_pid(&place, pids[5]);
+    assert_eq!(count(&place.path().join("finished"), "x"), 1);
+    // The second restart is the last that the window allows; one was used up before.
+    signal(second, "USR1");
+    let third = module("failing").wait_new_pid(&place, second);
+    signal(third, "USR1");
+    module("failing").wait_state(&place, "failed");
+    signal(pids[1], "USR1");
+    module("once").wait_state(&place, "down");
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn upgrades_and_the_end_of_the_tree_do_not_get_in_each_others_way() {
+    let place = Place::new();
+    place.run("web", SLEEP);
+    let tree = place.tree();
+    let pid = place.module("web").wait_up(&place);
+    for _ in 0..20 {
+        tree.signal("USR2");
+    }
+    let pipe = place.own();
+    // A full stop in the midst of it; if the program is just being replaced, the signal waits for the next one.
+    pipe.send("2222");
+    assert!(tree.stop().success());
+    assert!(!is_alive(pid));
+}
