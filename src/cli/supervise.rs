@@ -41,7 +41,7 @@ pub struct Arguments {
     pub status_dir: Option<PathBuf>,
     /// Command, split at blanks with shell quoting; no shell runs it
     #[arg(short = 'f', value_name = "COMMAND", required_unless_present = "words", conflicts_with = "words")]
-    pub command: Option<String>,
+    pub command: Option<OsString>,
     /// Configuration file [default: ./supervise.conf]
     #[arg(short = 'F', value_name = "CONF")]
     pub conf: Option<PathBuf>,
@@ -110,7 +110,10 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
         let code = if matches!(error, OpenError::Directory(_)) { NO_DIRECTORY } else { TEMPORARY };
         Failure { code, message: error.describe(&spec.dir) }
     })?;
-    supervisor.begin().map_err(|error| temporary(format!("cannot start the command: {error}")))?;
+    if let Err(error) = supervisor.begin() {
+        supervisor.end_before_it_ran();
+        return Err(temporary(format!("cannot start the command: {error}")));
+    }
     if let Some(detaching) = detaching
         && let Err(error) = detaching.done()
     {
@@ -134,8 +137,8 @@ fn what(arguments: &Arguments) -> Result<(PathBuf, Vec<OsString>), Failure> {
             Ok((dir.into(), command.to_vec()))
         }
         (None, Some(dir), Some(command)) => {
-            let words = words::split(command).map_err(|what| usage(format!("-f: {what} in {command:?}")))?;
-            Ok((dir.clone(), words.into_iter().map(OsString::from).collect()))
+            let words = words::split_bytes(command).map_err(|what| usage(format!("-f: {what} in {command:?}")))?;
+            Ok((dir.clone(), words))
         }
         _ => Err(usage("-p and -f, or -u, are needed".into())),
     }

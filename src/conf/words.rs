@@ -3,6 +3,9 @@
 //! The crates for this (shlex, shell-words) take `#` for the start of a comment, which would silently drop
 //! arguments of commands that have worked for years.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
 /// Splits at blanks; `'…'`, `"…"` and backslash quote. No expansion, no comments, no operators.
 ///
 /// # Errors
@@ -26,6 +29,17 @@ pub fn split(text: &str) -> Result<Vec<String>, String> {
     }
     words.extend(word);
     Ok(words)
+}
+
+/// The same for a text in any encoding.
+///
+/// # Errors
+/// What is unbalanced.
+pub fn split_bytes(text: &OsStr) -> Result<Vec<OsString>, String> {
+    // One letter for each byte: what splits and quotes is ASCII, so nothing else can be taken for it.
+    let letters: String = text.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+    let word = |word: String| OsString::from_vec(word.chars().filter_map(|letter| u8::try_from(letter).ok()).collect());
+    Ok(split(&letters)?.into_iter().map(word).collect())
 }
 
 fn single(letters: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), String> {

@@ -120,6 +120,12 @@ impl Supervisor {
         }
     }
 
+    /// Leaves in good order after a first start that failed, so that the next supervisor begins afresh.
+    pub fn end_before_it_ran(&mut self) {
+        self.handle(Event::Leave(Leave::Stop));
+        self.afterwards();
+    }
+
     /// The module's log.
     pub fn log(&self) -> &Arc<Log> {
         &self.log
