@@ -100,6 +100,7 @@ fn an_upgrade_that_cannot_be_executed_changes_nothing() {
     let tree = tree_of(&place, &program);
     let web = place.module("web");
     let pid = web.wait_up(&place);
+    place.module("talk").wait_up(&place);
     place.module("talk/log").wait_up(&place);
     let failures = || count(&place.own().path("supervise.log.wf"), "upgrade not done");
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", tree.pid())).map_or(0, Iterator::count);
@@ -118,7 +119,8 @@ fn an_upgrade_that_cannot_be_executed_changes_nothing() {
     signal(pid, "USR1");
     let next = web.wait_new_pid(&place, pid);
     assert_eq!(web.state()["last_exit"]["code"], 7);
-    wait_for("as many descriptors as before", &place, || descriptors() == open);
+    // A log may just have been open when they were counted first.
+    wait_for("no more descriptors than before", &place, || descriptors() <= open);
     // Children must not get what was about to be handed over.
     let theirs = std::fs::read_dir(format!("/proc/{next}/fd")).expect("fd");
     let high = theirs.flatten().filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().unwrap_or(0) > 2);
