@@ -458,6 +458,9 @@ impl Roster {
         let mut pipe = None;
         if let Some(path) = entry.found.logger.clone() {
             let module = format!("{name}/log");
+            // The logger's directory lies in it, and would be made with a parent that all may read. What is wrong with
+            // it, the service's own thread says.
+            let _ = self.status_dir(&name).make();
             let to_logger = Arc::new(self.log_pipe(&module));
             pipe = Some(to_logger.clone());
             let member = self.spawn(&name, module, Directory::new(path, None), Some(to_logger), None);
