@@ -1,0 +1,133 @@
+//! The benchmark: the same services under a bare loop of vfork and exec (the floor), under this project's tree, and
+//! under every other supervisor that is installed, in turn.
+//!
+//! `cargo bench` runs all of it (minutes); `cargo bench -- --quick` takes seconds, and compares the tree with the
+//! floor alone; `cargo bench -- --help` lists the rest. What is printed is Markdown, and the picture is written
+//! to `target/bench.svg`. Times are medians, in milliseconds; those in brackets are multiples of the floor's, and
+//! only these can be compared between machines.
+
+mod cost;
+mod floor;
+mod measure;
+mod peers;
+mod place;
+mod report;
+
+use clap::Parser;
+use cost::Memory;
+use measure::Thoroughness;
+use peers::Peer;
+use report::Results;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Measures supervisors side by side.
+#[derive(Parser, Debug)]
+#[command(name = "bench", disable_version_flag = true)]
+struct Arguments {
+    /// Seconds instead of minutes: the floor and the tree, with 10 and 1000 services.
+    #[arg(long)]
+    quick: bool,
+    /// Numbers of services.
+    #[arg(short = 'n', long, value_delimiter = ',', default_values_t = [100, 1000, 4000])]
+    services: Vec<usize>,
+    /// How often everything is measured.
+    #[arg(short, long, default_value_t = 3)]
+    rounds: usize,
+    /// Which supervisors; all that are installed if none is named.
+    #[arg(short, long, value_delimiter = ',')]
+    only: Vec<Peer>,
+    /// What the floor is, as a program: starts services that run this, for ever.
+    #[arg(long, hide = true)]
+    floor: Option<PathBuf>,
+    /// Given by `cargo bench`.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = Arguments::parse();
+    if let Some(program) = &arguments.floor {
+        floor::run(program, arguments.services.first().copied().unwrap_or(1));
+    }
+    if !arguments.bench {
+        // `cargo test --all-targets` runs us, too, and wants no benchmark.
+        println!("nothing is measured without --bench, which `cargo bench` gives");
+        return Ok(());
+    }
+    let mut how =
+        Thoroughness { samples: 100, patience: Duration::from_secs(6), idle: Duration::from_secs(10), whole: true };
+    if arguments.quick {
+        arguments.services = vec![10, 1000];
+        arguments.only = vec![Peer::Floor, Peer::Tree];
+        how.idle = Duration::from_secs(1);
+    }
+    nix::sys::prctl::set_child_subreaper(true)?;
+    raise_descriptor_limit();
+    let work = tempfile::tempdir()?;
+    let probe = place::compile(work.path())?;
+    let memory = Memory::new();
+    let results = measure(&arguments, &probe, &memory, how);
+    print(&arguments, &results, &memory);
+    if arguments.services.len() > 1 {
+        let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench.svg");
+        report::picture(&results, &picture)?;
+        println!("\nThe picture is {}.", picture.display());
+    }
+    Ok(())
+}
+
+fn measure(arguments: &Arguments, probe: &Path, memory: &Memory, how: Thoroughness) -> Results {
+    let all = <Peer as clap::ValueEnum>::value_variants();
+    let wanted: Vec<Peer> = match arguments.only.is_empty() {
+        true => all.iter().copied().filter(|peer| peer.is_there()).collect(),
+        false => arguments.only.clone(),
+    };
+    let mut results = Results::new();
+    for &count in &arguments.services {
+        // What does not depend on the number is measured once, in the middle.
+        let how = Thoroughness { whole: count == 1000 || arguments.services.len() == 1, ..how };
+        let how = Thoroughness { idle: if how.whole { how.idle } else { Duration::from_secs(1) }, ..how };
+        for round in 1..=arguments.rounds {
+            for peer in wanted.iter().copied().filter(|peer| peer.most() >= count) {
+                eprintln!("round {round} of {}: {count} services under {}", arguments.rounds, peer.name());
+                match measure::run(peer, count, probe, memory, how) {
+                    Ok(figures) => {
+                        let place = results.entry((count, peer)).or_default();
+                        figures.into_iter().for_each(|(measure, values)| {
+                            place.entry(measure).or_default().extend(values);
+                        });
+                    }
+                    Err(error) => eprintln!("not measured: {error}"),
+                }
+            }
+        }
+    }
+    report::less_the_floor(&mut results);
+    results
+}
+
+fn print(arguments: &Arguments, results: &Results, memory: &Memory) {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
+    println!(
+        "{cores} cores, Linux {}; medians of {} rounds; memory: {}.\n",
+        kernel.unwrap_or_default(),
+        arguments.rounds,
+        memory.describe()
+    );
+    for &count in &arguments.services {
+        println!("{}", report::table(results, count));
+    }
+    if arguments.services.len() > 1 {
+        println!("{}", report::by_number(results, &arguments.services));
+    }
+}
+
+/// To what we may: the supervisors inherit it.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
