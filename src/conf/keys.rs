@@ -158,8 +158,8 @@ fn list(value: &str, check: fn(&str) -> Result<(), String>) -> Result<Vec<String
 
 /// An address that no mailer takes for an option, a file or a pipe.
 fn address(word: &str) -> Result<(), String> {
-    let plain = |letter: char| letter.is_alphanumeric() || "._%+=@-".contains(letter);
-    match word.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_') && word.chars().all(plain) {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._%+=@-".contains(letter);
+    match word.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '_') && word.chars().all(plain) {
         true => Ok(()),
         false => Err(format!("{word:?} is no mail address")),
     }

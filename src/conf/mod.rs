@@ -122,15 +122,38 @@ impl Config {
         let mut found = Vec::new();
         let lines = lines::classify(bytes);
         let mut sections = Sections::build(&lines, &mut found);
-        for (name, section) in sections.iter_mut() {
+        for (_, section) in sections.iter_mut() {
             settings::drop_invalid(section, &mut found);
-            settings::lint(name, section, &mut found);
+            settings::lint_gsm(section, &mut found);
         }
         lint_lists(&sections, &mut found);
+        let mut config = Config { path: path.to_owned(), sections, complaints: Vec::new() };
+        config.lint_limits(&mut found);
         found.sort_by_key(|(line, _)| *line);
-        let complaints =
-            found.into_iter().map(|(line, what)| Complaint { path: path.to_owned(), line: Some(line), what }).collect();
-        Config { path: path.to_owned(), sections, complaints }
+        let complaint = |(line, what)| Complaint { path: path.to_owned(), line: Some(line), what };
+        config.complaints = found.into_iter().map(complaint).collect();
+        config
+    }
+
+    /// Warns of a limit that cannot be reached, by what is in force: the keys may stand in two sections.
+    fn lint_limits(&self, found: &mut Vec<(usize, String)>) {
+        for (name, section) in self.sections.iter() {
+            let keys = ["max_tries", "alarm_interval", "restart_delay"];
+            // A section that sets none of them has nothing to answer for.
+            let own = keys.iter().find_map(|key| section.get(key).filter(|entry| !entry.value.is_empty()));
+            let Some(entry) = own else { continue };
+            let settings = self.effective(name, Program::Tree).settings;
+            if let (Some(interval), Some(tries)) = (settings.alarm_interval, settings.max_tries)
+                && settings.restart_delay.saturating_mul(tries) >= interval
+            {
+                let (delay, interval) = (settings.restart_delay.as_secs_f64(), interval.as_secs());
+                let what = format!(
+                    "max_tries {tries} of [{name}] is never reached: \
+                     with restart_delay {delay} there are not so many restarts in {interval} s"
+                );
+                found.push((entry.line, what));
+            }
+        }
     }
 
     /// The file that was read; empty if there was none.
@@ -324,7 +347,17 @@ mod tests {
 
     #[test]
     fn addresses_that_attack_a_mailer_are_refused() {
-        for bad in ["|/bin/sh", "-oQ/tmp", "/etc/passwd", "+folder", "a@x.org;id", "$(id)@x.org", "`id`@x.org"] {
+        for bad in [
+            "|/bin/sh",
+            "-oQ/tmp",
+            "ünï@x.org",
+            "a@exämple.org",
+            "/etc/passwd",
+            "+folder",
+            "a@x.org;id",
+            "$(id)@x.org",
+            "`id`@x.org",
+        ] {
             let text = format!("[global]\nalarm_mail : {bad}\n");
             assert_eq!(complaints(&text).len(), 1, "{bad}");
             assert!(settings(&text, "web").alarm_mail.is_empty(), "{bad}");
@@ -336,6 +369,26 @@ mod tests {
     fn a_limit_that_cannot_be_reached_is_named() {
         let all = complaints("[global]\nalarm_interval : 60\nmax_tries : 60\n");
         assert!(all.len() == 1 && all[0].contains("never reached"), "{all:?}");
+    }
+
+    #[test]
+    fn a_limit_is_looked_at_with_what_it_inherits() {
+        let global = "[global]\nalarm_interval : 300\nmax_tries : 10\n";
+        for (own, line) in [
+            ("[web]\nrestart_delay : 30\n", Some(5)),
+            ("[web]\nmax_tries : 400\n", Some(5)),
+            ("[web]\nrestart_delay : 30\nmax_tries : 9\n", None),
+            ("[web]\nmax_tries : 400\nrestart_delay : 0.5\n", None),
+            ("[web]\nrestart_delay : 30\nalarm_interval : 0\n", None),
+            ("[web]\nmax_tries :\n", None),
+        ] {
+            let all = complaints(&format!("{global}{own}"));
+            let named = line.map(|line| format!("supervise.conf:{line}: max_tries "));
+            assert_eq!(all.len(), usize::from(line.is_some()), "{own}: {all:?}");
+            assert!(named.is_none_or(|named| all[0].starts_with(&named)), "{own}: {all:?}");
+        }
+        // Before [global], it inherits nothing, and there is no interval.
+        assert_eq!(complaints(&format!("[web]\nmax_tries : 400\n{global}")), [""; 0]);
     }
 
     #[test]

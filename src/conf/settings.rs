@@ -107,24 +107,12 @@ fn unknown(name: &str) -> String {
     }
 }
 
-/// Warns of settings that are valid and cannot do what they were meant to.
-pub(super) fn lint(name: &str, section: &Section, found: &mut Vec<(usize, String)>) {
-    let mut settings = Settings { restart_delay: Duration::from_secs(1), ..Settings::default() };
-    for (key_name, entry) in section.iter().filter(|(_, entry)| !entry.value.is_empty()) {
-        let _ = key(key_name).map(|key| (key.apply)(&mut settings, &entry.value));
-    }
-    if let (Some(interval), Some(tries), Some(entry)) =
-        (settings.alarm_interval, settings.max_tries, section.get("max_tries"))
-        && settings.restart_delay.saturating_mul(tries) >= interval
-    {
-        let what = format!(
-            "max_tries {tries} of [{name}] is never reached: with restart_delay {} there are not so many restarts in {} s",
-            settings.restart_delay.as_secs_f64(),
-            interval.as_secs()
-        );
-        found.push((entry.line, what));
-    }
-    if let Some(entry) = section.get("alarm_gsm").filter(|_| settings.alarm_gsm.len() > GSM_MAX) {
+/// Warns of a list that is longer than what is used of it.
+pub(super) fn lint_gsm(section: &Section, found: &mut Vec<(usize, String)>) {
+    let Some((key, entry)) = key("alarm_gsm").zip(section.get("alarm_gsm")) else { return };
+    let mut settings = Settings::default();
+    let _ = (key.apply)(&mut settings, &entry.value);
+    if settings.alarm_gsm.len() > GSM_MAX {
         found.push((entry.line, format!("alarm_gsm has more than {GSM_MAX} numbers: the rest is ignored")));
     }
 }
