@@ -173,6 +173,8 @@ fn a_service_that_loses_its_run_goes_on() {
     let _tree = place.tree();
     place.run("web", SLEEP);
     let pid = place.module("web").wait_up(&place);
+    // Before that, the shell may not have opened the file yet.
+    wait_for("the shell to be replaced", &place, || proc_status(pid, "Name") == "sleep");
     executable(&place.root().join("web/run"), false);
     std::fs::remove_file(place.root().join("web/run")).unwrap();
     place.run("other", SLEEP);
@@ -258,8 +260,17 @@ fn links_that_lead_nowhere_or_in_circles_are_passed_over() {
     place.run("web", SLEEP);
     let _tree = place.tree();
     place.module("web").wait_up(&place);
+    told(&place, "broken: passed over: a link that leads nowhere");
     told(&place, "circle: passed over");
     told(&place, "device: passed over");
+    // Once, however often the root changes.
+    place.run("another", SLEEP);
+    place.module("another").wait_up(&place);
+    symlink("nowhere", place.path().join("again")).unwrap();
+    std::fs::rename(place.path().join("again"), place.root().join("broken")).unwrap();
+    place.run("third", SLEEP);
+    place.module("third").wait_up(&place);
+    assert_eq!(own_log(&place).matches("broken: passed over").count(), 1, "{}", own_log(&place));
     for name in ["broken", "circle", "device"] {
         assert!(!place.module(name).dir().exists(), "{name}");
     }

@@ -38,6 +38,8 @@ pub enum Entry {
 /// The file that may lie beside the service directories.
 pub const CONFIG_FILE: &str = "supervise.conf";
 
+const LEADS_NOWHERE: &str = "a link that leads nowhere";
+
 /// Looks at one name in `root`.
 pub fn look(root: &Path, name: &std::ffi::OsStr) -> Entry {
     if name.as_bytes().starts_with(b".") || name == CONFIG_FILE {
@@ -47,7 +49,7 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> Entry {
     let metadata = match std::fs::metadata(&path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return dangling_or_gone(&path),
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Entry::Refused("a link that leads nowhere"),
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Entry::Refused(LEADS_NOWHERE),
         Err(_) => return Entry::Unknown,
     };
     if !metadata.is_dir() {
@@ -64,11 +66,12 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> Entry {
     Entry::Service(Found { name: name.to_string(), identity: Identity::of(&metadata), path, logger })
 }
 
-/// A link whose target is missing for the moment is gone, too: the service that it led to cannot be started again.
+/// A link without a target: whoever made it meant a service by it, and is told so.
 fn dangling_or_gone(path: &Path) -> Entry {
     match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Entry::Unknown,
-        _ => Entry::Gone,
+        Ok(_) => Entry::Refused(LEADS_NOWHERE),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Entry::Gone,
+        Err(_) => Entry::Unknown,
     }
 }
 
@@ -120,7 +123,7 @@ mod tests {
             _ => None,
         };
         assert_eq!(identity("alias"), identity("web"));
-        assert_eq!(look(root.path(), OsStr::new("broken")), Entry::Gone);
+        assert_eq!(look(root.path(), OsStr::new("broken")), Entry::Refused(LEADS_NOWHERE));
     }
 
     #[test]
