@@ -358,13 +358,14 @@ fn term_leaves_a_paused_process_alone_too() {
 }
 
 #[test]
-fn hup_is_ignored() {
+fn hup_and_usr2_are_ignored() {
     let place = Place::new();
     let supervisor = place.supervised("web", &["-f", "sleep 1000"]);
     let web = place.module("web");
     let pid = web.wait_up(&place);
     for _ in 0..3 {
         signal(supervisor, "HUP");
+        signal(supervisor, "USR2");
     }
     web.send("s");
     wait_for("the next command", &place, || web.status()[14] == b'x');
@@ -391,7 +392,9 @@ fn x_ends_it_with_0_and_giving_up_with_another_code() {
     assert_eq!(good.wait().code(), Some(0));
     let bad = start("bad", "false");
     assert_eq!(bad.wait().code(), Some(111));
-    assert!(place.module("bad").text("supervise.log.wf").contains("[FATAL]"), "{}", place.story());
+    let log = place.module("bad").text("supervise.log.wf");
+    // Nobody is left who would answer to `u`.
+    assert!(log.contains("[FATAL]") && log.contains("gave up after 1 restart: no restart; supervision ends"), "{log}");
     assert!(!place.module("bad").is_supervised());
 }
 

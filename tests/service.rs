@@ -44,8 +44,9 @@ fn run_finds_a_clean_place() {
     for set in ["SigBlk", "SigIgn"] {
         assert_eq!(proc_status(pid, set), "0000000000000000", "{set}");
     }
-    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
-    assert_eq!(descriptors, 3, "input, output, error, and nothing of the parent's");
+    // A program that begins has its libraries open for a moment.
+    let descriptors = || std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+    wait_for("input, output, error, and nothing of the parent's", &place, || descriptors() == 3);
     assert_eq!(proc_stat(pid, 6), i64::from(pid), "its own session");
     assert_eq!(proc_stat(pid, 5), i64::from(pid), "its own group");
     assert_eq!(proc_stat(pid, 7), 0, "no terminal");
@@ -152,6 +153,20 @@ fn finish_that_exits_125_is_the_last_word_until_u() {
     holds_for(Duration::from_millis(200), "no second run", &place, || job.text("__stdout") == "run\n");
     job.send("u");
     job.wait_text(&place, "__stdout", "run\nrun\n");
+}
+
+#[test]
+fn a_job_that_is_done_is_no_warning_and_nothing_promises_its_restart() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.service("job", &[("run", "exit 0"), ("finish", "exit 125")]);
+    let _tree = place.tree();
+    let job = place.module("job");
+    job.wait_text(&place, "supervise.log", "finish exited 125: no restart");
+    let (notices, warnings) = (job.text("supervise.log"), job.text("supervise.log.wf"));
+    assert!(notices.contains(": exit code 0; running finish; restarting in 0."), "{notices}");
+    assert!(notices.contains(" s unless it exits 125\n"), "{notices}");
+    assert_eq!(warnings, "");
 }
 
 #[test]
@@ -346,6 +361,12 @@ fn a_logger_whose_service_is_removed_reads_to_the_end() {
     wait_for("the end of both", &place, || {
         !place.module("web").is_supervised() && !place.module("web/log").is_supervised()
     });
+    for module in ["web", "web/log"] {
+        let module = place.module(module);
+        let state = module.state();
+        assert_eq!((&state["state"], &state["want"], &state["log_pid"]), (&"down".into(), &"down".into(), &().into()));
+        assert_eq!((module.status()[13], module.pid()), (b'd', 0));
+    }
     assert!(tree.stop().success());
 }
 

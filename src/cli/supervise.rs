@@ -171,7 +171,7 @@ fn spec(
     alarms: Arc<Alarms>,
 ) -> Result<Spec, String> {
     let dir = StatusDir::new(dir);
-    let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
+    let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2]);
     let signals = signals.map_err(|errno| format!("cannot take signals: {}", errno.desc()))?;
     let source = match arguments.restart_sh {
         Some(_) => Source::none(),

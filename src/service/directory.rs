@@ -48,6 +48,10 @@ impl Directory {
         self.execute(c"./run", &self.run, streams, recorder)
     }
 
+    pub(super) fn has_finish(&self) -> bool {
+        file::is_executable(&self.path.join("finish"))
+    }
+
     pub(super) fn finish<'a>(
         &self,
         streams: &Streams,
@@ -55,7 +59,7 @@ impl Directory {
         exit: Option<ExitStatus>,
         recorder: impl FnOnce() -> Recorder<'a>,
     ) -> Result<Option<Started>, StartError> {
-        if !file::is_executable(&self.path.join("finish")) {
+        if !self.has_finish() {
             return Ok(None);
         }
         let (code, low) = exit.map_or(COULD_NOT_START, |exit| (exit.code_or_minus_one(), exit.low_byte()));

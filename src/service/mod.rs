@@ -108,6 +108,14 @@ impl Service {
         }
     }
 
+    /// Whether there is a `finish`, as things are now.
+    pub fn has_finish(&self) -> bool {
+        match &self.definition {
+            Definition::Directory(directory) => directory.has_finish(),
+            Definition::Command(_) => false,
+        }
+    }
+
     /// Starts `finish`, if there is one, after `exit`; `None` there means that the run process could not be started.
     ///
     /// # Errors

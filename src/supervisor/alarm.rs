@@ -83,7 +83,7 @@ impl Message {
 
 fn describe(alarm: &Alarm) -> String {
     match (alarm.reason, alarm.exit) {
-        (AlarmReason::GaveUp, _) => format!("gave up after {} restarts", alarm.restarts.saturating_sub(1)),
+        (AlarmReason::GaveUp(reason), _) => reason.to_string(),
         (AlarmReason::Exited, Ok(status)) if status.core() => "exited with coredump".into(),
         (AlarmReason::Exited, _) => "exited".into(),
     }

@@ -36,6 +36,8 @@ pub struct Rules {
     pub kill_mode: KillMode,
     /// Whether to start again.
     pub restart: Restart,
+    /// Whether supervision ends when it is given up.
+    pub ends_when_failed: bool,
     /// Whether a command runs before each restart (`-r`).
     pub restart_hook: bool,
     /// The count of exits begins anew when this has passed between two of them (`-t`).
@@ -56,6 +58,7 @@ impl Rules {
             stop_signal: settings.stop_signal,
             kill_mode: settings.kill_mode,
             restart: settings.restart,
+            ends_when_failed: false,
             restart_hook: false,
             count_reset: None,
         }

@@ -36,6 +36,7 @@ pub struct Machine {
     pub(super) starts: u64,
     pub(super) last_exit: Option<ExitStatus>,
     pub(super) reason: Option<Reason>,
+    pub(super) finish_follows: bool,
 }
 
 pub(super) type Actions = Vec<Action>;
@@ -53,7 +54,14 @@ impl Machine {
             starts: 0,
             last_exit: None,
             reason: None,
+            finish_follows: false,
         }
+    }
+
+    /// Whether there is a `finish` to be run after the end that is going to be reported: what the log says of that end
+    /// depends on it, and nothing else does.
+    pub fn expect_finish(&mut self, is_there: bool) {
+        self.finish_follows = is_there;
     }
 
     /// Writes down what a later supervisor has to know.

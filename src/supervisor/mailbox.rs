@@ -84,9 +84,10 @@ impl Orders {
     pub fn take(&self) -> Vec<Order> {
         match self {
             Orders::Tree(mailbox) => mailbox.take().into_iter().map(Order::Ask).collect(),
-            // HUP is taken so that it does not kill us, and means nothing: the terminal went away, no more.
+            // HUP and USR2 are taken so that they do not kill us, and mean nothing: the terminal went away, or
+            // somebody took us for a tree that is to be replaced.
             Orders::Signals(signals) => std::iter::from_fn(|| signals.next())
-                .filter(|signal| *signal != Signal::SIGHUP)
+                .filter(|signal| matches!(signal, Signal::SIGTERM | Signal::SIGINT))
                 .map(Order::Abandon)
                 .collect(),
         }

@@ -202,7 +202,7 @@ pub struct Alarm {
     pub pid: Option<Pid>,
     /// How long it ran.
     pub uptime: Duration,
-    /// Restarts in the window, this exit's included.
+    /// Restarts in the window, with the one that follows, if it does.
     pub restarts: u32,
 }
 
@@ -211,8 +211,8 @@ pub struct Alarm {
 pub enum AlarmReason {
     /// The first exit in a window.
     Exited,
-    /// The limit was reached; no restart.
-    GaveUp,
+    /// A limit was reached, and which; no restart.
+    GaveUp(Reason),
 }
 
 /// Why the state is what it is, where it is not what somebody asked for.
@@ -238,12 +238,31 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Reason::DownFile => f.write_str("there is a down file"),
-            Reason::GaveUpRestarts(restarts) => write!(f, "gave up after {restarts} restarts"),
-            Reason::GaveUpCores(cores) => write!(f, "gave up after {cores} core dumps"),
+            Reason::GaveUpRestarts(restarts) => write!(f, "gave up after {}", counted(*restarts, "restart")),
+            Reason::GaveUpCores(cores) => write!(f, "gave up after {}", counted(*cores, "core dump")),
             Reason::GaveUpEarlier => f.write_str("gave up under an earlier supervisor"),
             Reason::Policy => f.write_str("the restart setting says no restart"),
             Reason::Finish => f.write_str("finish exited 125: no restart"),
             Reason::StartFailed(error) => write!(f, "could not be started: {error}"),
         }
+    }
+}
+
+/// `1 restart`, `2 restarts`.
+fn counted(number: u32, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_one_restart_and_one_core_dump() {
+        let said = |reason: Reason| reason.to_string();
+        assert_eq!(said(Reason::GaveUpRestarts(1)), "gave up after 1 restart");
+        assert_eq!(said(Reason::GaveUpRestarts(2)), "gave up after 2 restarts");
+        assert_eq!(said(Reason::GaveUpCores(1)), "gave up after 1 core dump");
+        assert_eq!(said(Reason::GaveUpCores(3)), "gave up after 3 core dumps");
     }
 }

@@ -272,6 +272,9 @@ impl Supervisor {
     pub(super) fn handle(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
+            if matches!(event, Event::Exited(_) | Event::StartFailed(_)) {
+                self.machine.expect_finish(self.spec.service.has_finish());
+            }
             for action in self.machine.step(event, Mono::now()) {
                 events.extend(self.carry_out(action));
             }
@@ -425,7 +428,7 @@ impl Supervisor {
 
 /// The rules for a module: with `-r` there are no limits.
 fn rules(settings: &Settings, spec: &Spec) -> Rules {
-    let rules = Rules::new(settings);
+    let rules = Rules { ends_when_failed: spec.program == Program::Single, ..Rules::new(settings) };
     match spec.restart_hook {
         None => rules,
         Some(count_reset) => Rules { interval: None, restart_hook: true, count_reset, ..rules },

@@ -251,7 +251,9 @@ impl Machine {
         };
         let text =
             format!("pid {} ended after {}: {status}; {}", run.pid, seconds(uptime), self.announce(next, at, now));
-        actions.push(if asked { notice(text) } else { warning(text) });
+        // With exit code 0 before a `finish`, it may well be a job that is done: only `finish` knows.
+        let is_fine = asked || (self.finish_follows && status == ExitStatus::Code(0));
+        actions.push(if is_fine { notice(text) } else { warning(text) });
         self.end(next, Some(status), actions);
     }
 
@@ -280,15 +282,17 @@ impl Machine {
             Verdict::TooManyRestarts(count) => Some(Reason::GaveUpRestarts(count)),
             Verdict::TooManyCores(count) => Some(Reason::GaveUpCores(count)),
         };
-        let reason = if gave_up.is_some() { AlarmReason::GaveUp } else { AlarmReason::Exited };
+        let reason = gave_up.map_or(AlarmReason::Exited, AlarmReason::GaveUp);
         if self.alarm && verdict != (Verdict::Within { alarm: false }) {
-            let restarts = self.limits.restarts_in_window();
+            // No restart follows an exit that is given up.
+            let restarts = self.limits.restarts_in_window().saturating_sub(u32::from(gave_up.is_some()));
             actions.push(Action::Alarm(Alarm { reason, exit, pid, uptime, restarts }));
         }
         if let Some(reason) = gave_up {
             self.want = Want::Down;
             self.reason = Some(reason);
-            actions.push(Action::Say(log::Level::Error, format!("{reason}: no restart; `u` starts it again")));
+            let then = if self.rules.ends_when_failed { "supervision ends" } else { "`u` starts it again" };
+            actions.push(Action::Say(log::Level::Error, format!("{reason}: no restart; {then}")));
             return Next::GiveUp;
         }
         if !restarts {
@@ -306,6 +310,10 @@ impl Machine {
             (None, Next::GiveUp, _) => "giving up".into(),
             (None, Next::Rest, _) => "no restart: the restart setting says so".into(),
             (None, Next::AsWanted, Want::Down | Want::Once) => "down".into(),
+            // `finish` may have other ideas about a restart that nobody has asked for.
+            (None, Next::AsWanted, Want::Up) if self.finish_follows => {
+                format!("running finish; restarting in {} unless it exits 125", seconds(at.since(now)))
+            }
             (None, Next::Start, _) | (None, Next::AsWanted, Want::Up) => {
                 format!("restarting in {}", seconds(at.since(now)))
             }

@@ -3,9 +3,10 @@
 use super::story::*;
 use crate::conf::settings::Restart;
 use crate::supervisor::limits::Rules;
-use crate::supervisor::machine::{Event, Leave, Next, Reason, State, Stop, Want};
+use crate::supervisor::machine::{Action, Event, Leave, Next, Reason, State, Stop, Want};
 use crate::sys::Pid;
 use crate::sys::pidfd::ExitStatus;
+use log::Level;
 
 // ----- limits and alarms --------------------------------------------------------------------------------------
 
@@ -22,7 +23,7 @@ fn given_up() -> Story {
     for _ in 0..3 {
         fails_and_restarts(&mut story);
     }
-    assert_eq!(story.wait(2.0).exits(1), "alarm(GaveUp) finish");
+    assert_eq!(story.wait(2.0).exits(1), "alarm(gave up after 3 restarts) finish");
     story.no_finish();
     assert_eq!((story.state(), story.machine.want()), (State::Failed, Want::Down));
     assert_eq!(story.machine.reason(), Some(Reason::GaveUpRestarts(3)));
@@ -40,7 +41,7 @@ fn up_revives_what_was_given_up_with_its_counters_cleared() {
         for _ in 0..3 {
             fails_and_restarts(&mut story);
         }
-        assert_eq!(story.wait(2.0).exits(1), "alarm(GaveUp) finish");
+        assert_eq!(story.wait(2.0).exits(1), "alarm(gave up after 3 restarts) finish");
     }
 }
 
@@ -54,6 +55,62 @@ fn up_while_finish_runs_after_giving_up_revives_it_too() {
     assert_eq!(story.finish_ends(0), "start");
     story.started();
     assert_eq!(story.wait(2.0).exits(1), "alarm(Exited) finish");
+}
+
+#[test]
+fn core_dumps_are_given_up_in_their_own_words() {
+    let mut story = Story::up(Rules { max_cores: Some(1), ..rules() });
+    assert_eq!(story.wait(2.0).step(Event::Exited(CORE)), "alarm(gave up after 1 core dump) finish");
+}
+
+#[test]
+fn an_alarm_counts_the_restart_that_follows_and_none_that_does_not() {
+    let restarts = |story: &mut Story| {
+        story.wait(2.0);
+        let actions = story.machine.step(Event::Exited(ExitStatus::Code(1)), story.now);
+        actions.iter().find_map(|action| match action {
+            Action::Alarm(alarm) => Some(alarm.restarts),
+            _ => None,
+        })
+    };
+    let mut story = Story::up(Rules { max_tries: Some(1), ..rules() });
+    assert_eq!(restarts(&mut story), Some(1));
+    story.no_finish();
+    story.started();
+    assert_eq!(restarts(&mut story), Some(1));
+}
+
+#[test]
+fn what_is_given_up_names_the_way_back_only_if_there_is_one() {
+    for (ends_when_failed, expected) in [
+        (false, "gave up after 1 core dump: no restart; `u` starts it again"),
+        (true, "gave up after 1 core dump: no restart; supervision ends"),
+    ] {
+        let mut story = Story::up(Rules { ends_when_failed, ..rules() });
+        let actions = story.machine.step(Event::Exited(CORE), story.now);
+        assert_eq!(said(&actions)[0], (Level::Error, expected));
+    }
+}
+
+#[test]
+fn an_end_that_finish_is_still_to_judge_promises_no_restart() {
+    for (code, finish, level, then) in [
+        (0, true, Level::Info, "running finish; restarting in 1.0 s unless it exits 125"),
+        (1, true, Level::Warn, "running finish; restarting in 1.0 s unless it exits 125"),
+        (0, false, Level::Warn, "restarting in 1.0 s"),
+    ] {
+        let mut story = Story::up(rules());
+        story.machine.expect_finish(finish);
+        let actions = story.machine.step(Event::Exited(ExitStatus::Code(code)), story.now);
+        let expected = format!("pid 101 ended after 0.0 s: exit code {code}; {then}");
+        assert_eq!(said(&actions), [(level, expected.as_str())]);
+    }
+    // Whoever asked for the end is told that it is down, finish or not.
+    let mut story = Story::up(rules());
+    story.machine.expect_finish(true);
+    story.send('d');
+    let actions = story.machine.step(Event::Exited(ExitStatus::Code(0)), story.now);
+    assert!(said(&actions)[0].1.ends_with("; down"), "{actions:?}");
 }
 
 #[test]
@@ -137,7 +194,7 @@ fn a_start_that_needs_a_person_counts_like_an_exit() {
         story.no_finish();
         assert_eq!(story.due(), "start");
     }
-    assert_eq!(story.step(Event::StartFailed(NO_FILE)), "alarm(GaveUp) finish");
+    assert_eq!(story.step(Event::StartFailed(NO_FILE)), "alarm(gave up after 3 restarts) finish");
     story.no_finish();
     assert_eq!(story.state(), State::Failed);
 }

@@ -2,7 +2,7 @@
 
 use crate::supervisor::command::{Command, Signal};
 use crate::supervisor::limits::Rules;
-use crate::supervisor::machine::{Action, Event, Machine, State};
+use crate::supervisor::machine::{Action, Alarm, AlarmReason, Event, Machine, State};
 use crate::sys::pidfd::{ExitStatus, signal_name};
 use crate::sys::start::{StartError, Step};
 use crate::sys::time::Mono;
@@ -145,9 +145,19 @@ pub fn brief(actions: &[Action]) -> String {
             Action::Signal { number, group: false } => signal_name(*number),
             Action::Signal { number, group: true } => format!("{}-group", signal_name(*number)),
             Action::KillAside => "kill-aside".into(),
-            Action::Alarm(alarm) => format!("alarm({:?})", alarm.reason),
+            Action::Alarm(Alarm { reason: AlarmReason::Exited, .. }) => "alarm(Exited)".into(),
+            Action::Alarm(Alarm { reason: AlarmReason::GaveUp(reason), .. }) => format!("alarm({reason})"),
             Action::Say(..) => return None,
         })
     };
     actions.iter().filter_map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// What is said, level and text.
+pub fn said(actions: &[Action]) -> Vec<(log::Level, &str)> {
+    let say = |action| match action {
+        &Action::Say(level, ref text) => Some((level, text.as_str())),
+        _ => None,
+    };
+    actions.iter().filter_map(say).collect()
 }
