@@ -145,6 +145,15 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_names_every_key() {
+        let page = include_str!("../../man/supervise-service.7");
+        let json = serde_json::to_value(StateFile::default()).unwrap();
+        for key in json.as_object().unwrap().keys() {
+            assert!(page.contains(&format!("\n.It Cm {key}\n")), "{key}");
+        }
+    }
+
+    #[test]
     fn an_exit_has_a_code_or_a_signal() {
         let json = |status| serde_json::to_value(LastExit::new(status, SystemTime::UNIX_EPOCH)).unwrap();
         let code = json(ExitStatus::Code(3));

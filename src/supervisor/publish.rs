@@ -120,7 +120,7 @@ impl Publisher {
         Record {
             changed: self.pid_changed,
             paused: machine.run().is_some_and(|run| run.paused),
-            want: machine.want(),
+            want: shown_want(machine),
             alarm: machine.alarm(),
             pid,
         }
@@ -140,7 +140,7 @@ impl Publisher {
         StateFile {
             module: facts.module.to_string(),
             state: name.to_string(),
-            want: machine.want().name().to_string(),
+            want: shown_want(machine).name().to_string(),
             pid: machine.run().map(|run| run.pid.as_raw().unsigned_abs()),
             since: rfc3339(self.since),
             ready: None,
@@ -152,7 +152,7 @@ impl Publisher {
             alarm: machine.alarm(),
             supervisor_pid: std::process::id(),
             definition: facts.definition.to_string(),
-            log_pid: facts.log_pid,
+            log_pid: facts.log_pid.filter(|_| machine.state() != State::Gone),
             config: (!facts.config.as_os_str().is_empty()).then(|| facts.config.to_string_lossy().into_owned()),
             memory: facts.remember.then(|| memory(machine, facts.directory)),
         }
@@ -163,6 +163,11 @@ impl Default for Publisher {
     fn default() -> Publisher {
         Publisher::new()
     }
+}
+
+/// What is wanted; when supervision has ended in good order, nobody wants it up any more.
+fn shown_want(machine: &Machine) -> Want {
+    if machine.state() == State::Gone { Want::Down } else { machine.want() }
 }
 
 fn replace(path: &Path, content: &[u8]) -> Result<(), (std::path::PathBuf, io::Error)> {
