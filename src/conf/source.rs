@@ -37,7 +37,10 @@ impl Source {
         }
         match Config::read(&path) {
             Ok(config) => (config, None),
-            Err(complaint) => (Config::empty(), Some(complaint)),
+            Err(mut complaint) => {
+                complaint.what += "; the defaults hold";
+                (Config::empty(), Some(complaint))
+            }
         }
     }
 
