@@ -53,8 +53,7 @@ impl Message {
     pub fn new(alarm: &Alarm, module: &str, dir: &StatusDir, settings: &Settings, log: &Arc<Log>) -> Option<Message> {
         let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
         let what = describe(alarm);
-        let name: String = module.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
-        let subject = format!("{} [Alarm: {host}] Service {name} {what}!", stamp(SystemTime::now()));
+        let subject = format!("{} [Alarm: {host}] Service {} {what}!", stamp(SystemTime::now()), in_one_line(module));
         let programs = programs(settings, &subject);
         if programs.is_empty() {
             return None;
@@ -73,12 +72,17 @@ impl Message {
             "{subject}\n\nexit: {exit}\npid: {pid}\nuptime: {:.1} s\nrestarts in this interval: {}\nstatus: {}\n\nlast lines of {}:\n{}",
             alarm.uptime.as_secs_f64(),
             alarm.restarts,
-            dir.path().display(),
-            dir.stderr().display(),
+            in_one_line(&dir.path().to_string_lossy()),
+            in_one_line(&dir.stderr().to_string_lossy()),
             tail(dir)
         );
         Some(Message { module: module.into(), subject, body, environment, programs, log: log.clone() })
     }
+}
+
+/// A name or path as it can stand in a line: a mailer might act on what seems to be another one.
+fn in_one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }
 
 fn describe(alarm: &Alarm) -> String {
