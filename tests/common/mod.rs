@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // Each test file uses a part of this.
 
+pub mod hook;
 pub mod host;
 
 use std::fmt::Write as _;
