@@ -54,12 +54,23 @@ pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_string()
 }
 
-/// `at` in the machine's time zone.
+/// The last second that RFC 3339 can write in every time zone, in Unix time: a day before the year 10000.
+const LAST_SECOND: i64 = 253_402_300_799 - 86_400;
+
+/// `at` in UTC. What lies before 1970 or after [`LAST_SECOND`], as a clock gone wild or a file that is none of ours may
+/// have it, is moved there: chrono panics at times that it cannot hold.
+fn utc(at: SystemTime) -> DateTime<Utc> {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let seconds = i64::try_from(since.as_secs()).unwrap_or(LAST_SECOND).min(LAST_SECOND);
+    DateTime::from_timestamp(seconds, since.subsec_nanos()).unwrap_or_default()
+}
+
+/// `at` in the machine's time zone, as far as that can be written with four digits for the year.
 ///
 /// The offset comes from the C library, which keeps the zone once for the whole process; chrono's own
 /// look-up would keep a copy for each of a thousand threads.
 pub fn local(at: SystemTime) -> DateTime<FixedOffset> {
-    let utc = DateTime::<Utc>::from(at);
+    let utc = utc(at);
     let seconds: libc::time_t = utc.timestamp();
     let mut place = std::mem::MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are to memory of ours; localtime_r takes the C library's own lock.
@@ -71,4 +82,21 @@ pub fn local(at: SystemTime) -> DateTime<FixedOffset> {
     };
     let offset = i32::try_from(offset).ok().and_then(FixedOffset::east_opt);
     utc.with_timezone(&offset.unwrap_or(Utc.fix()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_no_clock_shows_can_be_written_all_the_same() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        let far = [i64::MAX as u64, 253_402_300_799, 8_210_298_412_799, 8_210_298_412_800];
+        for at in far.into_iter().filter_map(|seconds| epoch.checked_add(Duration::from_secs(seconds))) {
+            assert_eq!(local(at).to_rfc3339().split('-').next(), Some("9999"), "{at:?}");
+        }
+        assert!(local(epoch - Duration::from_secs(1)).to_rfc3339().starts_with("19"));
+        let recent = epoch + Duration::from_millis(1_700_000_000_123);
+        assert_eq!(local(recent).timestamp_millis(), 1_700_000_000_123);
+    }
 }
