@@ -1,0 +1,122 @@
+//! Drives the machine as its thread does, in a world that is made of bytes: command bytes are commands, and what
+//! else can happen is drawn from the rest. Shared by the targets.
+
+use nix::unistd::Pid;
+use std::time::Duration;
+use supervise_tree::supervisor::command::Command;
+use supervise_tree::supervisor::machine::{Action, Event, Leave, Machine, State, Want};
+use supervise_tree::sys::Errno;
+use supervise_tree::sys::pidfd::ExitStatus;
+use supervise_tree::sys::start::{StartError, Step};
+use supervise_tree::sys::time::Mono;
+
+/// The machine, and the processes that it believes in.
+pub struct World {
+    pub machine: Machine,
+    pub now: Mono,
+    pub run: Option<Pid>,
+    pub aside: Option<Pid>,
+    next_pid: i32,
+    starts_fail: bool,
+    has_finish: bool,
+}
+
+impl World {
+    pub fn new(machine: Machine, now: Mono, has_finish: bool) -> World {
+        World { machine, now, run: None, aside: None, next_pid: 1000, starts_fail: false, has_finish }
+    }
+
+    fn pid(&mut self) -> Pid {
+        self.next_pid += 1;
+        Pid::from_raw(self.next_pid)
+    }
+
+    /// Feeds one event, and carries out what follows.
+    pub fn feed(&mut self, event: Event) {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            let actions = self.machine.step(event, self.now);
+            assert!(actions.len() < 16, "{actions:?}");
+            for action in actions {
+                match action {
+                    Action::Start => {
+                        assert!(self.run.is_none(), "a second run process");
+                        assert!(self.aside.is_none(), "a start beside finish or the hook");
+                        let wanted =
+                            self.machine.want() != Want::Down || self.machine.leave() == Some(Leave::EndOfInput);
+                        assert!(wanted, "a start that nobody wants");
+                        events.push(match self.starts_fail {
+                            true => Event::StartFailed(StartError { step: Step::Stdin, errno: Errno::ENOENT }),
+                            false => {
+                                self.run = Some(self.pid());
+                                Event::Started(self.run.expect("just set"))
+                            }
+                        });
+                    }
+                    Action::RunHook(_) | Action::RunFinish(_) => {
+                        assert!(self.aside.is_none() && self.run.is_none());
+                        self.aside = self.has_finish.then(|| self.pid());
+                        events.push(match action {
+                            Action::RunHook(_) => Event::HookStarted(self.aside),
+                            _ => Event::FinishStarted(self.aside),
+                        });
+                    }
+                    Action::Signal { number, .. } => {
+                        assert!((1..=64).contains(&number));
+                        assert!(self.run.is_some(), "a signal to nobody");
+                    }
+                    Action::KillAside | Action::Alarm(_) | Action::Say(..) => {}
+                }
+            }
+        }
+        self.check();
+    }
+
+    /// One byte of the command stream, or of what else can happen.
+    pub fn take(&mut self, byte: u8) {
+        if let Some(command) = Command::from_byte(byte) {
+            return self.feed(Event::Command(command));
+        }
+        match byte {
+            b'E' if self.run.take().is_some() => self.feed(Event::Exited(ExitStatus::Code(0))),
+            b'C' if self.run.take().is_some() => {
+                self.feed(Event::Exited(ExitStatus::Signal { number: libc_sigsegv(), core: true }));
+            }
+            b'F' if self.aside.take().is_some() => match self.machine.state() {
+                State::Starting { .. } => self.feed(Event::HookEnded),
+                _ => self.feed(Event::FinishEnded(ExitStatus::Code(0))),
+            },
+            b'N' if self.aside.take().is_some() => match self.machine.state() {
+                State::Starting { .. } => self.feed(Event::HookEnded),
+                _ => self.feed(Event::FinishEnded(ExitStatus::Code(125))),
+            },
+            b'D' => {
+                if let Some(deadline) = self.machine.deadline() {
+                    self.now = self.now.max(deadline);
+                    self.feed(Event::Due);
+                }
+            }
+            b'B' => self.starts_fail = !self.starts_fail,
+            b'L' => self.feed(Event::Leave(Leave::Stop)),
+            b'I' => self.feed(Event::Leave(Leave::EndOfInput)),
+            b'K' => self.feed(Event::KillNow),
+            // Time passes: up to half a minute.
+            _ => self.now = self.now + Duration::from_millis(u64::from(byte) * 125),
+        }
+    }
+
+    /// What must hold after every event.
+    fn check(&self) {
+        let state = self.machine.state();
+        assert_eq!(self.machine.run().map(|run| run.pid), self.run, "{state:?}");
+        match state {
+            State::Starting { pid } | State::Finishing { pid, .. } => assert_eq!(Some(pid), self.aside),
+            _ => assert_eq!(self.aside, None, "{state:?}"),
+        }
+        assert!(!matches!(state, State::Preparing | State::Launching | State::Ending(_)), "{state:?}");
+    }
+}
+
+fn libc_sigsegv() -> i32 {
+    nix::sys::signal::Signal::SIGSEGV as i32
+}
