@@ -4,6 +4,7 @@ pub mod supervise;
 pub mod supervise_tree;
 pub mod svctl;
 
+use clap::error::ErrorKind;
 use std::process::ExitCode;
 
 /// Wrong usage.
@@ -16,12 +17,33 @@ pub const NO_DIRECTORY: u8 = 110;
 pub const TEMPORARY: u8 = 111;
 
 /// Parses the command line into `T`; for `--help`, `--version` and wrong usage, the exit code instead.
+///
+/// # Errors
+/// The exit code; what there is to say has been said, for wrong usage in one line like every other failure.
 pub fn parse<T: clap::Parser>(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<T, ExitCode> {
     T::try_parse_from(arguments).map_err(|error| {
-        // A closed standard output is no reason to fail in another way.
-        let _ = error.print();
-        ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
+        if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            // A closed standard output is no reason to fail in another way.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+        }
+        let name = T::command().get_name().to_string();
+        let what = in_one_line(&error.render().to_string());
+        fail(&name, USAGE, &format!("{what}; see {name} --help"))
     })
+}
+
+/// clap's message and its tips, without the usage.
+fn in_one_line(message: &str) -> String {
+    let join = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paragraphs = message.split("\n\n").map(join);
+    let first = paragraphs.next().unwrap_or_default();
+    let mut line = first.strip_prefix("error: ").unwrap_or(&first).to_string();
+    for tips in paragraphs.filter(|paragraph| paragraph.starts_with("tip: ")) {
+        line += &tips.replace("tip: ", "; ").replace(" ;", ";");
+    }
+    let plain = |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() };
+    line.chars().map(plain).collect()
 }
 
 /// Says on standard error why `program` ends with `code`.
@@ -42,4 +64,17 @@ pub fn default_status_root() -> std::path::PathBuf {
 pub fn prepare() -> Result<(), String> {
     crate::supervisor::panics::note_panics();
     crate::sys::boot::prepare()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_several_lines_becomes_one() {
+        let message =
+            "error: these are missing:\n  <ROOT>\n  -p <DIR>\n\n  tip: to pass '-x', use '-- -x'\n\nUsage: a b\n";
+        assert_eq!(in_one_line(message), "these are missing: <ROOT> -p <DIR>; to pass '-x', use '-- -x'");
+        assert_eq!(in_one_line("error: unexpected '\x1b[31m' found\n\nUsage: x\n"), "unexpected '\\u{1b}[31m' found");
+    }
 }

@@ -21,6 +21,7 @@ pub fn line(text: &str) {
     }
     let note = match *dropped {
         0 => String::new(),
+        1 => "(1 line before this one could not be written)\n".into(),
         n => format!("({n} lines before this one could not be written)\n"),
     };
     let mut whole = note.into_bytes();
