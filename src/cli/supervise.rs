@@ -9,7 +9,7 @@ use crate::status::log::Echo;
 use crate::supervisor::alarm::Alarms;
 use crate::supervisor::mailbox::Orders;
 use crate::supervisor::spec::{OpenError, Outcome, Spec};
-use crate::supervisor::thread::{self, Supervisor};
+use crate::supervisor::{opening, thread::Supervisor};
 use crate::sys::detach::{Side, fork_away};
 use crate::sys::errno_text;
 use crate::sys::signals::Signals;
@@ -120,7 +120,7 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
         log::warn!(logger: supervisor.log(), "/dev/null: {}; still attached", errno_text(&error));
     }
     // A panic is our mistake, and no reason to leave the service alone.
-    let outcome = supervisor.run().unwrap_or_else(|spec| thread::supervise(*spec));
+    let outcome = supervisor.run().unwrap_or_else(|spec| opening::supervise(*spec));
     alarms.wait();
     Ok(match outcome {
         Outcome::Left(_) | Outcome::Abandoned => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! A service directory: `run`, `finish`, `down`, `log/`.
+//! A service directory: `run`, `finish`, `down`; its `control/` is in the file of that name.
 
 use super::{Streams, c_path};
 use crate::sys::file::{self, Identity};
@@ -45,7 +45,7 @@ impl Directory {
     }
 
     pub(super) fn run(&self, streams: &Streams, recorder: Recorder<'_>) -> Result<Started, StartError> {
-        self.execute(c"./run", &self.run, streams, recorder)
+        self.execute(c"./run", &self.run, streams, Some(recorder))
     }
 
     pub(super) fn has_finish(&self) -> bool {
@@ -65,15 +65,15 @@ impl Directory {
         let (code, low) = exit.map_or(COULD_NOT_START, |exit| (exit.code_or_minus_one(), exit.low_byte()));
         let words = ["./finish", &code.to_string(), &low.to_string(), module];
         let words: Vec<CString> = words.into_iter().map(|word| CString::new(word).unwrap_or_default()).collect();
-        self.execute(c"./finish", &words, streams, recorder()).map(Some)
+        self.execute(c"./finish", &words, streams, Some(recorder())).map(Some)
     }
 
-    fn execute(
+    pub(super) fn execute(
         &self,
         program: &CStr,
         arguments: &[CString],
         streams: &Streams,
-        recorder: Recorder<'_>,
+        recorder: Option<Recorder<'_>>,
     ) -> Result<Started, StartError> {
         start(&Plan {
             program,
@@ -82,7 +82,7 @@ impl Directory {
             environment: &self.environment,
             directory: Some(WorkingDirectory { path: &self.c_path, expect: self.expected() }),
             leads: Leads::Session,
-            recorder: Some(recorder),
+            recorder,
             stdin: streams.stdin(),
             stdout: streams.stdout(),
             stderr: streams.stderr(),

@@ -3,6 +3,7 @@
 //! Both are a [`Service`]: the supervisor starts, finishes and hooks through it, and never asks which it is.
 
 pub mod command;
+mod control;
 pub mod directory;
 pub mod pipe;
 
@@ -127,18 +128,6 @@ impl Service {
                 directory.finish(&self.streams, module, exit, recorder)
             }
             Definition::Command(_) => Ok(None),
-        }
-    }
-
-    /// Starts the command that runs before each restart, if there is one.
-    ///
-    /// # Errors
-    /// As [`Service::start`].
-    pub fn restart_hook(&self, exits: u32, lock: &Lock) -> Result<Option<Started>, StartError> {
-        let recorder = Recorder::new(lock.file(), Role::Hook);
-        match &self.definition {
-            Definition::Directory(_) => Ok(None),
-            Definition::Command(command) => command.restart_hook(&self.streams, exits, recorder),
         }
     }
 

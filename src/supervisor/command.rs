@@ -17,6 +17,8 @@ pub enum Command {
     Continue,
     /// `x`
     Exit,
+    /// runit's `x`: the run process is stopped first
+    StopAndExit,
     /// `s`, `n`: alarm off, on
     Alarm(bool),
     /// `r`
@@ -59,6 +61,21 @@ impl Signal {
             Signal::Usr1 => libc::SIGUSR1,
             Signal::Usr2 => libc::SIGUSR2,
             Signal::Winch => libc::SIGWINCH,
+        }
+    }
+
+    /// The byte that sends it.
+    pub fn letter(self) -> char {
+        match self {
+            Signal::Kill => 'k',
+            Signal::Term => 't',
+            Signal::Int => 'i',
+            Signal::Quit => 'q',
+            Signal::Hup => 'h',
+            Signal::Alrm => 'a',
+            Signal::Usr1 => '1',
+            Signal::Usr2 => '2',
+            Signal::Winch => 'w',
         }
     }
 
@@ -107,6 +124,11 @@ mod tests {
         let known: Vec<_> = (0..=255).filter_map(Command::from_byte).collect();
         let distinct: std::collections::HashSet<_> = known.iter().collect();
         assert_eq!((known.len(), distinct.len()), (18, 18));
+        for command in known {
+            if let Command::Signal(signal) = command {
+                assert_eq!(Command::from_byte(signal.letter() as u8), Some(command));
+            }
+        }
         assert_eq!(Command::from_byte(b'\n'), None);
         assert_eq!(Command::from_byte(b'K'), None);
     }

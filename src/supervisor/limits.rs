@@ -40,6 +40,8 @@ pub struct Rules {
     pub ends_when_failed: bool,
     /// Whether a command runs before each restart (`-r`).
     pub restart_hook: bool,
+    /// Whether there may be scripts in `control/`: it is a service directory, and no logger's.
+    pub controls: bool,
     /// The count of exits begins anew when this has passed between two of them (`-t`).
     pub count_reset: Option<Duration>,
 }
@@ -60,6 +62,7 @@ impl Rules {
             restart: settings.restart,
             ends_when_failed: false,
             restart_hook: false,
+            controls: false,
             count_reset: None,
         }
     }

@@ -9,7 +9,7 @@
 //!            u o                     Started                    Exited
 //!   Down ──────────► Launching ─────────────────► Up ──────────────────────► Ending
 //!    ▲  ╲              ▲   │ StartFailed          (stopping, paused)            │ finish?
-//!    │   ╲ -r hook     │   ▼                                                    ▼
+//!    │   ╲ hook        │   ▼                                                    ▼
 //!    │    ╰► Starting ─╯  Backoff ◄─── the delay ─── settle ◄───────────── Finishing
 //!    ╰─────────────────────────────────────────────── │ ───► Failed (gave up), Gone (left)
 //! ```
@@ -18,8 +18,6 @@ use super::command::{Command, Signal};
 use super::limits::{Limits, Rules};
 pub use super::states::*;
 use super::transitions::{notice, warning};
-use crate::conf::settings::KillMode;
-use crate::status::state::Memory;
 use crate::sys::pidfd::{ExitStatus, signal_name};
 use crate::sys::time::Mono;
 use nix::unistd::Pid;
@@ -64,100 +62,6 @@ impl Machine {
         self.finish_follows = is_there;
     }
 
-    /// Writes down what a later supervisor has to know.
-    pub fn remember(&self, memory: &mut Memory) {
-        self.limits.remember(memory);
-        let Some(run) = self.run() else { return };
-        memory.up_since = Some(run.since.nanoseconds());
-        memory.asked_until = run.asked_until.map(Mono::nanoseconds);
-        memory.again = run.again;
-        match run.stop {
-            // A logger whose service is gone leaves with it, whoever supervises it then.
-            Stop::No | Stop::EndOfInput(_) => {}
-            Stop::Signalled(at) => (memory.stopping, memory.kill_at) = (true, at.map(Mono::nanoseconds)),
-            // It is sent again.
-            Stop::Killed => (memory.stopping, memory.kill_at) = (true, Some(0)),
-        }
-    }
-
-    /// What is.
-    pub fn state(&self) -> State {
-        self.state
-    }
-
-    /// What is wanted.
-    pub fn want(&self) -> Want {
-        self.want
-    }
-
-    /// Why supervision is to end, if it is.
-    pub fn leave(&self) -> Option<Leave> {
-        self.leave
-    }
-
-    /// Whether alarms are raised.
-    pub fn alarm(&self) -> bool {
-        self.alarm
-    }
-
-    /// How often the run process was started again.
-    pub fn restarts(&self) -> u64 {
-        self.starts.saturating_sub(1)
-    }
-
-    /// How the last run process ended.
-    pub fn last_exit(&self) -> Option<ExitStatus> {
-        self.last_exit
-    }
-
-    /// Why the state is what it is, where it is not what somebody asked for.
-    pub fn reason(&self) -> Option<Reason> {
-        self.reason
-    }
-
-    /// The run process that lives.
-    pub fn run(&self) -> Option<Run> {
-        match self.state {
-            State::Up(run) => Some(run),
-            _ => None,
-        }
-    }
-
-    /// When [`Event::Due`] is to come; `None`: only something that happens can change the state.
-    pub fn deadline(&self) -> Option<Mono> {
-        match self.state {
-            State::Backoff { until } => Some(until),
-            State::Up(Run { stop: Stop::EndOfInput(at), .. }) => Some(at),
-            State::Up(Run { stop: Stop::Signalled(at), .. }) => at,
-            State::Finishing { until, .. } => until,
-            State::Up(Run { stop: Stop::No | Stop::Killed, .. })
-            | State::Down
-            | State::Preparing
-            | State::Starting { .. }
-            | State::Launching
-            | State::Ending(_)
-            | State::Failed
-            | State::Gone => None,
-        }
-    }
-
-    /// Whether what is left of the run process's group is to be killed when it has ended and is not yet reaped.
-    pub fn kills_leftovers(&self) -> bool {
-        match self.rules.kill_mode {
-            KillMode::Process => false,
-            KillMode::Group => true,
-            KillMode::Mixed => match self.state {
-                State::Up(run) => run.stop != Stop::No,
-                _ => false,
-            },
-        }
-    }
-
-    /// Whether how the run process ends decides anything: not if somebody has asked for its end.
-    pub fn exit_matters(&self) -> bool {
-        self.want == Want::Up && self.leave.is_none() && self.run().is_none_or(|run| run.stop == Stop::No)
-    }
-
     /// One step: what `event` makes of the state, and what is to be done for it.
     pub fn step(&mut self, event: Event, now: Mono) -> Actions {
         let mut actions = Vec::new();
@@ -176,7 +80,7 @@ impl Machine {
             State::Down => self.in_down(event, now, actions),
             State::Backoff { until } => self.in_backoff(until, event, now, actions),
             State::Preparing => self.in_preparing(event, now, actions),
-            State::Starting { .. } => self.in_starting(event, now, actions),
+            State::Starting { pid, until } => self.in_starting(pid, until, event, now, actions),
             State::Launching => self.in_launching(event, now, actions),
             State::Up(run) => self.in_up(run, event, now, actions),
             State::Ending(next) => self.in_ending(next, event, now, actions),
@@ -201,7 +105,7 @@ impl Machine {
             Event::Command(Command::Up) => self.ask_start(Want::Up, now, actions),
             Event::Command(Command::Once) => self.ask_start(Want::Once, now, actions),
             Event::Command(Command::Down) => self.want = Want::Down,
-            Event::Command(Command::Exit) => self.leave_at_once(Leave::WhenDown, actions),
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(leave) => self.leave_at_once(leave, actions),
@@ -212,6 +116,7 @@ impl Machine {
             | Event::Started(_)
             | Event::StartFailed(_)
             | Event::Exited(_)
+            | Event::Control { .. }
             | Event::FinishStarted(_)
             | Event::FinishEnded(_)
             | Event::Due
@@ -230,7 +135,7 @@ impl Machine {
                 self.state = State::Down;
                 actions.push(notice("down: the start that was waiting is cancelled".into()));
             }
-            Event::Command(Command::Exit) => self.leave_at_once(Leave::WhenDown, actions),
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             // What its service wrote last is still in the pipe: it is to be read, now.
@@ -248,20 +153,21 @@ impl Machine {
             | Event::Started(_)
             | Event::StartFailed(_)
             | Event::Exited(_)
+            | Event::Control { .. }
             | Event::FinishStarted(_)
             | Event::FinishEnded(_)
             | Event::Rules(_) => {}
         }
     }
 
-    fn in_preparing(&mut self, event: Event, _now: Mono, actions: &mut Actions) {
+    fn in_preparing(&mut self, event: Event, now: Mono, actions: &mut Actions) {
         match event {
-            Event::HookStarted(Some(pid)) => self.hook_started(pid, actions),
+            Event::HookStarted(Some(pid)) => self.hook_started(pid, now, actions),
             Event::HookStarted(None) => self.hook_is_through(actions),
             Event::Command(Command::Up) => self.want = Want::Up,
             Event::Command(Command::Once) => self.want = Want::Once,
             Event::Command(Command::Down) => self.want = Want::Down,
-            Event::Command(Command::Exit) => self.leave_at_least(Leave::WhenDown),
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_least(Leave::WhenDown),
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(leave) => self.leave_at_least(leave),
@@ -272,6 +178,7 @@ impl Machine {
             | Event::Started(_)
             | Event::StartFailed(_)
             | Event::Exited(_)
+            | Event::Control { .. }
             | Event::FinishStarted(_)
             | Event::FinishEnded(_)
             | Event::Due
@@ -279,13 +186,18 @@ impl Machine {
         }
     }
 
-    fn in_starting(&mut self, event: Event, _now: Mono, actions: &mut Actions) {
+    fn in_starting(&mut self, pid: Pid, until: Option<Mono>, event: Event, now: Mono, actions: &mut Actions) {
         match event {
             Event::HookEnded => self.hook_is_through(actions),
+            Event::Due if until.is_some_and(|until| now >= until) => {
+                actions.push(warning(format!("control/u (pid {pid}) is killed: it takes too long")));
+                actions.push(Action::KillAside);
+                self.state = State::Starting { pid, until: None };
+            }
             Event::Command(Command::Up) => self.want = Want::Up,
             Event::Command(Command::Once) => self.want = Want::Once,
             Event::Command(Command::Down) => self.want = Want::Down,
-            Event::Command(Command::Exit) => self.leave_now(Leave::WhenDown, actions),
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_now(Leave::WhenDown, actions),
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(leave @ (Leave::WhenDown | Leave::Stop)) => self.leave_now(leave, actions),
@@ -297,6 +209,7 @@ impl Machine {
             | Event::Started(_)
             | Event::StartFailed(_)
             | Event::Exited(_)
+            | Event::Control { .. }
             | Event::FinishStarted(_)
             | Event::FinishEnded(_)
             | Event::Due
@@ -311,7 +224,7 @@ impl Machine {
             Event::Command(Command::Up) => self.want = Want::Up,
             Event::Command(Command::Once) => self.want = Want::Once,
             Event::Command(Command::Down) => self.want = Want::Down,
-            Event::Command(Command::Exit) => self.leave_at_least(Leave::WhenDown),
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_least(Leave::WhenDown),
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(leave) => self.leave_at_least(leave),
@@ -321,6 +234,7 @@ impl Machine {
             | Event::HookStarted(_)
             | Event::HookEnded
             | Event::Exited(_)
+            | Event::Control { .. }
             | Event::FinishStarted(_)
             | Event::FinishEnded(_)
             | Event::Due
@@ -331,6 +245,9 @@ impl Machine {
     fn in_up(&mut self, run: Run, event: Event, now: Mono, actions: &mut Actions) {
         match event {
             Event::Exited(status) => self.exited(run, status, now, actions),
+            Event::Control { control, run: pid, done } if pid == run.pid => {
+                self.after_control(run, control, done, now, actions);
+            }
             Event::Due => self.stop_is_due(run, now, actions),
             Event::Command(Command::Up) => self.want_again(run, Want::Up),
             Event::Command(Command::Once) => self.want_again(run, Want::Once),
@@ -339,13 +256,11 @@ impl Machine {
                 self.stop(Run { again: false, ..run }, now, actions);
             }
             Event::Command(Command::Signal(signal)) => self.signal(run, signal, now, actions),
-            Event::Command(Command::Pause) => {
-                self.send(libc::SIGSTOP, actions);
-                self.state = State::Up(Run { paused: true, ..run });
-            }
-            Event::Command(Command::Continue) => {
-                self.send(libc::SIGCONT, actions);
-                self.state = State::Up(Run { paused: false, ..run });
+            Event::Command(Command::Pause) => self.before(run, Control::Pause, now, actions),
+            Event::Command(Command::Continue) => self.before(run, Control::Continue, now, actions),
+            Event::Command(Command::StopAndExit) => {
+                self.leave_at_least(Leave::WhenDown);
+                self.stop(Run { again: false, ..run }, now, actions);
             }
             Event::Command(Command::Exit) | Event::Leave(Leave::WhenDown) => {
                 self.leave_at_least(Leave::WhenDown);
@@ -358,9 +273,10 @@ impl Machine {
             }
             Event::KillNow => {
                 self.leave_at_least(Leave::Stop);
-                self.kill(run, actions);
+                self.kill_now(run, actions);
             }
             Event::Command(Command::Alarm(_) | Command::Reload)
+            | Event::Control { .. }
             | Event::Begin(_)
             | Event::Resume(..)
             | Event::HookStarted(_)
@@ -383,7 +299,7 @@ impl Machine {
             Event::Command(Command::Up) => self.state = State::Ending(self.next_if_asked(next, Want::Up)),
             Event::Command(Command::Once) => self.state = State::Ending(self.next_if_asked(next, Want::Once)),
             Event::Command(Command::Down) => self.state = State::Ending(self.next_if_down(next)),
-            Event::Command(Command::Exit) => self.leave_at_least(Leave::WhenDown),
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_least(Leave::WhenDown),
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(Leave::EndOfInput) => self.state = State::Ending(self.next_at_end_of_input(next)),
@@ -396,6 +312,7 @@ impl Machine {
             | Event::Started(_)
             | Event::StartFailed(_)
             | Event::Exited(_)
+            | Event::Control { .. }
             | Event::FinishEnded(_)
             | Event::Due
             | Event::Rules(_) => {}
@@ -422,7 +339,7 @@ impl Machine {
             Event::Command(Command::Up) => self.state = with(self.next_if_asked(next, Want::Up)),
             Event::Command(Command::Once) => self.state = with(self.next_if_asked(next, Want::Once)),
             Event::Command(Command::Down) => self.state = with(self.next_if_down(next)),
-            Event::Command(Command::Exit) => self.leave_at_least(Leave::WhenDown),
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_least(Leave::WhenDown),
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(Leave::EndOfInput) => self.state = with(self.next_at_end_of_input(next)),
@@ -439,6 +356,7 @@ impl Machine {
             | Event::Started(_)
             | Event::StartFailed(_)
             | Event::Exited(_)
+            | Event::Control { .. }
             | Event::FinishStarted(_)
             | Event::Rules(_) => {}
         }
@@ -449,7 +367,7 @@ impl Machine {
             Event::Command(Command::Up) => self.revive(Want::Up, now, actions),
             Event::Command(Command::Once) => self.revive(Want::Once, now, actions),
             Event::Command(Command::Down) => self.want = Want::Down,
-            Event::Command(Command::Exit) => self.leave_at_once(Leave::WhenDown, actions),
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
             Event::Command(Command::Signal(signal)) => ignored(signal, actions),
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(leave) => self.leave_at_once(leave, actions),
@@ -461,6 +379,7 @@ impl Machine {
             | Event::Started(_)
             | Event::StartFailed(_)
             | Event::Exited(_)
+            | Event::Control { .. }
             | Event::FinishStarted(_)
             | Event::FinishEnded(_)
             | Event::Due

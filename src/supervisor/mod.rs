@@ -8,9 +8,12 @@
 //! | [`states`] | the words: state, event, action |
 //! | [`machine`] | the table: every event in every state |
 //! | `transitions` | what the table leads to: starting, stopping, the verdict after an end |
+//! | `view` | what can be asked of a machine |
 //! | [`limits`] | how often and how fast: window, counts, delays |
 //! | [`command`] | the bytes of the control FIFO |
 //! | [`thread`] | the loop that drives a machine with real processes |
+//! | `controls` | the scripts in `control/`, one after the other |
+//! | [`opening`] | waiting for a status directory that cannot be had yet |
 //! | [`spec`] | what makes a supervisor |
 //! | `adopt` | beginning where another supervisor was killed |
 //! | [`mailbox`] | what the tree, or a signal, asks of that loop |
@@ -23,9 +26,11 @@
 mod adopt;
 pub mod alarm;
 pub mod command;
+mod controls;
 pub mod limits;
 pub mod machine;
 pub mod mailbox;
+pub mod opening;
 pub mod panics;
 pub mod parking;
 pub mod process;
@@ -36,3 +41,4 @@ pub mod states;
 mod tests;
 pub mod thread;
 mod transitions;
+mod view;

@@ -1,6 +1,6 @@
 //! The words of the machine: what can be, what can happen, and what can be done about it.
 
-use super::command::Command;
+use super::command::{Command, Signal};
 use super::limits::{Limits, Rules};
 pub use crate::status::record::Want;
 use crate::sys::identity::Role;
@@ -20,12 +20,14 @@ pub enum State {
         /// When it comes.
         until: Mono,
     },
-    /// The restart hook was asked for; the answer is the next event.
+    /// What runs before a start was asked for: the restart hook, or `control/u`. The answer is the next event.
     Preparing,
-    /// The restart hook runs.
+    /// It runs.
     Starting {
         /// Its pid.
         pid: Pid,
+        /// When it is killed; a restart hook is waited for.
+        until: Option<Mono>,
     },
     /// A start was asked for; the answer is the next event.
     Launching,
@@ -57,6 +59,8 @@ pub struct Run {
     pub since: Mono,
     /// Stopped with `p`.
     pub paused: bool,
+    /// It got the stop signal, or TERM.
+    pub got_term: bool,
     /// How far its end has come.
     pub stop: Stop,
     /// Somebody sent it a signal that asks for its end; an end before this time is no failure.
@@ -72,6 +76,8 @@ pub enum Stop {
     No,
     /// It is a logger that has been given the end of its input, and is left alone until this time.
     EndOfInput(Mono),
+    /// It is to be stopped, and `control/t` comes first.
+    Asked,
     /// It got the stop signal, and will get KILL at this time, if any.
     Signalled(Option<Mono>),
     /// It got KILL.
@@ -102,6 +108,48 @@ pub enum Leave {
     Stop,
 }
 
+/// What a script in `control/` is run for (runit's rules; see supervise-service(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Control {
+    /// `t`, before the stop signal.
+    Stop,
+    /// After the stop signal: `x` if supervision is to end, else `d`.
+    Stopped {
+        /// Supervision is to end.
+        leaving: bool,
+    },
+    /// The signal's letter, before it.
+    Signal(Signal),
+    /// `p`, before STOP.
+    Pause,
+    /// `c`, before CONT.
+    Continue,
+}
+
+impl Control {
+    /// The script's name.
+    pub fn letter(self) -> char {
+        match self {
+            Control::Stop => 't',
+            Control::Stopped { leaving: false } => 'd',
+            Control::Stopped { leaving: true } => 'x',
+            Control::Signal(signal) => signal.letter(),
+            Control::Pause => 'p',
+            Control::Continue => 'c',
+        }
+    }
+
+    /// Whether what follows the run process's end (`finish`, a start) comes after this script, too: one that tidies
+    /// up after the old process must not meet the new one.
+    pub fn belongs_to_the_end(self) -> bool {
+        match self {
+            Control::Stop | Control::Stopped { .. } => true,
+            Control::Signal(signal) => signal.asks_for_exit(),
+            Control::Pause | Control::Continue => false,
+        }
+    }
+}
+
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
@@ -125,6 +173,15 @@ pub enum Event {
     StartFailed(StartError),
     /// The run process has ended and was reaped.
     Exited(ExitStatus),
+    /// A script in `control/` has ended, or there is none.
+    Control {
+        /// What it was run for.
+        control: Control,
+        /// The run process that it was run for.
+        run: Pid,
+        /// It exited with 0: the signal is not sent.
+        done: bool,
+    },
     /// The `finish` that was asked for runs, or there is none to run.
     FinishStarted(Option<Pid>),
     /// `finish` has ended.
@@ -163,14 +220,14 @@ pub struct PastRun {
     pub stop: Stop,
     /// Until when its end counts as asked for.
     pub asked_until: Option<Mono>,
-    /// Whether it is to be started again after that.
+    /// Whether it is to be stopped, and then started again.
     pub again: bool,
 }
 
 /// What is to be done, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Run the restart hook, if there is one, with this count of exits.
+    /// Run the restart hook, or `control/u`, if there is one, with this count of exits.
     RunHook(u32),
     /// Start the run process.
     Start,
@@ -183,6 +240,10 @@ pub enum Action {
         /// To the whole group.
         group: bool,
     },
+    /// Run a script in `control/`, if there is one, after those that were asked for before.
+    RunControl(Control),
+    /// Kill the script in `control/` that runs, and forget those that wait.
+    KillControls,
     /// Kill what runs beside: the hook or `finish`.
     KillAside,
     /// Raise an alarm.

@@ -1,10 +1,11 @@
 //! The thread of one service: wait, turn what happened into events, step the machine, carry its actions out.
 //!
-//! It decides nothing. It waits for four descriptors (orders, the control FIFO, the run process, what runs beside
+//! It decides nothing. It waits for a few descriptors (orders, the control FIFO, the run process, what runs beside
 //! it) and for the machine's deadline, so a service at which nothing happens costs nothing.
 
 use super::alarm::Message;
 use super::command::Command;
+use super::controls::Controls;
 use super::limits::Rules;
 use super::machine::{Action, Event, Leave, Machine, State};
 use super::mailbox::{Ask, Order};
@@ -29,13 +30,6 @@ use log::Level;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How often a status directory that somebody else has locked, or that cannot be made, is tried again.
-const OPEN_AGAIN: Duration = Duration::from_secs(5);
-
-/// After a panic, the thread waits this long before it begins anew.
-const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// One service under supervision.
 #[derive(Debug)]
@@ -48,8 +42,9 @@ pub struct Supervisor {
     pub(super) publisher: Publisher,
     pub(super) definition: String,
     pub(super) run: Option<Process>,
-    /// The restart hook or `finish`.
+    /// The restart hook, `control/u` or `finish`.
     pub(super) aside: Option<Process>,
+    pub(super) controls: Controls,
     /// Lines that are written once the urgent things are done.
     pub(super) lines: Vec<(Level, String)>,
     pub(super) outcome: Option<Outcome>,
@@ -90,6 +85,7 @@ impl Supervisor {
             definition: spec.service.describe(),
             run: None,
             aside: None,
+            controls: Controls::default(),
             lines: Vec::new(),
             outcome: None,
             lock_trouble: false,
@@ -153,13 +149,17 @@ impl Supervisor {
             self.machine.deadline(),
             self.run.as_ref().and_then(Process::deadline),
             self.aside.as_ref().and_then(Process::deadline),
+            self.controls.deadline(),
         ];
+        // While the script of a stop runs, the end has to wait for it; the zombie keeps the pid.
+        let awaited = self.run.as_ref().filter(|_| !self.controls.hold_the_end());
         let ready = poll::wait(
             [
                 Some(Readable(self.spec.orders.as_fd())),
                 self.fifos.control().map(Readable),
-                self.run.as_ref().map(Process::source),
+                awaited.map(Process::source),
                 self.aside.as_ref().map(Process::source),
+                self.controls.source(),
             ],
             deadlines.into_iter().flatten().min(),
         );
@@ -167,10 +167,14 @@ impl Supervisor {
         let due = |process: &Option<Process>| {
             process.as_ref().and_then(Process::deadline).is_some_and(|deadline| now >= deadline)
         };
-        let [orders, control, run, aside] = ready;
+        let [orders, control, run, aside, script] = ready;
         if run || due(&self.run) {
             self.run_has_ended(now);
         }
+        if script {
+            self.script_has_ended(now);
+        }
+        self.kill_late_script(now);
         if aside || due(&self.aside) {
             self.aside_has_ended(now);
         }
@@ -184,7 +188,10 @@ impl Supervisor {
             self.handle(Event::Due);
         }
         self.afterwards();
-        if let Some(parking) = self.parking.take() {
+        // The next program would not know what a script was run for.
+        if self.controls.are_idle()
+            && let Some(parking) = self.parking.take()
+        {
             self.park(&parking);
         }
     }
@@ -210,6 +217,7 @@ impl Supervisor {
         }
         let Some(status) = run.reap(self.machine.exit_matters(), now) else { return };
         self.run = None;
+        self.controls.forget_waiting();
         self.handle(Event::Exited(status));
         self.publisher.note_exit(&self.machine);
     }
@@ -285,14 +293,16 @@ impl Supervisor {
         match action {
             Action::Start => return Some(self.start()),
             Action::RunHook(exits) => {
-                let started = self.spec.service.restart_hook(exits, &self.lock);
-                return Some(Event::HookStarted(self.run_aside("the restart command", started)));
+                let started = self.spec.service.before_start(exits, &self.lock);
+                return Some(Event::HookStarted(self.run_aside(self.spec.service.name_before_start(), started)));
             }
             Action::RunFinish(exit) => {
                 let started = self.spec.service.finish(&self.spec.module, exit, &self.lock);
                 return Some(Event::FinishStarted(self.run_aside("finish", started)));
             }
             Action::Signal { number, group } => self.signal(number, group),
+            Action::RunControl(control) => return self.run_control(control),
+            Action::KillControls => self.controls.kill(),
             Action::KillAside => {
                 if let Some(aside) = &self.aside {
                     let _ = signal_group(aside.pid, libc::SIGKILL);
@@ -428,64 +438,13 @@ impl Supervisor {
 
 /// The rules for a module: with `-r` there are no limits.
 fn rules(settings: &Settings, spec: &Spec) -> Rules {
-    let rules = Rules { ends_when_failed: spec.program == Program::Single, ..Rules::new(settings) };
+    let rules = Rules {
+        ends_when_failed: spec.program == Program::Single,
+        controls: spec.service.may_have_controls(),
+        ..Rules::new(settings)
+    };
     match spec.restart_hook {
         None => rules,
         Some(count_reset) => Rules { interval: None, restart_hook: true, count_reset, ..rules },
-    }
-}
-
-/// Supervises as [`Supervisor::run`] does, waiting for the status directory first if need be.
-pub fn supervise(spec: Spec) -> Outcome {
-    let mut spec = spec;
-    let mut told = false;
-    loop {
-        match Supervisor::open(spec) {
-            Ok(mut supervisor) => {
-                // A first start that failed is logged and tried again like any other.
-                let _ = supervisor.begin();
-                match supervisor.run() {
-                    Ok(outcome) => return outcome,
-                    Err(returned) => spec = *returned,
-                }
-                // One panic may follow another; no processor is to be burnt for that.
-                std::thread::sleep(AFTER_PANIC);
-                continue;
-            }
-            Err(refused) => {
-                let (returned, error) = *refused;
-                spec = returned;
-                if !told {
-                    let log = Log::new(&spec.dir, &spec.module, spec.echo);
-                    let again = OPEN_AGAIN.as_secs();
-                    log::warn!(logger: log, "{}; not started, tried again every {again} s", error.describe(&spec.dir));
-                    told = true;
-                }
-            }
-        }
-        if let Some(outcome) = wait_to_open(&mut spec) {
-            return outcome;
-        }
-    }
-}
-
-fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
-    let deadline = Mono::now() + OPEN_AGAIN;
-    loop {
-        let [ordered] = poll::wait([Some(Readable(spec.orders.as_fd()))], Some(deadline));
-        if !ordered {
-            return None;
-        }
-        for order in spec.orders.take() {
-            match order {
-                Order::Ask(Ask::Leave(leave)) => return Some(Outcome::Left(leave)),
-                Order::Ask(Ask::KillNow) => return Some(Outcome::Left(Leave::Stop)),
-                Order::Ask(Ask::Configure(config)) => spec.config = config,
-                // Nothing is held yet, and nothing runs.
-                Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, Numbers::default()),
-                Order::Ask(Ask::Publish) => {}
-                Order::Abandon(_) => return Some(Outcome::Abandoned),
-            }
-        }
     }
 }

@@ -20,6 +20,9 @@ const ASKED_FOR: Duration = Duration::from_secs(60);
 /// How long a logger may take to read what is left, where no `kill_timeout` says it.
 const END_OF_INPUT_WAIT: Duration = Duration::from_secs(10);
 
+/// How long a script in `control/` may take.
+pub(super) const CONTROL_TIME: Duration = Duration::from_secs(10);
+
 /// `finish` exits with this to say that there is to be no restart (s6's convention).
 const DO_NOT_RESTART: ExitStatus = ExitStatus::Code(125);
 
@@ -39,10 +42,11 @@ impl Machine {
                     known.unwrap_or(PastRun { since: now, stop: Stop::No, asked_until: None, again: false });
                 // What was written down may be wrong, but then it is not for long.
                 let asked_until = asked_until.map(|until| until.min(now + ASKED_FOR));
-                let run = Run { pid, since, paused: past.paused, stop, asked_until, again };
+                let got_term = stop != Stop::No;
+                let run = Run { pid, since, paused: past.paused, got_term, stop, asked_until, again };
                 self.state = State::Up(run);
                 actions.push(notice(format!("adopted: pid {pid} runs on from an earlier supervisor")));
-                if self.want == Want::Down && stop == Stop::No {
+                if (self.want == Want::Down || again) && stop == Stop::No {
                     self.stop(run, now, actions);
                 }
             }
@@ -52,8 +56,9 @@ impl Machine {
                 actions.push(notice(format!("adopted: finish, pid {pid}, runs on from an earlier supervisor")));
             }
             Some((Role::Hook, pid)) => {
-                self.state = State::Starting { pid };
-                actions.push(notice(format!("adopted: the restart command, pid {pid}, of an earlier supervisor")));
+                self.state = State::Starting { pid, until: self.rules.controls.then(|| now + CONTROL_TIME) };
+                let what = if self.rules.controls { "control/u" } else { "the restart command" };
+                actions.push(notice(format!("adopted: {what}, pid {pid}, of an earlier supervisor")));
             }
             None => self.resume_idle(past, now, actions),
         }
@@ -97,9 +102,9 @@ impl Machine {
         }
     }
 
-    /// The first half of a start: the hook, which runs before restarts only.
+    /// The first half of a start: the hook, which runs before restarts only, or `control/u`.
     pub(super) fn prepare(&mut self, actions: &mut Actions) {
-        if self.rules.restart_hook && self.starts > 0 {
+        if self.rules.controls || (self.rules.restart_hook && self.starts > 0) {
             self.state = State::Preparing;
             actions.push(Action::RunHook(self.limits.exits()));
             return;
@@ -107,8 +112,8 @@ impl Machine {
         self.launch(actions);
     }
 
-    pub(super) fn hook_started(&mut self, pid: Pid, actions: &mut Actions) {
-        self.state = State::Starting { pid };
+    pub(super) fn hook_started(&mut self, pid: Pid, now: Mono, actions: &mut Actions) {
+        self.state = State::Starting { pid, until: self.rules.controls.then(|| now + CONTROL_TIME) };
         if matches!(self.leave, Some(Leave::WhenDown | Leave::Stop)) {
             actions.push(Action::KillAside);
         }
@@ -132,7 +137,8 @@ impl Machine {
         self.limits.started(now);
         self.starts = self.starts.saturating_add(1);
         self.reason = None;
-        let run = Run { pid, since: now, paused: false, stop: Stop::No, asked_until: None, again: false };
+        let run =
+            Run { pid, since: now, paused: false, got_term: false, stop: Stop::No, asked_until: None, again: false };
         self.state = State::Up(run);
         actions.push(notice(format!("started, pid {pid}")));
         // What was asked for while the start was under way.
@@ -169,23 +175,44 @@ impl Machine {
 
     // ----- stopping -----------------------------------------------------------------------------------------
 
-    /// The stop signal, CONT so that a stopped process sees it, and KILL later.
+    /// `control/t`, which may do it in its own way, and then the stop signal.
     pub(super) fn stop(&mut self, run: Run, now: Mono, actions: &mut Actions) {
+        if !self.rules.controls {
+            return self.send_stop(run, false, now, actions);
+        }
+        let stop = match run.stop {
+            Stop::No | Stop::EndOfInput(_) => Stop::Asked,
+            Stop::Asked | Stop::Signalled(_) | Stop::Killed => run.stop,
+        };
+        self.state = State::Up(Run { stop, ..run });
+        if run.stop != Stop::Asked {
+            actions.push(Action::RunControl(Control::Stop));
+        }
+    }
+
+    /// The stop signal unless that is `done`, CONT so that a stopped process sees it, and KILL later.
+    fn send_stop(&mut self, run: Run, done: bool, now: Mono, actions: &mut Actions) {
         let kill_at = self.rules.kill_timeout.map(|timeout| now + timeout);
         let stop = match run.stop {
-            Stop::No | Stop::EndOfInput(_) => {
+            Stop::No | Stop::EndOfInput(_) | Stop::Asked => {
                 let kill = self.rules.kill_timeout.map_or("never".into(), |timeout| format!("in {}", seconds(timeout)));
                 let signal = signal_name(self.rules.stop_signal);
-                actions.push(notice(format!("stopping pid {}: {signal} sent, KILL {kill}", run.pid)));
+                let sent = if done { "left to control/t" } else { "sent" };
+                actions.push(notice(format!("stopping pid {}: {signal} {sent}, KILL {kill}", run.pid)));
                 Stop::Signalled(kill_at)
             }
             // The signals are sent again, but a time until KILL that has begun does not begin anew.
             Stop::Signalled(at) => Stop::Signalled(at.or(kill_at)),
             Stop::Killed => Stop::Killed,
         };
-        self.send(self.rules.stop_signal, actions);
+        if !done {
+            self.send(self.rules.stop_signal, actions);
+        }
         self.send(libc::SIGCONT, actions);
-        self.state = State::Up(Run { stop, paused: false, ..run });
+        self.state = State::Up(Run { stop, paused: false, got_term: run.got_term || !done, ..run });
+        if self.rules.controls {
+            actions.push(Action::RunControl(Control::Stopped { leaving: self.leave.is_some() }));
+        }
     }
 
     /// A logger is not signalled: it ends by itself once it has read what is left.
@@ -202,6 +229,14 @@ impl Machine {
         self.state = State::Up(Run { stop: Stop::Killed, ..run });
     }
 
+    /// As [`Machine::kill`], and no script is waited for.
+    pub(super) fn kill_now(&mut self, run: Run, actions: &mut Actions) {
+        if self.rules.controls {
+            actions.push(Action::KillControls);
+        }
+        self.kill(run, actions);
+    }
+
     pub(super) fn stop_is_due(&mut self, run: Run, now: Mono, actions: &mut Actions) {
         match run.stop {
             Stop::EndOfInput(at) if now >= at => {
@@ -212,15 +247,50 @@ impl Machine {
                 actions.push(warning(format!("pid {} is still there after kill_timeout: KILL sent", run.pid)));
                 self.kill(run, actions);
             }
-            Stop::No | Stop::EndOfInput(_) | Stop::Signalled(_) | Stop::Killed => {}
+            Stop::No | Stop::EndOfInput(_) | Stop::Asked | Stop::Signalled(_) | Stop::Killed => {}
         }
     }
 
     pub(super) fn signal(&mut self, run: Run, signal: Signal, now: Mono, actions: &mut Actions) {
-        self.send(signal.number(), actions);
-        actions.push(notice(format!("{} sent to pid {}", signal_name(signal.number()), run.pid)));
-        if signal.asks_for_exit() {
-            self.state = State::Up(Run { asked_until: Some(now + ASKED_FOR), ..run });
+        // Its script may bring the end about.
+        let asked_until = if signal.asks_for_exit() { Some(now + ASKED_FOR) } else { run.asked_until };
+        self.before(Run { asked_until, ..run }, Control::Signal(signal), now, actions);
+    }
+
+    /// What a command does to the run process: its script comes first, if it may have one.
+    pub(super) fn before(&mut self, run: Run, control: Control, now: Mono, actions: &mut Actions) {
+        self.state = State::Up(run);
+        match self.rules.controls {
+            true => actions.push(Action::RunControl(control)),
+            false => self.after_control(run, control, false, now, actions),
+        }
+    }
+
+    /// The script is through, or there is none: what is left to be done, unless it has `done` it.
+    pub(super) fn after_control(&mut self, run: Run, control: Control, done: bool, now: Mono, actions: &mut Actions) {
+        match control {
+            // Somebody has asked for it, unless this comes from nowhere.
+            Control::Stop if matches!(run.stop, Stop::Asked | Stop::Signalled(_) | Stop::Killed) => {
+                self.send_stop(run, done, now, actions);
+            }
+            Control::Stop | Control::Stopped { .. } => {}
+            Control::Signal(signal) => {
+                let name = signal_name(signal.number());
+                if done {
+                    let text = format!("{name} not sent to pid {}: control/{} exited 0", run.pid, signal.letter());
+                    return actions.push(notice(text));
+                }
+                self.send(signal.number(), actions);
+                actions.push(notice(format!("{name} sent to pid {}", run.pid)));
+                self.state = State::Up(Run { got_term: run.got_term || signal == Signal::Term, ..run });
+            }
+            Control::Pause | Control::Continue => {
+                let paused = control == Control::Pause;
+                if !done {
+                    self.send(if paused { libc::SIGSTOP } else { libc::SIGCONT }, actions);
+                }
+                self.state = State::Up(Run { paused, ..run });
+            }
         }
     }
 
@@ -384,7 +454,7 @@ impl Machine {
         self.leave = self.leave.max(Some(leave));
     }
 
-    /// While the hook runs: it is not waited for.
+    /// While the hook or `control/u` runs: it is not waited for.
     pub(super) fn leave_now(&mut self, leave: Leave, actions: &mut Actions) {
         self.leave_at_least(leave);
         actions.push(Action::KillAside);

@@ -34,21 +34,27 @@ fn quick() -> Rules {
 /// What can happen in every state.
 fn events(rules: &Rules) -> Vec<Op> {
     // The mark of a paused process doubles all states in which it lives, and one search with it is enough.
-    let bytes: &[u8] = if rules.restart_hook { b"udotxpc" } else { b"udotx" };
+    // Scripts in `control/` that wait for each other multiply them, too.
+    let bytes: &[u8] = match (rules.restart_hook, rules.controls) {
+        (true, _) => b"udotxpc",
+        (_, true) => b"udt",
+        (_, false) => b"udotx",
+    };
     let commands = bytes.iter().filter_map(|byte| Command::from_byte(*byte)).map(Op::Command);
     let leaves = [Leave::WhenDown, Leave::EndOfInput, Leave::Stop].map(Op::Leave);
     let answers = [Op::Hook(true), Op::Hook(false), Op::Finish(true), Op::Finish(false)];
     let starts = [Ok(()), Err(NO_FILE), Err(NO_PROCESSES)].map(Op::Start);
     let exits = [ExitStatus::Code(0), CORE].map(Op::RunEnds);
     let ends = [ExitStatus::Code(0), ExitStatus::Code(125)].map(Op::AsideEnds);
+    let scripts = [Op::ScriptEnds(true), Op::ScriptEnds(false)];
     let time = [Op::Wait(seconds(1.0)), Op::LookEarly, Op::Due, Op::KillNow];
-    commands.chain(leaves).chain(answers).chain(starts).chain(exits).chain(ends).chain(time).collect()
+    commands.chain(leaves).chain(answers).chain(starts).chain(exits).chain(ends).chain(scripts).chain(time).collect()
 }
 
 /// What is tried in every state, but not followed, for what follows is found on other ways.
 fn trifles() -> Vec<Op> {
-    let commands = b"khsrpc".iter().filter_map(|byte| Command::from_byte(*byte)).map(Op::Command);
-    commands.chain([Op::Rules(quick())]).collect()
+    let commands = b"khsrpcx".iter().filter_map(|byte| Command::from_byte(*byte)).map(Op::Command);
+    commands.chain([Op::Rules(quick()), Op::Command(Command::StopAndExit)]).collect()
 }
 
 fn explore((name, rules): (&str, Rules), most_time: f64) {
@@ -80,10 +86,17 @@ fn explore((name, rules): (&str, Rules), most_time: f64) {
 }
 
 /// The searches, by name.
-fn searches() -> [(&'static str, Rules); 3] {
+fn searches() -> [(&'static str, Rules); 4] {
     let hook = Rules { restart_hook: true, interval: None, kill_mode: KillMode::Process, ..quick() };
     let patient = Rules { kill_timeout: None, finish_timeout: None, restart: Restart::OnFailure, ..quick() };
-    [("a service of the tree", quick()), ("supervise -r", hook), ("no time-outs, restart on failure", patient)]
+    // Without finish_timeout there are fewer states, and what `finish` does is in the other searches.
+    let controls = Rules { controls: true, interval: None, finish_timeout: None, ..quick() };
+    [
+        ("a service of the tree", quick()),
+        ("supervise -r", hook),
+        ("no time-outs, restart on failure", patient),
+        ("scripts in control/", controls),
+    ]
 }
 
 // One test each, for they run side by side.
@@ -101,6 +114,11 @@ fn every_state_with_a_restart_hook_within_two_restarts_keeps_the_rules() {
 #[test]
 fn every_state_without_time_outs_within_two_restarts_keeps_the_rules() {
     explore(searches()[2], MOST_TIME);
+}
+
+#[test]
+fn every_state_with_control_scripts_within_two_restarts_keeps_the_rules() {
+    explore(searches()[3], MOST_TIME);
 }
 
 #[test]

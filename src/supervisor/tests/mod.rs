@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `story` | a machine, a time, and short words for what happens to it |
 //! | `cases` | the rules of the manual, one story each |
+//! | `controls` | the scripts in `control/` |
 //! | `limits` | more of them: limits, loggers, hooks |
 //! | `table` | every event in every state |
 //! | `world` | a simulated process table, and what must never happen in it |
@@ -11,6 +12,7 @@
 //! | `exhaustive` | all histories in that world, as far as two restarts |
 
 mod cases;
+mod controls;
 mod exhaustive;
 mod limits;
 mod random;

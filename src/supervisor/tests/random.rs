@@ -16,8 +16,8 @@ fn any_rules() -> impl Strategy<Value = Rules> {
     let ends = (select(vec![None, Some(0.5), Some(10.0)]), select(vec![None, Some(0.5), Some(5.0)]));
     let modes = select(vec![KillMode::Process, KillMode::Mixed, KillMode::Group]);
     let restart = select(vec![Restart::Always, Restart::Always, Restart::OnFailure, Restart::Never]);
-    (window, delays, ends, modes, restart, any::<bool>()).prop_map(
-        |((interval, tries, cores), (delay, more), (kill, finish), kill_mode, restart, restart_hook)| Rules {
+    (window, delays, ends, modes, restart, any::<bool>(), any::<bool>()).prop_map(
+        |((interval, tries, cores), (delay, more), (kill, finish), kill_mode, restart, restart_hook, controls)| Rules {
             interval: interval.map(seconds),
             max_tries: Some(tries).filter(|tries| *tries > 0),
             max_cores: Some(cores).filter(|cores| *cores > 0),
@@ -28,6 +28,8 @@ fn any_rules() -> impl Strategy<Value = Rules> {
             kill_mode,
             restart,
             restart_hook,
+            // A service directory has no such hook.
+            controls: controls && !restart_hook,
             ..rules()
         },
     )
@@ -35,8 +37,10 @@ fn any_rules() -> impl Strategy<Value = Rules> {
 
 fn any_command() -> impl Strategy<Value = Op> {
     // What starts and stops comes more often than what does neither.
-    select(b"uuuudddookkttiqhaqpcpcxsn12wr".to_vec())
-        .prop_map(|byte| Op::Command(Command::from_byte(byte).expect("a byte that means something")))
+    select(b"uuuudddookkttiqhaqpcpcxXsn12wr".to_vec()).prop_map(|byte| match byte {
+        b'X' => Op::Command(Command::StopAndExit),
+        byte => Op::Command(Command::from_byte(byte).expect("a byte that means something")),
+    })
 }
 
 fn any_exit() -> impl Strategy<Value = ExitStatus> {
@@ -56,6 +60,7 @@ fn any_op() -> impl Strategy<Value = Op> {
             6 => any::<bool>().prop_map(Op::Finish),
         ],
         8 => prop_oneof![any_exit().prop_map(Op::RunEnds), any_exit().prop_map(Op::AsideEnds)],
+        4 => any::<bool>().prop_map(Op::ScriptEnds),
         4 => select(times).prop_map(|time| Op::Wait(seconds(time))),
         1 => Just(Op::LookEarly),
         4 => Just(Op::Due),

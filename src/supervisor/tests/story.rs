@@ -2,7 +2,7 @@
 
 use crate::supervisor::command::{Command, Signal};
 use crate::supervisor::limits::Rules;
-use crate::supervisor::machine::{Action, Alarm, AlarmReason, Event, Machine, State};
+use crate::supervisor::machine::{Action, Alarm, AlarmReason, Control, Event, Machine, State};
 use crate::sys::pidfd::{ExitStatus, signal_name};
 use crate::sys::start::{StartError, Step};
 use crate::sys::time::Mono;
@@ -96,6 +96,12 @@ impl Story {
         self.step(Event::Exited(ExitStatus::Code(code)))
     }
 
+    /// A script in `control/` has ended, or there is none.
+    pub fn control(&mut self, control: Control, done: bool) -> String {
+        let run = self.machine.run().expect("a run process").pid;
+        self.step(Event::Control { control, run, done })
+    }
+
     /// There is no `finish`.
     pub fn no_finish(&mut self) -> String {
         self.step(Event::FinishStarted(None))
@@ -144,6 +150,8 @@ pub fn brief(actions: &[Action]) -> String {
             Action::RunFinish(_) => "finish".into(),
             Action::Signal { number, group: false } => signal_name(*number),
             Action::Signal { number, group: true } => format!("{}-group", signal_name(*number)),
+            Action::RunControl(control) => format!("control/{}", control.letter()),
+            Action::KillControls => "kill-controls".into(),
             Action::KillAside => "kill-aside".into(),
             Action::Alarm(Alarm { reason: AlarmReason::Exited, .. }) => "alarm(Exited)".into(),
             Action::Alarm(Alarm { reason: AlarmReason::GaveUp(reason), .. }) => format!("alarm({reason})"),

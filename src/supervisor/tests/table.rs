@@ -7,7 +7,7 @@ use super::story::*;
 use crate::conf::settings::Restart;
 use crate::supervisor::command::{Command, Signal};
 use crate::supervisor::limits::{Limits, Rules};
-use crate::supervisor::machine::{Event, Leave, Next, Past, State, Stop, Want};
+use crate::supervisor::machine::{Control, Event, Leave, Next, Past, State, Stop, Want};
 use crate::sys::Pid;
 use crate::sys::identity::Role;
 use crate::sys::pidfd::ExitStatus;
@@ -28,8 +28,9 @@ listed! {
     /// A state, as far as it decides what an event leads to.
     At {
         Down, Backoff, Preparing, Starting, Launching,
-        // The run process lives; nobody stops it, it is to read to the end, it has the stop signal, it has KILL.
-        Up, Draining, Stopping, Killed,
+        // The run process lives; nobody stops it, it is to read to the end, its `control/t` runs, it has
+        // the stop signal, it has KILL.
+        Up, Draining, Asked, Stopping, Killed,
         // `finish` was asked for, or runs; what follows is what is wanted, a start, rest, or giving up.
         Ending, EndingToStart, EndingToRest, EndingToGiveUp,
         Finishing, FinishingToStart, FinishingToRest, FinishingToGiveUp,
@@ -43,11 +44,13 @@ listed! {
         BeginUp, BeginDown,
         // Where another supervisor was killed: nothing runs any more, or the run process does.
         Resume, Adopt,
-        Up, Down, Once, Term, Hup, Pause, Continue, Exit, Alarm, Reload,
+        Up, Down, Once, Term, Hup, Pause, Continue, Exit, StopAndExit, Alarm, Reload,
         LeaveWhenDown, LeaveEndOfInput, LeaveStop, KillNow,
         HookStarted, NoHook, HookEnded,
         Started, StartFailed, StartFailedForNow,
         Exited,
+        // A script in `control/` has ended, and leaves the signal to us, or not.
+        AskedStop, AskedStopDone, AskedTerm, AskedTermDone, AskedPause, AskedContinueDone, AfterStop, AskedForAnother,
         FinishStarted, NoFinish, FinishEnded, FinishEnded125,
         TooEarly, Due,
         Rules,
@@ -63,53 +66,63 @@ fn expected(at: At, on: On) -> (At, &'static str) {
         At::Down => match on {
             BeginUp | Resume | Up | Once => (At::Launching, "start"),
             Adopt => (At::Up, ""),
-            Exit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => (At::Gone, ""),
+            Exit | StopAndExit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => (At::Gone, ""),
             BeginDown | Down | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
             Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 | TooEarly | Due => stays,
+            AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
+            AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
         },
         At::Backoff => match on {
             Due => (At::Launching, "start"),
             Down => (At::Down, ""),
-            Exit | LeaveWhenDown | LeaveStop | KillNow => (At::Gone, ""),
+            Exit | StopAndExit | LeaveWhenDown | LeaveStop | KillNow => (At::Gone, ""),
             LeaveEndOfInput => (At::Launching, "start"),
             // The delay has not grown, so there is nothing to cut.
             Up | Once => stays,
             TooEarly | BeginUp | BeginDown | Resume | Adopt | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
             Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => stays,
+            AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
+            AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
         },
         At::Preparing => match on {
             HookStarted => (At::Starting, ""),
             NoHook => (At::Launching, "start"),
             // They are remembered until the hook's answer is there.
-            Up | Down | Once | Exit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => stays,
+            Up | Down | Once | Exit | StopAndExit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => stays,
             BeginUp | BeginDown | Resume | Adopt | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
             HookEnded | Started | StartFailed | StartFailedForNow => stays,
             Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 | TooEarly | Due => stays,
+            AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
+            AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
         },
         At::Starting => match on {
             HookEnded => (At::Launching, "start"),
-            Exit | LeaveWhenDown | LeaveStop | KillNow => (At::Starting, "kill-aside"),
+            Exit | StopAndExit | LeaveWhenDown | LeaveStop | KillNow => (At::Starting, "kill-aside"),
             // They are remembered until the hook has ended.
             Up | Down | Once | LeaveEndOfInput => stays,
             BeginUp | BeginDown | Resume | Adopt | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
             HookStarted | NoHook | Started | StartFailed | StartFailedForNow => stays,
             Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 | TooEarly | Due => stays,
+            AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
+            AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
         },
         At::Launching => match on {
             Started => (At::Up, ""),
             StartFailed => (At::Ending, "alarm(Exited) finish"),
             StartFailedForNow => (At::Backoff, ""),
             // They are remembered until the start's answer is there.
-            Up | Down | Once | Exit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => stays,
+            Up | Down | Once | Exit | StopAndExit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => stays,
             BeginUp | BeginDown | Resume | Adopt | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
             HookStarted | NoHook | HookEnded => stays,
             Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 | TooEarly | Due => stays,
+            AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
+            AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
         },
         At::Up => match on {
             Exited => (At::Ending, "alarm(Exited) finish"),
-            Down | LeaveStop => (At::Stopping, "TERM CONT"),
+            Down | StopAndExit | LeaveStop => (At::Stopping, "TERM CONT"),
             LeaveEndOfInput => (At::Draining, ""),
             KillNow => (At::Killed, "KILL-group"),
             Up | Once | Exit | LeaveWhenDown | TooEarly | Due => stays,
@@ -117,37 +130,64 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             BeginUp | BeginDown | Resume | Adopt | Alarm | Reload | Rules => stays,
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
             FinishStarted | NoFinish | FinishEnded | FinishEnded125 => stays,
+            AskedStop | AskedStopDone => stays,
+            AskedTerm | AskedTermDone | AskedPause | AskedContinueDone | AfterStop | AskedForAnother => running(at, on),
         },
         At::Draining => match on {
             Exited => (At::Ending, "finish"),
-            Due | Down | LeaveStop => (At::Stopping, "TERM CONT"),
+            Due | Down | StopAndExit | LeaveStop => (At::Stopping, "TERM CONT"),
             KillNow => (At::Killed, "KILL-group"),
             TooEarly | Up | Once | Exit | LeaveWhenDown | LeaveEndOfInput => stays,
             Term | Hup | Pause | Continue => running(at, on),
             BeginUp | BeginDown | Resume | Adopt | Alarm | Reload | Rules => stays,
+            HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
+            FinishStarted | NoFinish | FinishEnded | FinishEnded125 => stays,
+            AskedStop | AskedStopDone => stays,
+            AskedTerm | AskedTermDone | AskedPause | AskedContinueDone | AfterStop | AskedForAnother => running(at, on),
+        },
+        // Here there may be scripts, so signals go through them, and the stop signal is followed by one.
+        At::Asked => match on {
+            Exited => (At::Ending, "finish"),
+            KillNow => (At::Killed, "kill-controls KILL-group"),
+            AskedStop => (At::Stopping, "TERM CONT control/d"),
+            AskedStopDone => (At::Stopping, "CONT control/d"),
+            // It has been asked for; `u` and `o` mean a start after the end.
+            Down | StopAndExit | LeaveStop | Up | Once | Exit | LeaveWhenDown | LeaveEndOfInput => stays,
+            Term => (at, "control/t"),
+            Hup => (at, "control/h"),
+            Pause => (at, "control/p"),
+            Continue => (at, "control/c"),
+            AskedTerm | AskedTermDone | AskedPause | AskedContinueDone | AfterStop | AskedForAnother => running(at, on),
+            TooEarly | Due | BeginUp | BeginDown | Resume | Adopt | Alarm | Reload | Rules => stays,
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
             FinishStarted | NoFinish | FinishEnded | FinishEnded125 => stays,
         },
         At::Stopping => match on {
             Exited => (At::Ending, "finish"),
             Due | KillNow => (At::Killed, "KILL-group"),
-            Down | LeaveStop => (At::Stopping, "TERM CONT"),
+            Down | StopAndExit | LeaveStop => (At::Stopping, "TERM CONT"),
             // `u` and `o` mean a start after the end.
             TooEarly | Up | Once | Exit | LeaveWhenDown | LeaveEndOfInput => stays,
             Term | Hup | Pause | Continue => running(at, on),
             BeginUp | BeginDown | Resume | Adopt | Alarm | Reload | Rules => stays,
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
             FinishStarted | NoFinish | FinishEnded | FinishEnded125 => stays,
+            AskedStop => (At::Stopping, "TERM CONT"),
+            AskedStopDone => (At::Stopping, "CONT"),
+            AskedTerm | AskedTermDone | AskedPause | AskedContinueDone | AfterStop | AskedForAnother => running(at, on),
         },
         At::Killed => match on {
             Exited => (At::Ending, "finish"),
-            Down | LeaveStop => (At::Killed, "TERM CONT"),
+            Down | StopAndExit | LeaveStop => (At::Killed, "TERM CONT"),
             KillNow => (At::Killed, "KILL-group"),
             TooEarly | Due | Up | Once | Exit | LeaveWhenDown | LeaveEndOfInput => stays,
             Term | Hup | Pause | Continue => running(at, on),
             BeginUp | BeginDown | Resume | Adopt | Alarm | Reload | Rules => stays,
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
             FinishStarted | NoFinish | FinishEnded | FinishEnded125 => stays,
+            AskedStop => (At::Killed, "TERM CONT"),
+            AskedStopDone => (At::Killed, "CONT"),
+            AskedTerm | AskedTermDone | AskedPause | AskedContinueDone | AfterStop | AskedForAnother => running(at, on),
         },
         At::Ending | At::EndingToStart | At::EndingToRest | At::EndingToGiveUp => match on {
             FinishStarted => (with_finish(at), ""),
@@ -159,10 +199,12 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             LeaveEndOfInput if at == At::Ending => (At::EndingToStart, ""),
             LeaveEndOfInput => stays,
             // They are remembered until `finish` is through.
-            Exit | LeaveWhenDown | LeaveStop | KillNow => stays,
+            Exit | StopAndExit | LeaveWhenDown | LeaveStop | KillNow => stays,
             BeginUp | BeginDown | Resume | Adopt | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
             Exited | FinishEnded | FinishEnded125 | TooEarly | Due => stays,
+            AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
+            AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
         },
         At::Finishing | At::FinishingToStart | At::FinishingToRest | At::FinishingToGiveUp => match on {
             FinishEnded => after_finish(at),
@@ -174,17 +216,21 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             LeaveEndOfInput if at == At::Finishing => (At::FinishingToStart, ""),
             LeaveEndOfInput => stays,
             Due | KillNow => (at, "kill-aside"),
-            TooEarly | Exit | LeaveWhenDown | LeaveStop => stays,
+            TooEarly | Exit | StopAndExit | LeaveWhenDown | LeaveStop => stays,
             BeginUp | BeginDown | Resume | Adopt | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
             Exited | FinishStarted | NoFinish => stays,
+            AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
+            AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
         },
         At::Failed => match on {
             Up | Once => (At::Launching, "start"),
-            Exit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => (At::Gone, ""),
+            Exit | StopAndExit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => (At::Gone, ""),
             BeginUp | BeginDown | Resume | Adopt | Down | Term | Hup | Pause | Continue | Alarm | Reload | Rules => stays,
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => stays,
             Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 | TooEarly | Due => stays,
+            AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
+            AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
         },
         At::Gone => stays,
     }
@@ -193,10 +239,11 @@ fn expected(at: At, on: On) -> (At, &'static str) {
 /// Signals go to a run process whatever else is done to it.
 fn running(at: At, on: On) -> (At, &'static str) {
     match on {
-        On::Term => (at, "TERM"),
+        On::Term | On::AskedTerm => (at, "TERM"),
         On::Hup => (at, "HUP"),
-        On::Pause => (at, "STOP"),
+        On::Pause | On::AskedPause => (at, "STOP"),
         On::Continue => (at, "CONT"),
+        On::AskedTermDone | On::AskedContinueDone | On::AfterStop | On::AskedForAnother => (at, ""),
         other => panic!("{other:?} sends no signal"),
     }
 }
@@ -232,6 +279,7 @@ fn here(state: State) -> At {
         State::Up(run) => match run.stop {
             Stop::No => At::Up,
             Stop::EndOfInput(_) => At::Draining,
+            Stop::Asked => At::Asked,
             Stop::Signalled(_) => At::Stopping,
             Stop::Killed => At::Killed,
         },
@@ -263,6 +311,7 @@ fn kind(event: Event) -> On {
             Command::Pause => On::Pause,
             Command::Continue => On::Continue,
             Command::Exit => On::Exit,
+            Command::StopAndExit => On::StopAndExit,
             Command::Alarm(_) => On::Alarm,
             Command::Reload => On::Reload,
         },
@@ -277,6 +326,16 @@ fn kind(event: Event) -> On {
         Event::StartFailed(error) if error.passes_by_itself() => On::StartFailedForNow,
         Event::StartFailed(_) => On::StartFailed,
         Event::Exited(_) => On::Exited,
+        Event::Control { run, .. } if run != RUN => On::AskedForAnother,
+        Event::Control { control, done, .. } => match (control, done) {
+            (Control::Stop, false) => On::AskedStop,
+            (Control::Stop, true) => On::AskedStopDone,
+            (Control::Signal(_), false) => On::AskedTerm,
+            (Control::Signal(_), true) => On::AskedTermDone,
+            (Control::Pause | Control::Continue, false) => On::AskedPause,
+            (Control::Pause | Control::Continue, true) => On::AskedContinueDone,
+            (Control::Stopped { .. }, _) => On::AfterStop,
+        },
         Event::FinishStarted(Some(_)) => On::FinishStarted,
         Event::FinishStarted(None) => On::NoFinish,
         Event::FinishEnded(ExitStatus::Code(125)) => On::FinishEnded125,
@@ -290,9 +349,13 @@ fn kind(event: Event) -> On {
 const PAST: Past =
     Past { want: Want::Up, alarm: true, paused: false, failed: false, starts: 3, run: None, limits: Limits::NONE };
 
+/// The run process of a story.
+const RUN: Pid = Pid::from_raw(101);
+
 /// The event of a row.
 fn event(on: On) -> Event {
     let pid = Pid::from_raw(900);
+    let asked = |control, done| Event::Control { control, run: RUN, done };
     match on {
         On::BeginUp => Event::Begin(true),
         On::BeginDown => Event::Begin(false),
@@ -306,6 +369,7 @@ fn event(on: On) -> Event {
         On::Pause => Event::Command(Command::Pause),
         On::Continue => Event::Command(Command::Continue),
         On::Exit => Event::Command(Command::Exit),
+        On::StopAndExit => Event::Command(Command::StopAndExit),
         On::Alarm => Event::Command(Command::Alarm(false)),
         On::Reload => Event::Command(Command::Reload),
         On::LeaveWhenDown => Event::Leave(Leave::WhenDown),
@@ -319,6 +383,14 @@ fn event(on: On) -> Event {
         On::StartFailed => Event::StartFailed(NO_FILE),
         On::StartFailedForNow => Event::StartFailed(NO_PROCESSES),
         On::Exited => Event::Exited(ExitStatus::Code(1)),
+        On::AskedStop => asked(Control::Stop, false),
+        On::AskedStopDone => asked(Control::Stop, true),
+        On::AskedTerm => asked(Control::Signal(Signal::Term), false),
+        On::AskedTermDone => asked(Control::Signal(Signal::Term), true),
+        On::AskedPause => asked(Control::Pause, false),
+        On::AskedContinueDone => asked(Control::Continue, true),
+        On::AfterStop => asked(Control::Stopped { leaving: false }, true),
+        On::AskedForAnother => Event::Control { control: Control::Stop, run: pid, done: false },
         On::FinishStarted => Event::FinishStarted(Some(pid)),
         On::NoFinish => Event::FinishStarted(None),
         On::FinishEnded => Event::FinishEnded(ExitStatus::Code(0)),
@@ -328,11 +400,21 @@ fn event(on: On) -> Event {
     }
 }
 
+/// A service that may have scripts, up.
+fn with_scripts() -> Story {
+    let mut story = Story::new(Rules { controls: true, ..rules() });
+    story.step(Event::Begin(true));
+    story.step(Event::HookStarted(None));
+    story.started();
+    story
+}
+
 /// A machine in that state, which it has reached on an ordinary way.
 fn reach(at: At) -> Story {
     let mut story = match at {
         At::Down | At::Gone => Story::new(rules()),
         At::Launching => Story::new(rules()),
+        At::Asked => with_scripts(),
         At::Preparing | At::Starting => Story::up(Rules { restart_hook: true, ..rules() }),
         At::EndingToRest | At::FinishingToRest => Story::up(Rules { restart: Restart::Never, ..rules() }),
         _ => Story::up(rules()),
@@ -345,7 +427,7 @@ fn reach(at: At) -> Story {
         At::Launching => story.step(Event::Begin(true)),
         At::Up => String::new(),
         At::Draining => story.step(Event::Leave(Leave::EndOfInput)),
-        At::Stopping | At::Killed => story.send('d'),
+        At::Asked | At::Stopping | At::Killed => story.send('d'),
         At::EndingToStart | At::FinishingToStart => {
             story.send('d');
             story.send('u');
@@ -397,7 +479,7 @@ fn remembers_what_was_asked(before: &Story, after: &Story, at: At, on: On) {
     let say = format!("{on:?} in {at:?}");
     let at_least = |leave| old.leave().max(Some(leave));
     let leave = match on {
-        On::Exit | On::LeaveWhenDown => at_least(Leave::WhenDown),
+        On::Exit | On::StopAndExit | On::LeaveWhenDown => at_least(Leave::WhenDown),
         On::LeaveEndOfInput => at_least(Leave::EndOfInput),
         On::LeaveStop | On::KillNow => at_least(Leave::Stop),
         _ => old.leave(),

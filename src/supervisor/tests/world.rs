@@ -7,12 +7,12 @@ use super::story::{at, brief};
 use crate::conf::settings::KillMode;
 use crate::supervisor::command::Command;
 use crate::supervisor::limits::Rules;
-use crate::supervisor::machine::{Action, Event, Leave, Machine, Next, State, Stop, Want};
+use crate::supervisor::machine::{Action, Control, Event, Leave, Machine, Next, Run, State, Stop, Want};
 use crate::sys::Pid;
 use crate::sys::pidfd::ExitStatus;
 use crate::sys::start::StartError;
 use crate::sys::time::Mono;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub enum Op {
     RunEnds(ExitStatus),
     /// The hook or `finish` ends.
     AsideEnds(ExitStatus),
+    /// The script in `control/` that runs ends, with 0 or not.
+    ScriptEnds(bool),
     /// Time passes, and nobody looks at deadlines.
     Wait(Duration),
     /// Somebody looks at the deadline although it is not reached.
@@ -79,6 +81,10 @@ pub struct World {
     run: Option<Process>,
     aside: Option<Process>,
     pending: Option<Pending>,
+    /// Scripts in `control/` for a run process: the first one runs.
+    scripts: VecDeque<(Control, Pid)>,
+    /// The one that has ended just now, and whether it has done the work.
+    answer: Option<(Control, bool)>,
     last_start: Option<Mono>,
     /// The smallest `restart_delay` since the last start.
     least_delay: Duration,
@@ -105,6 +111,8 @@ impl World {
             run: None,
             aside: None,
             pending: None,
+            scripts: VecDeque::new(),
+            answer: None,
             last_start: None,
             least_delay: rules.delay,
             asked: None,
@@ -124,6 +132,7 @@ impl World {
             Op::Finish(_) => self.pending == Some(Pending::Finish),
             Op::RunEnds(_) => self.run.is_some(),
             Op::AsideEnds(_) => self.aside.is_some(),
+            Op::ScriptEnds(_) => !self.scripts.is_empty(),
             Op::LookEarly => self.machine.deadline().is_none_or(|deadline| deadline > self.now),
             Op::Due => self.machine.deadline().is_some(),
         }
@@ -137,7 +146,8 @@ impl World {
             Op::KillNow => self.step(Event::KillNow),
             Op::Rules(rules) => {
                 self.least_delay = self.least_delay.min(rules.delay);
-                self.step(Event::Rules(rules));
+                // Settings do not make it another service.
+                self.step(Event::Rules(Rules { controls: self.machine.rules.controls, ..rules }));
             }
             Op::Hook(runs) => {
                 let pid = self.runs_aside(runs);
@@ -155,6 +165,12 @@ impl World {
                     State::Starting { .. } => self.step(Event::HookEnded),
                     _ => self.step(Event::FinishEnded(status)),
                 }
+            }
+            Op::ScriptEnds(done) => {
+                let (control, run) = self.scripts.pop_front().expect("a script");
+                self.answer = Some((control, done));
+                self.step(Event::Control { control, run, done });
+                self.answer = None;
             }
             Op::Wait(time) => self.now = self.now + time,
             Op::LookEarly => {
@@ -213,6 +229,8 @@ impl World {
         let counts = self.is_unasked(Some(status));
         self.run = None;
         self.asked = None;
+        // One that runs goes on; in truth, only one that has nothing to do with the end.
+        self.scripts.truncate(1);
         self.ends(Event::Exited(status), counts, status.core());
     }
 
@@ -265,7 +283,8 @@ impl World {
                 Action::Start => self.start_is_allowed(),
                 Action::RunHook(_) => {
                     self.nothing_runs("a hook");
-                    assert!(self.machine.rules.restart_hook && self.starts > 0, "{self:?}");
+                    let hook = self.machine.rules.restart_hook && self.starts > 0;
+                    assert!(hook || self.machine.rules.controls, "{self:?}");
                     self.pending = Some(Pending::Hook);
                 }
                 Action::RunFinish(_) => {
@@ -277,14 +296,41 @@ impl World {
                     let to_group = mode == KillMode::Group || (mode == KillMode::Mixed && number == libc::SIGKILL);
                     // `k` is a signal like any other; the KILL of a stop is for the group.
                     assert!(group == to_group || (!group && mode == KillMode::Mixed), "{self:?}");
+                    assert!(self.may_send(number), "{number} was not left to us: {self:?}");
                     let run = self.run.as_mut().expect("a signal is for a live process");
                     run.killed |= number == libc::SIGKILL;
                 }
+                Action::RunControl(control) => {
+                    let run = self.run.expect("a script is for a live process").pid;
+                    assert!(self.machine.rules.controls, "{self:?}");
+                    // What waits already runs once. (One more after the one that runs would only double the states.)
+                    if !self.scripts.iter().any(|waiting| *waiting == (control, run)) {
+                        self.scripts.push_back((control, run));
+                    }
+                }
+                Action::KillControls => self.scripts.clear(),
                 Action::KillAside => self.aside.as_mut().expect("something beside is alive").killed = true,
                 Action::Alarm(_) | Action::Say(..) => {}
             }
         }
         self.agrees();
+    }
+
+    /// Where there may be scripts, nothing but KILL is sent unless one was asked, and has not done it.
+    fn may_send(&self, number: i32) -> bool {
+        if !self.machine.rules.controls || number == libc::SIGKILL {
+            return true;
+        }
+        match self.answer {
+            None => false,
+            Some((Control::Stop, done)) => {
+                number == libc::SIGCONT || (!done && number == self.machine.rules.stop_signal)
+            }
+            Some((Control::Signal(signal), done)) => !done && number == signal.number(),
+            Some((Control::Pause, done)) => !done && number == libc::SIGSTOP,
+            Some((Control::Continue, done)) => !done && number == libc::SIGCONT,
+            Some((Control::Stopped { .. }, _)) => false,
+        }
     }
 
     fn nothing_runs(&self, what: &str) {
@@ -317,7 +363,7 @@ impl World {
         let expected = match self.machine.state() {
             State::Down | State::Backoff { .. } | State::Failed | State::Gone => (None, None, None),
             State::Preparing => (None, None, Some(Pending::Hook)),
-            State::Starting { pid } => (None, Some(pid), None),
+            State::Starting { pid, .. } => (None, Some(pid), None),
             State::Launching => (None, None, Some(Pending::Start)),
             State::Up(run) => (Some(run.pid), None, None),
             State::Ending(_) => (None, None, Some(Pending::Finish)),
@@ -330,6 +376,10 @@ impl World {
         }
         if self.machine.state() == State::Gone {
             assert!(self.machine.leave().is_some(), "{self:?}");
+        }
+        if let State::Up(Run { stop: Stop::Asked, pid, .. }) = self.machine.state() {
+            let asked = self.scripts.contains(&(Control::Stop, pid));
+            assert!(asked, "it waits for a script that nobody runs: {self:?}");
         }
         let idle = matches!(self.machine.state(), State::Down | State::Failed | State::Backoff { .. });
         assert!(!idle || self.machine.leave().is_none(), "it is to leave, and nothing keeps it: {self:?}");
@@ -348,6 +398,8 @@ impl World {
                 match (world.pending, world.run, world.aside, world.machine.deadline()) {
                     (None, Some(run), _, _) if run.killed => Op::RunEnds(dies),
                     (None, _, Some(aside), _) if aside.killed => Op::AsideEnds(dies),
+                    // Its time is over.
+                    (None, Some(_), _, _) if !world.scripts.is_empty() => Op::ScriptEnds(false),
                     (None, _, _, Some(_)) => Op::Due,
                     // There is no kill_timeout: somebody must lose patience.
                     (None, _, _, None) => Op::KillNow,
@@ -377,6 +429,7 @@ impl World {
             (Some(Pending::Hook), ..) => Op::Hook(false),
             (Some(Pending::Start), ..) => Op::Start(Ok(())),
             (Some(Pending::Finish), ..) => Op::Finish(false),
+            (None, Some(_), _) if !self.scripts.is_empty() => Op::ScriptEnds(true),
             (None, Some(_), _) => Op::RunEnds(ExitStatus::Code(0)),
             (None, None, Some(_)) => Op::AsideEnds(ExitStatus::Code(0)),
             (None, None, None) => Op::Due,
@@ -403,7 +456,8 @@ impl Hash for World {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let Machine { state, want, leave, alarm, limits, starts, .. } = &self.machine;
         (state, want.name(), leave, alarm, limits, starts).hash(hasher);
-        (self.now, self.run, self.aside, self.pending, self.asked, self.window, self.gave_up).hash(hasher);
+        (self.now, self.run, self.aside, self.pending, &self.scripts, self.asked, self.window, self.gave_up)
+            .hash(hasher);
     }
 }
 

@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
     let [first, stream @ ..] = bytes else { return };
     let text = SETTINGS[usize::from(first & 3)];
     let settings = Config::parse(Path::new("supervise.conf"), text.as_bytes()).effective("web", Program::Tree).settings;
-    let rules = Rules { restart_hook: first & 4 != 0, ..Rules::new(&settings) };
+    let rules = Rules { restart_hook: first & 4 != 0, controls: first & 32 != 0, ..Rules::new(&settings) };
     let mut world = World::new(Machine::new(rules), Mono(Duration::from_secs(1000)), first & 8 != 0);
     world.feed(Event::Begin(first & 16 != 0));
     for byte in stream {

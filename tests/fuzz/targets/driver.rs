@@ -2,9 +2,10 @@
 //! else can happen is drawn from the rest. Shared by the targets.
 
 use nix::unistd::Pid;
+use std::collections::VecDeque;
 use std::time::Duration;
 use supervise_tree::supervisor::command::Command;
-use supervise_tree::supervisor::machine::{Action, Event, Leave, Machine, State, Want};
+use supervise_tree::supervisor::machine::{Action, Control, Event, Leave, Machine, State, Want};
 use supervise_tree::sys::Errno;
 use supervise_tree::sys::pidfd::ExitStatus;
 use supervise_tree::sys::start::{StartError, Step};
@@ -16,6 +17,8 @@ pub struct World {
     pub now: Mono,
     pub run: Option<Pid>,
     pub aside: Option<Pid>,
+    /// Scripts in `control/`: the first one runs.
+    scripts: VecDeque<(Control, Pid)>,
     next_pid: i32,
     starts_fail: bool,
     has_finish: bool,
@@ -23,7 +26,7 @@ pub struct World {
 
 impl World {
     pub fn new(machine: Machine, now: Mono, has_finish: bool) -> World {
-        World { machine, now, run: None, aside: None, next_pid: 1000, starts_fail: false, has_finish }
+        World { machine, now, run: None, aside: None, scripts: VecDeque::new(), next_pid: 1000, starts_fail: false, has_finish }
     }
 
     fn pid(&mut self) -> Pid {
@@ -65,6 +68,16 @@ impl World {
                         assert!((1..=64).contains(&number));
                         assert!(self.run.is_some(), "a signal to nobody");
                     }
+                    Action::RunControl(control) => {
+                        let run = self.run.expect("a script for nobody");
+                        // Some commands have one, and some have none.
+                        match control.letter() as u32 % 2 == 0 {
+                            true if self.scripts.contains(&(control, run)) => {}
+                            true => self.scripts.push_back((control, run)),
+                            false => events.push(Event::Control { control, run, done: false }),
+                        }
+                    }
+                    Action::KillControls => self.scripts.clear(),
                     Action::KillAside | Action::Alarm(_) | Action::Say(..) => {}
                 }
             }
@@ -90,6 +103,12 @@ impl World {
                 State::Starting { .. } => self.feed(Event::HookEnded),
                 _ => self.feed(Event::FinishEnded(ExitStatus::Code(125))),
             },
+            b'S' | b'T' => {
+                if let Some((control, run)) = self.scripts.pop_front() {
+                    self.feed(Event::Control { control, run, done: byte == b'S' });
+                }
+            }
+            b'X' => self.feed(Event::Command(Command::StopAndExit)),
             b'D' => {
                 if let Some(deadline) = self.machine.deadline() {
                     self.now = self.now.max(deadline);
@@ -110,7 +129,7 @@ impl World {
         let state = self.machine.state();
         assert_eq!(self.machine.run().map(|run| run.pid), self.run, "{state:?}");
         match state {
-            State::Starting { pid } | State::Finishing { pid, .. } => assert_eq!(Some(pid), self.aside),
+            State::Starting { pid, .. } | State::Finishing { pid, .. } => assert_eq!(Some(pid), self.aside),
             _ => assert_eq!(self.aside, None, "{state:?}"),
         }
         assert!(!matches!(state, State::Preparing | State::Launching | State::Ending(_)), "{state:?}");

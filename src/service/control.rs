@@ -1,0 +1,81 @@
+//! `control/X` in a service directory: a script that is run for the command X (runit's rules).
+
+use super::directory::Directory;
+use super::{Definition, Service, Streams};
+use crate::sys::file;
+use crate::sys::flock::Lock;
+use crate::sys::identity::{Recorder, Role};
+use crate::sys::start::{StartError, Started};
+use std::ffi::CString;
+use std::path::PathBuf;
+
+impl Service {
+    /// Whether there may be such scripts: it is a service directory, and no logger's.
+    pub fn may_have_controls(&self) -> bool {
+        matches!(self.definition, Definition::Directory(_)) && self.streams.input.is_none()
+    }
+
+    /// Starts `control/LETTER`, if there is one. It is not recorded in the lock, where the run process is.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub fn control(&self, letter: char) -> Result<Option<Started>, StartError> {
+        match &self.definition {
+            Definition::Directory(directory) => directory.control(letter, &self.streams, || None),
+            Definition::Command(_) => Ok(None),
+        }
+    }
+
+    /// Whether there is `control/LETTER`.
+    pub fn has_control(&self, letter: char) -> bool {
+        match &self.definition {
+            Definition::Directory(directory) => file::is_executable(&directory.control_path(letter)),
+            Definition::Command(_) => false,
+        }
+    }
+
+    /// Starts what runs before a start, if there is something: `control/u`, or the restart command with this count of
+    /// exits.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub fn before_start(&self, exits: u32, lock: &Lock) -> Result<Option<Started>, StartError> {
+        let recorder = || Recorder::new(lock.file(), Role::Hook);
+        match &self.definition {
+            Definition::Directory(directory) => directory.control('u', &self.streams, || Some(recorder())),
+            Definition::Command(command) => command.restart_hook(&self.streams, exits, recorder()),
+        }
+    }
+
+    /// What [`Service::before_start`] runs, for messages.
+    pub fn name_before_start(&self) -> &'static str {
+        match &self.definition {
+            Definition::Directory(_) => "control/u",
+            Definition::Command(_) => "the restart command",
+        }
+    }
+}
+
+impl Directory {
+    fn control_path(&self, letter: char) -> PathBuf {
+        self.path().join(name(letter))
+    }
+
+    fn control<'a>(
+        &self,
+        letter: char,
+        streams: &Streams,
+        recorder: impl FnOnce() -> Option<Recorder<'a>>,
+    ) -> Result<Option<Started>, StartError> {
+        if !file::is_executable(&self.control_path(letter)) {
+            return Ok(None);
+        }
+        let program = CString::new(name(letter)).unwrap_or_default();
+        self.execute(&program, std::slice::from_ref(&program), streams, recorder()).map(Some)
+    }
+}
+
+/// As runit calls it, and as the script sees it in `$0`.
+fn name(letter: char) -> String {
+    format!("control/{letter}")
+}

@@ -1,0 +1,157 @@
+//! The scripts in `control/`: one runs at a time, beside the loop, and those that are asked for meanwhile wait for it.
+//!
+//! A command without a script waits for nobody, and no script runs for longer than its time. What a script answers
+//! goes back to the machine as [`Event::Control`].
+
+use super::machine::{Control, Event};
+use super::process::Process;
+use super::thread::Supervisor;
+use super::transitions::CONTROL_TIME;
+use crate::sys::Pid;
+use crate::sys::pidfd::{ExitStatus, signal_group};
+use crate::sys::poll::Source;
+use crate::sys::start::Started;
+use crate::sys::time::Mono;
+use log::Level;
+use std::collections::VecDeque;
+
+/// What runs, and what waits for it.
+#[derive(Debug, Default)]
+pub struct Controls {
+    running: Option<Script>,
+    waiting: VecDeque<Control>,
+}
+
+#[derive(Debug)]
+struct Script {
+    control: Control,
+    /// The run process that it was run for.
+    run: Pid,
+    process: Process,
+    /// When it is killed, if it has not been.
+    until: Option<Mono>,
+    /// Nobody wants to hear of its end.
+    forgotten: bool,
+}
+
+impl Controls {
+    /// What to wait for.
+    pub fn source(&self) -> Option<Source<'_>> {
+        self.running.as_ref().map(|script| script.process.source())
+    }
+
+    /// Until when.
+    pub fn deadline(&self) -> Option<Mono> {
+        self.running.as_ref().and_then(|script| script.until)
+    }
+
+    /// Whether nothing runs or waits.
+    pub fn are_idle(&self) -> bool {
+        self.running.is_none() && self.waiting.is_empty()
+    }
+
+    /// Whether the end of the run process is to be looked at only when they are through.
+    pub fn hold_the_end(&self) -> bool {
+        let running = self.running.iter().filter(|script| !script.forgotten).map(|script| script.control);
+        running.chain(self.waiting.iter().copied()).any(Control::belongs_to_the_end)
+    }
+
+    /// The run process that they were asked for is gone.
+    pub fn forget_waiting(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// No longer waits for any.
+    pub fn kill(&mut self) {
+        self.waiting.clear();
+        if let Some(script) = &mut self.running {
+            script.forgotten = true;
+            script.kill();
+        }
+    }
+}
+
+impl Script {
+    fn kill(&mut self) {
+        self.until = None;
+        // It is not reaped yet, so the group is its own.
+        let _ = signal_group(self.process.pid, libc::SIGKILL);
+    }
+}
+
+impl Drop for Script {
+    /// Whoever supervises next would not know of it. Once it is reaped here, nothing is left to be killed.
+    fn drop(&mut self) {
+        if let Ok(None) = self.process.pidfd.reap() {
+            self.kill();
+        }
+    }
+}
+
+impl Supervisor {
+    /// Runs a script as soon as those before it are through; the answer, if there is nothing to wait for.
+    pub(super) fn run_control(&mut self, control: Control) -> Option<Event> {
+        let run = self.run.as_ref()?.pid;
+        if !self.spec.service.has_control(control.letter()) {
+            return Some(Event::Control { control, run, done: false });
+        }
+        if !self.controls.are_idle() {
+            let waiting = &mut self.controls.waiting;
+            match control {
+                // However often it is asked for meanwhile, it runs once, as signals do.
+                _ if waiting.contains(&control) => {}
+                // It is the second half of a command that came before those that wait.
+                Control::Stopped { .. } => waiting.push_front(control),
+                Control::Stop | Control::Signal(_) | Control::Pause | Control::Continue => waiting.push_back(control),
+            }
+            return None;
+        }
+        self.start_control(control, run)
+    }
+
+    fn start_control(&mut self, control: Control, run: Pid) -> Option<Event> {
+        let answer = Event::Control { control, run, done: false };
+        match self.spec.service.control(control.letter()) {
+            Ok(Some(Started { pid, pidfd, .. })) => {
+                let until = Some(Mono::now() + CONTROL_TIME);
+                let process = Process::child(pid, pidfd);
+                self.controls.running = Some(Script { control, run, process, until, forgotten: false });
+                None
+            }
+            Ok(None) => Some(answer),
+            Err(error) => {
+                let letter = control.letter();
+                self.say(Level::Warn, format!("control/{letter} could not be run: {error}; going on without"));
+                Some(answer)
+            }
+        }
+    }
+
+    pub(super) fn script_has_ended(&mut self, now: Mono) {
+        let Some(script) = &mut self.controls.running else { return };
+        let Some(status) = script.process.reap(false, now) else { return };
+        let (control, run, forgotten) = (script.control, script.run, script.forgotten);
+        self.controls.running = None;
+        if !forgotten {
+            self.handle(Event::Control { control, run, done: status == ExitStatus::Code(0) });
+        }
+        // The machine may have asked for the next one already, behind those that wait.
+        while self.controls.running.is_none()
+            && let Some(control) = self.controls.waiting.pop_front()
+            && let Some(run) = self.run.as_ref().map(|run| run.pid)
+        {
+            if let Some(answer) = self.start_control(control, run) {
+                self.handle(answer);
+            }
+        }
+    }
+
+    pub(super) fn kill_late_script(&mut self, now: Mono) {
+        let Some(script) = &mut self.controls.running else { return };
+        if script.until.is_some_and(|until| now >= until) {
+            script.kill();
+            let (letter, pid, limit) = (script.control.letter(), script.process.pid, CONTROL_TIME.as_secs());
+            self.say(Level::Warn, format!("control/{letter} (pid {pid}) is killed: it takes longer than {limit} s"));
+        }
+    }
+}

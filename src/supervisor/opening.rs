@@ -1,0 +1,73 @@
+//! Supervision from its beginning to its end, waiting first for a status directory that cannot be had yet.
+
+use super::machine::Leave;
+use super::mailbox::{Ask, Order};
+use super::parking::Numbers;
+use super::spec::{Outcome, Spec};
+use super::thread::Supervisor;
+use crate::status::log::Log;
+use crate::sys::poll::{self, Source::Readable};
+use crate::sys::time::Mono;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// How often a status directory that somebody else has locked, or that cannot be made, is tried again.
+const OPEN_AGAIN: Duration = Duration::from_secs(5);
+
+/// After a panic, the thread waits this long before it begins anew.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
+
+/// Supervises as [`Supervisor::run`] does, waiting for the status directory first if need be.
+pub fn supervise(spec: Spec) -> Outcome {
+    let mut spec = spec;
+    let mut told = false;
+    loop {
+        match Supervisor::open(spec) {
+            Ok(mut supervisor) => {
+                // A first start that failed is logged and tried again like any other.
+                let _ = supervisor.begin();
+                match supervisor.run() {
+                    Ok(outcome) => return outcome,
+                    Err(returned) => spec = *returned,
+                }
+                // One panic may follow another; no processor is to be burnt for that.
+                std::thread::sleep(AFTER_PANIC);
+                continue;
+            }
+            Err(refused) => {
+                let (returned, error) = *refused;
+                spec = returned;
+                if !told {
+                    let log = Log::new(&spec.dir, &spec.module, spec.echo);
+                    let again = OPEN_AGAIN.as_secs();
+                    log::warn!(logger: log, "{}; not started, tried again every {again} s", error.describe(&spec.dir));
+                    told = true;
+                }
+            }
+        }
+        if let Some(outcome) = wait_to_open(&mut spec) {
+            return outcome;
+        }
+    }
+}
+
+fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
+    let deadline = Mono::now() + OPEN_AGAIN;
+    loop {
+        let [ordered] = poll::wait([Some(Readable(spec.orders.as_fd()))], Some(deadline));
+        if !ordered {
+            return None;
+        }
+        for order in spec.orders.take() {
+            match order {
+                Order::Ask(Ask::Leave(leave)) => return Some(Outcome::Left(leave)),
+                Order::Ask(Ask::KillNow) => return Some(Outcome::Left(Leave::Stop)),
+                Order::Ask(Ask::Configure(config)) => spec.config = config,
+                // Nothing is held yet, and nothing runs.
+                Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, Numbers::default()),
+                Order::Ask(Ask::Publish) => {}
+                Order::Abandon(_) => return Some(Outcome::Abandoned),
+            }
+        }
+    }
+}
