@@ -303,7 +303,9 @@ fn detached_it_leads_a_session_with_nothing_attached() {
     assert_eq!(proc_stat(pid, 6), i64::from(supervisor), "in the supervisor's session");
     assert_eq!(proc_stat(pid, 4), i64::from(supervisor), "its child");
     assert_eq!(std::fs::read_link(format!("/proc/{pid}/fd/0")).unwrap().to_str(), Some("/dev/null"));
-    assert_eq!(std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(), 3);
+    // Until it is loaded, it has its libraries open.
+    let descriptors = || std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    wait_for("standard input, output and error to be all", &place, || descriptors() == 3);
 }
 
 #[test]
