@@ -5,6 +5,7 @@ use crate::conf::source::Source;
 use crate::conf::{Program, words};
 use crate::service::{Command, Definition, Service, Streams};
 use crate::status::StatusDir;
+use crate::status::dir::MakeError;
 use crate::status::log::Echo;
 use crate::supervisor::alarm::Alarms;
 use crate::supervisor::mailbox::Orders;
@@ -107,7 +108,7 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
     let spec = spec(arguments, dir, module, command, alarms.clone()).map_err(temporary)?;
     let mut supervisor = Supervisor::open(spec).map_err(|refused| {
         let (spec, error) = *refused;
-        let code = if matches!(error, OpenError::Directory(_)) { NO_DIRECTORY } else { TEMPORARY };
+        let code = if matches!(error, OpenError::Directory(MakeError::Io(_))) { NO_DIRECTORY } else { TEMPORARY };
         Failure { code, message: error.describe(&spec.dir) }
     })?;
     if let Err(error) = supervisor.begin() {
@@ -191,6 +192,7 @@ fn spec(
         restart_hook: arguments.restart_sh.map(|_| arguments.seconds),
         alarms,
         orders: Orders::Signals(signals),
+        house_log: None,
         echo,
         complaints,
         leave: None,

@@ -167,15 +167,6 @@ pub fn shortcomings(dir: &StatusDir, started: &Started) -> Vec<String> {
             all.push(text);
         }
     }
-    if let Some(errno) = started.unrecorded {
-        let lock = dir.lock_path();
-        all.push(format!(
-            "{}: {}; a later supervisor would not find pid {}",
-            lock.display(),
-            errno.desc(),
-            started.pid
-        ));
-    }
     all
 }
 

@@ -1,38 +1,81 @@
-//! The directory, what its entries are called, and its lock.
+//! The directory, what its entries are called, whose it has to be, and its lock.
 
 use crate::sys::flock::{Lock, LockError};
+use crate::sys::{Errno, errno_text, file};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// A module's status directory; it need not exist yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatusDir(PathBuf);
+pub struct StatusDir {
+    path: PathBuf,
+    /// How many directories at the end of the path are the module's: two for a logger.
+    own: usize,
+}
+
+/// Why a status directory cannot be used.
+#[derive(Debug)]
+pub enum MakeError {
+    /// What `mkdir` gives; `NotADirectory` when something else has its name.
+    Io(io::Error),
+    /// It is there, and somebody else's.
+    Foreign {
+        /// The directory, or the link that leads to it.
+        path: PathBuf,
+        /// Its owner's uid.
+        owner: u32,
+    },
+}
 
 impl StatusDir {
     /// The status directory at `path`.
     pub fn new(path: impl Into<PathBuf>) -> StatusDir {
-        StatusDir(path.into())
+        StatusDir { path: path.into(), own: 1 }
+    }
+
+    /// That of `module` below a status root.
+    pub fn of(root: &Path, module: &str) -> StatusDir {
+        StatusDir { path: root.join(module), own: Path::new(module).components().count() }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
-    /// Makes it with mode 0700, and its parents with 0755, where they are missing.
+    /// Makes it with mode 0700, and its parents with 0755, where they are missing; one that is there must be ours.
     ///
     /// # Errors
-    /// What `mkdir` gives; `NotADirectory` when something else has its name.
-    pub fn make(&self) -> io::Result<()> {
-        if self.0.is_dir() {
+    /// See [`MakeError`].
+    pub fn make(&self) -> Result<(), MakeError> {
+        // Before, so that nothing is made in it, and after, for what was made meanwhile.
+        self.check_owner()?;
+        self.mkdir().map_err(MakeError::Io)?;
+        self.check_owner()
+    }
+
+    /// In a directory of somebody else's, files may be exchanged under our hands and commands be given by its owner;
+    /// root and we ourselves could do that anyway.
+    fn check_owner(&self) -> Result<(), MakeError> {
+        for path in self.path.ancestors().take(self.own) {
+            // What is missing is nobody's.
+            if let Ok(Some(owner)) = file::foreign_owner(path) {
+                return Err(MakeError::Foreign { path: path.to_owned(), owner });
+            }
+        }
+        Ok(())
+    }
+
+    fn mkdir(&self) -> io::Result<()> {
+        if self.path.is_dir() {
             return Ok(());
         }
-        if let Some(parent) = self.0.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        if let Some(parent) = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
         }
-        match std::fs::DirBuilder::new().mode(0o700).create(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.0.is_dir() => Ok(()),
+        match std::fs::DirBuilder::new().mode(0o700).create(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.path.is_dir() => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(io::ErrorKind::NotADirectory.into()),
             other => other,
         }
@@ -51,7 +94,7 @@ impl StatusDir {
     /// # Errors
     /// What `symlink` gives.
     pub fn link_svcontrol(&self) -> io::Result<()> {
-        match symlink("control", self.0.join("svcontrol")) {
+        match symlink("control", self.path.join("svcontrol")) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
@@ -59,52 +102,75 @@ impl StatusDir {
 
     /// The lock file.
     pub fn lock_path(&self) -> PathBuf {
-        self.0.join("lock")
+        self.path.join("lock")
     }
 
     /// The FIFO that takes commands.
     pub fn control(&self) -> PathBuf {
-        self.0.join("control")
+        self.path.join("control")
     }
 
     /// The FIFO that can be opened for writing only while somebody supervises.
     pub fn ok(&self) -> PathBuf {
-        self.0.join("ok")
+        self.path.join("ok")
     }
 
     /// The 20 bytes.
     pub fn status(&self) -> PathBuf {
-        self.0.join("status")
+        self.path.join("status")
     }
 
     /// What 20 bytes cannot hold.
     pub fn state(&self) -> PathBuf {
-        self.0.join("state.json")
+        self.path.join("state.json")
     }
 
     /// The run process's standard output.
     pub fn stdout(&self) -> PathBuf {
-        self.0.join("__stdout")
+        self.path.join("__stdout")
     }
 
     /// The run process's standard error.
     pub fn stderr(&self) -> PathBuf {
-        self.0.join("__stderr")
+        self.path.join("__stderr")
     }
 
     /// The FIFO from a service to this module, its logger.
     pub fn log_pipe(&self) -> PathBuf {
-        self.0.join("stdin")
+        self.path.join("stdin")
     }
 
     /// NOTICE lines.
     pub fn log(&self) -> PathBuf {
-        self.0.join("supervise.log")
+        self.path.join("supervise.log")
     }
 
     /// WARNING and FATAL lines.
     pub fn log_wf(&self) -> PathBuf {
-        self.0.join("supervise.log.wf")
+        self.path.join("supervise.log.wf")
+    }
+}
+
+impl MakeError {
+    /// A line for the user; `path` is the directory that was to be made.
+    pub fn describe(&self, path: &Path) -> String {
+        match self {
+            MakeError::Io(error) => format!("cannot make {}: {}", path.display(), errno_text(error)),
+            MakeError::Foreign { path, owner } => format!(
+                "{} belongs to uid {owner}, neither to us (uid {}) nor to root, and is not used: remove it or chown it",
+                path.display(),
+                nix::unistd::geteuid()
+            ),
+        }
+    }
+}
+
+impl From<MakeError> for io::Error {
+    fn from(error: MakeError) -> io::Error {
+        match error {
+            MakeError::Io(error) => error,
+            MakeError::Foreign { .. } => Errno::EPERM.into(),
+        }
     }
 }
 
@@ -125,10 +191,46 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_of_ours_or_of_root_will_do_and_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = StatusDir::of(root.path(), "web/log");
+        dir.make().unwrap();
+        // What is root's: above the temporary directory, and writing is another matter.
+        StatusDir::new("/").make().unwrap();
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        std::os::unix::fs::chown(root.path().join("web"), Some(4711), None).unwrap();
+        match dir.make() {
+            Err(MakeError::Foreign { path, owner: 4711 }) => assert_eq!(path, root.path().join("web")),
+            other => panic!("{other:?}"),
+        }
+        // The status root may be a place where many put something.
+        std::os::unix::fs::chown(root.path(), Some(4711), None).unwrap();
+        StatusDir::of(root.path(), "mail").make().unwrap();
+    }
+
+    #[test]
+    fn a_link_of_somebody_else_is_his_too() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("mine")).unwrap();
+        symlink("mine", root.path().join("web")).unwrap();
+        let dir = StatusDir::of(root.path(), "web");
+        dir.make().unwrap();
+        std::os::unix::fs::lchown(root.path().join("web"), Some(4711), None).unwrap();
+        assert!(matches!(dir.make(), Err(MakeError::Foreign { owner: 4711, .. })));
+    }
+
+    #[test]
     fn a_file_in_its_place_is_an_error() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("web"), "").unwrap();
-        let error = StatusDir::new(root.path().join("web")).make().unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+        match StatusDir::new(root.path().join("web")).make() {
+            Err(MakeError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::NotADirectory),
+            other => panic!("{other:?}"),
+        }
     }
 }

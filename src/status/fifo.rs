@@ -5,6 +5,7 @@ use crate::sys::fifo::{Ends, Fifo};
 use crate::sys::handover;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileTypeExt;
 
 /// Bytes taken from `control` in one go. However many are waiting, each turn of the loop looks at the run
 /// process, too.
@@ -62,6 +63,11 @@ impl Fifos {
         }
     }
 
+    /// Whether both are open, and in their places.
+    pub fn are_open(&self) -> bool {
+        self.control.is_some() && self.ok.is_some() && !self.reported
+    }
+
     /// The descriptor to wait for.
     pub fn control(&self) -> Option<BorrowedFd<'_>> {
         self.control.as_ref().map(std::os::fd::AsFd::as_fd)
@@ -89,8 +95,10 @@ fn keep(fifo: &mut Option<Fifo>, path: &std::path::Path, ends: Ends) -> Result<(
 }
 
 fn describe(path: &std::path::Path, error: &io::Error) -> String {
+    // A directory, a socket or a link has errnos of its own, before it is even looked at.
+    let other = std::fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_fifo());
     let path = path.display();
-    if error.kind() == io::ErrorKind::InvalidInput || error.raw_os_error() == Some(libc::ELOOP) {
+    if other || error.kind() == io::ErrorKind::InvalidInput {
         return format!("{path} is not a FIFO and is not read: remove it, and it is made anew at the next event");
     }
     format!("{path}: {}; tried again at the next event", crate::sys::errno_text(error))

@@ -1,8 +1,14 @@
 //! `state.json`: everything that 20 bytes cannot hold, for people and for `svctl` (SPEC section 3).
 
+use crate::sys::file;
 use crate::sys::pidfd::{ExitStatus, signal_name};
 use serde::{Deserialize, Serialize};
+use std::io::Read;
+use std::path::Path;
 use std::time::SystemTime;
+
+/// A larger file, in bytes, is none of ours.
+const SIZE_MAX: u64 = 64 * 1024;
 
 /// The content of the file. Readers ignore keys that they do not know; all may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -110,6 +116,13 @@ impl StateFile {
         let mut bytes = serde_json::to_vec(self).unwrap_or_default();
         bytes.push(b'\n');
         bytes
+    }
+
+    /// Reads the file at `path`; `None` if it is no such file. Never waits: it may be a FIFO by now.
+    pub fn read(path: &Path) -> Option<StateFile> {
+        let mut bytes = Vec::new();
+        file::read(path).ok()?.take(SIZE_MAX).read_to_end(&mut bytes).ok()?;
+        StateFile::decode(&bytes)
     }
 
     /// Reads the bytes of a file; `None` if they are no such object.

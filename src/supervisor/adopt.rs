@@ -8,16 +8,12 @@ use super::process::Process;
 use super::publish::past;
 use super::spec::OpenError;
 use super::thread::Supervisor;
+use crate::status::dir::MakeError;
 use crate::status::state::StateFile;
-use crate::sys::Pid;
-use crate::sys::file;
 use crate::sys::identity::{Recorded, Role};
 use crate::sys::time::Mono;
+use crate::sys::{Errno, Pid};
 use log::Level;
-use std::io::Read;
-
-/// A larger `state.json`, in bytes, is none of ours.
-const STATE_MAX: u64 = 64 * 1024;
 
 impl Supervisor {
     /// Gives the machine its first event.
@@ -76,36 +72,60 @@ impl Supervisor {
 
     /// What an earlier supervisor has written down.
     fn earlier_state(&mut self) -> Option<StateFile> {
-        let mut bytes = Vec::new();
-        file::read(&self.spec.dir.state()).ok()?.take(STATE_MAX).read_to_end(&mut bytes).ok()?;
-        let state = StateFile::decode(&bytes)?;
+        let state = StateFile::read(&self.spec.dir.state())?;
         self.publisher.recall(&state);
         Some(state)
     }
 
+    /// Notes that a process was started and could not write itself into the lock file.
+    pub(super) fn note_unrecorded(&mut self, role: Role, pid: Pid, why: Option<Errno>) {
+        self.unrecorded = why.and_then(|_| Recorded::of(role, pid));
+        if let Some(errno) = why {
+            let lock = self.spec.dir.lock_path();
+            let text = format!(
+                "{}: {}; until that is mended, a later supervisor would not find pid {pid}",
+                lock.display(),
+                errno.desc()
+            );
+            self.say(Level::Warn, text);
+        }
+    }
+
+    /// Writes into the lock file what is not in it yet.
+    pub(super) fn keep_record(&mut self) {
+        let Some(recorded) = self.unrecorded else { return };
+        let runs = |process: &Option<Process>| process.as_ref().is_some_and(|process| process.pid == recorded.pid);
+        // It has ended and was reaped: its number may be another's by now.
+        if !(runs(&self.run) || runs(&self.aside)) || recorded.write(self.lock.file()).is_ok() {
+            self.unrecorded = None;
+        }
+    }
+
     /// Makes the status directory and the lock anew if somebody has removed them: a lock file that is not there keeps
-    /// nobody out.
-    pub(super) fn keep_lock(&mut self) {
+    /// nobody out. Whether the directory is ours to write into.
+    pub(super) fn keep_lock(&mut self) -> bool {
         if self.lock.is_at(&self.spec.dir.lock_path()) {
-            return;
+            return true;
         }
         let fresh = self.spec.dir.make().map_err(OpenError::Directory).and_then(|()| Ok(self.spec.dir.lock()?));
         match fresh {
             Ok(fresh) => {
                 self.lock_trouble = false;
-                if Recorded::copy(self.lock.file(), fresh.file()).is_err() {
-                    self.say(Level::Warn, "a later supervisor would not find the process that runs now".into());
-                }
+                // It is written into the new file with the next look.
+                self.unrecorded = self.unrecorded.or(Recorded::read(self.lock.file()));
                 self.lock = fresh;
                 self.publisher.forget();
                 let _ = self.spec.dir.link_svcontrol();
                 self.say(Level::Warn, format!("{} was removed: made anew", self.spec.dir.lock_path().display()));
             }
-            Err(error) if !self.lock_trouble => {
-                self.lock_trouble = true;
-                self.say(Level::Error, format!("{}; tried again at the next event", error.describe(&self.spec.dir)));
+            Err(error) => {
+                if !std::mem::replace(&mut self.lock_trouble, true) {
+                    let text = error.describe(&self.spec.dir);
+                    self.say(Level::Error, format!("{text}; tried again at the next event"));
+                }
+                return !matches!(error, OpenError::Directory(MakeError::Foreign { .. }) | OpenError::Held(_));
             }
-            Err(_) => {}
         }
+        true
     }
 }

@@ -15,7 +15,7 @@
 //! | `controls` | the scripts in `control/`, one after the other |
 //! | [`opening`] | waiting for a status directory that cannot be had yet |
 //! | [`spec`] | what makes a supervisor |
-//! | `adopt` | beginning where another supervisor was killed |
+//! | `adopt` | beginning where another supervisor was killed, and what the next one will need |
 //! | [`mailbox`] | what the tree, or a signal, asks of that loop |
 //! | [`publish`] | `status` and `state.json` |
 //! | [`process`] | a process under supervision: our child, or adopted |

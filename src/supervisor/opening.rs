@@ -3,7 +3,7 @@
 use super::machine::Leave;
 use super::mailbox::{Ask, Order};
 use super::parking::Numbers;
-use super::spec::{Outcome, Spec};
+use super::spec::{OpenError, Outcome, Spec};
 use super::thread::Supervisor;
 use crate::status::log::Log;
 use crate::sys::poll::{self, Source::Readable};
@@ -38,9 +38,7 @@ pub fn supervise(spec: Spec) -> Outcome {
                 let (returned, error) = *refused;
                 spec = returned;
                 if !told {
-                    let log = Log::new(&spec.dir, &spec.module, spec.echo);
-                    let again = OPEN_AGAIN.as_secs();
-                    log::warn!(logger: log, "{}; not started, tried again every {again} s", error.describe(&spec.dir));
+                    tell(&spec, &error);
                     told = true;
                 }
             }
@@ -48,6 +46,16 @@ pub fn supervise(spec: Spec) -> Outcome {
         if let Some(outcome) = wait_to_open(&mut spec) {
             return outcome;
         }
+    }
+}
+
+/// Says why a module is not supervised: in its own log, or in the tree's if it cannot have one.
+fn tell(spec: &Spec, error: &OpenError) {
+    let again = OPEN_AGAIN.as_secs();
+    let text = format!("{}; not started, tried again every {again} s", error.describe(&spec.dir));
+    match (error, &spec.house_log) {
+        (OpenError::Directory(_), Some(log)) => log::warn!(logger: log, "{}: {text}", spec.module),
+        _ => log::warn!(logger: Log::new(&spec.dir, &spec.module, spec.echo), "{text}"),
     }
 }
 

@@ -57,6 +57,11 @@ impl Publisher {
         self.written = None;
     }
 
+    /// Whether the files could not be written.
+    pub fn is_behind(&self) -> bool {
+        self.failing
+    }
+
     /// Notes that the run process has ended just now.
     pub fn note_exit(&mut self, machine: &Machine) {
         self.last_exit = machine.last_exit().map(|status| LastExit::new(status, SystemTime::now()));

@@ -8,7 +8,8 @@ use crate::conf::source::Source;
 use crate::conf::{Config, Program};
 use crate::service::Service;
 use crate::status::StatusDir;
-use crate::status::log::Echo;
+use crate::status::dir::MakeError;
+use crate::status::log::{Echo, Log};
 use crate::sys::flock::LockError;
 use crate::sys::{Pid, errno_text};
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub struct Spec {
     pub alarms: Arc<Alarms>,
     /// Who gives orders.
     pub orders: Orders,
+    /// Where it is said that the module has no log: the tree's.
+    pub house_log: Option<Arc<Log>>,
     /// What is said on standard error, too.
     pub echo: Echo,
     /// What is wrong with the settings, for the module's log.
@@ -63,8 +66,8 @@ pub enum Outcome {
 /// Why supervision could not begin.
 #[derive(Debug)]
 pub enum OpenError {
-    /// The status directory cannot be made.
-    Directory(std::io::Error),
+    /// The status directory cannot be made, or is somebody else's.
+    Directory(MakeError),
     /// Somebody else supervises; the pid, where it can be told.
     Held(Option<Pid>),
     /// The lock cannot be taken.
@@ -84,7 +87,7 @@ impl OpenError {
     /// A line for the user.
     pub fn describe(&self, dir: &StatusDir) -> String {
         match self {
-            OpenError::Directory(error) => format!("cannot make {}: {}", dir.path().display(), errno_text(error)),
+            OpenError::Directory(error) => error.describe(dir.path()),
             OpenError::Held(Some(pid)) => format!("{}: already supervised by pid {pid}", dir.path().display()),
             OpenError::Held(None) => {
                 format!("{}: already supervised by a process of another pid namespace", dir.path().display())

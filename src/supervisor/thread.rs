@@ -21,6 +21,7 @@ use crate::status::fifo::Fifos;
 use crate::status::log::Log;
 use crate::sys::flock::Lock;
 use crate::sys::handover;
+use crate::sys::identity::{Recorded, Role};
 use crate::sys::pidfd::{signal_group, signal_name};
 use crate::sys::poll::{self, Source::Readable};
 use crate::sys::start::{StartError, Started};
@@ -30,6 +31,10 @@ use log::Level;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it is tried to bring the status directory into order, when nothing else happens.
+const MEND_AGAIN: Duration = Duration::from_secs(5);
 
 /// One service under supervision.
 #[derive(Debug)]
@@ -54,6 +59,12 @@ pub struct Supervisor {
     pub(super) parking: Option<Arc<Parking>>,
     /// That the lock file is gone and cannot be made anew has been said.
     pub(super) lock_trouble: bool,
+    /// A process that runs and is not in the lock file yet, for want of room on the disk.
+    pub(super) unrecorded: Option<Recorded>,
+    /// What the last start could not do without being the worse for it.
+    shortcomings: Vec<String>,
+    /// When to bring the status directory into order, if it is not.
+    mend_at: Option<Mono>,
     // Last: it is let go of when everything else is closed.
     pub(super) lock: Lock,
 }
@@ -89,6 +100,9 @@ impl Supervisor {
             lines: Vec::new(),
             outcome: None,
             lock_trouble: false,
+            unrecorded: None,
+            shortcomings: Vec::new(),
+            mend_at: None,
             lock,
             spec,
         };
@@ -146,6 +160,7 @@ impl Supervisor {
     /// One turn: wait, and deal with whatever has happened.
     fn turn(&mut self) {
         let deadlines = [
+            self.mend_at,
             self.machine.deadline(),
             self.run.as_ref().and_then(Process::deadline),
             self.aside.as_ref().and_then(Process::deadline),
@@ -294,11 +309,11 @@ impl Supervisor {
             Action::Start => return Some(self.start()),
             Action::RunHook(exits) => {
                 let started = self.spec.service.before_start(exits, &self.lock);
-                return Some(Event::HookStarted(self.run_aside(self.spec.service.name_before_start(), started)));
+                return Some(Event::HookStarted(self.run_aside(Role::Hook, started)));
             }
             Action::RunFinish(exit) => {
                 let started = self.spec.service.finish(&self.spec.module, exit, &self.lock);
-                return Some(Event::FinishStarted(self.run_aside("finish", started)));
+                return Some(Event::FinishStarted(self.run_aside(Role::Finish, started)));
             }
             Action::Signal { number, group } => self.signal(number, group),
             Action::RunControl(control) => return self.run_control(control),
@@ -324,10 +339,13 @@ impl Supervisor {
         let own_group = self.settings.kill_mode != KillMode::Process || self.spec.foreground;
         match self.spec.service.start(&self.lock, own_group) {
             Ok(started) => {
-                for text in shortcomings(&self.spec.dir, &started) {
+                let shortcomings = shortcomings(&self.spec.dir, &started);
+                let earlier = std::mem::replace(&mut self.shortcomings, shortcomings.clone());
+                for text in shortcomings.into_iter().filter(|text| !earlier.contains(text)) {
                     self.say(Level::Warn, text);
                 }
-                let Started { pid, pidfd, .. } = started;
+                let Started { pid, pidfd, unrecorded, .. } = started;
+                self.note_unrecorded(Role::Run, pid, unrecorded);
                 self.run = Some(Process::child(pid, pidfd));
                 Event::Started(pid)
             }
@@ -335,14 +353,16 @@ impl Supervisor {
         }
     }
 
-    fn run_aside(&mut self, name: &str, started: Result<Option<Started>, StartError>) -> Option<Pid> {
+    fn run_aside(&mut self, role: Role, started: Result<Option<Started>, StartError>) -> Option<Pid> {
         match started {
-            Ok(Some(Started { pid, pidfd, .. })) => {
+            Ok(Some(Started { pid, pidfd, unrecorded, .. })) => {
+                self.note_unrecorded(role, pid, unrecorded);
                 self.aside = Some(Process::child(pid, pidfd));
                 Some(pid)
             }
             Ok(None) => None,
             Err(error) => {
+                let name = if role == Role::Hook { self.spec.service.name_before_start() } else { "finish" };
                 self.say(Level::Warn, format!("{name} could not be run: {error}; going on without"));
                 None
             }
@@ -393,7 +413,8 @@ impl Supervisor {
 
     /// What can wait until the run process is started or signalled: files, and the log.
     fn afterwards(&mut self) {
-        self.keep_lock();
+        let ours = self.keep_lock();
+        self.keep_record();
         if let Some(pipe) = self.spec.service.input() {
             pipe.set_logger_pid(self.machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs()));
         }
@@ -411,12 +432,21 @@ impl Supervisor {
             directory: self.spec.service.directory(),
             remember: !has_ended,
         };
-        if let Err(text) = self.publisher.publish(&self.machine, facts, &self.spec.dir) {
-            self.say(Level::Warn, text);
+        if ours {
+            if let Err(text) = self.publisher.publish(&self.machine, facts, &self.spec.dir) {
+                self.say(Level::Warn, text);
+            }
+            self.keep_fifos();
         }
-        self.keep_fifos();
+        let in_order = ours && self.unrecorded.is_none() && !self.publisher.is_behind() && self.fifos.are_open();
+        self.mend_at = (!in_order).then(|| Mono::now() + MEND_AGAIN);
+        let module = &self.spec.module;
         for (level, text) in std::mem::take(&mut self.lines) {
-            log::log!(logger: self.log, level, "{text}");
+            match &self.spec.house_log {
+                // The directory is somebody else's by now.
+                Some(log) if !ours => log::log!(logger: log, level, "{module}: {text}"),
+                _ => log::log!(logger: self.log, level, "{text}"),
+            }
         }
         self.outcome = self.outcome.or(match self.machine.state() {
             State::Gone => Some(Outcome::Left(self.machine.leave().unwrap_or(Leave::WhenDown))),

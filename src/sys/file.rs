@@ -68,21 +68,30 @@ fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 /// # Errors
 /// What `open`, `write` and `rename` give; `path` is then as it was.
 pub fn replace(path: &Path, fresh: &Path, content: &[u8]) -> io::Result<()> {
+    // Made anew each time: what has that name already may be a link to something precious, or a FIFO.
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o644);
-    let opened = regular(&mut options, fresh);
-    let mut file = match opened {
-        Ok(file) => file,
-        // Something else has that name: it is in our directory, and in the way.
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) || error.kind() == io::ErrorKind::InvalidInput => {
-            std::fs::remove_file(fresh)?;
-            regular(&mut options, fresh)?
+    options.write(true).create_new(true).mode(0o644);
+    let mut file = match options.open(fresh) {
+        // A leftover of somebody who was killed, or something planted: it is in our directory, and in the way.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(fresh).or_else(|error| std::fs::remove_dir(fresh).map_err(|_| error))?;
+            options.open(fresh)?
         }
-        Err(error) => return Err(error),
+        opened => opened?,
     };
     file.write_all(content)?;
     drop(file);
     std::fs::rename(fresh, path)
+}
+
+/// The owner of `path`, or of the link that it is, who is neither root nor we.
+///
+/// # Errors
+/// What `stat` gives.
+pub fn foreign_owner(path: &Path) -> io::Result<Option<u32>> {
+    let ours = nix::unistd::geteuid().as_raw();
+    let owners = [std::fs::symlink_metadata(path)?.uid(), std::fs::metadata(path)?.uid()];
+    Ok(owners.into_iter().find(|owner| *owner != 0 && *owner != ours))
 }
 
 /// Whether `path` itself (no link followed) is a FIFO.

@@ -110,22 +110,22 @@ impl Recorded {
         (same && made.0 <= made.1).then_some(Recorded { role, pid: Pid::from_raw(pid), made })
     }
 
-    /// Copies the record of one lock file into another that takes its place.
+    /// The record of a process that runs now, and has not been reaped.
+    pub fn of(role: Role, pid: Pid) -> Option<Recorded> {
+        let started = start_time(pid)?;
+        Some(Recorded { role, pid, made: (started, started.saturating_add(tick())) })
+    }
+
+    /// Writes the record into a lock file.
     ///
     /// # Errors
     /// What `write` gives.
-    pub fn copy(from: &File, to: &File) -> std::io::Result<()> {
-        let Some(recorded) = Recorded::read(from) else { return Ok(()) };
-        let inode = to.metadata()?.ino();
-        let text = format!(
-            "{} {:010} {:020} {:020} {inode} {}",
-            recorded.role.word(),
-            recorded.pid,
-            recorded.made.0,
-            recorded.made.1,
-            boot()
-        );
-        to.write_all_at(&line(&text), 0)
+    pub fn write(&self, lock: &File) -> std::io::Result<()> {
+        let inode = lock.metadata()?.ino();
+        let (before, after) = self.made;
+        let word = self.role.word();
+        let text = format!("{word} {:010} {before:020} {after:020} {inode} {}", self.pid, boot());
+        lock.write_all_at(&line(&text), 0)
     }
 
     /// Opens the process if it is still the one that was recorded, and not a later one with its number.
@@ -189,6 +189,15 @@ mod tests {
         assert!(recorded((started, started + tick())).open().is_some());
         assert!(recorded((now + 2 * tick(), now + 3 * tick())).open().is_none());
         assert!(recorded((0, started.saturating_sub(tick()))).open().is_none());
+    }
+
+    #[test]
+    fn what_is_written_later_is_read_as_if_it_had_been_there_from_the_start() {
+        let lock = tempfile::tempfile().unwrap();
+        let recorded = Recorded::of(Role::Run, nix::unistd::getpid()).unwrap();
+        recorded.write(&lock).unwrap();
+        assert_eq!(Recorded::read(&lock), Some(recorded));
+        assert!(recorded.open().is_some());
     }
 
     proptest! {

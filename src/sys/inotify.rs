@@ -10,7 +10,9 @@ use std::path::Path;
 /// What is worth waking up for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
-    /// Entries that come, go, are replaced, or are closed by somebody who could write them.
+    /// Entries that come, go, or are replaced.
+    Names,
+    /// The same, and those that are closed by somebody who could write them.
     Entries,
     /// The same, and every write to a file of the directory.
     Writes,
@@ -58,13 +60,14 @@ impl<K: Clone> Watches<K> {
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_MOVED_FROM
             | AddWatchFlags::IN_MOVED_TO
-            | AddWatchFlags::IN_CLOSE_WRITE
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_MOVE_SELF
             | AddWatchFlags::IN_ONLYDIR;
-        if interest == Interest::Writes {
-            flags |= AddWatchFlags::IN_MODIFY;
-        }
+        flags |= match interest {
+            Interest::Names => AddWatchFlags::empty(),
+            Interest::Entries => AddWatchFlags::IN_CLOSE_WRITE,
+            Interest::Writes => AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MODIFY,
+        };
         let descriptor = self.inotify.add_watch(path, flags)?;
         self.keys.insert(descriptor, key);
         Ok(())

@@ -4,14 +4,18 @@
 //! |---|---|
 //! | [`scan`] | what a directory entry is: a service, one that may become one, or nothing of ours |
 //! | [`watch`] | inotify: which names have changed |
+//! | [`way`] | whether the root's name still leads to the same directory |
 //! | [`roster`] | who is supervised, and the threads that do it |
 //! | [`signals`] | signals and the tree's own FIFO, as messages |
 //! | [`upgrade`] | the program replaces itself |
+//! | [`own`] | the tree's own status directory and its lock |
 //! | [`run`] | the main loop |
 
+pub mod own;
 pub mod roster;
 pub mod run;
 pub mod scan;
 pub mod signals;
 pub mod upgrade;
 pub mod watch;
+pub mod way;

@@ -498,7 +498,7 @@ impl Roster {
     }
 
     fn status_dir(&self, module: &str) -> StatusDir {
-        StatusDir::new(self.shared.status_root.join(module))
+        StatusDir::of(&self.shared.status_root, module)
     }
 
     fn spawn(
@@ -527,6 +527,7 @@ impl Roster {
             restart_hook: None,
             alarms: self.alarms.clone(),
             orders: Orders::Tree(mailbox.clone()),
+            house_log: Some(self.shared.log.clone()),
             echo: self.shared.echo,
             complaints: Vec::new(),
             leave: None,
@@ -549,7 +550,7 @@ impl Roster {
 
 /// Whether a process lives that an earlier tree has started from the service directory `path`.
 fn is_left_running(dir: &StatusDir, path: &Path) -> bool {
-    let state = std::fs::read(dir.state()).ok().and_then(|bytes| StateFile::decode(&bytes));
+    let state = StateFile::read(&dir.state());
     // A module of `supervise` may have its status directory beside ours.
     let ours = state.is_some_and(|state| Path::new(&state.definition) == path);
     let lock = if ours { crate::sys::file::read(&dir.lock_path()).ok() } else { None };

@@ -1,15 +1,14 @@
 //! The main loop: directory events, thread reports, signals, orphans.
 
+use super::own::{OWN_DIR, Own};
 use super::roster::{Roster, Shared};
 use super::scan::{self, Entry};
 use super::signals::{Messages, Wish, listen};
 use super::upgrade::{Done, Handover, upgrade};
 use super::watch::{Changes, Dirty, Watch};
 use crate::conf::source::Source;
-use crate::status::StatusDir;
 use crate::status::log::{Echo, Log};
 use crate::sys::file::Identity;
-use crate::sys::flock::{Lock, LockError};
 use crate::sys::signals::Signals;
 use crate::sys::time::Mono;
 use crate::sys::{errno_text, orphans};
@@ -20,9 +19,6 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The directory of the tree's own status, in the status root.
-pub const OWN_DIR: &str = ".supervise-tree";
 
 /// How often a root that is gone is looked for, and what could not be started is tried again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -73,16 +69,7 @@ pub struct Restart {
 /// # Errors
 /// One line, when it cannot begin: another tree has the status root, or the root is not there.
 pub fn run(mut options: Options) -> Result<(), String> {
-    let own = StatusDir::new(options.status_root.join(OWN_DIR));
-    own.make().map_err(|error| format!("cannot make {}: {}", own.path().display(), errno_text(&error)))?;
-    let inherited = options.handover.own_lock.take().and_then(|lock| Lock::inherit(lock, &own.lock_path()).ok());
-    let lock = inherited.map_or_else(|| own.lock(), Ok).map_err(|error| match error {
-        LockError::Held(Some(pid)) => {
-            format!("{}: already in use by supervise-tree, pid {pid}", options.status_root.display())
-        }
-        LockError::Held(None) => format!("{}: already in use by a supervise-tree", options.status_root.display()),
-        LockError::Io(error) => format!("cannot lock {}: {}", own.lock_path().display(), errno_text(&error)),
-    })?;
+    let own = Own::take(&options.status_root, options.handover.own_lock.take())?;
     let metadata = std::fs::metadata(&options.root);
     let metadata =
         metadata.map_err(|error| format!("cannot read {}: {}", options.root.display(), errno_text(&error)))?;
@@ -91,19 +78,19 @@ pub fn run(mut options: Options) -> Result<(), String> {
     }
     let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2, Signal::SIGCHLD]);
     let signals = signals.map_err(|errno| format!("cannot take signals: {}", errno.desc()))?;
-    let log = Arc::new(Log::new(&own, "", options.own_echo));
+    let log = Arc::new(Log::new(own.dir(), "", options.own_echo));
     if let Err(errno) = orphans::become_subreaper() {
         log::warn!(logger: log, "cannot become child subreaper: {}; orphans go elsewhere", errno.desc());
     }
     let handed = options.handover.modules.remove(OWN_DIR).unwrap_or_default();
-    let messages = listen(signals, own, log.clone(), handed);
+    let messages = listen(signals, own.dir().clone(), log.clone(), handed);
     let messages = messages.map_err(|error| format!("cannot start a thread: {}", errno_text(&error)))?;
-    Tree::new(options, log, lock).run(&messages);
+    Tree::new(options, log, own).run(&messages);
     Ok(())
 }
 
 struct Tree {
-    lock: Lock,
+    own: Own,
     restart: Restart,
     root: PathBuf,
     roster: Roster,
@@ -129,7 +116,7 @@ struct Tree {
 }
 
 impl Tree {
-    fn new(options: Options, log: Arc<Log>, lock: Lock) -> Tree {
+    fn new(options: Options, log: Arc<Log>, own: Own) -> Tree {
         let (config, complaint) = options.source.first();
         for complaint in complaint.iter().chain(config.complaints()) {
             log::warn!(logger: log, "{complaint}");
@@ -142,7 +129,7 @@ impl Tree {
             log: log.clone(),
         };
         Tree {
-            lock,
+            own,
             restart: options.restart,
             root: options.root,
             roster: Roster::new(shared, options.handover),
@@ -196,6 +183,9 @@ impl Tree {
                 }
                 recv(reap) -> _ => self.reap_orphans(),
                 recv(filling) -> _ => self.look_at_what_was_filled(),
+            }
+            if self.own.keep(&self.log) {
+                messages.wake();
             }
         }
         self.reap_orphans();
@@ -253,21 +243,32 @@ impl Tree {
             // The old one goes first: it would keep reporting the old directory under the same path.
             self.watch = None;
             self.identity = identity;
-            match Watch::new(&self.root, &self.changes) {
-                Ok(watch) => {
-                    match watch.partial() {
-                        None => self.sees_again(),
-                        Some(text) => self.cannot_see(format!("{text}; looking every {} s", WITHOUT_INOTIFY.as_secs())),
-                    }
-                    self.watch = Some(watch);
-                }
-                Err(text) => self.cannot_see(format!("{text}; looking every {} s", WITHOUT_INOTIFY.as_secs())),
-            }
+            self.watch_root();
+        } else if let Some(watch) = &mut self.watch {
+            watch.complete(&self.root, &self.changes);
+        }
+        match self.watch.as_ref().map(|watch| watch.partial().map(str::to_owned)) {
+            Some(None) => self.sees_again(),
+            Some(Some(text)) => self.cannot_see_now(&text),
+            None => {}
         }
         self.look_at_all();
-        if self.watch.as_ref().is_none_or(|watch| watch.partial().is_some()) {
-            self.look_again_in(WITHOUT_INOTIFY);
+        if self.root_identity() != self.identity {
+            // It was replaced before it was watched.
+            self.look_again_in(Duration::ZERO);
         }
+    }
+
+    fn watch_root(&mut self) {
+        match Watch::new(&self.root, &self.changes) {
+            Ok(watch) => self.watch = Some(watch),
+            Err(text) => self.cannot_see_now(&text),
+        }
+    }
+
+    fn cannot_see_now(&mut self, why: &str) {
+        self.cannot_see(format!("{why}; looking every {} s", WITHOUT_INOTIFY.as_secs()));
+        self.look_again_in(WITHOUT_INOTIFY);
     }
 
     fn look_at_all(&mut self) {
@@ -433,7 +434,7 @@ impl Tree {
         if self.ending {
             return log::info!(logger: self.log, "upgrade not done: shutting down");
         }
-        if upgrade(&self.roster, messages, &self.lock, &self.restart) == Done::Later {
+        if upgrade(&self.roster, messages, self.own.lock(), &self.restart) == Done::Later {
             // Behind what waits now; we hold the other end ourselves, so it cannot be closed.
             let _ = messages.wish.send(Wish::Upgrade);
         }

@@ -1,6 +1,6 @@
 //! Signals, and the bytes of the tree's own FIFO, as messages for the main loop.
 
-use super::run::OWN_DIR;
+use super::own::OWN_DIR;
 use crate::status::StatusDir;
 use crate::status::fifo::Fifos;
 use crate::status::log::Log;
@@ -8,10 +8,15 @@ use crate::supervisor::mailbox::{Ask, Mailbox};
 use crate::supervisor::parking::{Handed, Numbers, Parking};
 use crate::sys::poll::{self, Source::Readable};
 use crate::sys::signals::Signals;
+use crate::sys::time::Mono;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use nix::sys::signal::Signal;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it is tried to open a FIFO that could not be opened.
+const MEND_AGAIN: Duration = Duration::from_secs(5);
 
 /// Stack of the thread, in bytes.
 const STACK_SIZE: usize = 128 * 1024;
@@ -45,6 +50,11 @@ impl Messages {
     pub fn park(&self, parking: &Arc<Parking>) {
         self.orders.ask(Ask::Park(parking.clone()));
     }
+
+    /// Has the listening thread look whether its FIFOs are in their places.
+    pub fn wake(&self) {
+        self.orders.ask(Ask::Publish);
+    }
 }
 
 /// Starts the thread that waits for signals and reads the FIFO in `dir`, which the program before us may have had open.
@@ -77,13 +87,14 @@ impl Listener {
             if let Err(text) = self.fifos.keep(&self.dir) {
                 log::error!(logger: self.log, "{text}");
             }
+            let mend_at = (!self.fifos.are_open()).then(|| Mono::now() + MEND_AGAIN);
             let [signal, command, order] = poll::wait(
                 [
                     Some(Readable(self.signals.as_fd())),
                     self.fifos.control().map(Readable),
                     Some(Readable(self.orders.as_fd())),
                 ],
-                None,
+                mend_at,
             );
             if signal {
                 while let Some(signal) = self.signals.next() {

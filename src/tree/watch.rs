@@ -1,9 +1,9 @@
 //! Which names in the services root have changed, by inotify.
 //!
-//! Watched are the root itself, the directories that may become services, and the directories that hold the
-//! root's own name (and, if it is a link, the names that it leads over). Bursts coalesce: an event says "look
-//! again", never what has happened.
+//! Watched are the root itself, the directories that may become services, and the [way](super::way) to the root.
+//! Bursts coalesce: an event says "look again", never what has happened.
 
+use super::way::Way;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use notify::event::CreateKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -12,9 +12,6 @@ use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// A root that is a link to a link to a link ... is followed this far, as the kernel does.
-const LINKS_MAX: usize = 40;
 
 /// What is to be looked at again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +62,7 @@ impl Default for Changes {
 #[derive(Debug)]
 pub struct Watch {
     watcher: RecommendedWatcher,
+    way: Option<Way>,
     /// Directories that may become services.
     below: HashSet<PathBuf>,
     /// Why a new root of the same name would not be noticed.
@@ -77,26 +75,44 @@ impl Watch {
     /// # Errors
     /// A line for the user: what could not be watched, and why.
     pub fn new(root: &Path, changes: &Changes) -> Result<Watch, String> {
-        let chain = chain(root);
-        let names: HashSet<PathBuf> = chain.iter().cloned().collect();
         let (dirty, ring, owned_root) = (changes.dirty.clone(), changes.ring.clone(), root.to_owned());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // notify's thread does not survive a panic; nothing here can.
-            if note(&mut dirty.lock(), event, &owned_root, &names) {
+            if note(&mut dirty.lock(), event, &owned_root) {
                 // Full: the bell has rung already.
                 let _ = ring.try_send(());
             }
         });
-        let mut watch =
-            Watch { watcher: watcher.map_err(|error| describe(root, &error))?, below: HashSet::new(), partial: None };
+        let watcher = watcher.map_err(|error| describe(root, &error))?;
+        let mut watch = Watch { watcher, way: None, below: HashSet::new(), partial: None };
         watch.add(root)?;
-        for name in chain {
-            match name.parent() {
-                Some(parent) if parent != root => watch.partial = watch.add(parent).err().or(watch.partial.take()),
-                _ => {}
-            }
-        }
+        watch.watch_way(root, changes);
         Ok(watch)
+    }
+
+    /// Watches the way to the root, if that was not wholly possible before.
+    pub fn complete(&mut self, root: &Path, changes: &Changes) {
+        if self.partial.is_some() {
+            self.watch_way(root, changes);
+        }
+    }
+
+    fn watch_way(&mut self, root: &Path, changes: &Changes) {
+        // The old one first: it has what the new one may need.
+        self.way = None;
+        let (dirty, ring) = (changes.dirty.clone(), changes.ring.clone());
+        let changed = move || {
+            dirty.lock().root = true;
+            // Full: the bell has rung already.
+            let _ = ring.try_send(());
+        };
+        match Way::watch(root, changed) {
+            Ok((way, whole)) => {
+                self.way = Some(way);
+                self.partial = whole.err();
+            }
+            Err(text) => self.partial = Some(text),
+        }
     }
 
     /// Why a new root of the same name would not be noticed, if so: its parent may not be readable.
@@ -132,7 +148,7 @@ impl Watch {
 }
 
 /// Notes an event; whether there is something to look at.
-fn note(dirty: &mut Dirty, event: notify::Result<notify::Event>, root: &Path, chain: &HashSet<PathBuf>) -> bool {
+fn note(dirty: &mut Dirty, event: notify::Result<notify::Event>, root: &Path) -> bool {
     let event = match event {
         Ok(event) => event,
         Err(_) => {
@@ -157,7 +173,7 @@ fn note(dirty: &mut Dirty, event: notify::Result<notify::Event>, root: &Path, ch
             }
             noted = true;
         }
-        if path == root || chain.contains(path) {
+        if path == root {
             dirty.root = true;
             noted = true;
         }
@@ -176,20 +192,6 @@ fn describe(path: &Path, error: &notify::Error) -> String {
         other => format!("{other:?}"),
     };
     format!("cannot watch {}: {why}", path.display())
-}
-
-/// The names over which `root` leads to its directory: itself and, while it is a link, what it leads to.
-fn chain(root: &Path) -> Vec<PathBuf> {
-    let mut chain = vec![root.to_owned()];
-    while let Some(target) = chain.last().and_then(|last| std::fs::read_link(last).ok()) {
-        let base = chain.last().and_then(|last| last.parent()).unwrap_or(Path::new("/"));
-        let next = base.join(target);
-        if chain.len() > LINKS_MAX || chain.contains(&next) {
-            break;
-        }
-        chain.push(next);
-    }
-    chain
 }
 
 #[cfg(test)]
@@ -221,22 +223,6 @@ mod tests {
         changes.take();
         std::fs::write(root.path().join("web/run"), "").unwrap();
         assert!(wait(&changes, |dirty| dirty.names.contains(std::ffi::OsStr::new("web"))));
-    }
-
-    #[test]
-    fn every_link_on_the_way_is_watched() {
-        let top = tempfile::tempdir().unwrap();
-        for name in ["one", "two"] {
-            std::fs::create_dir_all(top.path().join("runsvdir").join(name)).unwrap();
-        }
-        let (current, root) = (top.path().join("runsvdir/current"), top.path().join("service"));
-        std::os::unix::fs::symlink("one", &current).unwrap();
-        std::os::unix::fs::symlink(&current, &root).unwrap();
-        let changes = Changes::new();
-        let _watch = Watch::new(&root, &changes).unwrap();
-        std::os::unix::fs::symlink("two", top.path().join("runsvdir/new")).unwrap();
-        std::fs::rename(top.path().join("runsvdir/new"), &current).unwrap();
-        assert!(wait(&changes, |dirty| dirty.root));
     }
 
     #[test]

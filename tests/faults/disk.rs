@@ -1,0 +1,132 @@
+//! Status roots that cannot be written: supervision goes on, and the files become true when they can.
+
+use crate::common::host::count;
+use crate::common::{FAST, Module, Place, holds_for, is_alive, signal, wait_for};
+use crate::stage::{Mounted, on_stage};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+/// A service that says in its own directory, which is on another disk, which process it is.
+const TELLS_ITS_PID: &str = "echo $$ > pid.new; mv pid.new pid; exec sleep 1000";
+
+/// The pid that the service has told.
+fn told_pid(place: &Place, name: &str) -> u32 {
+    let told = std::fs::read_to_string(place.root().join(name).join("pid")).unwrap_or_default();
+    told.trim().parse().unwrap_or(0)
+}
+
+/// Waits until the service runs as another process than `old`.
+fn wait_told(place: &Place, name: &str, old: u32) -> u32 {
+    let mut pid = 0;
+    wait_for(&format!("{name} to run as another process than {old}"), place, || {
+        pid = told_pid(place, name);
+        pid != old && is_alive(pid)
+    });
+    pid
+}
+
+/// Fills the file system of `directory` to the last byte.
+fn fill(directory: &Path) {
+    let mut file = std::fs::File::create(directory.join("fill")).unwrap();
+    for size in [4096, 1] {
+        while file.write(&vec![b'x'; size]).is_ok_and(|written| written > 0) {}
+    }
+}
+
+fn web_is_kept(place: &Place, web: &Module) {
+    // Restarts go on.
+    let mut pid = wait_told(place, "web", 0);
+    for _ in 0..3 {
+        signal(pid, "KILL");
+        pid = wait_told(place, "web", pid);
+    }
+    // Commands are answered.
+    web.send("d");
+    wait_for("web to be down", place, || !is_alive(pid));
+    holds_for(Duration::from_millis(200), "web is down", place, || told_pid(place, "web") == pid && !is_alive(pid));
+    web.send("u");
+    wait_told(place, "web", pid);
+}
+
+fn web_is_true_again(place: &Place, web: &Module) {
+    let pid = wait_told(place, "web", 0);
+    signal(pid, "KILL");
+    let next = wait_told(place, "web", pid);
+    wait_for("the status to be true", place, || web.pid() == next && web.state()["pid"] == next);
+    assert_eq!(web.state_name(), "up");
+    // The lines of the bad times come with the first one that can be written.
+    wait_for("the lines that were kept", place, || web.log().contains(&format!("pid {pid}")));
+}
+
+#[test]
+fn services_run_on_a_full_disk_and_their_files_are_true_when_there_is_room() {
+    on_stage(|| {
+        let place = Place::new();
+        let _disk = Mounted::tmpfs(&place.status_root(), "size=400k");
+        place.conf(FAST);
+        place.run("web", TELLS_ITS_PID);
+        let tree = place.tree();
+        let web = place.module("web");
+        web.wait_up(&place);
+        fill(&place.status_root());
+        web_is_kept(&place, &web);
+        assert_ne!(web.pid(), told_pid(&place, "web"), "the disk was not full");
+        // A service that is new runs, too.
+        place.run("new", TELLS_ITS_PID);
+        wait_told(&place, "new", 0);
+        let told = count(&place.path().join("stderr"), "No space left on device");
+        assert!((1..=10).contains(&told), "once for each file that could not be written, not {told} times");
+
+        std::fs::remove_file(place.status_root().join("fill")).unwrap();
+        web_is_true_again(&place, &web);
+        // Nothing happens at this one: it is looked after all the same.
+        let new = place.module("new");
+        wait_for("the status of the new one", &place, || new.pid() == told_pid(&place, "new"));
+        assert!(tree.stop().success());
+    });
+}
+
+#[test]
+fn what_was_started_on_a_full_disk_is_adopted_once_there_was_room() {
+    on_stage(|| {
+        let place = Place::new();
+        let _disk = Mounted::tmpfs(&place.status_root(), "size=400k");
+        let tree = place.reaped_tree();
+        fill(&place.status_root());
+        place.run("new", TELLS_ITS_PID);
+        let pid = wait_told(&place, "new", 0);
+        std::fs::remove_file(place.status_root().join("fill")).unwrap();
+        let new = place.module("new");
+        wait_for("the status", &place, || new.pid() == pid);
+        tree.kill();
+        let _next = place.tree();
+        wait_for("the next tree to have it", &place, || new.log().contains("adopted"));
+        assert_eq!(told_pid(&place, "new"), pid);
+    });
+}
+
+#[test]
+fn services_run_on_a_read_only_disk_and_their_files_are_true_when_it_can_be_written() {
+    on_stage(|| {
+        let place = Place::new();
+        place.conf(FAST);
+        place.run("web", TELLS_ITS_PID);
+        let tree = place.tree();
+        let web = place.module("web");
+        web.wait_up(&place);
+        let read_only = Mounted::read_only(&place.status_root());
+        web_is_kept(&place, &web);
+        assert_ne!(web.pid(), told_pid(&place, "web"), "the disk was not read-only");
+        // A service that is new has nowhere to be locked, and two copies would be worse than none.
+        place.run("new", TELLS_ITS_PID);
+        wait_for("new to be refused", &place, || count(&place.path().join("stderr"), "cannot make") > 0);
+        let told = count(&place.path().join("stderr"), "Read-only file system");
+        assert!((1..=10).contains(&told), "once for each file that could not be written, not {told} times");
+
+        drop(read_only);
+        web_is_true_again(&place, &web);
+        wait_told(&place, "new", 0);
+        assert!(tree.stop().success());
+    });
+}

@@ -1,0 +1,11 @@
+//! Faults of the machine, each made for real: full disks, limits, lost events, planted and vanished files, clocks.
+//!
+//! What needs mounts or limits of its own runs in namespaces of its own, which any user may have; see [`stage`].
+
+#[path = "../common/mod.rs"]
+mod common;
+mod stage;
+
+mod disk;
+mod events;
+mod planted;
