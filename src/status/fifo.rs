@@ -3,6 +3,7 @@
 use super::StatusDir;
 use crate::sys::fifo::{Ends, Fifo};
 use crate::sys::handover;
+use log::Level;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
@@ -10,6 +11,15 @@ use std::os::unix::fs::FileTypeExt;
 /// Bytes taken from `control` in one go. However many are waiting, each turn of the loop looks at the run
 /// process, too.
 const READ_SIZE: usize = 512;
+
+/// What is wrong with a FIFO.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// FATAL if somebody has to do something, WARNING if it passes by itself.
+    pub level: Level,
+    /// A line for the user.
+    pub text: String,
+}
 
 /// The two FIFOs of a supervised module, open.
 #[derive(Debug)]
@@ -47,7 +57,7 @@ impl Fifos {
     /// # Errors
     /// What is wrong, once for as long as it lasts: something else is in the place of a FIFO (it is not touched,
     /// and not read), or it cannot be made.
-    pub fn keep(&mut self, dir: &StatusDir) -> Result<(), String> {
+    pub fn keep(&mut self, dir: &StatusDir) -> Result<(), Trouble> {
         let control = keep(&mut self.control, &dir.control(), Ends::Both);
         let ok = keep(&mut self.ok, &dir.ok(), Ends::Read);
         match control.and(ok) {
@@ -56,9 +66,9 @@ impl Fifos {
                 Ok(())
             }
             Err(_) if self.reported => Ok(()),
-            Err(text) => {
+            Err(trouble) => {
                 self.reported = true;
-                Err(text)
+                Err(trouble)
             }
         }
     }
@@ -81,7 +91,7 @@ impl Fifos {
     }
 }
 
-fn keep(fifo: &mut Option<Fifo>, path: &std::path::Path, ends: Ends) -> Result<(), String> {
+fn keep(fifo: &mut Option<Fifo>, path: &std::path::Path, ends: Ends) -> Result<(), Trouble> {
     if fifo.as_ref().is_some_and(|fifo| fifo.is_at(path)) {
         return Ok(());
     }
@@ -94,12 +104,14 @@ fn keep(fifo: &mut Option<Fifo>, path: &std::path::Path, ends: Ends) -> Result<(
     }
 }
 
-fn describe(path: &std::path::Path, error: &io::Error) -> String {
+fn describe(path: &std::path::Path, error: &io::Error) -> Trouble {
     // A directory, a socket or a link has errnos of its own, before it is even looked at.
     let other = std::fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_fifo());
     let path = path.display();
     if other || error.kind() == io::ErrorKind::InvalidInput {
-        return format!("{path} is not a FIFO and is not read: remove it, and it is made anew at the next event");
+        let text = format!("{path} is not a FIFO and is not read: remove it, and it is made anew at the next event");
+        return Trouble { level: Level::Error, text };
     }
-    format!("{path}: {}; tried again at the next event", crate::sys::errno_text(error))
+    let text = format!("{path}: {}; tried again at the next event", crate::sys::errno_text(error));
+    Trouble { level: Level::Warn, text }
 }

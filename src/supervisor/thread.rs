@@ -17,7 +17,7 @@ use super::spec::{OpenError, Outcome, Spec};
 use crate::conf::settings::{KillMode, Settings};
 use crate::conf::{Config, Program};
 use crate::service::shortcomings;
-use crate::status::fifo::Fifos;
+use crate::status::fifo::{Fifos, Trouble};
 use crate::status::log::Log;
 use crate::sys::flock::Lock;
 use crate::sys::handover;
@@ -456,8 +456,8 @@ impl Supervisor {
     }
 
     fn keep_fifos(&mut self) {
-        if let Err(text) = self.fifos.keep(&self.spec.dir) {
-            self.say(Level::Error, text);
+        if let Err(Trouble { level, text }) = self.fifos.keep(&self.spec.dir) {
+            self.say(level, text);
         }
     }
 

@@ -60,6 +60,17 @@ fn limit_arenas() {
 #[cfg(not(target_env = "gnu"))]
 fn limit_arenas() {}
 
+/// How many descriptors this process may have open now.
+pub fn descriptor_limit() -> usize {
+    usize::try_from(nofile().0).unwrap_or(usize::MAX)
+}
+
+/// How many processes and threads our user may have; `None` for root, whom the kernel does not limit.
+pub fn process_limit() -> Option<usize> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_NPROC).ok().filter(|_| !nix::unistd::getuid().is_root())?;
+    Some(usize::try_from(soft).unwrap_or(usize::MAX))
+}
+
 fn nofile() -> (u64, u64) {
     getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024))
 }

@@ -10,6 +10,7 @@
 //! | [`signals`] | blocking signals, and reading them from a descriptor |
 //! | [`poll`] | `ppoll` with a monotonic deadline, and the descriptor that wakes a thread |
 //! | [`fifo`], [`mod@file`], [`flock`] | opening without ever blocking or following a planted link |
+//! | [`memory`] | whether there is any left |
 //! | [`boot`] | what a program sets up once: descriptor limit, umask, allocator, kernel check |
 //! | [`detach`] | leaving the terminal, with the result reported to the waiting parent |
 //! | [`console`] | standard error that can be stuck without holding us up |
@@ -27,6 +28,7 @@ pub mod flock;
 pub mod handover;
 pub mod identity;
 pub mod inotify;
+pub mod memory;
 pub mod orphans;
 pub mod pidfd;
 pub mod poll;
@@ -38,10 +40,20 @@ pub mod time;
 pub use nix::errno::Errno;
 pub use nix::unistd::Pid;
 
-/// The text of an errno as `strerror` gives it, without Rust's "(os error N)".
+/// The text of an errno as `strerror` gives it.
+pub fn describe(errno: Errno) -> &'static str {
+    match errno {
+        // nix has texts of its own for these.
+        Errno::EAGAIN => "Resource temporarily unavailable",
+        Errno::ENOMEM => "Cannot allocate memory",
+        errno => errno.desc(),
+    }
+}
+
+/// The same for an error, without Rust's "(os error N)".
 pub fn errno_text(error: &std::io::Error) -> String {
     match error.raw_os_error() {
-        Some(code) => Errno::from_raw(code).desc().to_string(),
+        Some(code) => describe(Errno::from_raw(code)).to_string(),
         None => error.to_string(),
     }
 }

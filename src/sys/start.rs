@@ -214,7 +214,7 @@ impl std::fmt::Display for StartError {
             (Step::Directory, Errno::ESTALE) => " (the directory was replaced)",
             _ => "",
         };
-        write!(f, "{}: {}{hint}", self.step, self.errno.desc())
+        write!(f, "{}: {}{hint}", self.step, super::describe(self.errno))
     }
 }
 

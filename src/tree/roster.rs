@@ -3,6 +3,7 @@
 //! The roster never runs two services from one directory, nor one name twice: what is replaced has to be gone
 //! before what replaces it begins.
 
+use super::room;
 use super::scan::Found;
 use super::upgrade::Handover;
 use crate::conf::source::Source;
@@ -119,6 +120,8 @@ pub struct Roster {
     /// Names of entries that something is to follow, so that nobody has to look at all for them.
     waiting: BTreeSet<String>,
     members: HashMap<u64, (String, Member)>,
+    /// For whom there was no room: it has been said.
+    refused: BTreeSet<String>,
     next_member: u64,
     reporter: Sender<Report>,
     reports: Receiver<Report>,
@@ -135,6 +138,7 @@ impl Roster {
             entries: BTreeMap::new(),
             waiting: BTreeSet::new(),
             members: HashMap::new(),
+            refused: BTreeSet::new(),
             next_member: 0,
             reporter,
             reports,
@@ -235,6 +239,7 @@ impl Roster {
 
     /// The directory is gone: its service is stopped.
     pub fn gone(&mut self, name: &str) {
+        self.refused.remove(name);
         match self.entries.get_mut(name).map(|entry| &mut entry.fate) {
             None => {}
             Some(Fate::Stays) => {
@@ -454,6 +459,9 @@ impl Roster {
     /// Starts the threads of a service directory: the logger first, so that it is there when the service writes.
     fn start(&mut self, found: Found) -> io::Result<()> {
         let name = found.name.clone();
+        let modules = 1 + usize::from(found.logger.is_some());
+        room::for_modules(self.members.len() + modules, modules * STACK_SIZE)
+            .inspect_err(|error| self.refused(&name, error))?;
         let mut entry = Entry { service: None, logger: None, fate: Fate::Stays, found };
         let mut pipe = None;
         if let Some(path) = entry.found.logger.clone() {
@@ -469,6 +477,7 @@ impl Roster {
         let directory = Directory::new(entry.found.path.clone(), Some(entry.found.identity));
         match self.spawn(&name, name.clone(), directory, None, pipe) {
             Ok(member) => {
+                self.refused.remove(&name);
                 entry.service = Some(member);
                 self.entries.insert(name, entry);
                 Ok(())
@@ -485,8 +494,10 @@ impl Roster {
         }
     }
 
-    fn refused(&self, name: &str, error: &io::Error) {
-        log::warn!(logger: self.shared.log, "{name}: no thread to be had: {}; tried again in 1 s", errno_text(error));
+    fn refused(&mut self, name: &str, error: &io::Error) {
+        if self.refused.insert(name.to_string()) {
+            log::warn!(logger: self.shared.log, "{name}: {}; tried again every second", errno_text(error));
+        }
     }
 
     fn log_pipe(&mut self, module: &str) -> LogPipe {
@@ -542,7 +553,8 @@ impl Roster {
             let outcome = catch(|| supervise(spec)).ok();
             // It fails only when the main loop is gone, and the process with it.
             let _ = reporter.send(Report { member: id, outcome });
-        })?;
+        });
+        let thread = thread.map_err(|error| room::no_thread(&error))?;
         self.members.insert(id, (name.to_string(), Member { module, mailbox, thread }));
         Ok(id)
     }

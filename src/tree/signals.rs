@@ -2,7 +2,7 @@
 
 use super::own::OWN_DIR;
 use crate::status::StatusDir;
-use crate::status::fifo::Fifos;
+use crate::status::fifo::{Fifos, Trouble};
 use crate::status::log::Log;
 use crate::supervisor::mailbox::{Ask, Mailbox};
 use crate::supervisor::parking::{Handed, Numbers, Parking};
@@ -84,8 +84,8 @@ struct Listener {
 impl Listener {
     fn run(mut self) {
         loop {
-            if let Err(text) = self.fifos.keep(&self.dir) {
-                log::error!(logger: self.log, "{text}");
+            if let Err(Trouble { level, text }) = self.fifos.keep(&self.dir) {
+                log::log!(logger: self.log, level, "{text}");
             }
             let mend_at = (!self.fifos.are_open()).then(|| Mono::now() + MEND_AGAIN);
             let [signal, command, order] = poll::wait(

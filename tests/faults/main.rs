@@ -8,4 +8,5 @@ mod stage;
 
 mod disk;
 mod events;
+mod limits;
 mod planted;
