@@ -288,14 +288,15 @@ fn a_log_that_cannot_be_written_is_no_reason_to_stop() {
     let place = Place::new();
     std::fs::write(place.path().join("supervise.conf"), "[global]\nrestart_delay : 0\n").unwrap();
     let app = place.module("some-app");
-    for name in ["supervise.log", "supervise.log.wf", "status.new"] {
+    // An empty directory in the place of status.new would be taken away.
+    for name in ["supervise.log", "supervise.log.wf", "status.new/full"] {
         std::fs::create_dir_all(app.path(name)).unwrap();
     }
     let mut command = supervise_command();
     command.args(["-n", "-p"]).arg(app.dir()).args(["-f", "sleep 1000"]);
     let running = place.start(command);
     wait_for("the service", &place, || app.is_supervised() && processes_of(&place.path().to_string_lossy()).len() >= 2);
-    std::fs::remove_dir(app.path("status.new")).unwrap();
+    std::fs::remove_dir_all(app.path("status.new")).unwrap();
     app.send("k");
     app.wait_up(&place);
     std::fs::remove_dir(app.path("supervise.log")).unwrap();
