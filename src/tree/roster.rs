@@ -341,6 +341,13 @@ impl Roster {
         }
     }
 
+    /// Has all threads look whether their files are as they should be.
+    pub fn wake_all(&self) {
+        for (_, member) in self.members.values() {
+            member.mailbox.ask(Ask::Publish);
+        }
+    }
+
     /// Where the settings come from.
     pub fn source(&self) -> &Source {
         &self.shared.source

@@ -185,7 +185,9 @@ impl Tree {
                 recv(filling) -> _ => self.look_at_what_was_filled(),
             }
             if self.own.keep(&self.log) {
+                // Whoever has removed it may have removed everything.
                 messages.wake();
+                self.roster.wake_all();
             }
         }
         self.reap_orphans();
@@ -413,6 +415,7 @@ impl Tree {
             Err(complaint) => log::warn!(logger: self.log, "{complaint}; the old settings stay"),
         }
         self.told.clear();
+        self.roster.wake_all();
         self.roster.forget_exits();
         self.look_at_root();
     }

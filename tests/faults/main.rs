@@ -6,7 +6,9 @@
 mod common;
 mod stage;
 
+mod clock;
 mod disk;
 mod events;
 mod limits;
 mod planted;
+mod vanished;
