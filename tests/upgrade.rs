@@ -297,3 +297,28 @@ fn upgrades_and_the_end_of_the_tree_do_not_get_in_each_others_way() {
     assert!(tree.stop().success());
     assert!(!is_alive(pid));
 }
+
+#[test]
+fn what_was_asked_for_and_is_yet_to_come_comes_after_an_upgrade() {
+    let place = Place::new();
+    place.conf("[global]\nrestart_delay : 3\n");
+    place.run("web", SLEEP);
+    place.run("api", SLEEP);
+    let (web, api) = (place.module("web"), place.module("api"));
+    let tree = place.tree();
+    let pids = (web.wait_up(&place), api.wait_up(&place));
+    // One is to leave with its process, the other to run once, as soon as the delay is over.
+    web.send("x");
+    web.wait_text(&place, "supervise.log", "told to exit");
+    api.send("d");
+    api.wait_state(&place, "down");
+    api.send("o");
+    api.wait_state(&place, "backoff");
+    upgrade(&place, || tree.signal("USR2"));
+    api.wait_new_pid(&place, pids.1);
+    assert_eq!(api.state()["want"], "once");
+    wait_for("it to be adopted", &place, || web.log().contains("adopted: pid"));
+    signal(pids.0, "KILL");
+    place.own().wait_text(&place, "supervise.log", "web: left, as told by x");
+    assert!(tree.stop().success());
+}

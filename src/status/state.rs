@@ -69,6 +69,10 @@ pub struct Memory {
     pub kill_at: Option<u64>,
     /// Whether it is to be started again after that.
     pub again: bool,
+    /// Whether a start was asked for and is yet to come.
+    pub to_start: bool,
+    /// Whether supervision is to end with the run process, as told by `x`.
+    pub leaving: bool,
     /// When a start was last tried.
     pub last_start: Option<u64>,
     /// The restart delay, if it has grown.

@@ -31,6 +31,8 @@ impl Supervisor {
                     alarm: true,
                     paused: false,
                     failed: false,
+                    to_start: false,
+                    leaving: false,
                     starts: 1,
                     run: None,
                     limits: Limits::NONE,

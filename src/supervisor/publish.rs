@@ -195,6 +195,8 @@ pub fn past(state: &StateFile, now: Mono) -> Option<Past> {
         alarm: state.alarm,
         paused: state.paused,
         failed: state.state == "failed",
+        to_start: memory.to_start,
+        leaving: memory.leaving && state.supervisor_pid == std::process::id(),
         starts: state.restarts.saturating_add(1),
         run: memory.up_since.map(|since| PastRun {
             since: Mono::from_nanoseconds(since),

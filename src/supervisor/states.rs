@@ -203,6 +203,11 @@ pub struct Past {
     pub paused: bool,
     /// Whether it had given up.
     pub failed: bool,
+    /// Whether a start was yet to come.
+    pub to_start: bool,
+    /// Whether supervision was to end with the run process: that was said to this program, and counts if it has only
+    /// replaced itself.
+    pub leaving: bool,
     /// How often the run process was started.
     pub starts: u64,
     /// The run process, as far as it was known; its pid is found elsewhere.

@@ -35,6 +35,9 @@ impl Machine {
         self.alarm = past.alarm;
         self.starts = past.starts;
         self.limits = past.limits;
+        if past.leaving && live.is_some() {
+            self.leave_at_least(Leave::WhenDown);
+        }
         match live {
             Some((Role::Run, pid)) => {
                 let known = past.run.filter(|run| run.since <= now);
@@ -52,7 +55,8 @@ impl Machine {
             }
             Some((Role::Finish, pid)) => {
                 let until = self.rules.finish_timeout.map(|timeout| now + timeout);
-                self.state = State::Finishing { pid, until, next: Next::AsWanted };
+                let next = if past.to_start { Next::Start } else { Next::AsWanted };
+                self.state = State::Finishing { pid, until, next };
                 actions.push(notice(format!("adopted: finish, pid {pid}, runs on from an earlier supervisor")));
             }
             Some((Role::Hook, pid)) => {
@@ -72,6 +76,7 @@ impl Machine {
                 self.state = State::Failed;
                 self.reason = Some(Reason::GaveUpEarlier);
             }
+            Want::Once if past.to_start => self.ask_start(Want::Once, now, actions),
             Want::Down | Want::Once => self.state = State::Down,
             Want::Up => {
                 let at = self.limits.next_after_gap(&self.rules, now);

@@ -11,6 +11,12 @@ impl Machine {
     /// Writes down what a later supervisor has to know.
     pub fn remember(&self, memory: &mut Memory) {
         self.limits.remember(memory);
+        memory.leaving = self.leave == Some(Leave::WhenDown);
+        memory.to_start = match self.state {
+            State::Backoff { .. } | State::Preparing | State::Starting { .. } | State::Launching => true,
+            State::Ending(next) | State::Finishing { next, .. } => next == Next::Start,
+            State::Down | State::Up(_) | State::Failed | State::Gone => false,
+        };
         let Some(run) = self.run() else { return };
         memory.up_since = Some(run.since.nanoseconds());
         memory.asked_until = run.asked_until.map(Mono::nanoseconds);

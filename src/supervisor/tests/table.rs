@@ -346,8 +346,17 @@ fn kind(event: Event) -> On {
 }
 
 /// What an earlier supervisor may have left: it wanted the service up, and had counted nothing.
-const PAST: Past =
-    Past { want: Want::Up, alarm: true, paused: false, failed: false, starts: 3, run: None, limits: Limits::NONE };
+const PAST: Past = Past {
+    want: Want::Up,
+    alarm: true,
+    paused: false,
+    failed: false,
+    to_start: false,
+    leaving: false,
+    starts: 3,
+    run: None,
+    limits: Limits::NONE,
+};
 
 /// The run process of a story.
 const RUN: Pid = Pid::from_raw(101);
