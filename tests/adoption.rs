@@ -281,7 +281,7 @@ fn adopts_after_change(place: &Place, word: usize, value: &str) -> bool {
     assert_eq!((words[0], words[1].parse()), ("run", Ok(pid)));
     let changed = words.iter().enumerate().map(|(at, old)| if at == word { value } else { old });
     let changed = changed.collect::<Vec<_>>().join(" ");
-    std::fs::write(web.path("lock"), format!("{changed:<111}\n")).expect("record");
+    std::fs::write(web.path("lock"), format!("{changed:<159}\n")).expect("record");
     let tree = place.reaped_tree();
     wait_for("the new tree's word", place, || {
         let state = web.state();

@@ -18,6 +18,7 @@ pub struct Directory {
     path: PathBuf,
     c_path: CString,
     identity: Option<Identity>,
+    service: Option<Identity>,
     environment: Arc<Environment>,
     run: [CString; 1],
 }
@@ -26,7 +27,13 @@ impl Directory {
     /// The directory at `path`; if `identity` is given, it must stay that one, and a start in another one fails.
     pub fn new(path: PathBuf, identity: Option<Identity>) -> Directory {
         let c_path = c_path(&path);
-        Directory { path, c_path, identity, environment: Environment::inherited(), run: [c"./run".to_owned()] }
+        let environment = Environment::inherited();
+        Directory { path, c_path, identity, service: identity, environment, run: [c"./run".to_owned()] }
+    }
+
+    /// The directory of a logger, which may be replaced at any time, in the service directory `service`.
+    pub fn logger(path: PathBuf, service: Identity) -> Directory {
+        Directory { service: Some(service), ..Directory::new(path, None) }
     }
 
     /// Where it is.
@@ -34,8 +41,13 @@ impl Directory {
         &self.path
     }
 
+    /// Device and inode of the service directory that this is, or lies in.
+    pub fn service(&self) -> Option<(u64, u64)> {
+        self.service.map(|identity| (identity.device, identity.inode))
+    }
+
     /// Device and inode that it must have.
-    pub fn expected(&self) -> Option<(u64, u64)> {
+    fn expected(&self) -> Option<(u64, u64)> {
         self.identity.map(|identity| (identity.device, identity.inode))
     }
 

@@ -102,7 +102,7 @@ impl Service {
     /// The step that failed, and its errno.
     pub fn start(&self, lock: &Lock, own_group: bool) -> Result<Started, StartError> {
         self.streams.ready()?;
-        let recorder = Recorder::new(lock.file(), Role::Run);
+        let recorder = Recorder::new(lock.file(), Role::Run, self.directory());
         match &self.definition {
             Definition::Directory(directory) => directory.run(&self.streams, recorder),
             Definition::Command(command) => command.run(&self.streams, recorder, own_group),
@@ -124,7 +124,7 @@ impl Service {
     pub fn finish(&self, module: &str, exit: Option<ExitStatus>, lock: &Lock) -> Result<Option<Started>, StartError> {
         match &self.definition {
             Definition::Directory(directory) => {
-                let recorder = || Recorder::new(lock.file(), Role::Finish);
+                let recorder = || Recorder::new(lock.file(), Role::Finish, self.directory());
                 directory.finish(&self.streams, module, exit, recorder)
             }
             Definition::Command(_) => Ok(None),
@@ -139,10 +139,10 @@ impl Service {
         }
     }
 
-    /// Which directory it is run from, by device and inode, if that must not change.
+    /// Which service directory it belongs to, by device and inode.
     pub fn directory(&self) -> Option<(u64, u64)> {
         match &self.definition {
-            Definition::Directory(directory) => directory.expected(),
+            Definition::Directory(directory) => directory.service(),
             Definition::Command(_) => None,
         }
     }

@@ -18,9 +18,12 @@ use log::Level;
 impl Supervisor {
     /// Gives the machine its first event.
     pub(super) fn begin_or_resume(&mut self) {
-        let live = self.adopt();
+        let recorded = self.adopt();
+        let live = recorded.map(|recorded| (recorded.role, recorded.pid));
+        // What was wanted of another directory of this name is none of ours.
         let state = self.earlier_state();
-        let past = state.as_ref().and_then(|state| past(state, Mono::now()));
+        let directory = state.as_ref().and_then(|state| state.memory.as_ref()).and_then(|memory| memory.directory);
+        let past = state.filter(|_| self.is_ours(directory)).and_then(|state| past(&state, Mono::now()));
         match (past, live) {
             (_, None) if self.spec.leave.is_some() => self.handle(Event::Begin(false)),
             (None, None) => self.handle(Event::Begin(self.spec.wanted)),
@@ -37,31 +40,34 @@ impl Supervisor {
                     run: None,
                     limits: Limits::NONE,
                 });
-                self.handle(Event::Resume(past, live));
+                // The earlier supervisor may have been killed between the signal and the note of it.
+                let paused = recorded.is_some_and(|recorded| recorded.is_stopped());
+                self.handle(Event::Resume(Past { paused, ..past }, live));
             }
         }
-        if live.is_some_and(|(role, _)| role == Role::Run) && self.is_of_another_directory(state.as_ref()) {
+        let runs_elsewhere = recorded.is_some_and(|run| run.role == Role::Run && !self.is_ours(run.directory));
+        if runs_elsewhere && self.spec.leave.is_none() {
             self.say(Level::Info, "its directory was replaced meanwhile: stopping it, and starting the new one".into());
             self.handle(Event::Command(Command::Down));
-            self.handle(Event::Command(Command::Up));
+            let command = if self.spec.wanted { Command::Up } else { Command::Down };
+            self.handle(Event::Command(command));
         }
         if let Some(leave) = self.spec.leave {
             self.handle(Event::Leave(leave));
         }
     }
 
-    /// Whether what runs was started from a directory that has been replaced since, and is wanted up.
-    fn is_of_another_directory(&self, state: Option<&StateFile>) -> bool {
-        let earlier = state.and_then(|state| state.memory.as_ref()).and_then(|memory| memory.directory);
+    /// Whether what an earlier supervisor has left belongs to the service directory that is there now.
+    fn is_ours(&self, earlier: Option<(u64, u64)>) -> bool {
         let present = self.spec.service.directory();
-        self.machine.want() == Want::Up && earlier.is_some() && present.is_some() && earlier != present
+        earlier.is_none() || present.is_none() || earlier == present
     }
 
     /// Finds what an earlier supervisor has left running.
-    fn adopt(&mut self) -> Option<(Role, Pid)> {
-        let (role, process) = Process::adopt(self.lock.file())?;
+    fn adopt(&mut self) -> Option<Recorded> {
+        let (recorded, process) = Process::adopt(self.lock.file())?;
         let pid = process.pid;
-        match role {
+        match recorded.role {
             Role::Run => self.run = Some(process),
             Role::Finish | Role::Hook => self.aside = Some(process),
         }
@@ -69,7 +75,7 @@ impl Supervisor {
         if let Err(error) = self.spec.service.ready() {
             self.say(Level::Warn, format!("{error}; pid {pid} goes on all the same"));
         }
-        Some((role, pid))
+        Some(recorded)
     }
 
     /// What an earlier supervisor has written down.
@@ -81,7 +87,7 @@ impl Supervisor {
 
     /// Notes that a process was started and could not write itself into the lock file.
     pub(super) fn note_unrecorded(&mut self, role: Role, pid: Pid, why: Option<Errno>) {
-        self.unrecorded = why.and_then(|_| Recorded::of(role, pid));
+        self.unrecorded = why.and_then(|_| Recorded::of(role, pid, self.spec.service.directory()));
         if let Some(errno) = why {
             let lock = self.spec.dir.lock_path();
             let text = format!(

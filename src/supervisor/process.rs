@@ -1,6 +1,6 @@
 //! A process under supervision: a child of ours, or one that an earlier supervisor has left us.
 
-use crate::sys::identity::{Recorded, Role};
+use crate::sys::identity::Recorded;
 use crate::sys::orphans;
 use crate::sys::pidfd::{ExitStatus, Pidfd};
 use crate::sys::poll::Source;
@@ -36,14 +36,12 @@ impl Process {
     }
 
     /// The process that is recorded in `lock`, if it still lives.
-    pub fn adopt(lock: &File) -> Option<(Role, Process)> {
+    pub fn adopt(lock: &File) -> Option<(Recorded, Process)> {
         let recorded = Recorded::read(lock)?;
         let pidfd = recorded.open()?;
         orphans::register(recorded.pid);
-        Some((
-            recorded.role,
-            Process { pid: recorded.pid, pidfd, adopted: true, ended: None, patience: Duration::ZERO },
-        ))
+        let process = Process { pid: recorded.pid, pidfd, adopted: true, ended: None, patience: Duration::ZERO };
+        Some((recorded, process))
     }
 
     /// What to wait for.

@@ -4,10 +4,11 @@
 //! the lock after we were killed finds a record of every process that we ever started, at whatever point we
 //! were killed. It is one line of the lock file:
 //!
-//! `run 0000004711 00000000000812345678 00000000000812399999 INODE BOOT-ID`
+//! `run 0000004711 00000000000812345678 00000000000812399999 INODE BOOT-ID DEVICE:INODE`
 //!
 //! that is: what it is, its pid, two points of `CLOCK_BOOTTIME` in nanoseconds between which it was made
-//! (`/proc/PID/stat` field 22 lies between them, to its 10 ms), the lock file's inode, and the boot id.
+//! (`/proc/PID/stat` field 22 lies between them, to its 10 ms), the lock file's inode, the boot id, and the service
+//! directory to which it belongs (0:0 for a command).
 
 use super::pidfd::Pidfd;
 use super::time::{boot_id, boot_time};
@@ -18,7 +19,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::OnceLock;
 
 /// Size of a record, in bytes.
-pub const SIZE: usize = 112;
+pub const SIZE: usize = 160;
 
 /// What a process was started as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,21 +54,23 @@ pub(super) const PID: std::ops::Range<usize> = 4..14;
 pub(super) const AFTER: std::ops::Range<usize> = 36..56;
 
 impl<'a> Recorder<'a> {
-    /// A recorder into `lock`, for a process that is going to be started now.
-    pub fn new(lock: &'a File, role: Role) -> Recorder<'a> {
+    /// A recorder into `lock`, for a process of the service directory `directory` that is going to be started now.
+    pub fn new(lock: &'a File, role: Role, directory: Option<(u64, u64)>) -> Recorder<'a> {
         let inode = lock.metadata().map_or(0, |metadata| metadata.ino());
-        let text = format!("{} {:010} {:020} {:020} {inode} {}", role.word(), 0, boot_time(), 0, boot());
-        let line = line(&text);
+        let line = line(role, 0, (boot_time(), 0), inode, directory);
         let file = std::os::fd::AsFd::as_fd(lock);
         debug_assert!(file.as_raw_fd() > 2);
         Recorder { file, line }
     }
 }
 
-/// A record's text, filled up with blanks.
-fn line(text: &str) -> [u8; SIZE] {
+/// A record, filled up with blanks.
+fn line(role: Role, pid: i32, made: (u64, u64), inode: u64, directory: Option<(u64, u64)>) -> [u8; SIZE] {
     let mut line = [b' '; SIZE];
-    // A boot id is 36 letters, an inode at most 20: it fits.
+    let (device, directory) = directory.unwrap_or_default();
+    let (role, boot) = (role.word(), boot());
+    let text = format!("{role} {pid:010} {:020} {:020} {inode} {boot} {device}:{directory}", made.0, made.1);
+    // A boot id is 36 letters, a number at most 20: it fits.
     let length = text.len().min(SIZE - 1);
     line[..length].copy_from_slice(&text.as_bytes()[..length]);
     line[SIZE - 1] = b'\n';
@@ -87,6 +90,8 @@ pub struct Recorded {
     pub role: Role,
     /// Its pid.
     pub pid: Pid,
+    /// The service directory to which it belongs: device and inode.
+    pub directory: Option<(u64, u64)>,
     made: (u64, u64),
 }
 
@@ -107,13 +112,15 @@ impl Recorded {
         let pid: i32 = words.next()?.parse().ok().filter(|pid| *pid > 1)?;
         let made = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         let same = words.next()?.parse() == Ok(inode) && !boot.is_empty() && words.next()? == boot;
-        (same && made.0 <= made.1).then_some(Recorded { role, pid: Pid::from_raw(pid), made })
+        let (device, directory) = words.next()?.split_once(':')?;
+        let directory = Some((device.parse().ok()?, directory.parse().ok()?)).filter(|known| *known != (0, 0));
+        (same && made.0 <= made.1).then_some(Recorded { role, pid: Pid::from_raw(pid), directory, made })
     }
 
-    /// The record of a process that runs now, and has not been reaped.
-    pub fn of(role: Role, pid: Pid) -> Option<Recorded> {
+    /// The record of a process of `directory` that runs now, and has not been reaped.
+    pub fn of(role: Role, pid: Pid, directory: Option<(u64, u64)>) -> Option<Recorded> {
         let started = start_time(pid)?;
-        Some(Recorded { role, pid, made: (started, started.saturating_add(tick())) })
+        Some(Recorded { role, pid, directory, made: (started, started.saturating_add(tick())) })
     }
 
     /// Writes the record into a lock file.
@@ -122,10 +129,7 @@ impl Recorded {
     /// What `write` gives.
     pub fn write(&self, lock: &File) -> std::io::Result<()> {
         let inode = lock.metadata()?.ino();
-        let (before, after) = self.made;
-        let word = self.role.word();
-        let text = format!("{word} {:010} {before:020} {after:020} {inode} {}", self.pid, boot());
-        lock.write_all_at(&line(&text), 0)
+        lock.write_all_at(&line(self.role, self.pid.as_raw(), self.made, inode, self.directory), 0)
     }
 
     /// Opens the process if it is still the one that was recorded, and not a later one with its number.
@@ -138,6 +142,11 @@ impl Recorded {
         self.matches().then_some(pidfd)
     }
 
+    /// Whether it is stopped by a signal, whoever sent it.
+    pub fn is_stopped(&self) -> bool {
+        stat(self.pid).is_some_and(|fields| fields.trim_start().starts_with('T'))
+    }
+
     fn matches(&self) -> bool {
         let Some(started) = start_time(self.pid) else { return false };
         let tick = tick();
@@ -148,10 +157,15 @@ impl Recorded {
 
 /// When a process was made: field 22 of `/proc/PID/stat`, in nanoseconds of `CLOCK_BOOTTIME`.
 fn start_time(pid: Pid) -> Option<u64> {
+    let ticks: u64 = stat(pid)?.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    ticks.checked_mul(tick())
+}
+
+/// `/proc/PID/stat` from field 3 on.
+fn stat(pid: Pid) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name may hold blanks and brackets: what counts comes after the last bracket, which closes field 2.
-    let ticks: u64 = stat.rsplit(')').next()?.split_ascii_whitespace().nth(19)?.parse().ok()?;
-    ticks.checked_mul(tick())
+    stat.rsplit_once(')').map(|(_, fields)| fields.to_string())
 }
 
 /// Length of a clock tick, in nanoseconds.
@@ -167,7 +181,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn record(pid: u32, before: u64, after: u64) -> String {
-        format!("run {pid:010} {before:020} {after:020} 77 boot-id   \n")
+        format!("run {pid:010} {before:020} {after:020} 77 boot-id 8:9   \n")
     }
 
     #[test]
@@ -180,10 +194,21 @@ mod tests {
     }
 
     #[test]
+    fn a_record_knows_the_service_directory_however_large_the_numbers() {
+        let of = |line: &str| Recorded::parse(line, 77, "boot-id").and_then(|recorded| recorded.directory);
+        assert_eq!(of(&record(5, 1, 2)), Some((8, 9)));
+        assert_eq!(of(&record(5, 1, 2).replace("8:9", "0:0")), None);
+        let most = (u64::MAX, u64::MAX);
+        let line = line(Role::Finish, i32::MAX, most, u64::MAX, Some(most));
+        let recorded = Recorded::parse(std::str::from_utf8(&line).unwrap(), u64::MAX, boot()).unwrap();
+        assert_eq!((recorded.directory, recorded.made, recorded.pid.as_raw()), (Some(most), most, i32::MAX));
+    }
+
+    #[test]
     fn we_are_found_by_our_start_time_and_not_by_another() {
         let us = nix::unistd::getpid();
         let now = boot_time();
-        let recorded = |made| Recorded { role: Role::Run, pid: us, made };
+        let recorded = |made| Recorded { role: Role::Run, pid: us, directory: None, made };
         assert!(recorded((0, now)).open().is_some());
         let started = start_time(us).unwrap();
         assert!(recorded((started, started + tick())).open().is_some());
@@ -194,7 +219,7 @@ mod tests {
     #[test]
     fn what_is_written_later_is_read_as_if_it_had_been_there_from_the_start() {
         let lock = tempfile::tempfile().unwrap();
-        let recorded = Recorded::of(Role::Run, nix::unistd::getpid()).unwrap();
+        let recorded = Recorded::of(Role::Run, nix::unistd::getpid(), Some((8, 9))).unwrap();
         recorded.write(&lock).unwrap();
         assert_eq!(Recorded::read(&lock), Some(recorded));
         assert!(recorded.open().is_some());

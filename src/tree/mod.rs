@@ -6,12 +6,14 @@
 //! | [`watch`] | inotify: which names have changed |
 //! | [`way`] | whether the root's name still leads to the same directory |
 //! | [`roster`] | who is supervised, and the threads that do it |
+//! | [`leftovers`] | what an earlier tree has left, and is not where it was |
 //! | [`room`] | whether there is room for one more |
 //! | [`signals`] | signals and the tree's own FIFO, as messages |
 //! | [`upgrade`] | the program replaces itself |
 //! | [`own`] | the tree's own status directory and its lock |
 //! | [`run`] | the main loop |
 
+pub mod leftovers;
 pub mod own;
 pub mod room;
 pub mod roster;

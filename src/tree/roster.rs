@@ -12,7 +12,6 @@ use crate::service::pipe::LogPipe;
 use crate::service::{Definition, Directory, Service, Streams};
 use crate::status::StatusDir;
 use crate::status::log::{Echo, Log};
-use crate::status::state::StateFile;
 use crate::supervisor::alarm::Alarms;
 use crate::supervisor::machine::Leave;
 use crate::supervisor::mailbox::{Ask, Mailbox, Orders};
@@ -22,7 +21,6 @@ use crate::supervisor::parking::Parking;
 use crate::supervisor::spec::{Outcome, Spec};
 use crate::sys::errno_text;
 use crate::sys::file::Identity;
-use crate::sys::identity::Recorded;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -95,7 +93,9 @@ impl Entry {
 
     /// Whether something may still run in the directory that `found` is, under another name.
     fn is_leaving_from(&self, found: &Found) -> bool {
-        matches!(self.fate, Fate::Leaves(_)) && self.found.identity == found.identity && self.found.name != found.name
+        let same =
+            (self.found.identity.device, self.found.identity.inode) == (found.identity.device, found.identity.inode);
+        matches!(self.fate, Fate::Leaves(_)) && same && self.found.name != found.name
     }
 }
 
@@ -252,30 +252,6 @@ impl Roster {
             }
             Some(Fate::ToldToExit) => {
                 self.entries.remove(name);
-            }
-        }
-    }
-
-    /// Takes on what an earlier tree has left running and no scan has found. Where the directory is still there (but
-    /// cannot be run for the moment) it goes on; where it is gone, it is stopped.
-    pub fn adopt_unlisted(&mut self, root: &Path) {
-        let Ok(entries) = std::fs::read_dir(&self.shared.status_root) else { return };
-        for entry in entries.flatten() {
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            if name.starts_with('.') || self.entries.contains_key(&name) {
-                continue;
-            }
-            let path = root.join(&name);
-            if !is_left_running(&self.status_dir(&name), &path) {
-                continue;
-            }
-            let identity = std::fs::metadata(&path).ok().map(|metadata| Identity::of(&metadata));
-            let logger = self.status_dir(&format!("{name}/log")).state().exists().then(|| path.join("log"));
-            log::info!(logger: self.shared.log, "{name}: runs on from an earlier tree, and its directory is {}",
-                if identity.is_some() { "not complete" } else { "gone: stopping it" });
-            let found = Found { name: name.clone(), path, logger, identity: identity.unwrap_or(Identity::NONE) };
-            if self.start(found).is_ok() && identity.is_none() {
-                self.leave(&name, None);
             }
         }
     }
@@ -464,12 +440,23 @@ impl Roster {
     }
 
     /// Starts the threads of a service directory: the logger first, so that it is there when the service writes.
-    fn start(&mut self, found: Found) -> io::Result<()> {
+    pub(super) fn start(&mut self, found: Found) -> io::Result<()> {
+        self.start_threads(found, Fate::Stays, (None, None))
+    }
+
+    /// Starts the threads of a service directory that is gone, only to stop what runs and to clear up. A logger that runs
+    /// reads to the end of its input; one that does not cannot be started again.
+    pub(super) fn start_to_leave(&mut self, found: Found, logs_on: bool) -> io::Result<()> {
+        let logger = if logs_on { None } else { Some(Leave::EndOfInput) };
+        self.start_threads(found, Fate::Leaves(None), (Some(Leave::Stop), logger))
+    }
+
+    fn start_threads(&mut self, found: Found, fate: Fate, leave: (Option<Leave>, Option<Leave>)) -> io::Result<()> {
         let name = found.name.clone();
         let modules = 1 + usize::from(found.logger.is_some());
         room::for_modules(self.members.len() + modules, modules * STACK_SIZE)
             .inspect_err(|error| self.refused(&name, error))?;
-        let mut entry = Entry { service: None, logger: None, fate: Fate::Stays, found };
+        let mut entry = Entry { service: None, logger: None, fate, found };
         let mut pipe = None;
         if let Some(path) = entry.found.logger.clone() {
             let module = format!("{name}/log");
@@ -477,12 +464,13 @@ impl Roster {
             // it, the service's own thread says.
             let _ = self.status_dir(&name).make();
             let to_logger = Arc::new(self.log_pipe(&module));
+            let directory = Directory::logger(path, entry.found.identity);
             pipe = Some(to_logger.clone());
-            let member = self.spawn(&name, module, Directory::new(path, None), Some(to_logger), None);
+            let member = self.spawn(&name, module, directory, (Some(to_logger), None), leave.1);
             entry.logger = Some(member.inspect_err(|error| self.refused(&name, error))?);
         }
         let directory = Directory::new(entry.found.path.clone(), Some(entry.found.identity));
-        match self.spawn(&name, name.clone(), directory, None, pipe) {
+        match self.spawn(&name, name.clone(), directory, (None, pipe), leave.0) {
             Ok(member) => {
                 self.refused.remove(&name);
                 entry.service = Some(member);
@@ -515,7 +503,12 @@ impl Roster {
         }
     }
 
-    fn status_dir(&self, module: &str) -> StatusDir {
+    /// Where the status directories are.
+    pub(super) fn status_root(&self) -> &Path {
+        &self.shared.status_root
+    }
+
+    pub(super) fn status_dir(&self, module: &str) -> StatusDir {
         StatusDir::of(&self.shared.status_root, module)
     }
 
@@ -524,8 +517,8 @@ impl Roster {
         name: &str,
         module: String,
         directory: Directory,
-        input: Option<Arc<LogPipe>>,
-        output: Option<Arc<LogPipe>>,
+        (input, output): (Option<Arc<LogPipe>>, Option<Arc<LogPipe>>),
+        leave: Option<Leave>,
     ) -> io::Result<u64> {
         let mailbox = Mailbox::new()?;
         if let Some(pipe) = &output {
@@ -548,7 +541,7 @@ impl Roster {
             house_log: Some(self.shared.log.clone()),
             echo: self.shared.echo,
             complaints: Vec::new(),
-            leave: None,
+            leave,
             handed: self.handover.modules.remove(&module),
             foreground: true,
             module: module.clone(),
@@ -565,13 +558,4 @@ impl Roster {
         self.members.insert(id, (name.to_string(), Member { module, mailbox, thread }));
         Ok(id)
     }
-}
-
-/// Whether a process lives that an earlier tree has started from the service directory `path`.
-fn is_left_running(dir: &StatusDir, path: &Path) -> bool {
-    let state = StateFile::read(&dir.state());
-    // A module of `supervise` may have its status directory beside ours.
-    let ours = state.is_some_and(|state| Path::new(&state.definition) == path);
-    let lock = if ours { crate::sys::file::read(&dir.lock_path()).ok() } else { None };
-    lock.and_then(|lock| Recorded::read(&lock)).is_some_and(|recorded| recorded.open().is_some())
 }

@@ -151,10 +151,10 @@ impl Tree {
     fn run(mut self, messages: &Messages) {
         log::info!(logger: self.log, "supervising {}, pid {}", self.root.display(), std::process::id());
         let reports = self.roster.reports();
-        self.look_at_root();
-        if self.identity.is_some() {
-            self.roster.adopt_unlisted(&self.root);
+        if self.root_identity().is_some() {
+            self.roster.adopt_leftovers(&self.root);
         }
+        self.look_at_root();
         self.roster.drop_handover();
         // The program before us may have heard of children that it did not come to reap.
         self.reap_orphans();

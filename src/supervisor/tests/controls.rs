@@ -157,6 +157,8 @@ fn a_stop_that_was_asked_for_when_its_supervisor_was_killed_begins_anew() {
             alarm: true,
             paused: false,
             failed: false,
+            to_start: false,
+            leaving: false,
             starts: 1,
             run: Some(run),
             limits: crate::supervisor::limits::Limits::NONE,

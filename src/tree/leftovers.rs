@@ -1,0 +1,112 @@
+//! What an earlier tree has left behind, and a look at the root alone might not find: its directory may be gone by now,
+//! have another name, or not be complete for the moment, or another one may have taken its place.
+
+use super::roster::Roster;
+use super::scan::{self, Entry, Found};
+use crate::status::StatusDir;
+use crate::status::state::StateFile;
+use crate::sys::file::Identity;
+use crate::sys::identity::Recorded;
+use std::io;
+use std::path::Path;
+
+/// A module that an earlier tree did not leave in good order.
+#[derive(Clone, Copy, Debug)]
+struct Leftover {
+    /// The service directory that it was started from, where that is known.
+    directory: Option<(u64, u64)>,
+    /// Whether its run process (or `finish`) still lives.
+    runs: bool,
+}
+
+/// What has become of a service directory.
+enum Place {
+    /// It is where it was, and complete.
+    Kept(Found),
+    /// It is where it was, but has no executable `run`, or cannot be looked at.
+    Incomplete(Identity),
+    /// It is gone, or another one is in its place.
+    Gone,
+}
+
+impl Roster {
+    /// Takes on what an earlier tree has left. Where its directory is still there (but cannot be run for the moment) it
+    /// goes on; where it is gone or replaced it is stopped, and what is there now, under whatever name, comes after
+    /// that. So this has to come before the first look at the root.
+    pub fn adopt_leftovers(&mut self, root: &Path) {
+        let Ok(entries) = std::fs::read_dir(self.status_root()) else { return };
+        for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+            if !name.starts_with('.') {
+                self.adopt_leftover(root, name);
+            }
+        }
+    }
+
+    fn adopt_leftover(&mut self, root: &Path, name: String) {
+        let path = root.join(&name);
+        let log_path = path.join("log");
+        let service = Leftover::read(&self.status_dir(&name), &path);
+        let logger = Leftover::read(&self.status_dir(&format!("{name}/log")), &log_path);
+        let runs = [service, logger].iter().flatten().any(|left| left.runs);
+        if service.is_none() && logger.is_none() {
+            return;
+        }
+        let directory = [service, logger].iter().flatten().find_map(|left| left.directory);
+        let found = |identity| Found { name: name.clone(), path, logger: logger.map(|_| log_path), identity };
+        // If a thread cannot be had, the look at the root says so, and what can be seen from there is tried again.
+        let _ = match look(root, &name, directory) {
+            Place::Incomplete(identity) if runs => {
+                log::info!(logger: self.log(), "{name}: runs on from an earlier tree, and its directory is not complete");
+                self.start(found(identity))
+            }
+            // The look at the root would find it, too, unless it is renamed just now: then the new name has to wait for
+            // the old one.
+            Place::Kept(found) if runs => self.start(found),
+            Place::Kept(_) | Place::Incomplete(_) => return,
+            Place::Gone => {
+                if runs {
+                    log::info!(logger: self.log(), "{name}: runs on from an earlier tree, and its directory is gone: stopping it");
+                }
+                // Without a process there is nothing to stop, but what was written down is not true any more.
+                let (device, inode) = directory.unwrap_or((Identity::NONE.device, Identity::NONE.inode));
+                let logs_on = logger.is_some_and(|logger| logger.runs);
+                self.start_to_leave(found(Identity { device, inode, born: 0 }), logs_on)
+            }
+        };
+    }
+}
+
+impl Leftover {
+    /// What is left of the module whose status directory is `dir`, if it is that of `definition`.
+    fn read(dir: &StatusDir, definition: &Path) -> Option<Leftover> {
+        let state = StateFile::read(&dir.state());
+        // A module of `supervise` may have its status directory beside ours.
+        if state.as_ref().is_some_and(|state| Path::new(&state.definition) != definition) {
+            return None;
+        }
+        // A process records itself before anything else can be written down.
+        let recorded = crate::sys::file::read(&dir.lock_path()).ok().and_then(|lock| Recorded::read(&lock));
+        match (recorded.filter(|recorded| recorded.open().is_some()), state.and_then(|state| state.memory)) {
+            (Some(recorded), _) => Some(Leftover { directory: recorded.directory, runs: true }),
+            (None, Some(memory)) => Some(Leftover { directory: memory.directory, runs: false }),
+            (None, None) => None,
+        }
+    }
+}
+
+fn look(root: &Path, name: &str, directory: Option<(u64, u64)>) -> Place {
+    let was = |identity: &Identity| directory.is_none_or(|was| was == (identity.device, identity.inode));
+    match std::fs::metadata(root.join(name)) {
+        Ok(metadata) => match (Identity::of(&metadata), scan::look(root, name.as_ref())) {
+            (identity, _) if !was(&identity) => Place::Gone,
+            (_, Entry::Service(found)) => Place::Kept(found),
+            (identity, Entry::NotYet | Entry::Unknown) => Place::Incomplete(identity),
+            (_, Entry::Gone | Entry::Ignored | Entry::Refused(_)) => Place::Gone,
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Place::Gone,
+        Err(_) => {
+            let (device, inode) = directory.unwrap_or((Identity::NONE.device, Identity::NONE.inode));
+            Place::Incomplete(Identity { device, inode, born: 0 })
+        }
+    }
+}

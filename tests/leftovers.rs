@@ -1,0 +1,149 @@
+//! What a killed tree leaves behind when its service directories are not where they were by the time of the next one.
+
+mod common;
+
+use common::host::*;
+use common::*;
+
+/// A service that ignores TERM, and says `DOUBLE` if an earlier copy of it is still there.
+fn stubborn() -> String {
+    format!("{ALONE}trap '' TERM; while :; do sleep 0.05; done")
+}
+
+/// Makes the service directory `name` elsewhere in the place.
+fn aside(place: &Place, name: &str, files: &[(&str, &str)]) -> std::path::PathBuf {
+    let path = place.path().join("aside").join(name);
+    files.iter().for_each(|(file, text)| script(&path.join(file), text));
+    path
+}
+
+#[test]
+fn a_renamed_service_is_stopped_before_it_is_started_under_its_new_name() {
+    let place = Place::new();
+    place.conf("[global]\nrestart_delay : 0.05\nkill_timeout : 0.7\n");
+    place.run("web", &stubborn());
+    let (web, api) = (place.module("web"), place.module("api"));
+    let killed = place.reaped_tree();
+    let pid = web.wait_up(&place);
+    wait_for("its mark", &place, || place.root().join("web/alone").exists());
+    killed.kill();
+    std::fs::rename(place.root().join("web"), place.root().join("api")).expect("renamed");
+    let tree = place.reaped_tree();
+    let next = api.wait_up(&place);
+    assert!(!is_alive(pid) && next != pid);
+    wait_for("the old name to be left", &place, || !web.is_supervised() && web.pid() == 0);
+    assert!(!api.text("__stdout").contains("DOUBLE"), "{}", place.story());
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn another_directory_under_the_name_gets_a_logger_of_its_own() {
+    let place = Place::new();
+    place.conf(FAST);
+    let [(old, old_log), (new, new_log)] = ["old", "new"].map(|word| {
+        let log = format!("exec cat >> {}/{word}", place.path().display());
+        (format!("while :; do echo {word}; sleep 0.02; done"), log)
+    });
+    place.service("web", &[("run", &old), ("log/run", &old_log)]);
+    let fresh = aside(&place, "web", &[("run", &new), ("log/run", &new_log)]);
+    let log = place.module("web/log");
+    let killed = place.reaped_tree();
+    let pids = (place.module("web").wait_up(&place), log.wait_up(&place));
+    wait_growth(&place, &place.path().join("old"));
+    killed.kill();
+    std::fs::rename(place.root().join("web"), place.path().join("gone")).expect("moved out");
+    std::fs::rename(fresh, place.root().join("web")).expect("moved in");
+    let tree = place.reaped_tree();
+    wait_growth(&place, &place.path().join("new"));
+    assert!(!is_alive(pids.0) && !is_alive(pids.1));
+    assert!(!std::fs::read_to_string(place.path().join("old")).expect("old").contains("new"));
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn a_process_that_nobody_wrote_down_but_itself_is_found() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", SLEEP);
+    place.run("api", SLEEP);
+    let (web, api) = (place.module("web"), place.module("api"));
+    let killed = place.reaped_tree();
+    let pids = (web.wait_up(&place), api.wait_up(&place));
+    killed.kill();
+    // As if it had been killed just after the start.
+    for module in [&web, &api] {
+        std::fs::remove_file(module.path("state.json")).expect("removed");
+    }
+    std::fs::rename(place.root().join("web"), place.path().join("gone")).expect("moved out");
+    std::fs::rename(place.root().join("api"), place.path().join("gone too")).expect("moved out");
+    std::fs::rename(aside(&place, "api", &[("run", SLEEP)]), place.root().join("api")).expect("moved in");
+    let tree = place.reaped_tree();
+    wait_for("the one to end", &place, || !is_alive(pids.0) && web.pid() == 0 && !web.is_supervised());
+    api.wait_new_pid(&place, pids.1);
+    assert!(!is_alive(pids.1));
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn what_was_wanted_of_another_directory_is_forgotten() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", SLEEP);
+    place.run("api", SLEEP);
+    let (web, api) = (place.module("web"), place.module("api"));
+    let killed = place.reaped_tree();
+    for module in [&web, &api] {
+        module.wait_up(&place);
+        module.send("d");
+        module.wait_state(&place, "down");
+    }
+    killed.kill();
+    std::fs::rename(place.root().join("web"), place.path().join("gone")).expect("moved out");
+    std::fs::rename(aside(&place, "web", &[("run", SLEEP)]), place.root().join("web")).expect("moved in");
+    let tree = place.reaped_tree();
+    web.wait_up(&place);
+    wait_for("the other to be supervised", &place, || api.is_supervised());
+    assert_eq!((api.pid(), api.state_name().as_str()), (0, "down"));
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn a_service_that_is_gone_is_not_shown_as_running() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", SLEEP);
+    let web = place.module("web");
+    let killed = place.reaped_tree();
+    let pid = web.wait_up(&place);
+    killed.kill();
+    signal(pid, "KILL");
+    wait_for("its end", &place, || !is_alive(pid));
+    std::fs::rename(place.root().join("web"), place.path().join("gone")).expect("moved out");
+    assert_eq!(web.pid(), pid);
+    let tree = place.reaped_tree();
+    wait_for("the truth", &place, || web.pid() == 0 && web.state()["pid"].is_null() && !web.is_supervised());
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn whether_a_service_is_paused_is_seen_and_not_remembered() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", SLEEP);
+    place.run("api", SLEEP);
+    let (web, api) = (place.module("web"), place.module("api"));
+    let killed = place.reaped_tree();
+    let pids = (web.wait_up(&place), api.wait_up(&place));
+    api.send("p");
+    api.wait_state(&place, "paused");
+    killed.kill();
+    // As if it had been killed between the signal and the note of it.
+    signal(pids.0, "STOP");
+    signal(pids.1, "CONT");
+    wait_for("both signals", &place, || is_stopped(pids.0) && !is_stopped(pids.1));
+    let tree = place.reaped_tree();
+    web.wait_state(&place, "paused");
+    api.wait_state(&place, "up");
+    assert_eq!((web.pid(), api.pid()), pids);
+    assert!(tree.stop().success());
+}
