@@ -198,6 +198,7 @@ fn spec(
         leave: None,
         handed: None,
         foreground: arguments.foreground,
+        runit: None,
     })
 }
 

@@ -23,6 +23,9 @@ pub struct Arguments {
     /// Configuration file [default: supervise.conf in ROOT, else ./supervise.conf]
     #[arg(short = 'F', value_name = "CONF")]
     pub conf: Option<PathBuf>,
+    /// Keep the files of runit's runsv, too, so that sv, svc, svstat and svok work on the tree
+    #[arg(long)]
+    pub runit_compat: bool,
     /// Say on standard error what modules log, too
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
@@ -68,6 +71,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Paths become absolute here, so that what is shown and recorded means the same to everybody.
 fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Result<Options, String> {
+    let runit = arguments.runit_compat;
     let absolute = |path: PathBuf| {
         std::path::absolute(&path).map_err(|error| format!("{}: {}", path.display(), crate::sys::errno_text(&error)))
     };
@@ -84,5 +88,5 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
     let program = std::env::current_exe().map_err(|error| crate::sys::errno_text(&error))?;
     let arguments = words.into_iter().filter(|word| !word.as_bytes().starts_with(b"--handover=")).collect();
     let restart = Restart { program, arguments };
-    Ok(Options { root, status_root, source, own_echo, echo, restart, handover })
+    Ok(Options { root, status_root, source, own_echo, echo, runit, restart, handover })
 }

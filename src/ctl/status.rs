@@ -9,6 +9,7 @@ use super::words;
 use crate::sys::fifo;
 use serde_json::{Value, json};
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::SystemTime;
 
 /// Modules as they are now, and words that meant none.
@@ -79,6 +80,16 @@ impl View {
         }
         if !self.seen.is_empty() || self.missing.is_empty() {
             text += &table::draw(&self.seen, style);
+        }
+        // Where the service directories have no `supervise`, the tools of runit have to be told.
+        let stays = |seen: &Seen| match seen {
+            (_, Ok(Snapshot { state, supervised: Supervised::Yes, .. })) => {
+                state.svdir.clone().filter(|svdir| !Path::new(&state.definition).starts_with(svdir))
+            }
+            _ => None,
+        };
+        if let Some(svdir) = self.seen.iter().find_map(stays) {
+            text += &format!("runit's tools: SVDIR={}\n", words::text(&svdir));
         }
         for Missing { word, why } in &self.missing {
             text += &format!("fail: {}: {why}\n", words::name(word));

@@ -139,6 +139,14 @@ impl Service {
         }
     }
 
+    /// The service directory.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.definition {
+            Definition::Directory(directory) => Some(directory.path()),
+            Definition::Command(_) => None,
+        }
+    }
+
     /// Which service directory it belongs to, by device and inode.
     pub fn directory(&self) -> Option<(u64, u64)> {
         match &self.definition {

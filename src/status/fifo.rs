@@ -85,10 +85,14 @@ impl Fifos {
 
     /// Takes the bytes that are waiting, up to a fixed number.
     pub fn read(&self) -> Vec<u8> {
-        let mut room = [0; READ_SIZE];
-        let taken = self.control.as_ref().map_or(0, |control| control.read(&mut room));
-        room[..taken].to_vec()
+        read(self.control.as_ref())
     }
+}
+
+pub(super) fn read(fifo: Option<&Fifo>) -> Vec<u8> {
+    let mut room = [0; READ_SIZE];
+    let taken = fifo.map_or(0, |fifo| fifo.read(&mut room));
+    room[..taken].to_vec()
 }
 
 fn keep(fifo: &mut Option<Fifo>, path: &std::path::Path, ends: Ends) -> Result<(), Trouble> {

@@ -6,12 +6,14 @@
 //! | `control`, `svcontrol`, `ok` | [`fifo`] |
 //! | `status`, 20 bytes | [`record`] |
 //! | `state.json` | [`state`] |
+//! | `supervise/` | [`runit`] |
 //! | `supervise.log`, `supervise.log.wf` | [`log`] |
 
 pub mod dir;
 pub mod fifo;
 pub mod log;
 pub mod record;
+pub mod runit;
 pub mod state;
 
 pub use dir::StatusDir;

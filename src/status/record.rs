@@ -59,10 +59,8 @@ pub struct Record {
 impl Record {
     /// The bytes of the file.
     pub fn encode(&self) -> [u8; SIZE] {
-        let since = self.changed.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let mut bytes = [0; SIZE];
-        bytes[..8].copy_from_slice(&(TAI64_EPOCH + since.as_secs()).to_be_bytes());
-        bytes[8..12].copy_from_slice(&since.subsec_nanos().to_be_bytes());
+        bytes[..12].copy_from_slice(&tai64n(self.changed));
         bytes[12] = u8::from(self.paused);
         bytes[13] = match self.want {
             Want::Up => b'u',
@@ -93,6 +91,15 @@ impl Record {
             pid: u32::from_le_bytes(bytes[16..].try_into().ok()?),
         })
     }
+}
+
+/// TAI64N: seconds and nanoseconds, big-endian.
+pub fn tai64n(at: SystemTime) -> [u8; 12] {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&(TAI64_EPOCH + since.as_secs()).to_be_bytes());
+    bytes[8..].copy_from_slice(&since.subsec_nanos().to_be_bytes());
+    bytes
 }
 
 #[cfg(test)]

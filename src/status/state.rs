@@ -46,6 +46,8 @@ pub struct StateFile {
     pub log_pid: Option<u32>,
     /// The configuration file that was read.
     pub config: Option<String>,
+    /// What `SVDIR` has to be for runit's tools, with `--runit-compat`.
+    pub svdir: Option<String>,
     /// For the next supervisor, if this one is killed; null once it has left in good order.
     pub memory: Option<Memory>,
 }

@@ -123,6 +123,7 @@ impl Supervisor {
                 self.unrecorded = self.unrecorded.or(Recorded::read(self.lock.file()));
                 self.lock = fresh;
                 self.publisher.forget();
+                self.relink_runit();
                 let _ = self.spec.dir.link_svcontrol();
                 self.say(Level::Warn, format!("{} was removed: made anew", self.spec.dir.lock_path().display()));
             }

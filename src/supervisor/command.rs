@@ -113,6 +113,18 @@ impl Command {
             _ => return None,
         })
     }
+
+    /// What `byte` asks for on the FIFO of runit's tools: those that runit does not know mean nothing, and `x` stops
+    /// the service first.
+    pub fn from_runit_byte(byte: u8) -> Option<Command> {
+        match byte {
+            b'x' => Some(Command::StopAndExit),
+            b'u' | b'd' | b'o' | b'p' | b'c' | b'h' | b'a' | b'i' | b'q' | b'1' | b'2' | b't' | b'k' => {
+                Command::from_byte(byte)
+            }
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -131,5 +143,7 @@ mod tests {
         }
         assert_eq!(Command::from_byte(b'\n'), None);
         assert_eq!(Command::from_byte(b'K'), None);
+        let runits: Vec<_> = (0..=255).filter(|byte| Command::from_runit_byte(*byte).is_some()).collect();
+        assert_eq!(String::from_utf8(runits).unwrap(), "12acdhikopqtux");
     }
 }

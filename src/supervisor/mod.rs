@@ -18,6 +18,7 @@
 //! | `adopt` | beginning where another supervisor was killed, and what the next one will need |
 //! | [`mailbox`] | what the tree, or a signal, asks of that loop |
 //! | [`publish`] | `status` and `state.json` |
+//! | [`runit`] | runit's files, and who else may supervise |
 //! | [`process`] | a process under supervision: our child, or adopted |
 //! | [`parking`] | holding the threads still while the program replaces itself |
 //! | [`panics`] | our own mistakes, caught at the door |
@@ -35,6 +36,7 @@ pub mod panics;
 pub mod parking;
 pub mod process;
 pub mod publish;
+pub mod runit;
 pub mod spec;
 pub mod states;
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub struct Numbers {
     pub ok: Option<RawFd>,
     /// A logger's pipe.
     pub pipe: Option<RawFd>,
+    /// The FIFO of runit's tools.
+    pub runit: Option<RawFd>,
 }
 
 /// A module's descriptors, handed over by the program before us.
@@ -35,6 +37,8 @@ pub struct Handed {
     pub ok: Option<OwnedFd>,
     /// A logger's pipe.
     pub pipe: Option<OwnedFd>,
+    /// The FIFO of runit's tools.
+    pub runit: Option<OwnedFd>,
     /// Kept until supervision has begun: as long as anybody has one, no orphan is reaped, for it may be a service
     /// that nobody has adopted yet.
     pub beginning: Option<Arc<()>>,
@@ -49,6 +53,7 @@ impl Handed {
             control: receive(numbers.control),
             ok: receive(numbers.ok),
             pipe: receive(numbers.pipe),
+            runit: receive(numbers.runit),
             beginning: Some(beginning.clone()),
         }
     }

@@ -36,6 +36,8 @@ pub struct Facts<'a> {
     pub log_pid: Option<u32>,
     /// Which directory the service is run from.
     pub directory: Option<(u64, u64)>,
+    /// What `SVDIR` has to be for runit's tools, if they work.
+    pub svdir: Option<&'a Path>,
     /// Whether a later supervisor is to go on where this one ends.
     pub remember: bool,
 }
@@ -159,6 +161,7 @@ impl Publisher {
             definition: facts.definition.to_string(),
             log_pid: facts.log_pid.filter(|_| machine.state() != State::Gone),
             config: (!facts.config.as_os_str().is_empty()).then(|| facts.config.to_string_lossy().into_owned()),
+            svdir: facts.svdir.map(|path| path.to_string_lossy().into_owned()),
             memory: facts.remember.then(|| memory(machine, facts.directory)),
         }
     }

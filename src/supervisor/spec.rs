@@ -4,6 +4,7 @@ use super::alarm::Alarms;
 use super::machine::Leave;
 use super::mailbox::Orders;
 use super::parking::Handed;
+use super::runit::RunitTree;
 use crate::conf::source::Source;
 use crate::conf::{Config, Program};
 use crate::service::Service;
@@ -12,6 +13,7 @@ use crate::status::dir::MakeError;
 use crate::status::log::{Echo, Log};
 use crate::sys::flock::LockError;
 use crate::sys::{Pid, errno_text};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +50,8 @@ pub struct Spec {
     pub handed: Option<Handed>,
     /// Whether it stays attached to whatever terminal it was started from.
     pub foreground: bool,
+    /// Runit's files are kept, too.
+    pub runit: Option<Arc<RunitTree>>,
     /// Why supervision is to end, if it is: kept here, so that a panic does not make it forgotten.
     pub leave: Option<Leave>,
 }
@@ -72,6 +76,10 @@ pub enum OpenError {
     Held(Option<Pid>),
     /// The lock cannot be taken.
     Lock(std::io::Error),
+    /// A supervisor of another kind has the service directory: its `supervise`, and the pid, where it can be told.
+    Foreign(PathBuf, Option<Pid>),
+    /// Whether one has, cannot be told.
+    ForeignLock(PathBuf, std::io::Error),
 }
 
 impl From<LockError> for OpenError {
@@ -93,6 +101,14 @@ impl OpenError {
                 format!("{}: already supervised by a process of another pid namespace", dir.path().display())
             }
             OpenError::Lock(error) => format!("cannot lock {}: {}", dir.lock_path().display(), errno_text(error)),
+            OpenError::Foreign(path, Some(pid)) => {
+                let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                format!("{}: already supervised by {} (pid {pid})", path.display(), name.trim_end())
+            }
+            OpenError::Foreign(path, None) => {
+                format!("{}: already supervised by a process of another pid namespace", path.display())
+            }
+            OpenError::ForeignLock(path, error) => format!("cannot lock {}: {}", path.display(), errno_text(error)),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::panics::catch;
 use super::parking::{Numbers, Parking};
 use super::process::Process;
 use super::publish::{Facts, Publisher};
+use super::runit::{self, Runit};
 use super::spec::{OpenError, Outcome, Spec};
 use crate::conf::settings::{KillMode, Settings};
 use crate::conf::{Config, Program};
@@ -44,6 +45,7 @@ pub struct Supervisor {
     pub(super) machine: Machine,
     pub(super) log: Arc<Log>,
     pub(super) fifos: Fifos,
+    pub(super) runit: Option<Runit>,
     pub(super) publisher: Publisher,
     pub(super) definition: String,
     pub(super) run: Option<Process>,
@@ -78,6 +80,10 @@ impl Supervisor {
         if let Err(error) = spec.dir.make() {
             return Err(Box::new((spec, OpenError::Directory(error))));
         }
+        let before = match runit::claim(&spec) {
+            Ok(before) => before,
+            Err(error) => return Err(Box::new((spec, error))),
+        };
         let handed = spec.handed.take().unwrap_or_default();
         let inherited = handed.lock.and_then(|lock| Lock::inherit(lock, &spec.dir.lock_path()).ok());
         let lock = match inherited.map_or_else(|| spec.dir.lock(), Ok) {
@@ -92,6 +98,7 @@ impl Supervisor {
             fifos: Fifos::inherit(handed.control, handed.ok),
             beginning: handed.beginning,
             parking: None,
+            runit: None,
             publisher: Publisher::new(),
             definition: spec.service.describe(),
             run: None,
@@ -107,6 +114,7 @@ impl Supervisor {
             spec,
         };
         supervisor.keep_fifos();
+        supervisor.open_runit(handed.runit, before);
         for complaint in std::mem::take(&mut supervisor.spec.complaints) {
             supervisor.say(Level::Warn, complaint);
         }
@@ -175,6 +183,7 @@ impl Supervisor {
                 awaited.map(Process::source),
                 self.aside.as_ref().map(Process::source),
                 self.controls.source(),
+                self.runit.as_ref().and_then(Runit::control).map(Readable),
             ],
             deadlines.into_iter().flatten().min(),
         );
@@ -182,7 +191,7 @@ impl Supervisor {
         let due = |process: &Option<Process>| {
             process.as_ref().and_then(Process::deadline).is_some_and(|deadline| now >= deadline)
         };
-        let [orders, control, run, aside, script] = ready;
+        let [orders, control, run, aside, script, runit] = ready;
         if run || due(&self.run) {
             self.run_has_ended(now);
         }
@@ -198,6 +207,9 @@ impl Supervisor {
         }
         if control {
             self.take_commands();
+        }
+        if runit {
+            self.take_runit_commands();
         }
         if self.machine.deadline().is_some_and(|deadline| Mono::now() >= deadline) {
             self.handle(Event::Due);
@@ -218,7 +230,8 @@ impl Supervisor {
             let lock = self.lock.file();
             let lock = handover::keep_open(lock, keep).is_ok().then(|| lock.as_raw_fd());
             let (control, ok) = self.fifos.keep_open(keep);
-            Numbers { lock, control, ok, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }
+            let runit = self.runit.as_ref().and_then(|runit| runit.keep_open(keep));
+            Numbers { lock, control, ok, runit, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }
         };
         parking.park(&self.spec.module, keep(true));
         keep(false);
@@ -430,15 +443,21 @@ impl Supervisor {
             config: self.spec.config.path(),
             log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
             directory: self.spec.service.directory(),
+            svdir: self.runit.as_ref().map(Runit::svdir),
             remember: !has_ended,
         };
         if ours {
             if let Err(text) = self.publisher.publish(&self.machine, facts, &self.spec.dir) {
                 self.say(Level::Warn, text);
             }
+            self.publish_runit();
             self.keep_fifos();
         }
-        let in_order = ours && self.unrecorded.is_none() && !self.publisher.is_behind() && self.fifos.are_open();
+        let in_order = ours
+            && self.unrecorded.is_none()
+            && !self.publisher.is_behind()
+            && self.fifos.are_open()
+            && self.runit.as_ref().is_none_or(Runit::is_in_order);
         self.mend_at = (!in_order).then(|| Mono::now() + MEND_AGAIN);
         let module = &self.spec.module;
         for (level, text) in std::mem::take(&mut self.lines) {

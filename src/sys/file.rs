@@ -94,6 +94,21 @@ pub fn foreign_owner(path: &Path) -> io::Result<Option<u32>> {
     Ok(owners.into_iter().find(|owner| *owner != 0 && *owner != ours))
 }
 
+/// Gives the file at `path` (no link followed) a second name, in the place of any other file that has it.
+///
+/// # Errors
+/// What `lstat`, `unlink` and `link` give.
+pub fn link(path: &Path, name: &Path) -> io::Result<()> {
+    let identity = Identity::of(&std::fs::symlink_metadata(path)?);
+    match std::fs::symlink_metadata(name) {
+        Ok(there) if Identity::of(&there) == identity => return Ok(()),
+        Ok(_) => std::fs::remove_file(name)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    std::fs::hard_link(path, name)
+}
+
 /// Whether `path` itself (no link followed) is a FIFO.
 pub fn is_fifo(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())

@@ -2,7 +2,7 @@
 
 use super::file;
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{FcntlArg, Flock, FlockArg, fcntl};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io;
@@ -42,6 +42,31 @@ impl Lock {
             if std::fs::symlink_metadata(path).is_ok_and(|at| (at.dev(), at.ino()) == (ours.dev(), ours.ino())) {
                 return Ok(Lock(lock));
             }
+        }
+    }
+
+    /// Takes a lock file of somebody else's, which may be held with `flock` (runit, daemontools) or `fcntl` (s6).
+    ///
+    /// # Errors
+    /// [`LockError::Held`] naming the holder; `NotFound` when there is no such file.
+    pub fn claim(path: &Path) -> Result<Lock, LockError> {
+        let file = file::read(path).map_err(LockError::Io)?;
+        let mut question = libc::flock {
+            l_type: libc::F_WRLCK as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        fcntl(&file, FcntlArg::F_GETLK(&mut question)).map_err(|errno| LockError::Io(errno.into()))?;
+        if i32::from(question.l_type) != libc::F_UNLCK {
+            // 0 and -1 stand for a process of another pid namespace, or none.
+            return Err(LockError::Held(Some(Pid::from_raw(question.l_pid)).filter(|pid| pid.as_raw() > 0)));
+        }
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Lock(lock)),
+            Err((file, Errno::EWOULDBLOCK)) => Err(LockError::Held(holder(&file))),
+            Err((_, errno)) => Err(LockError::Io(errno.into())),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::supervisor::mailbox::{Ask, Mailbox, Orders};
 use crate::supervisor::opening::supervise;
 use crate::supervisor::panics::catch;
 use crate::supervisor::parking::Parking;
+use crate::supervisor::runit::RunitTree;
 use crate::supervisor::spec::{Outcome, Spec};
 use crate::sys::errno_text;
 use crate::sys::file::Identity;
@@ -46,6 +47,8 @@ pub struct Shared {
     pub echo: Echo,
     /// The tree's own log.
     pub log: Arc<Log>,
+    /// With `--runit-compat`.
+    pub runit: Option<Arc<RunitTree>>,
 }
 
 /// A supervisor thread has ended.
@@ -541,6 +544,7 @@ impl Roster {
             house_log: Some(self.shared.log.clone()),
             echo: self.shared.echo,
             complaints: Vec::new(),
+            runit: self.shared.runit.clone(),
             leave,
             handed: self.handover.modules.remove(&module),
             foreground: true,

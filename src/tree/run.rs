@@ -8,6 +8,7 @@ use super::upgrade::{Done, Handover, upgrade};
 use super::watch::{Changes, Dirty, Watch};
 use crate::conf::source::Source;
 use crate::status::log::{Echo, Log};
+use crate::supervisor::runit::RunitTree;
 use crate::sys::file::Identity;
 use crate::sys::signals::Signals;
 use crate::sys::time::Mono;
@@ -22,6 +23,10 @@ use std::time::Duration;
 
 /// How often a root that is gone is looked for, and what could not be started is tried again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often a root is looked for that has gone within the last second: `runsvchdir` renames a link away, and another
+/// one into its place.
+const LOOK_AGAIN_AT_FIRST: Duration = Duration::from_millis(20);
 
 /// A directory that is made under our eyes is complete when it has not been touched for this long; one that is
 /// moved or linked in is complete as it comes.
@@ -49,6 +54,8 @@ pub struct Options {
     pub own_echo: Echo,
     /// What modules say there.
     pub echo: Echo,
+    /// Keep runit's files, too.
+    pub runit: bool,
     /// How to start this program again.
     pub restart: Restart,
     /// What the program before us has handed over.
@@ -106,6 +113,8 @@ struct Tree {
     /// Those of them that have become services, and the time to see whether they have been quiet since.
     filling: BTreeSet<OsString>,
     look_at_filling: Option<Mono>,
+    /// Since when the root is not there.
+    root_gone: Option<Mono>,
     /// When to look at everything again, if something is not as it should be.
     again: Option<Mono>,
     /// When to reap orphans, if not now.
@@ -121,7 +130,9 @@ impl Tree {
         for complaint in complaint.iter().chain(config.complaints()) {
             log::warn!(logger: log, "{complaint}");
         }
+        let runit = || RunitTree::new(options.root.clone(), options.status_root.clone(), log.clone());
         let shared = Shared {
+            runit: options.runit.then(|| Arc::new(runit())),
             status_root: options.status_root,
             config: Arc::new(config),
             source: options.source,
@@ -141,6 +152,7 @@ impl Tree {
             young: HashMap::new(),
             filling: BTreeSet::new(),
             look_at_filling: None,
+            root_gone: None,
             again: None,
             reap_at: None,
             blind: None,
@@ -239,8 +251,11 @@ impl Tree {
                 "{} is not there: services go on, looking for it every second",
                 self.root.display()
             ));
-            return self.look_again_in(LOOK_AGAIN);
+            let since = *self.root_gone.get_or_insert_with(Mono::now);
+            let is_new = Mono::now().since(since) < LOOK_AGAIN;
+            return self.look_again_in(if is_new { LOOK_AGAIN_AT_FIRST } else { LOOK_AGAIN });
         }
+        self.root_gone = None;
         if self.watch.is_none() || identity != self.identity {
             // The old one goes first: it would keep reporting the old directory under the same path.
             self.watch = None;

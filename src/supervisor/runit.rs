@@ -1,0 +1,250 @@
+//! `--runit-compat`: runit's files for runit's tools, beside our own.
+//!
+//! They lie in `supervise/` of the status directory, so that the status root itself can serve as `SVDIR`; the service
+//! directory's `supervise` is a link to them, where one can be made. A service directory that somebody else supervises
+//! is left alone.
+
+use super::command::Command;
+use super::machine::{Event, Machine, State, Want};
+use super::spec::{OpenError, Spec};
+use super::thread::Supervisor;
+use crate::status::log::Log;
+use crate::status::runit::{Files, NAME, Phase, Record};
+use crate::sys::errno_text;
+use crate::sys::file::Identity;
+use crate::sys::flock::{Lock, LockError};
+use crate::sys::time::Mono;
+use log::Level;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+/// What `runsv`, `supervise` and older `s6-supervise` leave in a directory of their own. With anything else in it, it
+/// is not only theirs.
+const THEIR_FILES: [&str; 9] = ["control", "ok", "lock", "pid", "pid.new", "stat", "stat.new", "status", "status.new"];
+
+/// What the modules of a tree share.
+#[derive(Debug)]
+pub struct RunitTree {
+    root: PathBuf,
+    status_root: PathBuf,
+    log: Arc<Log>,
+    told: AtomicBool,
+}
+
+impl RunitTree {
+    /// For the services below `root`.
+    pub fn new(root: PathBuf, status_root: PathBuf, log: Arc<Log>) -> RunitTree {
+        RunitTree { root, status_root, log, told: AtomicBool::new(false) }
+    }
+
+    /// Says, once for all modules, that there are no links in the service directories.
+    fn links_cannot_be_made(&self, why: &io::Error) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            let (root, svdir) = (self.root.display(), self.status_root.display());
+            let why = errno_text(why);
+            log::info!(logger: self.log, "{root}: {why}; runit's files are below {svdir} alone: SVDIR={svdir} sv ...");
+        }
+    }
+}
+
+/// One module's part.
+#[derive(Debug)]
+pub struct Runit {
+    files: Files,
+    svdir: PathBuf,
+    since: SystemTime,
+    shown: (Phase, u32),
+    /// Until when a start that failed was put off.
+    put_off: Option<Mono>,
+}
+
+impl Runit {
+    /// The descriptor to wait for.
+    pub fn control(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.files.control()
+    }
+
+    /// As [`Files::keep_open`].
+    pub fn keep_open(&self, keep: bool) -> Option<std::os::fd::RawFd> {
+        self.files.keep_open(keep)
+    }
+
+    /// As [`Files::are_in_order`].
+    pub fn is_in_order(&self) -> bool {
+        self.files.are_in_order()
+    }
+
+    /// What `SVDIR` has to be for this module.
+    pub fn svdir(&self) -> &Path {
+        &self.svdir
+    }
+
+    fn record(&mut self, machine: &Machine) -> Record {
+        let (phase, pid) = match machine.state() {
+            State::Up(run) => (Phase::Run, run.pid.as_raw().unsigned_abs()),
+            State::Finishing { pid, .. } => (Phase::Finish, pid.as_raw().unsigned_abs()),
+            State::Down
+            | State::Backoff { .. }
+            | State::Preparing
+            | State::Starting { .. }
+            | State::Launching
+            | State::Ending(_)
+            | State::Failed
+            | State::Gone => (Phase::Down, 0),
+        };
+        let put_off = if let State::Backoff { until } = machine.state() { Some(until) } else { None };
+        let now = SystemTime::now();
+        let run = machine.run();
+        match (phase, run) {
+            (Phase::Run, Some(run)) if self.shown != (phase, pid) => {
+                self.since = now.checked_sub(Mono::now().since(run.since)).unwrap_or(now);
+            }
+            (Phase::Down, _) if self.shown.0 != Phase::Down || (put_off.is_some() && put_off != self.put_off) => {
+                self.since = now;
+            }
+            // `finish` goes on with the time of its `run`.
+            (Phase::Run | Phase::Down | Phase::Finish, _) => {}
+        }
+        self.shown = (phase, pid);
+        self.put_off = put_off;
+        Record {
+            since: self.since,
+            pid,
+            phase,
+            paused: run.is_some_and(|run| run.paused),
+            up: machine.want() == Want::Up && machine.leave().is_none(),
+            leaving: machine.leave().is_some(),
+            got_term: run.is_some_and(|run| run.got_term),
+        }
+    }
+}
+
+/// Makes sure that nobody else supervises the service directory; the lock of whoever did, where it is still there.
+///
+/// # Errors
+/// Who does.
+pub fn claim(spec: &Spec) -> Result<Option<Lock>, OpenError> {
+    let (Some(_), Some(path)) = (&spec.runit, spec.service.path()) else { return Ok(None) };
+    let theirs = path.join(NAME);
+    let lock = theirs.join("lock");
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|metadata| Identity::of(&metadata));
+    let there = identity(&lock);
+    if there.is_none() || there == identity(&spec.dir.lock_path()) {
+        return Ok(None);
+    }
+    match Lock::claim(&lock) {
+        Ok(lock) => Ok(Some(lock)),
+        // A link that was copied together with the directory of another module.
+        Err(LockError::Held(Some(pid))) if pid == nix::unistd::getpid() => Ok(None),
+        Err(LockError::Held(pid)) => Err(OpenError::Foreign(theirs, pid)),
+        Err(LockError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(LockError::Io(error)) => Err(OpenError::ForeignLock(lock, error)),
+    }
+}
+
+impl Supervisor {
+    /// Makes the files; `before` is what [`claim`] gave.
+    pub(super) fn open_runit(&mut self, control: Option<OwnedFd>, before: Option<Lock>) {
+        let (Some(tree), Some(path)) = (&self.spec.runit, self.spec.service.path()) else { return };
+        let mut runit = Runit {
+            files: Files::new(&self.spec.dir, control),
+            svdir: tree.root.clone(),
+            since: SystemTime::now(),
+            shown: (Phase::Down, 0),
+            put_off: None,
+        };
+        let mut complaint = runit.files.keep(&self.spec.dir).err();
+        let link = path.join(NAME);
+        if let Err(error) = place_link(&link, runit.files.path()) {
+            runit.svdir.clone_from(&tree.status_root);
+            match error.raw_os_error() {
+                Some(libc::EROFS | libc::EACCES | libc::EPERM) => tree.links_cannot_be_made(&error),
+                // The directory is gone: there is a process of it to be stopped, and no more.
+                Some(libc::ENOENT) => {}
+                _ => {
+                    let (link, svdir, why) = (link.display(), runit.svdir.display(), describe(&error));
+                    complaint = Some(format!("{link}: {why}; runit's files are below {svdir} alone"));
+                }
+            }
+        }
+        // Whoever waited for it finds ours now.
+        drop(before);
+        self.runit = Some(runit);
+        if let Some(text) = complaint {
+            self.say(Level::Warn, text);
+        }
+    }
+
+    /// Makes the lock's other name anew, after the lock was.
+    pub(super) fn relink_runit(&mut self) {
+        if let Some(Err(text)) = self.runit.as_ref().map(|runit| runit.files.link_lock(&self.spec.dir)) {
+            self.say(Level::Warn, text);
+        }
+    }
+
+    pub(super) fn take_runit_commands(&mut self) {
+        let bytes = self.runit.as_ref().map(|runit| runit.files.read()).unwrap_or_default();
+        for command in bytes.into_iter().filter_map(Command::from_runit_byte) {
+            // A logger ends with its service.
+            if command != Command::StopAndExit || self.spec.service.input().is_none() {
+                self.handle(Event::Command(command));
+            }
+        }
+    }
+
+    /// Writes what has changed, and makes what is missing.
+    pub(super) fn publish_runit(&mut self) {
+        let Some(runit) = &mut self.runit else { return };
+        let kept = runit.files.keep(&self.spec.dir);
+        let record = runit.record(&self.machine);
+        let written = if runit.files.written() == Some(record) { Ok(()) } else { runit.files.write(record) };
+        for text in [kept, written].into_iter().filter_map(Result::err) {
+            self.say(Level::Warn, text);
+        }
+    }
+}
+
+/// Makes `link` a link to `target`. What an earlier supervisor has left there goes, if it is only that.
+fn place_link(link: &Path, target: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(link) {
+        Ok(there) if there.is_symlink() => {
+            if std::fs::read_link(link).is_ok_and(|there| there == target) {
+                return Ok(());
+            }
+            std::fs::remove_file(link)?;
+        }
+        Ok(there) if there.is_dir() => remove_leftovers(link)?,
+        Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    std::os::unix::fs::symlink(target, link)
+}
+
+fn remove_leftovers(dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        if !THEIR_FILES.iter().any(|known| name == *known) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+    }
+    for name in THEIR_FILES {
+        match std::fs::remove_file(dir.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    std::fs::remove_dir(dir)
+}
+
+fn describe(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::DirectoryNotEmpty => "it holds more than an earlier supervisor has left, and stays".into(),
+        io::ErrorKind::NotADirectory => "it is no directory, and stays".into(),
+        _ => errno_text(error),
+    }
+}
