@@ -5,6 +5,7 @@
 //! | [`scan`] | what a directory entry is: a service, one that may become one, or nothing of ours |
 //! | [`watch`] | inotify: which names have changed |
 //! | [`way`] | whether the root's name still leads to the same directory |
+//! | [`entry`] | what the roster knows of a service, and of a thread |
 //! | [`roster`] | who is supervised, and the threads that do it |
 //! | [`leftovers`] | what an earlier tree has left, and is not where it was |
 //! | [`room`] | whether there is room for one more |
@@ -13,6 +14,7 @@
 //! | [`own`] | the tree's own status directory and its lock |
 //! | [`run`] | the main loop |
 
+pub mod entry;
 pub mod leftovers;
 pub mod own;
 pub mod room;

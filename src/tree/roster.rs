@@ -3,6 +3,7 @@
 //! The roster never runs two services from one directory, nor one name twice: what is replaced has to be gone
 //! before what replaces it begins.
 
+use super::entry::{Entry, Fate, Member, Report};
 use super::room;
 use super::scan::Found;
 use super::upgrade::Handover;
@@ -27,7 +28,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Stack of a supervisor thread, in bytes. It needs a third of this in a release build, but a panic with a
@@ -49,68 +49,6 @@ pub struct Shared {
     pub log: Arc<Log>,
     /// With `--runit-compat`.
     pub runit: Option<Arc<RunitTree>>,
-}
-
-/// A supervisor thread has ended.
-#[derive(Debug)]
-pub struct Report {
-    member: u64,
-    /// `None` if it panicked outside its loop.
-    outcome: Option<Outcome>,
-}
-
-/// One supervisor thread.
-#[derive(Debug)]
-struct Member {
-    module: String,
-    mailbox: Arc<Mailbox>,
-    thread: JoinHandle<()>,
-}
-
-/// A service, from its directory's appearance to the end of its last thread.
-#[derive(Debug)]
-struct Entry {
-    found: Found,
-    service: Option<u64>,
-    logger: Option<u64>,
-    fate: Fate,
-}
-
-impl Entry {
-    /// An entry that has to wait until another one has left the same directory.
-    fn waiting(found: Found) -> Entry {
-        Entry { fate: Fate::Leaves(Some(found.clone())), found, service: None, logger: None }
-    }
-
-    fn has_threads(&self) -> bool {
-        self.service.is_some() || self.logger.is_some()
-    }
-
-    /// What is to come in its place.
-    fn successor(&self) -> Option<&Found> {
-        match &self.fate {
-            Fate::Leaves(next) => next.as_ref(),
-            Fate::Stays | Fate::ToldToExit => None,
-        }
-    }
-
-    /// Whether something may still run in the directory that `found` is, under another name.
-    fn is_leaving_from(&self, found: &Found) -> bool {
-        let same =
-            (self.found.identity.device, self.found.identity.inode) == (found.identity.device, found.identity.inode);
-        matches!(self.fate, Fate::Leaves(_)) && same && self.found.name != found.name
-    }
-}
-
-/// What becomes of an entry when its threads have ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Fate {
-    /// Nobody has told it to leave.
-    Stays,
-    /// It was told to leave; what is to come in its place.
-    Leaves(Option<Found>),
-    /// Its thread ended by `x`: it stays away until somebody wants it back.
-    ToldToExit,
 }
 
 /// All entries, by module name.

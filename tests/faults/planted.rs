@@ -3,6 +3,7 @@
 
 use crate::common::host::{count, skipped};
 use crate::common::{FAST, Module, Place, SLEEP, holds_for, is_alive, script, signal, wait_for};
+use crate::stage::{Mounted, on_stage};
 use std::os::unix::fs::{OpenOptionsExt, chown, symlink};
 use std::path::Path;
 use std::time::Duration;
@@ -211,9 +212,45 @@ fn a_fifo_that_is_replaced_is_refused_once_and_made_anew_when_it_can_be() {
             std::os::unix::fs::FileTypeExt::is_fifo(&std::fs::symlink_metadata(path).unwrap().file_type())
         };
         wait_for("the FIFO", &place, || module.path(fifo).exists() && is_fifo(&module.path(fifo)));
-        wait_for("somebody to read it", &place, || module.is_supervised());
+        // A FIFO is made a moment before it is opened.
+        let reads = |entry: &str| {
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).custom_flags(libc::O_NONBLOCK).open(module.path(entry)).is_ok()
+        };
+        wait_for("somebody to read both", &place, || reads("control") && reads("ok"));
         module.send("d");
         module.wait_state(&place, "down");
+    }
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn a_pipe_to_a_logger_that_is_replaced_is_not_written_into() {
+    let place = Place::new();
+    place.conf(FAST);
+    let kinds = ["a file", "a directory", "a link"];
+    for (number, _) in kinds.iter().enumerate() {
+        let run = "while :; do echo line; sleep 0.05; done";
+        place.service(&format!("web{number}"), &[("run", run), ("log/run", "exec cat > got")]);
+    }
+    let tree = place.tree();
+    for (number, kind) in kinds.into_iter().enumerate() {
+        let web = place.module(&format!("web{number}"));
+        let pipe = place.module(&format!("web{number}/log")).path("stdin");
+        let pid = web.wait_up(&place);
+        place.module(&format!("web{number}/log")).wait_up(&place);
+        replace(&pipe, kind);
+        web.send("k");
+        web.wait_text(&place, "supervise.log.wf", "cannot start: open standard output: ");
+        // It is down, for it has nowhere to write; it answers, and nothing was done to what is there.
+        web.send("d");
+        web.wait_state(&place, "down");
+        web.send("u");
+        if kind == "a file" {
+            assert_eq!(std::fs::read_to_string(&pipe).unwrap(), "dx");
+        }
+        take_away(&pipe);
+        web.wait_new_pid(&place, pid);
     }
     assert!(tree.stop().success());
 }
@@ -288,6 +325,26 @@ fn a_status_directory_of_somebody_else_is_not_used() {
         assert!(!web.path(file).exists(), "{file} was written into somebody else's directory");
     }
     assert!(tree.stop().success());
+}
+
+#[test]
+fn an_ordinary_user_refuses_it_likewise() {
+    if nix::unistd::geteuid().is_root() {
+        // Root's own directories would be ours; the test above has others.
+        return;
+    }
+    on_stage(|| {
+        let place = Place::new();
+        let web = place.module("web");
+        // Outside of our namespace it is root's, which here is somebody.
+        let foreign = Mounted::bind(Path::new("/usr/share"), web.dir());
+        place.run("web", SLEEP);
+        let tree = place.tree();
+        place.own().wait_text(&place, "supervise.log.wf", "belongs to uid 65534, neither to us (uid 0) nor to root");
+        drop(foreign);
+        web.wait_up(&place);
+        assert!(tree.stop().success());
+    });
 }
 
 #[test]

@@ -1,0 +1,69 @@
+//! What the roster knows of a service, and of a supervisor thread.
+
+use super::scan::Found;
+use crate::supervisor::mailbox::Mailbox;
+use crate::supervisor::spec::Outcome;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// A supervisor thread has ended.
+#[derive(Debug)]
+pub struct Report {
+    pub(super) member: u64,
+    /// `None` if it panicked outside its loop.
+    pub(super) outcome: Option<Outcome>,
+}
+
+/// One supervisor thread.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) module: String,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) thread: JoinHandle<()>,
+}
+
+/// A service, from its directory's appearance to the end of its last thread.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) found: Found,
+    pub(super) service: Option<u64>,
+    pub(super) logger: Option<u64>,
+    pub(super) fate: Fate,
+}
+
+impl Entry {
+    /// An entry that has to wait until another one has left the same directory.
+    pub(super) fn waiting(found: Found) -> Entry {
+        Entry { fate: Fate::Leaves(Some(found.clone())), found, service: None, logger: None }
+    }
+
+    pub(super) fn has_threads(&self) -> bool {
+        self.service.is_some() || self.logger.is_some()
+    }
+
+    /// What is to come in its place.
+    pub(super) fn successor(&self) -> Option<&Found> {
+        match &self.fate {
+            Fate::Leaves(next) => next.as_ref(),
+            Fate::Stays | Fate::ToldToExit => None,
+        }
+    }
+
+    /// Whether something may still run in the directory that `found` is, under another name.
+    pub(super) fn is_leaving_from(&self, found: &Found) -> bool {
+        let same =
+            (self.found.identity.device, self.found.identity.inode) == (found.identity.device, found.identity.inode);
+        matches!(self.fate, Fate::Leaves(_)) && same && self.found.name != found.name
+    }
+}
+
+/// What becomes of an entry when its threads have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Nobody has told it to leave.
+    Stays,
+    /// It was told to leave; what is to come in its place.
+    Leaves(Option<Found>),
+    /// Its thread ended by `x`: it stays away until somebody wants it back.
+    ToldToExit,
+}
