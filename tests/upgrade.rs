@@ -233,6 +233,31 @@ fn a_module_that_was_told_to_exit_stays_away() {
 }
 
 #[test]
+fn a_logger_that_is_still_reading_ends_and_its_service_stays_away() {
+    let place = Place::new();
+    place.conf(FAST);
+    // The logger goes on for a while after the end of its input.
+    let logger = "cat > /dev/null; while [ ! -e ../../../go ]; do sleep 0.02; done";
+    place.service("talk", &[("run", SLEEP), ("log/run", logger)]);
+    let (talk, log) = (place.module("talk"), place.module("talk/log"));
+    let tree = place.tree();
+    talk.wait_up(&place);
+    let reader = log.wait_up(&place);
+    talk.send("dx");
+    place.own().wait_text(&place, "supervise.log", "talk: left, as told by x");
+    upgrade(&place, || tree.signal("USR2"));
+    wait_for("the logger to be adopted", &place, || log.log().contains("adopted: pid"));
+    assert!(is_alive(reader) && talk.pid() == 0);
+    std::fs::write(place.path().join("go"), "").expect("go");
+    wait_for("both to have left", &place, || !is_alive(reader) && !log.is_supervised() && !talk.is_supervised());
+    holds_for(Duration::from_millis(200), "it stays away", &place, || talk.pid() == 0 && log.pid() == 0);
+    tree.signal("HUP");
+    talk.wait_up(&place);
+    log.wait_new_pid(&place, reader);
+    assert!(tree.stop().success());
+}
+
+#[test]
 fn wants_states_and_counts_are_kept() {
     let place = Place::new();
     place.conf("[global]\nrestart_delay : 0.05\nfinish_timeout : 0\nalarm_interval : 60\nmax_tries : 2\n");

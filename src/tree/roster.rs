@@ -240,9 +240,11 @@ impl Roster {
         self.alarms.wait_at_most(limit);
     }
 
-    /// What the program before us had open and nobody has asked for is closed.
+    /// What the program before us had open and nobody has asked for is closed, and what left it by `x` and is not there
+    /// any more is forgotten.
     pub fn drop_handover(&mut self) {
         self.handover.modules.clear();
+        self.handover.told_to_exit.clear();
     }
 
     /// Whether somebody may still have to adopt a process.
@@ -385,11 +387,17 @@ impl Roster {
         self.start_threads(found, Fate::Stays, (None, None))
     }
 
-    /// Starts the threads of a service directory that is gone, only to stop what runs and to clear up. A logger that runs
-    /// reads to the end of its input; one that does not cannot be started again.
+    /// Starts the threads of a service directory that is gone (or whose module has left by `x`), only to stop what runs
+    /// and to clear up. A logger that runs reads to the end of its input; one that does not cannot be started again.
     pub(super) fn start_to_leave(&mut self, found: Found, logs_on: bool) -> io::Result<()> {
         let logger = if logs_on { None } else { Some(Leave::EndOfInput) };
-        self.start_threads(found, Fate::Leaves(None), (Some(Leave::Stop), logger))
+        let fate = if self.told_to_exit_before(&found.name) { Fate::ToldToExit } else { Fate::Leaves(None) };
+        self.start_threads(found, fate, (Some(Leave::Stop), logger))
+    }
+
+    /// Whether the module has left the program before us by `x`.
+    pub(super) fn told_to_exit_before(&self, name: &str) -> bool {
+        self.handover.told_to_exit.iter().any(|told| told == name)
     }
 
     fn start_threads(&mut self, found: Found, fate: Fate, leave: (Option<Leave>, Option<Leave>)) -> io::Result<()> {
