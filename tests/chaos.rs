@@ -1,0 +1,97 @@
+//! A tree under random faults: services, loggers and the tree itself are killed, directories come, go and change their
+//! names, commands, reloads and upgrades arrive, all of it at any moment. Whenever that stops, every wanted service
+//! runs exactly once, nothing else does, the status files are true, and no line is lost or doubled.
+//!
+//! It takes 30 s; `CHAOS_SECONDS=3600 cargo test --test chaos` takes an hour. It prints its seed when it begins;
+//! `CHAOS_SEED=N cargo test --test chaos` does the same things again, in the same order (how fast the tree is at each
+//! of them, no seed repeats: try it some times, and on a busy machine). When something is wrong, it prints what was
+//! done since all was well last.
+
+mod common;
+
+#[path = "chaos/lines.rs"]
+mod lines;
+#[path = "chaos/processes.rs"]
+mod processes;
+#[path = "chaos/random.rs"]
+mod random;
+#[path = "chaos/services.rs"]
+mod services;
+#[path = "chaos/settle.rs"]
+mod settle;
+#[path = "chaos/subject.rs"]
+mod subject;
+#[path = "chaos/world.rs"]
+mod world;
+
+use common::Place;
+use std::time::{Duration, Instant};
+use world::World;
+
+/// How long it takes, in seconds, where the environment does not say it.
+const SECONDS: u64 = 30;
+
+/// Most things that are done before all has to come to rest again.
+const BURST: usize = 14;
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+#[test]
+fn nothing_is_lost_and_nothing_runs_twice_whatever_happens() {
+    let seconds = from_environment("CHAOS_SECONDS").unwrap_or(SECONDS);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_nanos());
+    let seed = from_environment("CHAOS_SEED").unwrap_or((now % 1_000_000_007) as u64);
+    // Past the harness, which would keep it to itself until the test has failed.
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("chaos: CHAOS_SEED={seed}, {seconds} s\n"));
+    // QUIT is among the commands.
+    let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
+
+    let place = Place::new();
+    let mut world = World::new(&place, seed);
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let (mut rounds, mut actions) = (0, 0);
+    while Instant::now() < end {
+        world.story.clear();
+        let burst = 1 + world.random.below(BURST);
+        (0..burst).for_each(|_| world.act());
+        if let Err(problems) = world.settle() {
+            fail(&world, seed, rounds, &problems);
+        }
+        rounds += 1;
+        actions += burst;
+    }
+    world.end_tree();
+    world.start_tree();
+    if let Err(problems) = world.settle() {
+        fail(&world, seed, rounds, &problems);
+    }
+    world.end_tree();
+    let lines: u64 = world.subjects.values().map(|subject| subject.lines.count()).sum();
+    let services = world.subjects.len();
+    let text = format!("chaos: {rounds} rounds, {actions} actions on {services} services, {lines} lines\n");
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+    assert!(rounds > 0 && lines > 0);
+}
+
+fn fail(world: &World<'_>, seed: u64, round: usize, problems: &[String]) -> ! {
+    let mut text = format!("CHAOS_SEED={seed}, round {round}:\n  {}\nwhat was done:\n", problems.join("\n  "));
+    text += &format!("  {}\n", world.story.join("\n  "));
+    let mut logs = vec![world.place.own()];
+    for subject in world.subjects.values() {
+        let name = subject.name().filter(|name| problems.iter().any(|problem| problem.contains(name)));
+        logs.extend(name.into_iter().flat_map(|name| [world.module(name), world.module(&format!("{name}/log"))]));
+    }
+    for module in logs {
+        let lines = [tail(&module.text("supervise.log")), tail(&module.text("supervise.log.wf"))].concat();
+        text += &format!("--- {}\n{lines}{}", module.dir().display(), module.text("state.json"));
+    }
+    panic!("{text}");
+}
+
+/// The last lines of a log.
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].iter().map(|line| format!("{line}\n")).collect()
+}

@@ -1,0 +1,185 @@
+//! One service directory, and what is to be expected of it.
+
+use crate::lines::Lines;
+use crate::services::{Design, Kind};
+use std::path::{Path, PathBuf};
+use supervise_tree::status::record::Want;
+
+/// Where the directory is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In the services root, under this name.
+    Root(String),
+    /// Put away; it may come back.
+    Trash,
+    /// Removed for good.
+    Destroyed,
+}
+
+/// Whether its supervision has ended by `x`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    No,
+    Yes,
+    /// It had, and its directory was away for a moment: that may have been noticed or not.
+    Maybe,
+}
+
+pub struct Subject {
+    pub design: Design,
+    pub location: Location,
+    /// The location when all was at rest last.
+    settled: Location,
+    /// What was wanted when all was at rest last, and what was asked for since then.
+    wants: Vec<Want>,
+    /// How many of those are older than its last arrival in the root.
+    older: usize,
+    /// Its directory was moved since all was at rest.
+    pub moved: bool,
+    /// Its logger was sent something deadly since all was at rest.
+    logger_hit: bool,
+    /// The same for its service; one that ends by itself is never safe.
+    service_hit: bool,
+    /// The tree was started anew since then, and the logger with it.
+    restarted: bool,
+    pub left: Left,
+    pub lines: Lines,
+    forgive: bool,
+}
+
+impl Subject {
+    pub fn new(place: &Path, design: Design) -> Subject {
+        Subject {
+            design,
+            location: Location::Trash,
+            settled: Location::Trash,
+            wants: Vec::new(),
+            older: 0,
+            moved: false,
+            logger_hit: false,
+            service_hit: false,
+            restarted: false,
+            left: Left::No,
+            lines: Lines::new(place, design.id),
+            forgive: false,
+        }
+    }
+
+    /// Its module's name, if it is in the root.
+    pub fn name(&self) -> Option<&str> {
+        match &self.location {
+            Location::Root(name) => Some(name),
+            Location::Trash | Location::Destroyed => None,
+        }
+    }
+
+    pub fn path(&self, place: &Path) -> Option<PathBuf> {
+        match &self.location {
+            Location::Root(name) => Some(place.join("sv").join(name)),
+            Location::Trash => Some(place.join("trash").join(self.design.id.to_string())),
+            Location::Destroyed => None,
+        }
+    }
+
+    /// What is wanted of a service that nobody has asked anything of.
+    fn fresh(&self) -> Want {
+        if self.design.down { Want::Down } else { Want::Up }
+    }
+
+    /// Its directory is somewhere else now.
+    pub fn moved_to(&mut self, location: Location) {
+        self.moved = true;
+        if let Location::Root(name) = &location {
+            self.older = self.wants.len();
+            self.wants.push(self.fresh());
+            self.left = match self.left {
+                Left::Yes if self.settled == Location::Root(name.clone()) => Left::Maybe,
+                Left::Maybe => Left::Maybe,
+                Left::Yes | Left::No => Left::No,
+            };
+        }
+        self.location = location;
+    }
+
+    /// Somebody has asked for it.
+    pub fn asked(&mut self, want: Want) {
+        self.wants.push(want);
+    }
+
+    /// It has left by `x`.
+    pub fn has_left(&mut self) {
+        self.left = Left::Yes;
+    }
+
+    /// Those that have left come back, and begin afresh.
+    pub fn comes_back(&mut self) {
+        match self.left {
+            Left::No => {}
+            Left::Yes => self.wants = vec![self.fresh()],
+            Left::Maybe => self.wants.push(self.fresh()),
+        }
+        self.left = Left::No;
+    }
+
+    /// Whether lines of it may be missing without anybody having done wrong.
+    pub fn is_forgiven(&self) -> bool {
+        self.forgive
+    }
+
+    pub fn logger_was_hit(&mut self) {
+        self.logger_hit = true;
+        self.lines.allow_one();
+    }
+
+    /// What may be wanted of it by now. Where the tree was killed, it may have read the last commands or not; where the
+    /// directory was away for a moment, that may have been noticed or not.
+    pub fn allowed(&self, crashed: bool) -> &[Want] {
+        let came_back = self.settled == self.location;
+        match (self.moved, crashed) {
+            (true, _) if crashed || came_back => &self.wants,
+            (true, _) => &self.wants[self.older..],
+            (false, true) => &self.wants,
+            (false, false) => &self.wants[self.wants.len().saturating_sub(1)..],
+        }
+    }
+
+    pub fn service_was_hit(&mut self) {
+        self.service_hit = true;
+    }
+
+    /// A logger that is killed is started again and reads on, if it can be: not if its directory is gone by then. And
+    /// while there is no tree, nobody holds the pipe but the two: what is in it is gone when the service ends before
+    /// there is a logger.
+    pub fn note_what_cannot_be_kept(&mut self, crashes: usize) {
+        let no_service = self.service_hit || self.moved || self.design.kind == Kind::Flapping;
+        let no_logger = self.logger_hit || self.restarted || crashes > 1;
+        self.forgive |= (self.logger_hit && self.moved) || (crashes > 0 && no_service && no_logger);
+    }
+
+    /// The tree has ended in good order: nothing is remembered.
+    pub fn begins_afresh(&mut self, crashes: usize) {
+        self.note_what_cannot_be_kept(crashes);
+        self.restarted = true;
+        self.left = Left::No;
+        self.moved = false;
+        self.logger_hit = false;
+        self.service_hit = false;
+        self.wants = vec![self.fresh()];
+        self.older = 0;
+        self.settled = self.location.clone();
+    }
+
+    /// All is at rest, and this is wanted.
+    pub fn settles(&mut self, want: Option<Want>) {
+        if std::mem::take(&mut self.forgive) {
+            self.lines.forgive();
+        }
+        self.restarted = false;
+        self.moved = false;
+        self.logger_hit = false;
+        self.service_hit = false;
+        self.wants = want.into_iter().collect();
+        self.older = 0;
+        self.settled = self.location.clone();
+    }
+}

@@ -1,0 +1,395 @@
+//! What can be done to a tree and its services. What is done next depends on the seed alone, and not on how fast the
+//! tree is; how that turned out is noted in the [`Subject`]s.
+
+use crate::common::{DEADLINE, Module, Place, script, signal, tree_command, wait_for};
+use crate::processes::{MARK, Reaper, Role, Ticker, scan};
+use crate::random::Random;
+use crate::services::{Design, Kind, prepare};
+use crate::subject::{Left, Location, Subject};
+use nix::sys::wait::WaitStatus;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use supervise_tree::status::record::Want;
+
+/// How many service directories there are in the root, at the fewest and at the most.
+const FEWEST: usize = 18;
+const MOST: usize = 34;
+
+/// Names for each kind. More than services, so that some are free; few enough that they are used again.
+const NAMES: usize = 20;
+
+/// Bytes for a service's FIFO; often what changes the most.
+const COMMANDS: &[u8] = b"uuuuddddookktthaiq12wppcccsnr\n?";
+
+/// Bytes for a logger's FIFO: it is never wanted down, for then lines would wait in the pipe.
+const LOGGER_COMMANDS: &[u8] = b"ktqiha12wsncru";
+
+/// Of those, the ones that end a process that has not asked for them.
+const DEADLY: &[u8] = b"ktqiha12";
+
+/// Whether `condition` comes to hold in time.
+fn happens(mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+pub struct World<'a> {
+    pub place: &'a Place,
+    pub random: Random,
+    pub subjects: BTreeMap<usize, Subject>,
+    /// The tree's pid, while it runs.
+    pub tree: Option<u32>,
+    /// How often the tree was killed since all was at rest.
+    pub crashes: usize,
+    /// What was done, for whoever has to find out why it went wrong.
+    pub story: Vec<String>,
+    /// What did not happen in time, although it was waited for.
+    pub overdue: Vec<String>,
+    /// How many descriptors the tree has for itself.
+    pub own_descriptors: Option<usize>,
+    pub reaper: Reaper,
+    pub ticker: Ticker,
+}
+
+impl<'a> World<'a> {
+    pub fn new(place: &'a Place, seed: u64) -> World<'a> {
+        prepare(place);
+        let mut world = World {
+            place,
+            random: Random::new(seed),
+            subjects: BTreeMap::new(),
+            tree: None,
+            crashes: 0,
+            story: Vec::new(),
+            overdue: Vec::new(),
+            own_descriptors: None,
+            reaper: Reaper::start(),
+            ticker: Ticker::start(),
+        };
+        world.configure();
+        for _ in 0..(FEWEST + MOST) / 2 {
+            world.add();
+        }
+        world.start_tree();
+        world
+    }
+
+    /// Does one thing.
+    pub fn act(&mut self) {
+        match self.tree {
+            Some(_) => self.act_on_tree(),
+            None if self.random.chance(35) => self.start_tree(),
+            None => match self.random.below(30) {
+                0..10 => self.kill_service(),
+                10..14 => self.kill_logger(),
+                14..16 => self.configure(),
+                _ => self.change_directories(),
+            },
+        }
+        if self.random.chance(50) {
+            std::thread::sleep(Duration::from_millis(self.random.below(30) as u64));
+        }
+    }
+
+    fn act_on_tree(&mut self) {
+        match self.random.below(100) {
+            0..18 => self.kill_service(),
+            18..25 => self.kill_logger(),
+            25..52 => self.command(),
+            52..56 => self.command_logger(),
+            56..58 => self.exit(),
+            58..80 => self.change_directories(),
+            80..82 => self.configure(),
+            82..87 => self.rescan(),
+            87..93 => self.upgrade(),
+            93..99 => self.kill_tree(),
+            _ => self.end_tree(),
+        }
+    }
+
+    fn change_directories(&mut self) {
+        let present = self.present().len();
+        match self.random.below(18) {
+            _ if present <= FEWEST => self.add(),
+            0..3 if present < MOST => self.add(),
+            3..8 if present < MOST => self.restore(),
+            0..3 => self.destroy(),
+            3..11 => self.remove(),
+            11..15 => self.rename(),
+            15..17 => self.swap(),
+            _ => self.destroy(),
+        }
+    }
+
+    pub fn tell(&mut self, what: String) {
+        self.story.push(what);
+    }
+
+    /// The numbers of what is in the root.
+    fn present(&self) -> Vec<usize> {
+        self.subjects.iter().filter(|(_, subject)| subject.name().is_some()).map(|(id, _)| *id).collect()
+    }
+
+    fn trash(&self) -> Vec<usize> {
+        let in_trash = |(_, subject): &(&usize, &Subject)| subject.location == Location::Trash;
+        self.subjects.iter().filter(in_trash).map(|(id, _)| *id).collect()
+    }
+
+    /// One that is in the root, and its name.
+    fn any(&mut self) -> Option<(usize, String)> {
+        let id = self.random.pick(&self.present())?;
+        Some((id, self.subjects[&id].name()?.to_string()))
+    }
+
+    fn subject(&mut self, id: usize) -> &mut Subject {
+        self.subjects.get_mut(&id).expect("known")
+    }
+
+    fn free_name(&mut self, kind: Kind) -> Option<String> {
+        let used: BTreeSet<&str> = self.subjects.values().filter_map(Subject::name).collect();
+        let all = (0..NAMES).map(|number| format!("{}{number:02}", kind.letter()));
+        let free: Vec<String> = all.filter(|name| !used.contains(name.as_str())).collect();
+        free.get(self.random.below(free.len())).cloned()
+    }
+
+    pub fn module(&self, name: &str) -> Module {
+        self.place.module(name)
+    }
+
+    // ----- directories ----------------------------------------------------------------------------------------
+
+    fn add(&mut self) {
+        let id = self.subjects.len();
+        let kind = match self.random.below(10) {
+            0..2 => Kind::Flapping,
+            2..4 => Kind::Stubborn,
+            _ => Kind::Steady,
+        };
+        let (logger, down) = (self.random.chance(50), self.random.chance(10));
+        let (link, in_place) = (self.random.chance(20), self.random.chance(30));
+        let design = Design { id, kind, logger, down, link };
+        let Some(name) = self.free_name(kind) else { return };
+        self.tell(format!("add {name}: {design:?}{}", if in_place && !link { ", file by file" } else { "" }));
+        self.ticker.add(self.place.path(), id);
+        let mut subject = Subject::new(self.place.path(), design);
+        subject.moved_to(Location::Root(name.clone()));
+        self.subjects.insert(id, subject);
+        let target = self.place.root().join(name);
+        match in_place && !link {
+            true => design.make_at(&target),
+            false => std::fs::rename(design.make(self.place), target).expect("moved in"),
+        }
+    }
+
+    /// Moves a directory, or the link to it.
+    fn relocate(&mut self, id: usize, to: Location) {
+        let place = self.place.path().to_owned();
+        let subject = self.subject(id);
+        let from = subject.path(&place).expect("there");
+        subject.moved_to(to);
+        std::fs::rename(from, subject.path(&place).expect("a place")).expect("moved");
+    }
+
+    fn remove(&mut self) {
+        let Some((id, name)) = self.any() else { return };
+        self.tell(format!("remove {name} ({id})"));
+        self.relocate(id, Location::Trash);
+    }
+
+    fn restore(&mut self) {
+        let Some(id) = self.random.pick(&self.trash()) else { return };
+        let Some(name) = self.free_name(self.subjects[&id].design.kind) else { return };
+        self.tell(format!("restore {id} as {name}"));
+        self.relocate(id, Location::Root(name));
+    }
+
+    fn rename(&mut self) {
+        let Some((id, old)) = self.any() else { return };
+        let Some(new) = self.free_name(self.subjects[&id].design.kind) else { return };
+        self.tell(format!("rename {old} ({id}) to {new}"));
+        self.relocate(id, Location::Root(new));
+    }
+
+    /// Another directory takes a name, at once.
+    fn swap(&mut self) {
+        let Some((old, name)) = self.any() else { return };
+        let kind = self.subjects[&old].design.kind;
+        let others: Vec<usize> = self.trash().into_iter().filter(|id| self.subjects[id].design.kind == kind).collect();
+        let Some(new) = self.random.pick(&others) else { return };
+        self.tell(format!("replace {name} ({old}) by {new}"));
+        self.relocate(old, Location::Trash);
+        self.relocate(new, Location::Root(name));
+    }
+
+    fn destroy(&mut self) {
+        let Some((id, name)) = self.any() else { return };
+        self.tell(format!("destroy {name} ({id})"));
+        let place = self.place;
+        let subject = self.subject(id);
+        let path = subject.path(place.path()).expect("there");
+        subject.moved_to(Location::Destroyed);
+        subject.design.destroy(place, &path);
+        self.ticker.remove(id);
+    }
+
+    /// Writes the settings; the tree reads them when it is told to, or is started.
+    fn configure(&mut self) {
+        let delay = self.random.pick(&["0.02", "0.05", "0.1"]).unwrap_or("0.05");
+        self.tell(format!("configure restart_delay {delay}"));
+        let mut text = format!("[global]\nrestart_delay : {delay}\nkill_timeout : 20\n");
+        for number in 0..NAMES {
+            text += &format!("[{}{number:02}]\nkill_timeout : 0.3\n", Kind::Stubborn.letter());
+        }
+        let fresh = self.place.path().join("supervise.conf");
+        script(&fresh, &text);
+        std::fs::rename(fresh, self.place.root().join("supervise.conf")).expect("supervise.conf");
+    }
+
+    // ----- processes ------------------------------------------------------------------------------------------
+
+    fn kill(&self, role: &Role) {
+        for (pid, _) in scan(self.place.path()).iter().filter(|(_, is)| is == role) {
+            signal(*pid, "KILL");
+        }
+    }
+
+    fn kill_service(&mut self) {
+        let Some((id, name)) = self.any() else { return };
+        self.tell(format!("kill the service of {name} ({id})"));
+        self.subject(id).service_was_hit();
+        self.kill(&Role::Service(id));
+    }
+
+    fn kill_logger(&mut self) {
+        let Some((id, name)) = self.any() else { return };
+        self.tell(format!("kill the logger of {name} ({id})"));
+        self.subject(id).logger_was_hit();
+        self.kill(&Role::Logger(id));
+    }
+
+    /// Writes into a module's FIFO, if somebody reads it.
+    fn send(&mut self, module: &str, bytes: &[u8]) -> bool {
+        let mut options = std::fs::OpenOptions::new();
+        let fifo = options.write(true).custom_flags(libc::O_NONBLOCK).open(self.module(module).path("control"));
+        fifo.is_ok_and(|mut fifo| std::io::Write::write_all(&mut fifo, bytes).is_ok())
+    }
+
+    fn command(&mut self) {
+        let Some((id, name)) = self.any() else { return };
+        let count = 1 + self.random.below(3);
+        let bytes: Vec<u8> = (0..count).filter_map(|_| self.random.pick(COMMANDS)).collect();
+        let sent = self.send(&name, &bytes);
+        self.tell(format!("send {:?} to {name} ({id}): {sent}", String::from_utf8_lossy(&bytes)));
+        self.subject(id).service_was_hit();
+        let wants = bytes.iter().filter_map(|byte| match byte {
+            b'u' => Some(Want::Up),
+            b'd' => Some(Want::Down),
+            b'o' => Some(Want::Once),
+            _ => None,
+        });
+        if sent {
+            wants.for_each(|want| self.subject(id).asked(want));
+        }
+    }
+
+    fn command_logger(&mut self) {
+        let Some((id, name)) = self.any() else { return };
+        let byte = self.random.pick(LOGGER_COMMANDS).unwrap_or(b'k');
+        let sent = self.subjects[&id].design.logger && self.send(&format!("{name}/log"), &[byte]);
+        self.tell(format!("send {:?} to {name}/log ({id}): {sent}", char::from(byte)));
+        if sent && DEADLY.contains(&byte) {
+            self.subject(id).logger_was_hit();
+        }
+    }
+
+    /// `x`: supervision ends, and nothing but HUP or a new directory brings it back.
+    fn exit(&mut self) {
+        let Some((id, name)) = self.any() else { return };
+        let subject = &self.subjects[&id];
+        if subject.moved || subject.left != Left::No {
+            return self.tell(format!("no exit of {name} ({id}): it is not at rest"));
+        }
+        self.tell(format!("exit {name} ({id})"));
+        let module = self.module(&name);
+        if !happens(|| module.is_supervised()) {
+            return self.overdue.push(format!("{name} is not supervised"));
+        }
+        let line = format!("{name}: left, as told by x");
+        let own = self.place.own();
+        let lines = || own.text("supervise.log").matches(&line).count();
+        let before = lines();
+        module.send("dx");
+        match happens(|| lines() > before) {
+            true => self.subject(id).has_left(),
+            false => self.overdue.push(format!("{name} was told to exit, and is still there")),
+        }
+    }
+
+    // ----- the tree ---------------------------------------------------------------------------------------------
+
+    pub fn start_tree(&mut self) {
+        self.tell("start the tree".into());
+        self.reaper.forget_all();
+        let stderr = std::fs::OpenOptions::new().append(true).create(true).open(self.place.path().join("tree"));
+        let mut command = tree_command();
+        command.arg("-p").arg(self.place.status_root()).arg("-q").arg(self.place.root());
+        command.env(MARK, self.place.path()).current_dir(self.place.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.expect("stderr"));
+        // The reaper waits for it.
+        self.tree = Some(command.spawn().expect("started").id());
+        // Before it has taken its signals, they would kill it.
+        wait_for("the tree to listen", self.place, || self.place.own().is_supervised());
+    }
+
+    fn signal_tree(&self, name: &str) {
+        if let Some(pid) = self.tree {
+            signal(pid, name);
+        }
+    }
+
+    fn wait_for_end(&mut self) -> Option<WaitStatus> {
+        let pid = self.tree.take()?;
+        wait_for("the tree's end", self.place, || self.reaper.status(pid).is_some());
+        self.reaper.status(pid)
+    }
+
+    fn kill_tree(&mut self) {
+        self.tell("kill the tree".into());
+        self.signal_tree("KILL");
+        self.wait_for_end();
+        self.crashes += 1;
+        self.subjects.values_mut().for_each(Subject::comes_back);
+    }
+
+    /// Ends it in good order: nothing is left.
+    pub fn end_tree(&mut self) {
+        self.tell("end the tree".into());
+        let pid = self.tree;
+        self.signal_tree("TERM");
+        let status = self.wait_for_end();
+        assert!(matches!(status, Some(WaitStatus::Exited(_, 0))), "{pid:?}: {status:?}");
+        let left = scan(self.place.path());
+        assert!(left.is_empty(), "left behind by a tree that ended: {left:?}");
+        let crashes = std::mem::take(&mut self.crashes);
+        self.subjects.values_mut().for_each(|subject| subject.begins_afresh(crashes));
+    }
+
+    fn rescan(&mut self) {
+        self.tell("HUP to the tree".into());
+        self.signal_tree("HUP");
+        self.subjects.values_mut().for_each(Subject::comes_back);
+    }
+
+    fn upgrade(&mut self) {
+        self.tell("USR2 to the tree".into());
+        self.signal_tree("USR2");
+    }
+}
