@@ -170,6 +170,11 @@ fn replace(path: &Path, kind: &str) {
     }
 }
 
+/// Whether somebody reads the FIFO: it is made a moment before it is opened.
+fn is_read(path: &Path) -> bool {
+    std::fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path).is_ok()
+}
+
 fn take_away(path: &Path) {
     if path.is_dir() && !path.is_symlink() { std::fs::remove_dir(path) } else { std::fs::remove_file(path) }.unwrap();
 }
@@ -212,12 +217,7 @@ fn a_fifo_that_is_replaced_is_refused_once_and_made_anew_when_it_can_be() {
             std::os::unix::fs::FileTypeExt::is_fifo(&std::fs::symlink_metadata(path).unwrap().file_type())
         };
         wait_for("the FIFO", &place, || module.path(fifo).exists() && is_fifo(&module.path(fifo)));
-        // A FIFO is made a moment before it is opened.
-        let reads = |entry: &str| {
-            let mut options = std::fs::OpenOptions::new();
-            options.write(true).custom_flags(libc::O_NONBLOCK).open(module.path(entry)).is_ok()
-        };
-        wait_for("somebody to read both", &place, || reads("control") && reads("ok"));
+        wait_for("somebody to read both", &place, || is_read(&module.path("control")) && is_read(&module.path("ok")));
         module.send("d");
         module.wait_state(&place, "down");
     }
@@ -265,7 +265,7 @@ fn the_trees_own_fifo_is_refused_and_made_anew_likewise() {
     tree.signal("HUP");
     own.wait_text(&place, "supervise.log.wf", "is not a FIFO and is not read");
     take_away(&own.path("control"));
-    wait_for("the tree to listen", &place, || own.is_supervised() && own.path("control").exists());
+    wait_for("the tree to listen", &place, || is_read(&own.path("control")) && is_read(&own.path("ok")));
     own.send("t");
     assert!(tree.wait().success());
 }
