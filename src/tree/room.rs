@@ -34,7 +34,15 @@ pub fn for_modules(modules: usize, stack: usize) -> io::Result<()> {
     if let Some(limit) = boot::process_limit() {
         fits(modules, limit, OWN_PROCESSES, PROCESSES, "processes", "ulimit -u")?;
     }
-    memory::probe(stack + RESERVE).map_err(|errno| no_thread(&errno.into()))
+    for_thread(stack)
+}
+
+/// Whether there is room for a thread with a stack of so many bytes.
+///
+/// # Errors
+/// There is not.
+pub fn for_thread(stack: usize) -> io::Result<()> {
+    memory::probe(stack.saturating_add(RESERVE)).map_err(|errno| no_thread(&errno.into()))
 }
 
 fn fits(modules: usize, limit: usize, own: usize, each: usize, what: &str, option: &str) -> io::Result<()> {

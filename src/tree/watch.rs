@@ -3,7 +3,10 @@
 //! Watched are the root itself, the directories that may become services, and the [way](super::way) to the root.
 //! Bursts coalesce: an event says "look again", never what has happened.
 
+use super::room;
 use super::way::Way;
+use crate::supervisor::panics::catch;
+use crate::sys::Errno;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use notify::event::CreateKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -12,6 +15,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Stack of notify's thread, in bytes: the standard library's default.
+const NOTIFY_STACK_SIZE: usize = 2 * 1024 * 1024;
 
 /// What is to be looked at again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,8 +81,13 @@ impl Watch {
     /// # Errors
     /// A line for the user: what could not be watched, and why.
     pub fn new(root: &Path, changes: &Changes) -> Result<Watch, String> {
+        let cannot = |error: &std::io::Error| format!("cannot watch {}: {error}", root.display());
+        room::for_thread(NOTIFY_STACK_SIZE).map_err(|error| cannot(&error))?;
         let (dirty, ring, owned_root) = (changes.dirty.clone(), changes.ring.clone(), root.to_owned());
+        let ours = Arc::new(());
+        let its = Arc::downgrade(&ours);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let _held = &ours;
             // notify's thread does not survive a panic; nothing here can.
             if note(&mut dirty.lock(), event, &owned_root) {
                 // Full: the bell has rung already.
@@ -84,6 +95,12 @@ impl Watch {
             }
         });
         let watcher = watcher.map_err(|error| describe(root, &error))?;
+        if its.strong_count() == 0 {
+            // notify could not make its thread, and keeps that to itself: it panics at the next call, and when it is
+            // dropped. We know it by what the thread would have held.
+            let _ = catch(|| drop(watcher));
+            return Err(cannot(&room::no_thread(&Errno::EAGAIN.into())));
+        }
         let mut watch = Watch { watcher, way: None, below: HashSet::new(), partial: None };
         watch.add(root)?;
         watch.watch_way(root, changes);

@@ -4,6 +4,7 @@
 //! names that come and go, and for nothing else: they are not ours, and whoever writes a log file in one of them all
 //! day, perhaps this program's own messages, must not wake us with every line.
 
+use super::room;
 use crate::sys::Errno;
 use crate::sys::inotify::{Event, Interest, Watches};
 use crate::sys::poll::{self, Source::Readable, Waker};
@@ -67,7 +68,9 @@ impl Way {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("way".into()).stack_size(STACK_SIZE).spawn(watch)?;
+        room::for_thread(STACK_SIZE)?;
+        let thread = std::thread::Builder::new().name("way".into()).stack_size(STACK_SIZE).spawn(watch);
+        let thread = thread.map_err(|error| room::no_thread(&error))?;
         Ok(Way { end, thread: Some(thread) })
     }
 }

@@ -129,8 +129,10 @@ fn writes_beside_the_root_wake_nobody() {
         since.elapsed() > Duration::from_secs(1)
     });
     let mut file = std::fs::File::create(place.path().join("app.log")).unwrap();
-    for line in 0..300 {
+    for line in 0..100 {
         writeln!(file, "{line}").unwrap();
+        // Writes that follow at once would be one event.
+        std::thread::sleep(Duration::from_millis(2));
     }
     drop(file);
     std::fs::rename(place.path().join("app.log"), place.path().join("app.log.1")).unwrap();

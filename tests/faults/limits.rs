@@ -253,3 +253,33 @@ fn services_for_which_there_is_no_memory_wait_for_it() {
     assert!(!text.contains("FATAL") && !text.contains("panicked"), "{text}");
     assert!(tree.stop().success());
 }
+
+#[test]
+fn a_root_that_cannot_be_watched_for_want_of_threads_is_looked_at_again_and_again() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("first", SLEEP);
+    let stranger = Stranger::new();
+    // Two threads: the main one, and the one that takes signals.
+    let tree = stranger.tree(&place, 2);
+    let own = place.own();
+    own.wait_text(&place, "supervise.log.wf", "looking every 5 s");
+    own.wait_text(&place, "supervise.log.wf", "first: no processes to be had");
+    stranger.limit(&tree, 1000);
+    place.module("first").wait_up(&place);
+    own.wait_text(&place, "supervise.log", "is watched again");
+    // Once more while it runs: a new root needs a new watch.
+    stranger.limit(&tree, 2);
+    std::fs::rename(place.root(), place.path().join("away")).unwrap();
+    std::fs::create_dir(place.root()).unwrap();
+    place.run("second", SLEEP);
+    own.wait_text(&place, "supervise.log.wf", "second: no processes to be had");
+    let warnings = own.text("supervise.log.wf");
+    let told =
+        warnings.lines().filter(|line| line.contains("no thread to be had") && line.contains("looking every 5 s"));
+    assert_eq!(told.count(), 2, "{warnings}");
+    stranger.limit(&tree, 1000);
+    place.module("second").wait_up(&place);
+    wait_for("the new root to be watched", &place, || own.text("supervise.log").matches("watched again").count() == 2);
+    assert!(tree.stop().success());
+}
