@@ -10,9 +10,9 @@ use std::io;
 /// directory events; the rest is for files that are open for a moment.
 const OWN_DESCRIPTORS: usize = 24;
 
-/// Descriptors of a module: for orders, its lock, its two FIFOs, its process, and for a logger its pipe or for a service
-/// its `finish`.
-const DESCRIPTORS: usize = 6;
+/// Descriptors of a module: for orders, its lock, its two FIFOs and a third one for runit's tools, its process, and for a
+/// logger its pipe or for a service its `finish`.
+const DESCRIPTORS: usize = 7;
 
 /// Processes and threads of the tree itself: 4 threads; the rest is for alarms and `finish`.
 const OWN_PROCESSES: usize = 8;
