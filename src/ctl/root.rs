@@ -4,7 +4,7 @@ use super::access;
 use super::exit::Outcome;
 use super::{parallel, words};
 use crate::conf::nearest;
-use crate::status::StatusDir;
+use crate::status::{StatusDir, runit};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -188,7 +188,11 @@ impl StatusRoot {
         match std::fs::read_dir(module.dir.path()) {
             Ok(entries) => {
                 let (is_one, below) = look(entries);
-                for directory in below.into_iter().filter(|_| depth > 1) {
+                // The files that `--runit-compat` keeps are no module.
+                let of_runit = |name: &OsString| {
+                    is_one && name == runit::NAME && !StatusDir::new(module.dir.path().join(name)).state().exists()
+                };
+                for directory in below.into_iter().filter(|name| depth > 1 && !of_runit(name)) {
                     self.collect(Path::new(&module.name).join(directory).into_os_string(), depth - 1, found);
                 }
                 found.push((module, is_one));

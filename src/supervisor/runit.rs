@@ -222,7 +222,11 @@ fn place_link(link: &Path, target: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    std::os::unix::fs::symlink(target, link)
+    match std::os::unix::fs::symlink(target, link) {
+        // The thread of another module that is the same directory was faster; the last one's stays.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && link.is_symlink() => Ok(()),
+        other => other,
+    }
 }
 
 fn remove_leftovers(dir: &Path) -> io::Result<()> {

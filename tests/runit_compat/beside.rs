@@ -364,3 +364,48 @@ fn the_seconds_are_the_same() {
     pair.comes_to(&STATUS, "down: web: Ts, normally up\nexit 0");
     assert!(agree() <= 2);
 }
+
+#[test]
+fn finish_gets_the_same_two_arguments() {
+    if !installed(&TOOLS) {
+        return;
+    }
+    let core = dumps_core();
+    for (run, expected) in [
+        ("exit 7", "7 0"),
+        ("exit 0", "0 0"),
+        ("kill -TERM $$", "-1 15"),
+        ("kill -KILL $$", "-1 9"),
+        ("ulimit -c unlimited; kill -ABRT $$", if core { "-1 134" } else { "-1 6" }),
+        ("#!/nowhere\n", "111 0"),
+    ] {
+        let place = Place::new();
+        let finish = "echo \"$1 $2\" >> calls; : > done; while :; do sleep 1; done";
+        let pair = Pair::start(&place, &[("run", run), ("finish", finish)]);
+        // It hangs, so that there is only one.
+        pair.wait_calls(expected);
+        pair.comes_to(&STATUS, "finish: web: (pid P) Ts\nexit 0");
+    }
+}
+
+#[test]
+fn as_an_init_script() {
+    if !installed(&TOOLS) {
+        return;
+    }
+    let place = Place::new();
+    let pair = Pair::start(&place, &[("run", POLITE)]);
+    // A link of the service's name to `sv` takes the words of an init script, and has its exit codes.
+    let sv =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|dir| dir.join("sv")).find(|sv| sv.is_file());
+    std::fs::create_dir(place.path().join("init.d")).unwrap();
+    let script = place.path().join("init.d/web");
+    std::os::unix::fs::symlink(sv.unwrap(), &script).unwrap();
+    let script = script.to_str().unwrap();
+    pair.comes_to(&[script, "status"], "run: web: (pid P) Ts\nexit 0");
+    pair.says(&[script, "stop"], "ok: down: web: Ts, normally up\nexit 0");
+    pair.says(&[script, "status"], "down: web: Ts, normally up\nexit 3");
+    pair.says(&[script, "start"], "ok: run: web: (pid P) Ts\nexit 0");
+    pair.does(&["sv", "exit", "web"]);
+    pair.comes_to_say(&STATUS, "fail: web: runsv not running\nexit 1");
+}

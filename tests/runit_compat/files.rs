@@ -12,6 +12,11 @@ fn names(dir: &std::path::Path) -> BTreeSet<String> {
     names.collect()
 }
 
+/// Waits for `status`, which is written last.
+fn wait_written(place: &Place, files: &Module, pid: u32) {
+    wait_for("runit's files", place, || files.status().get(12..16) == Some(&pid.to_le_bytes()[..]));
+}
+
 fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
@@ -192,14 +197,66 @@ fn a_tree_that_was_killed_is_followed_by_one_with_the_same_files() {
     let web = place.module("web");
     let pid = web.wait_up(&place);
     let files = place.module("web/supervise");
-    files.wait_text(&place, "stat", "run\n");
+    wait_written(&place, &files, pid);
     let started = files.status()[..8].to_vec();
     tree.kill();
     let _next = place.tree_with(&["--runit-compat"]);
     wait_for("the next tree", &place, || web.is_supervised() && files.is_supervised());
-    wait_for("its files", &place, || files.status().get(12..16) == Some(&pid.to_le_bytes()[..]));
+    wait_written(&place, &files, pid);
     let seconds = |bytes: &[u8]| u64::from_be_bytes(bytes[..8].try_into().unwrap());
     assert!(seconds(&files.status()).abs_diff(seconds(&started)) <= 1, "the time of its start");
     files.send("t");
     web.wait_new_pid(&place, pid);
+}
+
+#[test]
+fn a_change_writes_five_files_at_most() {
+    let place = Place::new();
+    place.conf("[global]\nkill_timeout : 0\n");
+    place.run("web", "trap '' TERM; : > deaf; exec sleep 1000");
+    let _tree = place.tree_with(&["--runit-compat"]);
+    let (web, files) = (place.module("web"), place.module("web/supervise"));
+    let pid = web.wait_up(&place);
+    wait_for("it to be deaf", &place, || place.root().join("web/deaf").exists());
+    wait_written(&place, &files, pid);
+    let flags = nix::sys::inotify::InitFlags::IN_NONBLOCK;
+    let watch = nix::sys::inotify::Inotify::init(flags).unwrap();
+    for dir in [web.dir(), files.dir()] {
+        watch.add_watch(dir, nix::sys::inotify::AddWatchFlags::IN_MOVED_TO).unwrap();
+    }
+    // All are written before the line in the log is.
+    let written = |line: &str| {
+        web.wait_text(&place, "supervise.log", line);
+        let mut names: Vec<String> = Vec::new();
+        while let Ok(events) = watch.read_events() {
+            names.extend(events.into_iter().filter_map(|event| event.name?.into_string().ok()));
+        }
+        names.sort();
+        names.join(" ")
+    };
+    files.send("t");
+    assert_eq!(written("TERM sent to pid"), "stat state.json status");
+    files.send("d");
+    assert_eq!(written(&format!("stopping pid {pid}")), "stat state.json status status");
+    signal(pid, "KILL");
+    assert_eq!(written("ended after"), "pid stat state.json status status");
+    files.send("u");
+    wait_for("the next start", &place, || web.text("supervise.log").matches("started, pid").count() == 2);
+    let names = written("started, pid");
+    // With a delay before it, it is two changes.
+    assert!(names.ends_with("pid stat state.json status status") || names.contains("state.json state.json"), "{names}");
+}
+
+#[test]
+fn svctl_does_not_take_them_for_modules() {
+    let place = Place::new();
+    place.service("web", &[("run", SLEEP), ("log/run", "exec cat > got")]);
+    let _tree = place.tree_with(&["--runit-compat"]);
+    place.module("web").wait_up(&place);
+    place.module("web/log").wait_up(&place);
+    let mut svctl = svctl_command();
+    svctl.arg("-p").arg(place.status_root()).args(["--json", "status"]);
+    let said: serde_json::Value = serde_json::from_slice(&place.output(svctl).stdout).unwrap();
+    let names: Vec<_> = said.as_array().unwrap().iter().map(|module| module["module"].as_str().unwrap()).collect();
+    assert_eq!(names, ["web", "web/log"]);
 }

@@ -25,24 +25,24 @@ fn place() -> Place {
     place
 }
 
-/// Switches, sees what follows within its time, and back.
+/// Switches there and back three times. The tree needs a moment each time; how long a busy machine takes for it, nobody
+/// knows, but not each time a second, as it would if the tree looked for the root only so often.
 fn switches(place: &Place, tree: &Running<'_>, switch: impl Fn(&str)) {
     let module = |name: &str| place.module(name);
     let shared = module("shared").wait_up(place);
-    let mut old = module("old").wait_up(place);
-    for (set, gone, come) in [("single", "old", "new"), ("default", "new", "old")] {
+    module("old").wait_up(place);
+    let mut fastest = DEADLINE;
+    for (set, gone, come) in [("single", "old", "new"), ("default", "new", "old")].repeat(3) {
+        let old = module(gone).pid();
         let before = Instant::now();
         switch(set);
-        old = {
-            let pid = old;
-            module(come).wait_new_pid(place, 0);
-            wait_for("the old one's end", place, || !is_alive(pid));
-            module(come).pid()
-        };
-        assert!(before.elapsed() < Duration::from_secs(1), "{:?} for {set}", before.elapsed());
+        module(come).wait_up(place);
+        wait_for("the old one's end", place, || !is_alive(old));
+        fastest = fastest.min(before.elapsed());
         wait_for("nobody to supervise what is gone", place, || !module(gone).is_supervised());
         assert_eq!((module("shared").pid(), is_alive(shared)), (shared, true), "the same process");
     }
+    assert!(fastest < Duration::from_secs(1), "{fastest:?}");
     assert_eq!(proc_stat(shared, 4), i64::from(tree.pid()));
 }
 
