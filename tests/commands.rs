@@ -466,3 +466,27 @@ fn a_link_in_the_place_of_the_fifo_is_not_followed() {
     web.wait_new_pid(&place, pid);
     assert_eq!(web.status()[13], b'u');
 }
+
+#[test]
+fn a_logger_that_left_comes_back_with_hup_and_reads_what_has_waited() {
+    let place = Place::new();
+    place.conf(FAST);
+    // It takes one line at a time, and is not sent away with one in its hands.
+    let reader = "while read -r n; do echo $n >> ../../../lines; [ $n != 50 ] || exit 0; done";
+    let writer = "i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo $i; done; exec sleep 1000";
+    place.service("talk", &[("run", writer), ("log/run", reader), ("log/down", "")]);
+    let (talk, log) = (place.module("talk"), place.module("talk/log"));
+    let tree = place.tree();
+    let pid = talk.wait_up(&place);
+    log.send("ox");
+    place.own().wait_text(&place, "supervise.log.wf", "talk/log: logger left");
+    assert!(!log.is_supervised());
+    std::fs::remove_file(place.root().join("talk/log/down")).expect("removed");
+    tree.signal("HUP");
+    let lines = place.path().join("lines");
+    wait_for("the rest", &place, || host::count(&lines, "\n") == 100);
+    assert_eq!(host::numbered_lines(&lines), 100);
+    wait_for("the logger's pid to be shown", &place, || talk.state()["log_pid"] == log.pid() && log.pid() != 0);
+    assert_eq!(talk.pid(), pid);
+    assert!(tree.stop().success());
+}

@@ -137,6 +137,24 @@ fn an_upgrade_that_cannot_be_executed_changes_nothing() {
 }
 
 #[test]
+fn no_program_is_replaced_while_its_root_is_away() {
+    let place = Place::new();
+    place.run("web", SLEEP);
+    let tree = place.tree();
+    let pid = place.module("web").wait_up(&place);
+    let away = place.path().join("away");
+    std::fs::rename(place.root(), &away).expect("moved away");
+    tree.signal("USR2");
+    place.own().wait_text(&place, "supervise.log.wf", "upgrade not done: ");
+    assert!(is_alive(tree.pid()) && is_alive(pid));
+    std::fs::rename(&away, place.root()).expect("moved back");
+    upgrade(&place, || tree.signal("USR2"));
+    wait_for("it to be supervised", &place, || place.module("web").is_supervised());
+    assert_eq!(place.module("web").pid(), pid);
+    assert!(tree.stop().success());
+}
+
+#[test]
 fn a_hundred_upgrades_in_a_row_lose_nothing() {
     let place = Place::new();
     place.conf("[global]\nrestart_delay : 0.02\n");

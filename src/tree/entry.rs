@@ -1,6 +1,7 @@
 //! What the roster knows of a service, and of a supervisor thread.
 
 use super::scan::Found;
+use crate::service::pipe::LogPipe;
 use crate::supervisor::mailbox::Mailbox;
 use crate::supervisor::spec::Outcome;
 use std::sync::Arc;
@@ -28,13 +29,20 @@ pub(super) struct Entry {
     pub(super) found: Found,
     pub(super) service: Option<u64>,
     pub(super) logger: Option<u64>,
+    /// From the service to the logger.
+    pub(super) pipe: Option<Arc<LogPipe>>,
     pub(super) fate: Fate,
 }
 
 impl Entry {
     /// An entry that has to wait until another one has left the same directory.
     pub(super) fn waiting(found: Found) -> Entry {
-        Entry { fate: Fate::Leaves(Some(found.clone())), found, service: None, logger: None }
+        Entry { fate: Fate::Leaves(Some(found.clone())), found, service: None, logger: None, pipe: None }
+    }
+
+    /// Whether its logger has left, and nothing else.
+    pub(super) fn misses_logger(&self) -> bool {
+        self.fate == Fate::Stays && self.service.is_some() && self.logger.is_none() && self.pipe.is_some()
     }
 
     pub(super) fn has_threads(&self) -> bool {

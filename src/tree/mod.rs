@@ -8,6 +8,7 @@
 //! | [`entry`] | what the roster knows of a service, and of a thread |
 //! | [`roster`] | who is supervised, and the threads that do it |
 //! | [`leftovers`] | what an earlier tree has left, and is not where it was |
+//! | [`threads`] | how the threads of a service directory are started |
 //! | [`room`] | whether there is room for one more |
 //! | [`signals`] | signals and the tree's own FIFO, as messages |
 //! | [`upgrade`] | the program replaces itself |
@@ -22,6 +23,7 @@ pub mod roster;
 pub mod run;
 pub mod scan;
 pub mod signals;
+pub mod threads;
 pub mod upgrade;
 pub mod watch;
 pub mod way;

@@ -4,35 +4,24 @@
 //! before what replaces it begins.
 
 use super::entry::{Entry, Fate, Member, Report};
-use super::room;
 use super::scan::Found;
 use super::upgrade::Handover;
+use crate::conf::Config;
 use crate::conf::source::Source;
-use crate::conf::{Config, Program};
-use crate::service::pipe::LogPipe;
-use crate::service::{Definition, Directory, Service, Streams};
-use crate::status::StatusDir;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::alarm::Alarms;
 use crate::supervisor::machine::Leave;
-use crate::supervisor::mailbox::{Ask, Mailbox, Orders};
-use crate::supervisor::opening::supervise;
-use crate::supervisor::panics::catch;
+use crate::supervisor::mailbox::Ask;
 use crate::supervisor::parking::Parking;
 use crate::supervisor::runit::RunitTree;
-use crate::supervisor::spec::{Outcome, Spec};
-use crate::sys::errno_text;
+use crate::supervisor::spec::Outcome;
 use crate::sys::file::Identity;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Stack of a supervisor thread, in bytes. It needs a third of this in a release build, but a panic with a
-/// backtrace needs 32 KiB more; unoptimised code needs several times as much.
-const STACK_SIZE: usize = if cfg!(debug_assertions) { 512 * 1024 } else { 64 * 1024 };
 
 /// What all supervisor threads share.
 #[derive(Debug)]
@@ -54,17 +43,17 @@ pub struct Shared {
 /// All entries, by module name.
 #[derive(Debug)]
 pub struct Roster {
-    handover: Handover,
-    shared: Shared,
-    alarms: Arc<Alarms>,
-    entries: BTreeMap<String, Entry>,
+    pub(super) handover: Handover,
+    pub(super) shared: Shared,
+    pub(super) alarms: Arc<Alarms>,
+    pub(super) entries: BTreeMap<String, Entry>,
     /// Names of entries that something is to follow, so that nobody has to look at all for them.
     waiting: BTreeSet<String>,
-    members: HashMap<u64, (String, Member)>,
+    pub(super) members: HashMap<u64, (String, Member)>,
     /// For whom there was no room: it has been said.
-    refused: BTreeSet<String>,
-    next_member: u64,
-    reporter: Sender<Report>,
+    pub(super) refused: BTreeSet<String>,
+    pub(super) next_member: u64,
+    pub(super) reporter: Sender<Report>,
     reports: Receiver<Report>,
 }
 
@@ -197,8 +186,13 @@ impl Roster {
         }
     }
 
-    /// Those that left by `x` may come back with the next look at their directories.
+    /// Those that left by `x` may come back with the next look at their directories; loggers of services that stayed
+    /// come back at once.
     pub fn forget_exits(&mut self) {
+        let names = self.entries.iter().filter(|(_, entry)| entry.misses_logger()).map(|(name, _)| name.clone());
+        for name in names.collect::<Vec<_>>() {
+            self.bring_logger_back(&name);
+        }
         for (name, entry) in &mut self.entries {
             if entry.fate == Fate::ToldToExit {
                 entry.fate = Fate::Leaves(None);
@@ -308,8 +302,10 @@ impl Roster {
         }
         if entry.logger == Some(report.member) {
             entry.logger = None;
-            if entry.service.is_some() {
-                log::warn!(logger: self.shared.log, "{name}/log: logger left; {name} blocks when the pipe is full");
+            if entry.service.is_some() && report.outcome.is_none() {
+                self.bring_logger_back(&name);
+            } else if entry.service.is_some() {
+                log::warn!(logger: self.shared.log, "{name}/log: logger left; {name} blocks when the pipe is full; HUP brings it back");
             }
         } else {
             entry.service = None;
@@ -376,136 +372,9 @@ impl Roster {
         }
     }
 
-    fn ask(&self, member: u64, ask: Ask) {
+    pub(super) fn ask(&self, member: u64, ask: Ask) {
         if let Some((_, member)) = self.members.get(&member) {
             member.mailbox.ask(ask);
         }
-    }
-
-    /// Starts the threads of a service directory: the logger first, so that it is there when the service writes.
-    pub(super) fn start(&mut self, found: Found) -> io::Result<()> {
-        self.start_threads(found, Fate::Stays, (None, None))
-    }
-
-    /// Starts the threads of a service directory that is gone (or whose module has left by `x`), only to stop what runs
-    /// and to clear up. A logger that runs reads to the end of its input; one that does not cannot be started again.
-    pub(super) fn start_to_leave(&mut self, found: Found, logs_on: bool) -> io::Result<()> {
-        let logger = if logs_on { None } else { Some(Leave::EndOfInput) };
-        let fate = if self.told_to_exit_before(&found.name) { Fate::ToldToExit } else { Fate::Leaves(None) };
-        self.start_threads(found, fate, (Some(Leave::Stop), logger))
-    }
-
-    /// Whether the module has left the program before us by `x`.
-    pub(super) fn told_to_exit_before(&self, name: &str) -> bool {
-        self.handover.told_to_exit.iter().any(|told| told == name)
-    }
-
-    fn start_threads(&mut self, found: Found, fate: Fate, leave: (Option<Leave>, Option<Leave>)) -> io::Result<()> {
-        let name = found.name.clone();
-        let modules = 1 + usize::from(found.logger.is_some());
-        room::for_modules(self.members.len() + modules, modules * STACK_SIZE)
-            .inspect_err(|error| self.refused(&name, error))?;
-        let mut entry = Entry { service: None, logger: None, fate, found };
-        let mut pipe = None;
-        if let Some(path) = entry.found.logger.clone() {
-            let module = format!("{name}/log");
-            // The logger's directory lies in it, and would be made with a parent that all may read. What is wrong with
-            // it, the service's own thread says.
-            let _ = self.status_dir(&name).make();
-            let to_logger = Arc::new(self.log_pipe(&module));
-            let directory = Directory::logger(path, entry.found.identity);
-            pipe = Some(to_logger.clone());
-            let member = self.spawn(&name, module, directory, (Some(to_logger), None), leave.1);
-            entry.logger = Some(member.inspect_err(|error| self.refused(&name, error))?);
-        }
-        let directory = Directory::new(entry.found.path.clone(), Some(entry.found.identity));
-        match self.spawn(&name, name.clone(), directory, (None, pipe), leave.0) {
-            Ok(member) => {
-                self.refused.remove(&name);
-                entry.service = Some(member);
-                self.entries.insert(name, entry);
-                Ok(())
-            }
-            Err(error) => {
-                self.refused(&name, &error);
-                if let Some(logger) = entry.logger {
-                    self.ask(logger, Ask::Leave(Leave::EndOfInput));
-                    entry.fate = Fate::Leaves(None);
-                    self.entries.insert(name, entry);
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn refused(&mut self, name: &str, error: &io::Error) {
-        if self.refused.insert(name.to_string()) {
-            log::warn!(logger: self.shared.log, "{name}: {}; tried again every second", errno_text(error));
-        }
-    }
-
-    fn log_pipe(&mut self, module: &str) -> LogPipe {
-        let dir = self.status_dir(module);
-        match self.handover.modules.get_mut(module).and_then(|handed| handed.pipe.take()) {
-            Some(descriptor) => LogPipe::inherit(dir, descriptor),
-            None => LogPipe::new(dir),
-        }
-    }
-
-    /// Where the status directories are.
-    pub(super) fn status_root(&self) -> &Path {
-        &self.shared.status_root
-    }
-
-    pub(super) fn status_dir(&self, module: &str) -> StatusDir {
-        StatusDir::of(&self.shared.status_root, module)
-    }
-
-    fn spawn(
-        &mut self,
-        name: &str,
-        module: String,
-        directory: Directory,
-        (input, output): (Option<Arc<LogPipe>>, Option<Arc<LogPipe>>),
-        leave: Option<Leave>,
-    ) -> io::Result<u64> {
-        let mailbox = Mailbox::new()?;
-        if let Some(pipe) = &output {
-            let service = mailbox.clone();
-            pipe.tell_when_logger_changes(move || service.ask(Ask::Publish));
-        }
-        let dir = self.status_dir(&module);
-        let wanted = !directory.has_down_file();
-        let streams = Streams::new(&dir, input, output);
-        let spec = Spec {
-            service: Service::new(Definition::Directory(directory), streams),
-            dir,
-            wanted,
-            program: Program::Tree,
-            config: self.shared.config.clone(),
-            source: self.shared.source.clone(),
-            restart_hook: None,
-            alarms: self.alarms.clone(),
-            orders: Orders::Tree(mailbox.clone()),
-            house_log: Some(self.shared.log.clone()),
-            echo: self.shared.echo,
-            complaints: Vec::new(),
-            runit: self.shared.runit.clone(),
-            leave,
-            handed: self.handover.modules.remove(&module),
-            foreground: true,
-            module: module.clone(),
-        };
-        let id = self.next_member;
-        self.next_member += 1;
-        let reporter = self.reporter.clone();
-        let thread = std::thread::Builder::new().name(module.clone()).stack_size(STACK_SIZE).spawn(move || {
-            let outcome = catch(|| supervise(spec)).ok();
-            // It fails only when the main loop is gone, and the process with it.
-            let _ = reporter.send(Report { member: id, outcome });
-        });
-        let thread = thread.map_err(|error| room::no_thread(&error))?;
-        self.members.insert(id, (name.to_string(), Member { module, mailbox, thread }));
-        Ok(id)
     }
 }

@@ -452,6 +452,10 @@ impl Tree {
         if self.ending {
             return log::info!(logger: self.log, "upgrade not done: shutting down");
         }
+        // The next program could not begin, and nobody would be left.
+        if self.root_identity().is_none() {
+            return log::warn!(logger: self.log, "upgrade not done: {} is not there", self.root.display());
+        }
         if upgrade(&self.roster, messages, self.own.lock(), &self.restart) == Done::Later {
             // Behind what waits now; we hold the other end ourselves, so it cannot be closed.
             let _ = messages.wish.send(Wish::Upgrade);
