@@ -86,6 +86,8 @@ fn a_status_root_whose_file_system_vanishes_is_made_anew_where_it_was() {
         assert!(!web.dir().exists());
         tree.signal("HUP");
         assert_eq!(web.wait_up(&place), pid);
+        // The status comes first.
+        wait_for("web to listen", &place, || web.is_supervised());
         web.send("k");
         web.wait_new_pid(&place, pid);
         assert!(tree.stop().success());
