@@ -269,6 +269,9 @@ fn a_logger_that_is_still_reading_ends_and_its_service_stays_away() {
     std::fs::write(place.path().join("go"), "").expect("go");
     wait_for("both to have left", &place, || !is_alive(reader) && !log.is_supervised() && !talk.is_supervised());
     holds_for(Duration::from_millis(200), "it stays away", &place, || talk.pid() == 0 && log.pid() == 0);
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", tree.pid())).expect("fd").flatten();
+    let left = descriptors.filter_map(|entry| entry.path().read_link().ok()).find(|to| to.starts_with(talk.dir()));
+    assert_eq!(left, None, "still open");
     tree.signal("HUP");
     talk.wait_up(&place);
     log.wait_new_pid(&place, reader);

@@ -309,6 +309,8 @@ impl Roster {
             }
         } else {
             entry.service = None;
+            // Nobody writes into it any more, and an entry may stay for long.
+            entry.pipe = None;
             if entry.fate == Fate::Stays && report.outcome == Some(Outcome::Left(Leave::WhenDown)) {
                 log::info!(logger: self.shared.log, "{name}: left, as told by x; HUP brings it back");
                 entry.fate = Fate::ToldToExit;
