@@ -20,6 +20,9 @@
 //! is one more event. When the directory goes away, the roster asks the thread to leave; the machine stops the
 //! process first.
 //!
+//! With `--runit-compat`, the thread keeps the files of runit's `runsv` beside ours ([`supervisor::runit`],
+//! [`status::runit`]); a service directory that somebody else supervises is not touched until it is free.
+//!
 //! `supervise`, the single-service program, is the same [`supervisor::thread::Supervisor`] on the main thread,
 //! with signals in the place of the tree's orders ([`cli::supervise`]).
 //!

@@ -117,7 +117,11 @@ fn pause_and_continue() {
         wait_for("it to go on", &place, || !is_stopped(pid));
     }
     // A stop reaches one that is paused. What runsv then keeps to say of nobody (`down, paused`), we do not.
-    pair.does(&["sv", "pause", "web"]);
+    pair.does(&["svc", "-p", "web"]);
+    pair.comes_to(&STATUS, "run: web: (pid P) Ts, paused\nexit 0");
+    pair.does(&["svc", "-c", "web"]);
+    pair.comes_to(&STATUS, "run: web: (pid P) Ts\nexit 0");
+    pair.does(&["svc", "-p", "web"]);
     pair.comes_to(&STATUS, "run: web: (pid P) Ts, paused\nexit 0");
     pair.does(&["svc", "-d", "web"]);
     pair.comes_to_say(&STATUS, "down: web: Ts, normally up\nexit 0");
