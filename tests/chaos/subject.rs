@@ -40,9 +40,13 @@ pub struct Subject {
     logger_hit: bool,
     /// The same for its service; one that ends by itself is never safe.
     service_hit: bool,
-    /// The tree was started anew since then, and the logger with it.
+    /// The tree was started anew since then, or the directory has come: there may be no logger yet.
     restarted: bool,
     pub left: Left,
+    /// Its logger has left by `x`, and what is written waits in the pipe.
+    pub logger_left: bool,
+    /// Its thread has panicked since all was at rest, and may have taken commands with it.
+    pub panicked: bool,
     pub lines: Lines,
     forgive: bool,
 }
@@ -60,6 +64,8 @@ impl Subject {
             service_hit: false,
             restarted: false,
             left: Left::No,
+            logger_left: false,
+            panicked: false,
             lines: Lines::new(place, design.id),
             forgive: false,
         }
@@ -88,7 +94,11 @@ impl Subject {
 
     /// Its directory is somewhere else now.
     pub fn moved_to(&mut self, location: Location) {
+        // One that has just come may be gone before its logger could be started.
+        self.forgive |= self.moved;
         self.moved = true;
+        self.restarted = true;
+        self.pipe_is_lost();
         if let Location::Root(name) = &location {
             self.older = self.wants.len();
             self.wants.push(self.fresh());
@@ -109,10 +119,28 @@ impl Subject {
     /// It has left by `x`.
     pub fn has_left(&mut self) {
         self.left = Left::Yes;
+        self.pipe_is_lost();
+    }
+
+    /// Its logger has left by `x`.
+    pub fn logger_has_left(&mut self) {
+        self.logger_was_hit();
+        self.logger_left = true;
+    }
+
+    /// The service ends, and nobody has read what waits in the pipe.
+    fn pipe_is_lost(&mut self) {
+        self.forgive |= std::mem::take(&mut self.logger_left);
+    }
+
+    /// A logger that had left is there again, and reads what has waited.
+    pub fn logger_comes_back(&mut self) {
+        self.logger_hit |= std::mem::take(&mut self.logger_left);
     }
 
     /// Those that have left come back, and begin afresh.
     pub fn comes_back(&mut self) {
+        self.logger_comes_back();
         match self.left {
             Left::No => {}
             Left::Yes => self.wants = vec![self.fresh()],
@@ -123,7 +151,7 @@ impl Subject {
 
     /// Whether lines of it may be missing without anybody having done wrong.
     pub fn is_forgiven(&self) -> bool {
-        self.forgive
+        self.forgive || self.logger_left
     }
 
     pub fn logger_was_hit(&mut self) {
@@ -135,8 +163,8 @@ impl Subject {
     /// directory was away for a moment, that may have been noticed or not.
     pub fn allowed(&self, crashed: bool) -> &[Want] {
         let came_back = self.settled == self.location;
-        match (self.moved, crashed) {
-            (true, _) if crashed || came_back => &self.wants,
+        match (self.moved, crashed || self.panicked) {
+            (true, unsure) if unsure || came_back => &self.wants,
             (true, _) => &self.wants[self.older..],
             (false, true) => &self.wants,
             (false, false) => &self.wants[self.wants.len().saturating_sub(1)..],
@@ -159,6 +187,8 @@ impl Subject {
     /// The tree has ended in good order: nothing is remembered.
     pub fn begins_afresh(&mut self, crashes: usize) {
         self.note_what_cannot_be_kept(crashes);
+        self.pipe_is_lost();
+        self.panicked = false;
         self.restarted = true;
         self.left = Left::No;
         self.moved = false;
@@ -175,6 +205,7 @@ impl Subject {
             self.lines.forgive();
         }
         self.restarted = false;
+        self.panicked = false;
         self.moved = false;
         self.logger_hit = false;
         self.service_hit = false;

@@ -106,7 +106,9 @@ impl<'a> World<'a> {
             25..52 => self.command(),
             52..56 => self.command_logger(),
             56..58 => self.exit(),
-            58..80 => self.change_directories(),
+            58 => self.exit_logger(),
+            59 => self.panic(),
+            60..80 => self.change_directories(),
             80..82 => self.configure(),
             82..87 => self.rescan(),
             87..93 => self.upgrade(),
@@ -333,6 +335,38 @@ impl<'a> World<'a> {
         }
     }
 
+    /// The same for a logger alone: its service goes on.
+    fn exit_logger(&mut self) {
+        let Some((id, name)) = self.any() else { return };
+        let subject = &self.subjects[&id];
+        if subject.moved || subject.left != Left::No || subject.logger_left || !subject.design.logger {
+            return self.tell(format!("no exit of {name}/log ({id}): there is none, or it is not at rest"));
+        }
+        self.tell(format!("exit {name}/log ({id})"));
+        let module = self.module(&format!("{name}/log"));
+        if !happens(|| module.is_supervised()) {
+            return self.overdue.push(format!("{name}/log is not supervised"));
+        }
+        let line = format!("{name}/log: logger left");
+        let own = self.place.own();
+        let lines = || own.text("supervise.log.wf").matches(&line).count();
+        let before = lines();
+        module.send("xk");
+        match happens(|| lines() > before) {
+            true => self.subject(id).logger_has_left(),
+            false => self.overdue.push(format!("{name}/log was told to exit, and is still there")),
+        }
+    }
+
+    /// A supervisor thread panics, where the build has a command for that; it begins anew and adopts.
+    fn panic(&mut self) {
+        let Some((id, name)) = self.any() else { return };
+        let module = if self.random.chance(30) { format!("{name}/log") } else { name };
+        let sent = self.send(&module, b"!");
+        self.tell(format!("a panic for {module} ({id}): {sent}"));
+        self.subject(id).panicked = true;
+    }
+
     // ----- the tree ---------------------------------------------------------------------------------------------
 
     pub fn start_tree(&mut self) {
@@ -391,5 +425,6 @@ impl<'a> World<'a> {
     fn upgrade(&mut self) {
         self.tell("USR2 to the tree".into());
         self.signal_tree("USR2");
+        self.subjects.values_mut().for_each(Subject::logger_comes_back);
     }
 }
