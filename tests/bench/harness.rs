@@ -37,6 +37,10 @@ struct Arguments {
     /// Which supervisors; all that are installed if none is named.
     #[arg(short, long, value_delimiter = ',')]
     only: Vec<Peer>,
+    /// Where services and status directories are made. A file system on a disk measures the disk's, too: ext4 looks for
+    /// an inode longer, the more files were removed in the last minute, so one run there slows the next one down.
+    #[arg(short, long, default_value = "/dev/shm")]
+    dir: PathBuf,
     /// What the floor is, as a program: starts services that run this, for ever.
     #[arg(long, hide = true)]
     floor: Option<PathBuf>,
@@ -64,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     nix::sys::prctl::set_child_subreaper(true)?;
     raise_descriptor_limit();
-    let work = tempfile::tempdir()?;
+    let work = tempfile::Builder::new().prefix("svbench").tempdir_in(&arguments.dir)?;
     let probe = place::compile(work.path())?;
     let memory = Memory::new();
     let results = measure(&arguments, &probe, &memory, how);

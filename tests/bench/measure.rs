@@ -57,12 +57,13 @@ const OLD_ENOUGH: Duration = Duration::from_millis(1300);
 /// Nothing takes longer than this, even supervisord with 1000 services.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Has `peer` run `count` services, and measures.
+/// Has `peer` run `count` services beside `probe`, and measures.
 ///
 /// # Errors
 /// What could not be set up, or a service that never came, named.
 pub fn run(peer: Peer, count: usize, probe: &Path, memory: &Memory, how: Thoroughness) -> io::Result<Figures> {
-    let mut run = Run { peer, place: Place::new(probe, count)?, services: Vec::new(), figures: Figures::new() };
+    let parent = probe.parent().unwrap_or(Path::new("/"));
+    let mut run = Run { peer, place: Place::new(parent, probe, count)?, services: Vec::new(), figures: Figures::new() };
     peer.prepare(&run.place, count)?;
     let result = run.measure(count, memory, how);
     kill_all();

@@ -25,10 +25,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// Makes the directory, the program, and `count` services `s0`, `s1`, ...
-    pub fn new(program: &Path, count: usize) -> io::Result<Place> {
-        let dir = tempfile::Builder::new().prefix("svbench").tempdir()?;
-        let fifo = dir.path().join("starts");
+    /// Makes a directory in `parent`, the program, and `count` services `s0`, `s1`, ...
+    pub fn new(parent: &Path, program: &Path, count: usize) -> io::Result<Place> {
+        let dir = tempfile::Builder::new().prefix("svbench").tempdir_in(parent)?;
+        // Not beside the services root, whose parent may be watched: every start would be an event there.
+        std::fs::create_dir(dir.path().join("fifo"))?;
+        let fifo = dir.path().join("fifo/starts");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU)?;
         let starts = File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&fifo)?;
         // Room for all at once, so that no service ever waits for us. As an ordinary user, the limit is 1 MiB, too.
@@ -66,7 +68,7 @@ impl Place {
     /// What a program needs that is started here.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env("BENCH_STARTS", self.path().join("starts")).current_dir(self.path());
+        command.env("BENCH_STARTS", self.path().join("fifo/starts")).current_dir(self.path());
         command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
         command.stderr(std::process::Stdio::null());
         command
