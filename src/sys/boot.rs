@@ -14,6 +14,9 @@ pub struct Inherited {
     pub umask: u32,
 }
 
+/// The file mode creation mask of our programs.
+pub const OUR_UMASK: u32 = 0o022;
+
 static INHERITED: OnceLock<Inherited> = OnceLock::new();
 
 /// Takes over what the program before us had inherited: it has changed our own limits already.
@@ -24,7 +27,7 @@ pub fn inherit(inherited: Inherited) {
 
 /// What children get back. Before [`prepare`] was called (in unit tests), what the process has now.
 pub fn inherited() -> Inherited {
-    *INHERITED.get_or_init(|| Inherited { nofile: nofile(), umask: 0o022 })
+    *INHERITED.get_or_init(|| Inherited { nofile: nofile(), umask: OUR_UMASK })
 }
 
 /// Checks the kernel and sets the process up to hold thousands of services.
@@ -40,7 +43,7 @@ pub fn inherited() -> Inherited {
 /// One line for the user, when the kernel is older than 5.9.
 pub fn prepare() -> Result<(), String> {
     check_kernel()?;
-    let before = umask(Mode::from_bits_truncate(0o022)).bits();
+    let before = umask(Mode::from_bits_truncate(OUR_UMASK)).bits();
     INHERITED.get_or_init(|| Inherited { nofile: nofile(), umask: before });
     let (_, hard) = inherited().nofile;
     // Not fatal: fewer services fit, and each that does not says so when it is started.

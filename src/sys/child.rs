@@ -12,8 +12,12 @@ pub(super) struct Order<'a> {
     pub arguments: *const *const c_char,
     pub shell_arguments: *const *const c_char,
     pub environment: *const *const c_char,
-    pub nofile: libc::rlimit,
-    pub umask: u32,
+    /// The limit of descriptors, if the child's is not ours.
+    pub nofile: Option<libc::rlimit>,
+    /// The file mode creation mask, likewise.
+    pub umask: Option<u32>,
+    /// The signals whose disposition is not the default one, a bit each, signal 1 the lowest.
+    pub dispositions: u64,
     pub step: AtomicU32,
     pub errno: AtomicI32,
     pub unrecorded: AtomicI32,
@@ -49,7 +53,7 @@ impl Order<'_> {
         {
             self.unrecorded.store(errno, Ordering::Relaxed);
         }
-        let kept = own_descriptors(plan.stdin).map_err(|errno| (Step::CloseRange, errno))?;
+        own_descriptors(plan.stdin).map_err(|errno| (Step::CloseRange, errno))?;
         match plan.leads {
             Leads::Session => raw(libc::SYS_setsid, [0; 4]),
             Leads::Group => raw(libc::SYS_setpgid, [0; 4]),
@@ -57,9 +61,9 @@ impl Order<'_> {
         }
         .map_err(|errno| (Step::Session, errno))?;
         match plan.stdin {
-            Input::Null => open_onto(c"/dev/null", libc::O_RDONLY, 0, Kind::Any),
+            Input::Null => open_onto(c"/dev/null", libc::O_RDONLY, 0, Kind::Device),
             Input::Fifo(path) => open_onto(path, libc::O_RDONLY, 0, Kind::Fifo),
-            Input::Descriptor(_) => move_onto(kept, 0),
+            Input::Descriptor(descriptor) => move_onto(descriptor.as_raw_fd(), 0),
         }
         .map_err(|errno| (Step::Stdin, errno))?;
         output(plan.stdout, 1, &self.stdout_lost).map_err(|errno| (Step::Stdout, errno))?;
@@ -68,9 +72,14 @@ impl Order<'_> {
             enter(directory).map_err(|errno| (Step::Directory, errno))?;
         }
         // Neither can fail with these arguments, and neither would be a reason not to run.
-        let _ = raw(libc::SYS_umask, [self.umask as c_long, 0, 0, 0]);
-        let _ = raw(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE as c_long, (&raw const self.nofile) as c_long, 0]);
-        default_dispositions();
+        if let Some(umask) = self.umask {
+            let _ = raw(libc::SYS_umask, [umask as c_long, 0, 0, 0]);
+        }
+        if let Some(nofile) = &self.nofile {
+            let limit = (&raw const *nofile) as c_long;
+            let _ = raw(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE as c_long, limit, 0]);
+        }
+        default_dispositions(self.dispositions);
         // Last: from here on a signal kills us, as it would kill the service.
         set_signal_mask(0);
         let errno = execute(plan.program, self.arguments, self.environment);
@@ -108,26 +117,27 @@ fn put(place: Option<&mut [u8]>, mut number: u64) {
     }
 }
 
-/// Gives the child its own table with 0, 1, 2 (and the descriptor for standard input, which is returned).
-fn own_descriptors(stdin: Input<'_>) -> Result<c_int, c_int> {
+/// Gives the child its own table, empty but for the descriptor that becomes standard input: what is opened next
+/// gets the lowest numbers, 0, 1 and 2, in turn.
+fn own_descriptors(stdin: Input<'_>) -> Result<(), c_int> {
     let unshare = libc::CLOSE_RANGE_UNSHARE as c_long;
     let last = u32::MAX as c_long;
     let Input::Descriptor(keep) = stdin else {
-        raw(libc::SYS_close_range, [3, last, unshare, 0])?;
-        return Ok(-1);
+        return raw(libc::SYS_close_range, [0, last, unshare, 0]).map(drop);
     };
-    let keep = keep.as_raw_fd();
-    raw(libc::SYS_close_range, [keep as c_long + 1, last, unshare, 0])?;
-    if keep > 3 {
-        raw(libc::SYS_close_range, [3, keep as c_long - 1, 0, 0])?;
+    let keep = keep.as_raw_fd() as c_long;
+    raw(libc::SYS_close_range, [keep + 1, last, unshare, 0])?;
+    if keep > 0 {
+        raw(libc::SYS_close_range, [0, keep - 1, 0, 0])?;
     }
-    Ok(keep)
+    Ok(())
 }
 
 /// What must be found at a path that is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Any,
+    /// What an administrator has put there; its kind is not looked at.
+    Device,
     File,
     Fifo,
 }
@@ -135,35 +145,46 @@ enum Kind {
 fn output(output: Output<'_>, number: c_int, lost: &AtomicI32) -> Result<(), c_int> {
     let append = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT;
     match output {
-        Output::Null => open_onto(c"/dev/null", libc::O_WRONLY, number, Kind::Any),
+        Output::Null => open_onto(c"/dev/null", libc::O_WRONLY, number, Kind::Device),
         Output::Fifo(path) => open_onto(path, libc::O_RDWR, number, Kind::Fifo),
         Output::Same => raw(libc::SYS_dup3, [1, number as c_long, 0, 0]).map(drop),
         Output::File(path) => open_onto(path, append, number, Kind::File).or_else(|errno| {
             lost.store(errno, Ordering::Relaxed);
-            open_onto(c"/dev/null", libc::O_WRONLY, number, Kind::Any)
+            open_onto(c"/dev/null", libc::O_WRONLY, number, Kind::Device)
         }),
     }
 }
 
 /// Opens `path` as descriptor `number`, waiting for nobody and following no link.
 fn open_onto(path: &CStr, flags: c_int, number: c_int, kind: Kind) -> Result<(), c_int> {
-    let guarded = flags | libc::O_NOCTTY | libc::O_NONBLOCK | if kind == Kind::Any { 0 } else { libc::O_NOFOLLOW };
-    let place = libc::AT_FDCWD as c_long;
-    let fd = raw(libc::SYS_openat, [place, path.as_ptr() as c_long, guarded as c_long, 0o644])? as c_int;
-    if kind != Kind::Any {
-        let found = file_kind(fd)?;
-        if found != (if kind == Kind::File { libc::S_IFREG } else { libc::S_IFIFO }) {
-            return Err(libc::ENOTSUP);
-        }
+    let guards = match kind {
+        Kind::Device => libc::O_NOCTTY,
+        Kind::File | Kind::Fifo => libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_NOFOLLOW,
+    };
+    let words = [libc::AT_FDCWD as c_long, path.as_ptr() as c_long, (flags | guards) as c_long, 0o644];
+    let fd = raw(libc::SYS_openat, words)? as c_int;
+    let wanted = match kind {
+        Kind::Device => return move_onto(fd, number),
+        Kind::File => libc::S_IFREG,
+        Kind::Fifo => libc::S_IFIFO,
+    };
+    if file_kind(fd)? != wanted {
+        raw(libc::SYS_close, [fd as c_long, 0, 0, 0])?;
+        return Err(libc::ENOTSUP);
     }
     // The program must not find O_NONBLOCK on what it takes for a file. The description is ours alone.
     raw(libc::SYS_fcntl, [fd as c_long, libc::F_SETFL as c_long, (flags & libc::O_APPEND) as c_long, 0])?;
     move_onto(fd, number)
 }
 
+/// Gives the open file `fd` the number `number`; `fd` itself is closed.
 fn move_onto(fd: c_int, number: c_int) -> Result<(), c_int> {
     if fd == number {
-        return raw(libc::SYS_fcntl, [fd as c_long, libc::F_SETFD as c_long, 0, 0]).map(drop);
+        return match fd {
+            // It may be one that the parent had.
+            0 => raw(libc::SYS_fcntl, [fd as c_long, libc::F_SETFD as c_long, 0, 0]).map(drop),
+            _ => Ok(()),
+        };
     }
     // dup3 leaves close-on-exec off on the new number.
     raw(libc::SYS_dup3, [fd as c_long, number as c_long, 0, 0])?;
@@ -193,14 +214,30 @@ fn enter(directory: Directory<'_>) -> Result<(), c_int> {
     Ok(())
 }
 
-/// Sets every disposition to the default one: exec resets handlers, but not what is ignored.
-fn default_dispositions() {
+/// Sets the disposition of each of `signals` to the default one: exec resets handlers, but not what is ignored, and no
+/// handler of ours may run once the signals are no longer blocked.
+fn default_dispositions(mut signals: u64) {
     // The kernel's own sigaction: handler, flags, restorer and mask, all zero, on every architecture.
     let default = [0u64; 8];
-    for signal in 1..=64 {
-        // KILL and STOP give EINVAL, and have no other disposition.
+    while signals != 0 {
+        let signal = signals.trailing_zeros() as c_long + 1;
+        signals &= signals - 1;
         let _ = raw(libc::SYS_rt_sigaction, [signal, default.as_ptr() as c_long, 0, 8]);
     }
+}
+
+/// The signals whose disposition is not the default one, as [`Order::dispositions`] wants them.
+pub(super) fn changed_dispositions() -> u64 {
+    let mut changed = 0;
+    for signal in 1..=64 {
+        let mut action = [0u64; 8];
+        // The handler comes first, on every architecture but MIPS, where the flags do.
+        let known = raw(libc::SYS_rt_sigaction, [signal, 0, action.as_mut_ptr() as c_long, 8]);
+        if known.is_err() || action != [0u64; 8] {
+            changed |= 1 << (signal - 1);
+        }
+    }
+    changed
 }
 
 /// Replaces the thread's signal mask by the raw call, which does not spare glibc's signals 32 and 33.

@@ -7,7 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// The signals that a program takes, as a descriptor that becomes readable.
 #[derive(Debug)]
-pub struct Signals(SignalFd);
+pub struct Signals {
+    descriptor: SignalFd,
+    all: SigSet,
+}
 
 impl Signals {
     /// Blocks `signals` for this thread and all that it will make, and opens the descriptor.
@@ -19,13 +22,27 @@ impl Signals {
     pub fn take(signals: &[Signal]) -> Result<Signals, Errno> {
         let set: SigSet = signals.iter().copied().collect();
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
-        SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Signals)
+        let descriptor = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Signals { descriptor, all: set })
+    }
+
+    /// Leaves `signal` with the kernel, where it is kept, until [`Signals::hear_all`].
+    pub fn be_deaf_to(&mut self, signal: Signal) {
+        let mut others = self.all;
+        others.remove(signal);
+        // It cannot fail: the descriptor is one, and the set too.
+        let _ = self.descriptor.set_mask(&others);
+    }
+
+    /// Takes all signals again.
+    pub fn hear_all(&mut self) {
+        let _ = self.descriptor.set_mask(&self.all);
     }
 
     /// The next signal that has arrived, without waiting.
     pub fn next(&self) -> Option<Signal> {
         loop {
-            match self.0.read_signal() {
+            match self.descriptor.read_signal() {
                 Ok(Some(info)) => match Signal::try_from(info.ssi_signo as i32) {
                     Ok(signal) => return Some(signal),
                     Err(_) => continue,
@@ -40,6 +57,6 @@ impl Signals {
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.descriptor.as_fd()
     }
 }

@@ -4,16 +4,16 @@
 //! it execs, so nothing is copied, and a start costs the same whether we hold ten descriptors or ten
 //! thousand. The price is a list of rules for the child, kept by `child.rs`:
 //!
-//! - it touches no descriptor before `close_range(…, CLOSE_RANGE_UNSHARE)` has given it a table of its own
-//!   with 0, 1 and 2 in it; afterwards it opens what it needs by path;
+//! - it touches no descriptor before `close_range(…, CLOSE_RANGE_UNSHARE)` has given it a table
+//!   of its own, with nothing in it; afterwards it opens what it needs by path;
 //! - it makes raw system calls only, allocates nothing, indexes nothing, and cannot panic: a panic would
 //!   unwind in the parent's memory;
 //! - all signals stay blocked, 32 and 33 (glibc's own) too, until every disposition is the default one: a
 //!   handler of ours must not run in it;
 //! - what it reads was built before; what it has to say (the failed step and its errno) goes into atomics.
 
-use super::boot::inherited;
-use super::child::{Order, in_child, set_signal_mask};
+use super::boot::{OUR_UMASK, inherited};
+use super::child::{Order, changed_dispositions, in_child, set_signal_mask};
 use super::identity::Recorder;
 use super::pidfd::Pidfd;
 use nix::errno::Errno;
@@ -236,8 +236,12 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
         arguments: arguments.as_ptr(),
         shell_arguments: shell_arguments.as_ptr(),
         environment: plan.environment.pointers.as_ptr(),
-        nofile: libc::rlimit { rlim_cur: inherited().nofile.0, rlim_max: inherited().nofile.1 },
-        umask: inherited().umask,
+        nofile: match inherited().nofile {
+            (soft, hard) if soft == hard => None,
+            (rlim_cur, rlim_max) => Some(libc::rlimit { rlim_cur, rlim_max }),
+        },
+        umask: Some(inherited().umask).filter(|umask| *umask != OUR_UMASK),
+        dispositions: dispositions(),
         step: AtomicU32::new(0),
         errno: AtomicI32::new(0),
         unrecorded: AtomicI32::new(0),
@@ -279,6 +283,12 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
             Err(failed(step, Errno::from_raw(order.errno.load(Ordering::Relaxed))))
         }
     }
+}
+
+/// The signals that the child has to reset. Looked up once: nothing in this program changes a disposition later.
+fn dispositions() -> u64 {
+    static OURS: OnceLock<u64> = OnceLock::new();
+    *OURS.get_or_init(changed_dispositions)
 }
 
 fn step_of(number: u32) -> Option<Step> {

@@ -25,7 +25,7 @@ impl Mono {
     }
 
     /// What was written down by [`Mono::nanoseconds`].
-    pub fn from_nanoseconds(nanoseconds: u64) -> Mono {
+    pub const fn from_nanoseconds(nanoseconds: u64) -> Mono {
         Mono(Duration::from_nanos(nanoseconds))
     }
 

@@ -21,6 +21,11 @@ const MEND_AGAIN: Duration = Duration::from_secs(5);
 /// Stack of the thread, in bytes.
 const STACK_SIZE: usize = 128 * 1024;
 
+/// How long ended children may wait for the main loop. Whoever supervises one of them has its own descriptor for it;
+/// only orphans need the main loop, and none of those is in a hurry, while each service's end would wake two threads
+/// just when its next start needs the processor.
+const CHILDREN_WAIT: Duration = Duration::from_millis(100);
+
 /// What somebody wants of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
@@ -66,7 +71,8 @@ pub fn listen(signals: Signals, dir: StatusDir, log: Arc<Log>, handed: Handed) -
     let (child, children) = bounded(1);
     let orders = Mailbox::new()?;
     let fifos = Fifos::inherit(handed.control, handed.ok);
-    let listener = Listener { signals, orders: orders.clone(), fifos, dir, log, wish: wish.clone(), child };
+    let listener =
+        Listener { signals, orders: orders.clone(), fifos, dir, log, wish: wish.clone(), child, children_at: None };
     std::thread::Builder::new().name("signals".into()).stack_size(STACK_SIZE).spawn(move || listener.run())?;
     Ok(Messages { wish, wishes, children, orders })
 }
@@ -79,12 +85,17 @@ struct Listener {
     log: Arc<Log>,
     wish: Sender<Wish>,
     child: Sender<()>,
+    /// When the main loop is told that children have ended, if some have.
+    children_at: Option<Mono>,
 }
 
 impl Listener {
     fn run(mut self) {
         loop {
-            if let Err(Trouble { level, text }) = self.fifos.keep(&self.dir) {
+            // Not between a child's end and its next start.
+            if self.children_at.is_none()
+                && let Err(Trouble { level, text }) = self.fifos.keep(&self.dir)
+            {
                 log::log!(logger: self.log, level, "{text}");
             }
             let mend_at = (!self.fifos.are_open()).then(|| Mono::now() + MEND_AGAIN);
@@ -94,8 +105,14 @@ impl Listener {
                     self.fifos.control().map(Readable),
                     Some(Readable(self.orders.as_fd())),
                 ],
-                mend_at,
+                [self.children_at, mend_at].into_iter().flatten().min(),
             );
+            if self.children_at.is_some_and(|at| Mono::now() >= at) {
+                self.children_at = None;
+                self.signals.hear_all();
+                // Full: the main loop has not looked yet, and will.
+                let _ = self.child.try_send(());
+            }
             if signal {
                 while let Some(signal) = self.signals.next() {
                     self.take(signal);
@@ -125,14 +142,14 @@ impl Listener {
         }
     }
 
-    fn take(&self, signal: Signal) {
+    fn take(&mut self, signal: Signal) {
         match signal {
             Signal::SIGTERM | Signal::SIGINT => self.wish(Wish::Shutdown),
             Signal::SIGHUP => self.wish(Wish::Rescan),
             Signal::SIGUSR2 => self.wish(Wish::Upgrade),
             Signal::SIGCHLD => {
-                // Full: the main loop has not looked yet, and will.
-                let _ = self.child.try_send(());
+                self.signals.be_deaf_to(Signal::SIGCHLD);
+                self.children_at = Some(Mono::now() + CHILDREN_WAIT);
             }
             _ => {}
         }
