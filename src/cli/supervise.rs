@@ -106,8 +106,7 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     let alarms = Alarms::new();
     let spec = spec(arguments, dir, module, command, alarms.clone()).map_err(temporary)?;
-    let mut supervisor = Supervisor::open(spec).map_err(|refused| {
-        let (spec, error) = *refused;
+    let mut supervisor = Supervisor::open(Box::new(spec)).map_err(|(spec, error)| {
         let code = if matches!(error, OpenError::Directory(MakeError::Io(_))) { NO_DIRECTORY } else { TEMPORARY };
         Failure { code, message: error.describe(&spec.dir) }
     })?;
@@ -121,7 +120,7 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
         log::warn!(logger: supervisor.log(), "/dev/null: {}; still attached", errno_text(&error));
     }
     // A panic is our mistake, and no reason to leave the service alone.
-    let outcome = supervisor.run().unwrap_or_else(|spec| opening::supervise(*spec));
+    let outcome = supervisor.run().unwrap_or_else(|spec| opening::supervise(spec));
     alarms.wait();
     Ok(match outcome {
         Outcome::Left(_) | Outcome::Abandoned => ExitCode::SUCCESS,

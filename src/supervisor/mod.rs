@@ -19,6 +19,7 @@
 //! | [`mailbox`] | what the tree, or a signal, asks of that loop |
 //! | [`publish`] | `status` and `state.json` |
 //! | [`runit`] | runit's files, and who else may supervise |
+//! | `lull` | when a start or a signal is written down: not while others wait for the processor |
 //! | [`process`] | a process under supervision: our child, or adopted |
 //! | [`parking`] | holding the threads still while the program replaces itself |
 //! | [`panics`] | our own mistakes, caught at the door |
@@ -29,6 +30,7 @@ pub mod alarm;
 pub mod command;
 mod controls;
 pub mod limits;
+mod lull;
 pub mod machine;
 pub mod mailbox;
 pub mod opening;

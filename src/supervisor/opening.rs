@@ -18,24 +18,21 @@ const OPEN_AGAIN: Duration = Duration::from_secs(5);
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Supervises as [`Supervisor::run`] does, waiting for the status directory first if need be.
-pub fn supervise(spec: Spec) -> Outcome {
-    let mut spec = spec;
+pub fn supervise(mut spec: Box<Spec>) -> Outcome {
     let mut told = false;
     loop {
         match Supervisor::open(spec) {
             Ok(mut supervisor) => {
-                // A first start that failed is logged and tried again like any other.
-                let _ = supervisor.begin();
+                supervisor.begin_in_turn();
                 match supervisor.run() {
                     Ok(outcome) => return outcome,
-                    Err(returned) => spec = *returned,
+                    Err(returned) => spec = returned,
                 }
                 // One panic may follow another; no processor is to be burnt for that.
                 std::thread::sleep(AFTER_PANIC);
                 continue;
             }
-            Err(refused) => {
-                let (returned, error) = *refused;
+            Err((returned, error)) => {
                 spec = returned;
                 if !told {
                     tell(&spec, &error);

@@ -7,6 +7,7 @@ use super::alarm::Message;
 use super::command::Command;
 use super::controls::Controls;
 use super::limits::Rules;
+use super::lull::{PutOff, note_action};
 use super::machine::{Action, Event, Leave, Machine, State};
 use super::mailbox::{Ask, Order};
 use super::panics::catch;
@@ -40,7 +41,7 @@ const MEND_AGAIN: Duration = Duration::from_secs(5);
 /// One service under supervision.
 #[derive(Debug)]
 pub struct Supervisor {
-    pub(super) spec: Spec,
+    pub(super) spec: Box<Spec>,
     pub(super) settings: Settings,
     pub(super) machine: Machine,
     pub(super) log: Arc<Log>,
@@ -52,6 +53,10 @@ pub struct Supervisor {
     /// The restart hook, `control/u` or `finish`.
     pub(super) aside: Option<Process>,
     pub(super) controls: Controls,
+    /// A process was started or signalled in this turn.
+    pub(super) has_acted: bool,
+    /// What has happened is not written down yet.
+    pub(super) put_off: Option<PutOff>,
     /// Lines that are written once the urgent things are done.
     pub(super) lines: Vec<(Level, String)>,
     pub(super) outcome: Option<Outcome>,
@@ -76,22 +81,22 @@ impl Supervisor {
     ///
     /// # Errors
     /// Why not; the spec comes back, to be tried again.
-    pub fn open(mut spec: Spec) -> Result<Supervisor, Box<(Spec, OpenError)>> {
+    pub fn open(mut spec: Box<Spec>) -> Result<Box<Supervisor>, (Box<Spec>, OpenError)> {
         if let Err(error) = spec.dir.make() {
-            return Err(Box::new((spec, OpenError::Directory(error))));
+            return Err((spec, OpenError::Directory(error)));
         }
         let before = match runit::claim(&spec) {
             Ok(before) => before,
-            Err(error) => return Err(Box::new((spec, error))),
+            Err(error) => return Err((spec, error)),
         };
         let handed = spec.handed.take().unwrap_or_default();
         let inherited = handed.lock.and_then(|lock| Lock::inherit(lock, &spec.dir.lock_path()).ok());
         let lock = match inherited.map_or_else(|| spec.dir.lock(), Ok) {
             Ok(lock) => lock,
-            Err(error) => return Err(Box::new((spec, error.into()))),
+            Err(error) => return Err((spec, error.into())),
         };
         let settings = spec.config.effective(&spec.module, spec.program).settings;
-        let mut supervisor = Supervisor {
+        let mut supervisor = Box::new(Supervisor {
             machine: Machine::new(rules(&settings, &spec)),
             settings,
             log: Arc::new(Log::new(&spec.dir, &spec.module, spec.echo)),
@@ -104,6 +109,8 @@ impl Supervisor {
             run: None,
             aside: None,
             controls: Controls::default(),
+            has_acted: false,
+            put_off: None,
             lines: Vec::new(),
             outcome: None,
             lock_trouble: false,
@@ -112,7 +119,7 @@ impl Supervisor {
             mend_at: None,
             lock,
             spec,
-        };
+        });
         supervisor.keep_fifos();
         supervisor.open_runit(handed.runit, before);
         for complaint in std::mem::take(&mut supervisor.spec.complaints) {
@@ -131,17 +138,24 @@ impl Supervisor {
     pub fn begin(&mut self) -> Result<(), StartError> {
         self.begin_or_resume();
         self.beginning = None;
-        self.afterwards();
+        self.report();
         match self.machine.reason() {
             Some(super::machine::Reason::StartFailed(error)) => Err(error),
             _ => Ok(()),
         }
     }
 
+    /// The same as the first turn of [`Supervisor::run`]: a start that failed is logged and tried again like any other.
+    pub(super) fn begin_in_turn(&mut self) {
+        self.begin_or_resume();
+        self.beginning = None;
+        self.report_in_time();
+    }
+
     /// Leaves in good order after a first start that failed, so that the next supervisor begins afresh.
     pub fn end_before_it_ran(&mut self) {
         self.handle(Event::Leave(Leave::Stop));
-        self.afterwards();
+        self.report();
     }
 
     /// The module's log.
@@ -153,14 +167,14 @@ impl Supervisor {
     ///
     /// # Errors
     /// The spec, after a panic, which has been logged: whoever begins anew with it adopts what runs.
-    pub fn run(mut self) -> Result<Outcome, Box<Spec>> {
+    pub fn run(mut self: Box<Self>) -> Result<Outcome, Box<Spec>> {
         loop {
             if let Some(outcome) = self.outcome {
                 return Ok(outcome);
             }
             if let Err(text) = catch(|| self.turn()) {
                 log::error!(logger: self.log, "{text}; this is a bug; supervision begins anew and adopts what runs");
-                return Err(Box::new(self.spec));
+                return Err(self.spec);
             }
         }
     }
@@ -168,8 +182,9 @@ impl Supervisor {
     /// One turn: wait, and deal with whatever has happened.
     fn turn(&mut self) {
         let deadlines = [
-            self.mend_at,
             self.machine.deadline(),
+            // What was put off mends, too.
+            self.put_off.map_or(self.mend_at, |put_off| Some(put_off.until())),
             self.run.as_ref().and_then(Process::deadline),
             self.aside.as_ref().and_then(Process::deadline),
             self.controls.deadline(),
@@ -214,7 +229,7 @@ impl Supervisor {
         if self.machine.deadline().is_some_and(|deadline| Mono::now() >= deadline) {
             self.handle(Event::Due);
         }
-        self.afterwards();
+        self.report_in_time();
         // The next program would not know what a script was run for.
         if self.controls.are_idle()
             && let Some(parking) = self.parking.take()
@@ -359,6 +374,7 @@ impl Supervisor {
                 }
                 let Started { pid, pidfd, unrecorded, .. } = started;
                 self.note_unrecorded(Role::Run, pid, unrecorded);
+                self.has_acted = true;
                 self.run = Some(Process::child(pid, pidfd));
                 Event::Started(pid)
             }
@@ -384,6 +400,7 @@ impl Supervisor {
 
     fn signal(&mut self, number: i32, group: bool) {
         let Some(run) = &self.run else { return };
+        self.has_acted = true;
         let sent = match group {
             // It leads no group if the setting was changed while it ran.
             true => signal_group(run.pid, number).or_else(|_| run.pidfd.signal(number)),
@@ -424,8 +441,23 @@ impl Supervisor {
         self.handle(Event::Rules(rules));
     }
 
+    /// Reports, unless a process has just been started or signalled; then what follows from it may as well be told with it.
+    fn report_in_time(&mut self) {
+        let now = Mono::now();
+        if std::mem::take(&mut self.has_acted) {
+            note_action(now);
+            self.put_off.get_or_insert_with(|| PutOff::from(now));
+        }
+        let ends = self.parking.is_some() || matches!(self.machine.state(), State::Gone | State::Failed);
+        if ends || self.put_off.as_mut().is_none_or(|put_off| put_off.is_over(now)) {
+            self.report();
+        }
+    }
+
     /// What can wait until the run process is started or signalled: files, and the log.
-    fn afterwards(&mut self) {
+    fn report(&mut self) {
+        self.has_acted = false;
+        self.put_off = None;
         let ours = self.keep_lock();
         self.keep_record();
         if let Some(pipe) = self.spec.service.input() {

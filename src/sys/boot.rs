@@ -1,8 +1,10 @@
 //! What each program sets up once, in `main`, before there is a second thread.
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 
 /// What the process had before [`prepare`] changed it; children get it back.
@@ -37,7 +39,7 @@ pub fn inherited() -> Inherited {
 ///   manual says;
 /// - SIGCHLD gets its default disposition: a parent that ignored it would have the kernel throw our
 ///   children's exit statuses away;
-/// - the allocator is kept from making an arena per thread, which costs address space and memory.
+/// - the allocator is kept from making arenas for threads, which cost address space and memory.
 ///
 /// # Errors
 /// One line for the user, when the kernel is older than 5.9.
@@ -54,10 +56,25 @@ pub fn prepare() -> Result<(), String> {
     Ok(())
 }
 
+/// Makes room for so many descriptors in this process's table.
+///
+/// While there is one thread, the kernel just makes a larger table; with more, each doubling waits until every
+/// processor has passed a quiet moment (`synchronize_rcu`, up to tens of milliseconds), and whoever opens something
+/// waits with it. `any` is any open descriptor.
+pub fn make_room_for_descriptors(any: BorrowedFd<'_>, count: usize) {
+    let (_, hard) = inherited().nofile;
+    let last = i32::try_from(count.min(hard as usize)).unwrap_or(i32::MAX).saturating_sub(1);
+    // If it fails, the table grows when it has to.
+    if let Ok(descriptor) = fcntl(any, FcntlArg::F_DUPFD_CLOEXEC(last)) {
+        // SAFETY: it is new, and nobody else knows of it.
+        drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
+    }
+}
+
 #[cfg(target_env = "gnu")]
 fn limit_arenas() {
     // SAFETY: mallopt takes two integers and changes allocator settings under the allocator's own lock.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
 }
 
 #[cfg(not(target_env = "gnu"))]

@@ -335,7 +335,10 @@ unsafe impl Send for Stack {}
 const STACK_SIZE: usize = 32 * 1024;
 const GUARD_SIZE: usize = 4 * 1024;
 
-/// Stacks are handed on from start to start: as many exist as starts were ever under way at once.
+/// As many stacks are kept for later starts; when a thousand services start at once, there are more.
+const SPARE_STACKS: usize = 4;
+
+/// Stacks are handed on from start to start.
 static STACKS: Mutex<Vec<Stack>> = Mutex::new(Vec::new());
 
 impl Stack {
@@ -379,8 +382,11 @@ impl StackLoan {
 
 impl Drop for StackLoan {
     fn drop(&mut self) {
-        if let Some(stack) = self.0.take() {
-            STACKS.lock().push(stack);
+        let mut spare = STACKS.lock();
+        if spare.len() < SPARE_STACKS
+            && let Some(stack) = self.0.take()
+        {
+            spare.push(stack);
         }
     }
 }

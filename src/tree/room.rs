@@ -5,6 +5,7 @@
 
 use crate::sys::{Errno, boot, memory};
 use std::io;
+use std::os::fd::BorrowedFd;
 
 /// Descriptors of the tree itself: 3 standard ones, 3 for signals and orders, 3 of its own status directory, 5 for
 /// directory events; the rest is for files that are open for a moment.
@@ -23,6 +24,12 @@ const PROCESSES: usize = 2;
 /// Address space that must be left, in bytes, beside the new thread's stack: it is for allocations, whose failure would
 /// end the whole program.
 const RESERVE: usize = 512 * 1024;
+
+/// Makes the table of descriptors large enough for so many services and half as many more; `any` is any of ours.
+/// To be called while there is but one thread.
+pub fn make(any: BorrowedFd<'_>, services: usize) {
+    boot::make_room_for_descriptors(any, OWN_DESCRIPTORS + services * DESCRIPTORS * 3 / 2);
+}
 
 /// Whether there is room for so many modules in all, the next one with a stack of so many bytes.
 ///

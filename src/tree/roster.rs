@@ -17,11 +17,15 @@ use crate::supervisor::runit::RunitTree;
 use crate::supervisor::spec::Outcome;
 use crate::sys::file::Identity;
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// How many directories that are gone are remembered beside as many as there are.
+const SEEN_SPARE: usize = 64;
 
 /// What all supervisor threads share.
 #[derive(Debug)]
@@ -47,8 +51,13 @@ pub struct Roster {
     pub(super) shared: Shared,
     pub(super) alarms: Arc<Alarms>,
     pub(super) entries: BTreeMap<String, Entry>,
+    /// Device and inode of the directories of all entries, and of some that are no more: one that is not among them was
+    /// not renamed.
+    seen: HashSet<(u64, u64)>,
     /// Names of entries that something is to follow, so that nobody has to look at all for them.
     waiting: BTreeSet<String>,
+    /// The process ends when all threads have.
+    pub(super) ending: Arc<AtomicBool>,
     pub(super) members: HashMap<u64, (String, Member)>,
     /// For whom there was no room: it has been said.
     pub(super) refused: BTreeSet<String>,
@@ -66,7 +75,9 @@ impl Roster {
             shared,
             alarms: Alarms::new(),
             entries: BTreeMap::new(),
+            seen: HashSet::new(),
             waiting: BTreeSet::new(),
+            ending: Arc::default(),
             members: HashMap::new(),
             refused: BTreeSet::new(),
             next_member: 0,
@@ -106,12 +117,14 @@ impl Roster {
     /// No thread or descriptor was to be had: to be tried again.
     pub fn want(&mut self, found: Found) -> io::Result<()> {
         let Some(entry) = self.entries.get_mut(&found.name) else {
-            self.notice_rename(&found);
-            // A directory that was renamed: the process of its old name is still there.
-            if self.entries.values().any(|entry| entry.is_leaving_from(&found)) {
-                self.waiting.insert(found.name.clone());
-                self.entries.insert(found.name.clone(), Entry::waiting(found));
-                return Ok(());
+            if self.seen.contains(&place_of(found.identity)) {
+                self.notice_rename(&found);
+                // A directory that was renamed: the process of its old name is still there.
+                if self.entries.values().any(|entry| entry.is_leaving_from(&found)) {
+                    self.waiting.insert(found.name.clone());
+                    self.entries.insert(found.name.clone(), Entry::waiting(found));
+                    return Ok(());
+                }
             }
             // One that has left by `x` stays away, also when the program was replaced meanwhile.
             if let Some(at) = self.handover.told_to_exit.iter().position(|name| *name == found.name) {
@@ -150,6 +163,14 @@ impl Roster {
                 Ok(())
             }
         }
+    }
+
+    /// Remembers a directory that gets an entry.
+    pub(super) fn note_seen(&mut self, identity: Identity) {
+        if self.seen.len() > 2 * self.entries.len() + SEEN_SPARE {
+            self.seen = self.entries.values().map(|entry| place_of(entry.found.identity)).collect();
+        }
+        self.seen.insert(place_of(identity));
     }
 
     /// If the directory had another name until now, what runs under that name is told to leave first: the new name may
@@ -271,8 +292,9 @@ impl Roster {
         self.shared.log.clone()
     }
 
-    /// Stops all services; loggers follow when their services are gone.
+    /// Stops all services, for good; loggers follow when their services are gone.
     pub fn leave_all(&mut self) {
+        self.ending.store(true, Ordering::Relaxed);
         for name in self.names() {
             match self.entries.get(&name).map(|entry| &entry.fate) {
                 Some(Fate::Stays) => self.leave(&name, None),
@@ -295,7 +317,9 @@ impl Roster {
     pub fn ended(&mut self, report: Report) -> io::Result<()> {
         let Some((name, member)) = self.members.remove(&report.member) else { return Ok(()) };
         // It has reported, so it is past everything that could wait.
-        let _ = member.thread.join();
+        if !self.ending.load(Ordering::Relaxed) {
+            let _ = member.thread.join();
+        }
         let Some(entry) = self.entries.get_mut(&name) else { return Ok(()) };
         if report.outcome.is_none() {
             log::error!(logger: self.shared.log, "{name}: its thread panicked: this is a bug; starting it anew");
@@ -379,4 +403,8 @@ impl Roster {
             member.mailbox.ask(ask);
         }
     }
+}
+
+fn place_of(identity: Identity) -> (u64, u64) {
+    (identity.device, identity.inode)
 }

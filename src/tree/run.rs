@@ -1,6 +1,7 @@
 //! The main loop: directory events, thread reports, signals, orphans.
 
 use super::own::{OWN_DIR, Own};
+use super::room;
 use super::roster::{Roster, Shared};
 use super::scan::{self, Entry};
 use super::signals::{Messages, Wish, listen};
@@ -17,6 +18,7 @@ use crossbeam_channel::{after, never, select};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +87,8 @@ pub fn run(mut options: Options) -> Result<(), String> {
     }
     let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2, Signal::SIGCHLD]);
     let signals = signals.map_err(|errno| format!("cannot take signals: {}", errno.desc()))?;
+    let services = scan::names(&options.root).map_or(0, |names| names.len());
+    room::make(signals.as_fd(), services);
     let log = Arc::new(Log::new(own.dir(), "", options.own_echo));
     if let Err(errno) = orphans::become_subreaper() {
         log::warn!(logger: log, "cannot become child subreaper: {}; orphans go elsewhere", errno.desc());

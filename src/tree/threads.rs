@@ -17,6 +17,7 @@ use crate::sys::errno_text;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Stack of a supervisor thread, in bytes. It needs a third of this in a release build, but a panic with a
 /// backtrace needs 32 KiB more; unoptimised code needs several times as much.
@@ -42,6 +43,7 @@ impl Roster {
     }
 
     fn start_threads(&mut self, found: Found, fate: Fate, leave: (Option<Leave>, Option<Leave>)) -> io::Result<()> {
+        self.note_seen(found.identity);
         let name = found.name.clone();
         let modules = 1 + usize::from(found.logger.is_some());
         room::for_modules(self.members.len() + modules, modules * STACK_SIZE)
@@ -134,7 +136,7 @@ impl Roster {
         let dir = self.status_dir(&module);
         let wanted = !directory.has_down_file();
         let streams = Streams::new(&dir, input, output);
-        let spec = Spec {
+        let spec = Box::new(Spec {
             service: Service::new(Definition::Directory(directory), streams),
             dir,
             wanted,
@@ -152,14 +154,20 @@ impl Roster {
             handed: self.handover.modules.remove(&module),
             foreground: true,
             module: module.clone(),
-        };
+        });
         let id = self.next_member;
         self.next_member += 1;
         let reporter = self.reporter.clone();
+        let ending = self.ending.clone();
         let thread = std::thread::Builder::new().name(module.clone()).stack_size(STACK_SIZE).spawn(move || {
             let outcome = catch(|| supervise(spec)).ok();
             // It fails only when the main loop is gone, and the process with it.
             let _ = reporter.send(Report { member: id, outcome });
+            // The end of the process takes all threads' memory down at once; one by one, each unmapping would
+            // interrupt every other processor.
+            while ending.load(Ordering::Relaxed) {
+                std::thread::park();
+            }
         });
         let thread = thread.map_err(|error| room::no_thread(&error))?;
         self.members.insert(id, (name.to_string(), Member { module, mailbox, thread }));
