@@ -369,7 +369,7 @@ fn kill_mode_mixed_kills_the_whole_group_after_kill_timeout() {
     web.wait_state(&place, "down");
     assert_eq!(web.state()["last_exit"]["signal"], "KILL");
     wait_for("the group to be gone", &place, || !is_alive(child) && !is_alive(pid));
-    assert!(web.text("supervise.log.wf").contains("KILL"), "{}", web.log());
+    web.wait_text(&place, "supervise.log.wf", "KILL");
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn a_section_inherits_from_global_if_it_stands_after_it() {
     ] {
         assert_eq!(stopped_by(&place, name), signal, "{name}");
         let expected = format!(": {signal} sent, KILL {kill}\n");
-        assert!(place.module(name).text("supervise.log").contains(&expected), "{name}\n{}", place.story());
+        place.module(name).wait_text(&place, "supervise.log", &expected);
     }
     assert_eq!(warnings(&place), [""; 0]);
     assert!(tree.stop().success());
@@ -214,7 +214,7 @@ fn limits_that_come_with_a_reload_count_from_then_on() {
     reload(&place, &tree);
     assert_eq!(web.state_name(), "failed");
     web.send("u");
-    web.wait_new_pid(&place, 0);
+    wait_for("web to be started again", &place, || web.state_name() != "failed");
 }
 
 // ----- files that are no such file -------------------------------------------------------------------------------

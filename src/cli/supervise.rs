@@ -120,7 +120,7 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
         log::warn!(logger: supervisor.log(), "/dev/null: {}; still attached", errno_text(&error));
     }
     // A panic is our mistake, and no reason to leave the service alone.
-    let outcome = supervisor.run().unwrap_or_else(|spec| opening::supervise(spec));
+    let outcome = supervisor.run().unwrap_or_else(opening::supervise);
     alarms.wait();
     Ok(match outcome {
         Outcome::Left(_) | Outcome::Abandoned => ExitCode::SUCCESS,

@@ -7,7 +7,7 @@ use crate::status::record::{Record, Want};
 use crate::status::state::{LastExit, Memory, StateFile, rfc3339};
 use crate::sys::identity::boot;
 use crate::sys::time::Mono;
-use crate::sys::{errno_text, file};
+use crate::sys::{errno_text, replace};
 use std::io;
 use std::path::Path;
 use std::time::SystemTime;
@@ -115,10 +115,10 @@ impl Publisher {
     ) -> Result<(), (std::path::PathBuf, io::Error)> {
         let (old_record, old_state) = self.written.as_ref().map_or((None, None), |(r, s)| (Some(r), Some(s)));
         if old_record != Some(record) {
-            replace(&dir.status(), &record.encode())?;
+            put(&dir.status(), &record.encode())?;
         }
         if old_state != Some(state) {
-            replace(&dir.state(), &state.encode())?;
+            put(&dir.state(), &state.encode())?;
         }
         Ok(())
     }
@@ -178,10 +178,8 @@ fn shown_want(machine: &Machine) -> Want {
     if machine.state() == State::Gone { Want::Down } else { machine.want() }
 }
 
-fn replace(path: &Path, content: &[u8]) -> Result<(), (std::path::PathBuf, io::Error)> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    file::replace(path, Path::new(&fresh), content).map_err(|error| (path.to_owned(), error))
+fn put(path: &Path, content: &[u8]) -> Result<(), (std::path::PathBuf, io::Error)> {
+    replace::replace(path, content).map_err(|error| (path.to_owned(), error))
 }
 
 fn memory(machine: &Machine, directory: Option<(u64, u64)>) -> Memory {

@@ -483,7 +483,9 @@ impl Supervisor {
                 self.say(Level::Warn, text);
             }
             self.publish_runit();
-            self.keep_fifos();
+            if !has_ended {
+                self.keep_fifos();
+            }
         }
         let in_order = ours
             && self.unrecorded.is_none()

@@ -39,6 +39,7 @@ pub fn inherited() -> Inherited {
 ///   manual says;
 /// - SIGCHLD gets its default disposition: a parent that ignored it would have the kernel throw our
 ///   children's exit statuses away;
+/// - SIGIO is ignored: it tells of somebody who opens a file just when [`super::replace`] looks whether anybody has;
 /// - the allocator is kept from making arenas for threads, which cost address space and memory.
 ///
 /// # Errors
@@ -52,6 +53,8 @@ pub fn prepare() -> Result<(), String> {
     let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     // SAFETY: SIG_DFL installs no code, and no other thread exists yet that could rely on another disposition.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    // SAFETY: as above, and children get the default disposition back.
+    unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
     limit_arenas();
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! blocking on something that is not what it should be.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -59,29 +59,6 @@ fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
         true => Ok(file),
         false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
     }
-}
-
-/// Puts `content` in the place of `path` in one step: readers see the old or the new, never a part.
-///
-/// The new content is first written to `fresh`, in the same directory.
-///
-/// # Errors
-/// What `open`, `write` and `rename` give; `path` is then as it was.
-pub fn replace(path: &Path, fresh: &Path, content: &[u8]) -> io::Result<()> {
-    // Made anew each time: what has that name already may be a link to something precious, or a FIFO.
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o644);
-    let mut file = match options.open(fresh) {
-        // A leftover of somebody who was killed, or something planted: it is in our directory, and in the way.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            std::fs::remove_file(fresh).or_else(|error| std::fs::remove_dir(fresh).map_err(|_| error))?;
-            options.open(fresh)?
-        }
-        opened => opened?,
-    };
-    file.write_all(content)?;
-    drop(file);
-    std::fs::rename(fresh, path)
 }
 
 /// The owner of `path`, or of the link that it is, who is neither root nor we.

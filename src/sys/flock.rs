@@ -1,6 +1,7 @@
 //! The lock that keeps a second supervisor out, and who holds it.
 
 use super::file;
+use super::time::Mono;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, Flock, FlockArg, fcntl};
 use nix::unistd::Pid;
@@ -9,6 +10,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
+
+/// How long somebody who was killed may still hold a lock: through a child that was just being started, and lets go of
+/// everything as soon as it gets a processor.
+const LET_GO: Duration = Duration::from_secs(1);
 
 /// A lock held with `flock(LOCK_EX)`, until it is dropped.
 #[derive(Debug)]
@@ -24,16 +30,23 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock at `path` without waiting; the file is made with mode 0600.
+    /// Takes the lock at `path`; the file is made with mode 0600. Waits for nobody who lives.
     ///
     /// # Errors
     /// [`LockError::Held`] naming the holder, or what `open` gives.
     pub fn take(path: &Path) -> Result<Lock, LockError> {
+        let deadline = Mono::now() + LET_GO;
         loop {
             let file = file::read_write(path, 0o600).map_err(LockError::Io)?;
             let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => lock,
-                Err((file, Errno::EWOULDBLOCK)) => return Err(LockError::Held(holder(&file))),
+                Err((file, Errno::EWOULDBLOCK)) => match holder(&file) {
+                    Some(pid) if is_gone(pid) && Mono::now() < deadline => {
+                        std::thread::sleep(LET_GO / 200);
+                        continue;
+                    }
+                    holder => return Err(LockError::Held(holder)),
+                },
                 Err((_, errno)) => return Err(LockError::Io(errno.into())),
             };
             // The file may have been removed and made again between open and flock; then somebody else can
@@ -112,6 +125,10 @@ pub fn holder(file: &File) -> Option<Pid> {
     })
 }
 
+fn is_gone(pid: Pid) -> bool {
+    nix::sys::signal::kill(pid, None) == Err(Errno::ESRCH)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +163,15 @@ mod tests {
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
         assert!(matches!(Lock::take(&path), Err(LockError::Io(_))));
         assert!(!dir.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn it_is_taken_from_the_dead_once_their_last_child_lets_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        // The shell takes the lock and dies; its child holds it for a while.
+        let script = "exec 9> $0; flock 9; sleep 0.3 & exit 0";
+        assert!(std::process::Command::new("sh").args(["-c", script]).arg(&path).status().unwrap().success());
+        assert!(Lock::take(&path).is_ok());
     }
 }

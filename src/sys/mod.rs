@@ -10,6 +10,7 @@
 //! | [`signals`] | blocking signals, and reading them from a descriptor |
 //! | [`poll`] | `ppoll` with a monotonic deadline, and the descriptor that wakes a thread |
 //! | [`fifo`], [`mod@file`], [`flock`] | opening without ever blocking or following a planted link |
+//! | [`mod@replace`] | new content in the place of a file's old one, in one step |
 //! | [`memory`] | whether there is any left |
 //! | [`boot`] | what a program sets up once: descriptor limit, umask, allocator, kernel check |
 //! | [`detach`] | leaving the terminal, with the result reported to the waiting parent |
@@ -32,6 +33,7 @@ pub mod memory;
 pub mod orphans;
 pub mod pidfd;
 pub mod poll;
+pub mod replace;
 pub mod signals;
 pub mod start;
 pub mod terminal;
