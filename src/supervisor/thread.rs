@@ -469,6 +469,10 @@ impl Supervisor {
             State::Failed => self.spec.program == Program::Single,
             _ => false,
         };
+        // The FIFOs first, in a directory that was made anew: who sees the state may give orders.
+        if ours && !has_ended {
+            self.keep_fifos();
+        }
         let facts = Facts {
             module: &self.spec.module,
             definition: &self.definition,
@@ -483,9 +487,6 @@ impl Supervisor {
                 self.say(Level::Warn, text);
             }
             self.publish_runit();
-            if !has_ended {
-                self.keep_fifos();
-            }
         }
         let in_order = ours
             && self.unrecorded.is_none()
