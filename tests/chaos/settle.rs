@@ -240,7 +240,8 @@ impl World<'_> {
         for name in look.modules.iter().chain(&own) {
             let module = self.module(name);
             let pipe = name.ends_with("/log").then_some("stdin");
-            for entry in ["lock", "control", "ok"].into_iter().chain(pipe) {
+            let runit = (self.runit && name != ".supervise-tree").then_some("supervise/control");
+            for entry in ["lock", "control", "ok"].into_iter().chain(pipe).chain(runit) {
                 match open.remove(&module.path(entry)) {
                     Some(1) => {}
                     count => problems.push(format!("{name}/{entry} is open {} times", count.unwrap_or(0))),

@@ -45,6 +45,8 @@ pub struct World<'a> {
     pub place: &'a Place,
     pub random: Random,
     pub subjects: BTreeMap<usize, Subject>,
+    /// Whether the trees keep runit's files, too: with every other seed.
+    pub runit: bool,
     /// The tree's pid, while it runs.
     pub tree: Option<u32>,
     /// How often the tree was killed since all was at rest.
@@ -65,6 +67,7 @@ impl<'a> World<'a> {
         let mut world = World {
             place,
             random: Random::new(seed),
+            runit: seed.is_multiple_of(2),
             subjects: BTreeMap::new(),
             tree: None,
             crashes: 0,
@@ -375,6 +378,9 @@ impl<'a> World<'a> {
         let stderr = std::fs::OpenOptions::new().append(true).create(true).open(self.place.path().join("tree"));
         let mut command = tree_command();
         command.arg("-p").arg(self.place.status_root()).arg("-q").arg(self.place.root());
+        if self.runit {
+            command.arg("--runit-compat");
+        }
         command.env(MARK, self.place.path()).current_dir(self.place.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.expect("stderr"));
         // The reaper waits for it.
