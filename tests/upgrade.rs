@@ -368,3 +368,24 @@ fn what_was_asked_for_and_is_yet_to_come_comes_after_an_upgrade() {
     place.own().wait_text(&place, "supervise.log", "web: left, as told by x");
     assert!(tree.stop().success());
 }
+
+#[test]
+fn a_service_that_is_just_leaving_does_not_hold_all_others_up() {
+    let place = Place::new();
+    place.conf(FAST);
+    let names: Vec<String> = (0..20).map(|number| format!("s{number}")).collect();
+    names.iter().for_each(|name| place.run(name, SLEEP));
+    let tree = place.tree();
+    for name in &names {
+        place.module(name).wait_up(&place);
+    }
+    // Some of them end when they have been asked to rest, and before they do.
+    for name in &names {
+        place.module(name).send("dx");
+        upgrade(&place, || tree.signal("USR2"));
+        wait_for("the next program to listen", &place, || place.own().is_supervised());
+    }
+    let own = place.own();
+    assert_eq!(count(&own.path("supervise.log.wf"), "no answer"), 0, "{}", own.log());
+    assert!(tree.stop().success());
+}

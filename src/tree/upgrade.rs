@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// How long the threads may take to come to rest. One that hangs in a dead file system must not stop the rest for long.
 const PARKING_TIME: Duration = Duration::from_secs(5);
 
+/// How often it is looked meanwhile whether one of them has ended instead.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// What one program tells the next.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -80,7 +83,13 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own_lock: &Lock, restart: &
     let mut modules = roster.park_all(&parking);
     messages.park(&parking);
     modules.push(OWN_DIR.to_string());
-    match parking.wait(&modules, Instant::now() + PARKING_TIME) {
+    match wait(roster, &parking, &modules) {
+        // A thread that ended before it was asked never answers: its end is to be heard of first.
+        Err(_) if roster.has_reports() => {
+            info!(logger: log, "upgrade put off: a service is just leaving");
+            parking.resume();
+            return Done::Later;
+        }
         Err(missing) => {
             let names = missing.join(", ");
             warn!(logger: log, "upgrade not done: no answer from {names}; all goes on as before");
@@ -114,6 +123,17 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own_lock: &Lock, restart: &
     }
     parking.resume();
     Done::Not
+}
+
+/// Waits until all are parked, or one of them has ended instead.
+fn wait(roster: &Roster, parking: &Parking, modules: &[String]) -> Result<BTreeMap<String, Numbers>, Vec<String>> {
+    let deadline = Instant::now() + PARKING_TIME;
+    loop {
+        let parked = parking.wait(modules, deadline.min(Instant::now() + LOOK_AGAIN));
+        if parked.is_ok() || roster.has_reports() || Instant::now() >= deadline {
+            return parked;
+        }
+    }
 }
 
 /// Whether something else than an upgrade waits; other upgrades that were asked for become one with this.
