@@ -20,6 +20,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// A file larger than this, in bytes, is somebody's mistake.
 const FILE_MAX: u64 = 4 * 1024 * 1024;
@@ -94,6 +95,8 @@ pub struct Config {
     path: PathBuf,
     sections: Sections,
     complaints: Vec<Complaint>,
+    /// The settings of all modules without a section, for the tree and for `supervise`.
+    common: [OnceLock<Arc<Settings>>; 2],
 }
 
 impl Config {
@@ -127,7 +130,7 @@ impl Config {
             settings::lint_gsm(section, &mut found);
         }
         lint_lists(&sections, &mut found);
-        let mut config = Config { path: path.to_owned(), sections, complaints: Vec::new() };
+        let mut config = Config { path: path.to_owned(), sections, ..Config::default() };
         config.lint_limits(&mut found);
         found.sort_by_key(|(line, _)| *line);
         let complaint = |(line, what)| Complaint { path: path.to_owned(), line: Some(line), what };
@@ -171,7 +174,17 @@ impl Config {
         self.sections.get(name).is_some()
     }
 
-    /// The settings of `module`.
+    /// The settings of `module`. Modules without a section of their own share them.
+    pub fn settings(&self, module: &str, program: Program) -> Arc<Settings> {
+        let [tree, single] = &self.common;
+        let common = if program == Program::Tree { tree } else { single };
+        match self.scope(module) {
+            (_, None) => common.get_or_init(|| Arc::new(self.effective(GLOBAL, program).settings)).clone(),
+            _ => Arc::new(self.effective(module, program).settings),
+        }
+    }
+
+    /// The settings of `module`, and where each comes from.
     pub fn effective(&self, module: &str, program: Program) -> Effective {
         let (global, own) = self.scope(module);
         let mut settings = Settings::default();

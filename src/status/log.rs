@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// A log past this size, in bytes, is renamed to `.1` before the next line.
@@ -32,14 +33,24 @@ pub enum Echo {
 ///
 /// To be used through the `log` crate's macros: `info!(logger: log, …)` is a NOTICE, `warn!` a WARNING,
 /// `error!` FATAL.
-pub struct Log(Box<dyn log::Log>);
+pub struct Log {
+    front: Box<dyn log::Log>,
+    sinks: Arc<Sinks>,
+}
+
+/// The two files.
+struct Sinks {
+    notice: Mutex<Sink>,
+    trouble: Mutex<Sink>,
+}
 
 impl Log {
     /// The log in `dir`, echoed on standard error with `name` in front of each line if it is not empty.
     pub fn new(dir: &StatusDir, name: &str, echo: Echo) -> Log {
         log::set_max_level(log::LevelFilter::Info);
-        let notice = Mutex::new(Sink::new(dir.log()));
-        let trouble = Mutex::new(Sink::new(dir.log_wf()));
+        let (notice, trouble) = (Mutex::new(Sink::new(dir.log())), Mutex::new(Sink::new(dir.log_wf())));
+        let sinks = Arc::new(Sinks { notice, trouble });
+        let files = sinks.clone();
         let prefix = if name.is_empty() { String::new() } else { format!("{}: ", name.escape_debug()) };
         let write = move |record: &log::Record<'_>| {
             let line = record.args().to_string();
@@ -48,28 +59,36 @@ impl Log {
                 let at = line.match_indices(' ').nth(2).map_or(0, |(at, _)| at + 1);
                 console::line(&format!("{}{prefix}{}", &line[..at], &line[at..]));
             }
-            if serious { &trouble } else { &notice }.lock().write(line);
+            if serious { &files.trouble } else { &files.notice }.lock().write(line);
         };
         let (_, logger) = fern::Dispatch::new()
             .level(log::LevelFilter::Info)
             .format(|out, message, record| out.finish(format_args!("{}", compose(record.level(), message))))
             .chain(fern::Output::call(write))
             .into_log();
-        Log(logger)
+        Log { front: logger, sinks }
+    }
+
+    /// Has the lines that `write` logs written together: each file is opened once for all of them.
+    pub fn together(&self, write: impl FnOnce()) {
+        let sinks = [&self.sinks.notice, &self.sinks.trouble];
+        sinks.iter().for_each(|sink| sink.lock().held = true);
+        write();
+        sinks.iter().for_each(|sink| sink.lock().release());
     }
 }
 
 impl log::Log for Log {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        self.0.enabled(metadata)
+        self.front.enabled(metadata)
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        self.0.log(record);
+        self.front.log(record);
     }
 
     fn flush(&self) {
-        self.0.flush();
+        self.front.flush();
     }
 }
 
@@ -109,19 +128,32 @@ struct Sink {
     path: PathBuf,
     backlog: String,
     failing: bool,
+    /// More lines follow: they are written with the last.
+    held: bool,
 }
 
 impl Sink {
     fn new(path: PathBuf) -> Sink {
-        Sink { path, backlog: String::new(), failing: false }
+        Sink { path, backlog: String::new(), failing: false, held: false }
     }
 
-    fn write(&mut self, mut line: String) {
-        line.push('\n');
-        let text = match self.backlog.is_empty() {
-            true => line,
-            false => std::mem::take(&mut self.backlog) + &line,
-        };
+    fn write(&mut self, line: String) {
+        self.backlog.push_str(&line);
+        self.backlog.push('\n');
+        if !self.held {
+            self.write_backlog();
+        }
+    }
+
+    fn release(&mut self) {
+        self.held = false;
+        if !self.backlog.is_empty() {
+            self.write_backlog();
+        }
+    }
+
+    fn write_backlog(&mut self) {
+        let text = std::mem::take(&mut self.backlog);
         match append(&self.path, text.as_bytes()) {
             Ok(()) => self.failing = false,
             Err(error) => {
@@ -207,6 +239,22 @@ mod tests {
         let text = std::fs::read_to_string(dir.log()).unwrap();
         let words: Vec<_> = text.lines().filter_map(|line| line.rsplit(' ').next()).collect();
         assert_eq!(words, ["first", "second", "third"]);
+    }
+
+    #[test]
+    fn lines_that_are_held_are_written_in_order_when_the_last_has_come() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, log) = log_in(root.path());
+        log.together(|| {
+            log::info!(logger: log, "first");
+            log::warn!(logger: log, "other");
+            log::info!(logger: log, "second");
+            assert!(!dir.log().exists());
+        });
+        let text = std::fs::read_to_string(dir.log()).unwrap();
+        let words: Vec<_> = text.lines().filter_map(|line| line.rsplit(' ').next()).collect();
+        assert_eq!(words, ["first", "second"]);
+        assert_eq!(std::fs::read_to_string(dir.log_wf()).unwrap().lines().count(), 1);
     }
 
     #[test]

@@ -47,6 +47,7 @@ pub fn supervise(mut spec: Box<Spec>) -> Outcome {
 }
 
 /// Says why a module is not supervised: in its own log, or in the tree's if it cannot have one.
+#[inline(never)]
 fn tell(spec: &Spec, error: &OpenError) {
     let again = OPEN_AGAIN.as_secs();
     let text = format!("{}; not started, tried again every {again} s", error.describe(&spec.dir));
@@ -56,6 +57,7 @@ fn tell(spec: &Spec, error: &OpenError) {
     }
 }
 
+#[inline(never)]
 fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
     let deadline = Mono::now() + OPEN_AGAIN;
     loop {

@@ -11,7 +11,7 @@ use super::lull::{PutOff, note_action};
 use super::machine::{Action, Event, Leave, Machine, State};
 use super::mailbox::{Ask, Order};
 use super::panics::catch;
-use super::parking::{Numbers, Parking};
+use super::parking::{Handed, Numbers, Parking};
 use super::process::Process;
 use super::publish::{Facts, Publisher};
 use super::runit::{self, Runit};
@@ -42,7 +42,7 @@ const MEND_AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Supervisor {
     pub(super) spec: Box<Spec>,
-    pub(super) settings: Settings,
+    pub(super) settings: Arc<Settings>,
     pub(super) machine: Machine,
     pub(super) log: Arc<Log>,
     pub(super) fifos: Fifos,
@@ -89,14 +89,31 @@ impl Supervisor {
             Ok(before) => before,
             Err(error) => return Err((spec, error)),
         };
-        let handed = spec.handed.take().unwrap_or_default();
-        let inherited = handed.lock.and_then(|lock| Lock::inherit(lock, &spec.dir.lock_path()).ok());
+        let mut handed = spec.handed.take().unwrap_or_default();
+        let inherited = handed.lock.take().and_then(|lock| Lock::inherit(lock, &spec.dir.lock_path()).ok());
         let lock = match inherited.map_or_else(|| spec.dir.lock(), Ok) {
             Ok(lock) => lock,
             Err(error) => return Err((spec, error.into())),
         };
-        let settings = spec.config.effective(&spec.module, spec.program).settings;
-        let mut supervisor = Box::new(Supervisor {
+        let runit = handed.runit.take();
+        let mut supervisor = Supervisor::assemble(spec, handed, lock);
+        supervisor.keep_fifos();
+        supervisor.open_runit(runit, before);
+        for complaint in std::mem::take(&mut supervisor.spec.complaints) {
+            supervisor.say(Level::Warn, complaint);
+        }
+        if let Err(error) = supervisor.spec.dir.link_svcontrol() {
+            supervisor.say(Level::Warn, format!("svcontrol: {}", errno_text(&error)));
+        }
+        Ok(supervisor)
+    }
+
+    /// Puts it together. By itself, so that what it is put together from leaves the thread's stack before anything else
+    /// is called: each page of it that is ever touched is kept.
+    #[inline(never)]
+    fn assemble(spec: Box<Spec>, handed: Handed, lock: Lock) -> Box<Supervisor> {
+        let settings = spec.config.settings(&spec.module, spec.program);
+        Box::new(Supervisor {
             machine: Machine::new(rules(&settings, &spec)),
             settings,
             log: Arc::new(Log::new(&spec.dir, &spec.module, spec.echo)),
@@ -119,16 +136,7 @@ impl Supervisor {
             mend_at: None,
             lock,
             spec,
-        });
-        supervisor.keep_fifos();
-        supervisor.open_runit(handed.runit, before);
-        for complaint in std::mem::take(&mut supervisor.spec.complaints) {
-            supervisor.say(Level::Warn, complaint);
-        }
-        if let Err(error) = supervisor.spec.dir.link_svcontrol() {
-            supervisor.say(Level::Warn, format!("svcontrol: {}", errno_text(&error)));
-        }
-        Ok(supervisor)
+        })
     }
 
     /// Starts the service, if it is wanted, and shows its state.
@@ -435,7 +443,7 @@ impl Supervisor {
     }
 
     fn configure(&mut self, config: Arc<Config>) {
-        self.settings = config.effective(&self.spec.module, self.spec.program).settings;
+        self.settings = config.settings(&self.spec.module, self.spec.program);
         let rules = rules(&self.settings, &self.spec);
         self.spec.config = config;
         self.handle(Event::Rules(rules));
@@ -494,13 +502,17 @@ impl Supervisor {
             && self.fifos.are_open()
             && self.runit.as_ref().is_none_or(Runit::is_in_order);
         self.mend_at = (!in_order).then(|| Mono::now() + MEND_AGAIN);
+        let lines = std::mem::take(&mut self.lines);
         let module = &self.spec.module;
-        for (level, text) in std::mem::take(&mut self.lines) {
-            match &self.spec.house_log {
-                // The directory is somebody else's by now.
-                Some(log) if !ours => log::log!(logger: log, level, "{module}: {text}"),
-                _ => log::log!(logger: self.log, level, "{text}"),
+        match &self.spec.house_log {
+            // The directory is somebody else's by now.
+            Some(log) if !ours => {
+                lines.iter().for_each(|(level, text)| log::log!(logger: log, *level, "{module}: {text}"));
             }
+            _ if lines.is_empty() => {}
+            _ => self.log.together(|| {
+                lines.iter().for_each(|(level, text)| log::log!(logger: self.log, *level, "{text}"));
+            }),
         }
         self.outcome = self.outcome.or(match self.machine.state() {
             State::Gone => Some(Outcome::Left(self.machine.leave().unwrap_or(Leave::WhenDown))),
