@@ -49,6 +49,10 @@ impl StatusDir {
     /// # Errors
     /// See [`MakeError`].
     pub fn make(&self) -> Result<(), MakeError> {
+        // Most often it is missing, and its parent is not; what was made just now is ours.
+        if self.own == 1 && std::fs::DirBuilder::new().mode(0o700).create(&self.path).is_ok() {
+            return Ok(());
+        }
         // Before, so that nothing is made in it, and after, for what was made meanwhile.
         self.check_owner()?;
         self.mkdir().map_err(MakeError::Io)?;

@@ -3,14 +3,25 @@
 
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+
+/// Whether the kernel may refuse a mapping at all: there is a limit of address space (`ulimit -v`), or it promises no
+/// more than it has (`vm.overcommit_memory` 2). Otherwise asking costs two turns at the lock for which all threads that
+/// begin are waiting.
+fn is_limited() -> bool {
+    static STRICT: OnceLock<bool> = OnceLock::new();
+    let mode = || std::fs::read_to_string("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.trim() == "2");
+    getrlimit(Resource::RLIMIT_AS).is_ok_and(|(soft, _)| soft != RLIM_INFINITY) || *STRICT.get_or_init(mode)
+}
 
 /// Whether a mapping of so many bytes could be made just now; it is given back at once.
 ///
 /// # Errors
 /// `ENOMEM`: a limit of address space, or of what the machine commits to.
 pub fn probe(bytes: usize) -> Result<(), Errno> {
-    let Some(size) = NonZeroUsize::new(bytes) else { return Ok(()) };
+    let Some(size) = NonZeroUsize::new(bytes).filter(|_| is_limited()) else { return Ok(()) };
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: a new anonymous mapping at a place of the kernel's choice overlaps nothing.
     let place = unsafe { mmap_anonymous(None, size, access, MapFlags::MAP_PRIVATE) }?;

@@ -80,7 +80,7 @@ mod tests {
         let limit = boot::descriptor_limit();
         let error = for_modules(limit, 0).unwrap_err().to_string();
         assert!(error.starts_with(&format!("no descriptors to be had: the limit is {limit} ")), "{error}");
-        let error = for_modules(1, usize::MAX / 2).unwrap_err().to_string();
+        let error = no_thread(&Errno::ENOMEM.into()).to_string();
         assert_eq!(error, "no thread to be had: Cannot allocate memory");
     }
 }

@@ -101,8 +101,15 @@ pub fn by_number(results: &Results, counts: &[usize]) -> String {
         for peer in &peers {
             text.push_str(&format!("| {title}: {} |", peer.name()));
             for count in counts {
-                let values = results.get(&(*count, *peer)).and_then(|figures| figures.get(&measure));
-                text.push_str(&values.map_or(" – |".into(), |values| format!(" {} |", number(median(values)))));
+                let value = |peer: Peer| Some(median(results.get(&(*count, peer))?.get(&measure)?));
+                let cell = match (value(*peer), value(Peer::Floor)) {
+                    (None, _) => "–".into(),
+                    (Some(value), Some(floor)) if *peer != Peer::Floor => {
+                        format!("{} ({:.2}×)", number(value), value / floor)
+                    }
+                    (Some(value), _) => number(value),
+                };
+                text.push_str(&format!(" {cell} |"));
             }
             text.push('\n');
         }

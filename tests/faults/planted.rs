@@ -260,6 +260,7 @@ fn the_trees_own_fifo_is_refused_and_made_anew_likewise() {
     let place = Place::new();
     let tree = place.tree();
     let own = place.own();
+    wait_for("both FIFOs", &place, || is_read(&own.path("control")) && is_read(&own.path("ok")));
     replace(&own.path("control"), "a file");
     std::fs::remove_file(own.path("ok")).unwrap();
     tree.signal("HUP");
