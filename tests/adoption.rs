@@ -267,6 +267,48 @@ fn counters_and_the_alarm_window_are_remembered() {
     assert!(third.stop().success());
 }
 
+#[test]
+fn giving_up_is_not_forgotten_while_finish_runs() {
+    // Whether the tree replaces itself or is killed, and whether finish ends before there is another one.
+    for (killed, ends_between) in [(false, false), (true, false), (true, true)] {
+        let place = Place::new();
+        place.conf("[global]\nrestart_delay : 0.05\nalarm_interval : 60\nmax_tries : 1\nfinish_timeout : 0\n");
+        let finish = "echo x >> ../../finished; while [ ! -e ../../go ]; do sleep 0.02; done";
+        place.service("web", &[("run", HOLD), ("finish", finish)]);
+        let (web, go) = (place.module("web"), place.path().join("go"));
+        let finished = |times| wait_for("finish", &place, || count(&place.path().join("finished"), "x") == times);
+        let mut tree = place.reaped_tree();
+        let first = web.wait_up(&place);
+        std::fs::write(&go, "").expect("go");
+        signal(first, "USR1");
+        let second = web.wait_new_pid(&place, first);
+        std::fs::remove_file(&go).expect("no go");
+        signal(second, "USR1");
+        web.wait_text(&place, "supervise.log.wf", "gave up after 1 restart");
+        finished(2);
+        web.wait_state(&place, "finishing");
+        if killed {
+            tree.kill();
+            if ends_between {
+                let finish: u32 = web.text("lock").split_whitespace().nth(1).and_then(|pid| pid.parse().ok()).unwrap();
+                std::fs::write(&go, "").expect("go");
+                wait_for("finish to end", &place, || !is_alive(finish));
+            }
+            tree = place.reaped_tree();
+        } else {
+            tree.signal("USR2");
+            web.wait_text(&place, "supervise.log", "adopted: finish");
+        }
+        wait_for("the new tree's word", &place, || web.state()["supervisor_pid"] == tree.pid());
+        std::fs::write(&go, "").expect("go");
+        web.wait_state(&place, "failed");
+        assert_eq!(web.state()["reason"], "gave up under an earlier supervisor");
+        web.send("u");
+        web.wait_new_pid(&place, second);
+        assert!(tree.stop().success());
+    }
+}
+
 /// Kills a tree, changes word number `word` of the record of its service, and starts another tree; returns whether
 /// the service was adopted.
 fn adopts_after_change(place: &Place, word: usize, value: &str) -> bool {

@@ -73,6 +73,8 @@ pub struct Memory {
     pub again: bool,
     /// Whether a start was asked for and is yet to come.
     pub to_start: bool,
+    /// Whether it has given up, and only `finish` is waited for.
+    pub gives_up: bool,
     /// Whether supervision is to end with the run process, as told by `x`.
     pub leaving: bool,
     /// When a start was last tried.

@@ -8,6 +8,7 @@ use super::process::Process;
 use super::publish::past;
 use super::spec::OpenError;
 use super::thread::Supervisor;
+use crate::conf::Program;
 use crate::status::dir::MakeError;
 use crate::status::state::StateFile;
 use crate::sys::identity::{Recorded, Role};
@@ -24,6 +25,9 @@ impl Supervisor {
         let state = self.earlier_state();
         let directory = state.as_ref().and_then(|state| state.memory.as_ref()).and_then(|memory| memory.directory);
         let past = state.filter(|_| self.is_ours(directory)).and_then(|state| past(&state, Mono::now()));
+        // `supervise` ends when it has given up, and whoever starts it after that wants the service to be started.
+        let ended = |past: &Past| past.failed && live.is_none() && self.spec.program == Program::Single;
+        let past = past.filter(|past| !ended(past));
         match (past, live) {
             (_, None) if self.spec.leave.is_some() => self.handle(Event::Begin(false)),
             (None, None) => self.handle(Event::Begin(self.spec.wanted)),

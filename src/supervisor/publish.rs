@@ -195,7 +195,7 @@ pub fn past(state: &StateFile, now: Mono) -> Option<Past> {
         want: [Want::Up, Want::Down, Want::Once].into_iter().find(|want| want.name() == state.want)?,
         alarm: state.alarm,
         paused: state.paused,
-        failed: state.state == "failed",
+        failed: state.state == "failed" || memory.gives_up,
         to_start: memory.to_start,
         leaving: memory.leaving && state.supervisor_pid == std::process::id(),
         starts: state.restarts.saturating_add(1),

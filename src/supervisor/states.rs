@@ -201,7 +201,7 @@ pub struct Past {
     pub alarm: bool,
     /// Whether the run process was stopped with `p`.
     pub paused: bool,
-    /// Whether it had given up.
+    /// Whether it had given up, be it that `finish` was still to end.
     pub failed: bool,
     /// Whether a start was yet to come.
     pub to_start: bool,

@@ -55,7 +55,14 @@ impl Machine {
             }
             Some((Role::Finish, pid)) => {
                 let until = self.rules.finish_timeout.map(|timeout| now + timeout);
-                let next = if past.to_start { Next::Start } else { Next::AsWanted };
+                let next = match (past.failed, past.to_start) {
+                    (true, _) => Next::GiveUp,
+                    (false, true) => Next::Start,
+                    (false, false) => Next::AsWanted,
+                };
+                if past.failed {
+                    self.reason = Some(Reason::GaveUpEarlier);
+                }
                 self.state = State::Finishing { pid, until, next };
                 actions.push(notice(format!("adopted: finish, pid {pid}, runs on from an earlier supervisor")));
             }

@@ -17,6 +17,8 @@ impl Machine {
             State::Ending(next) | State::Finishing { next, .. } => next == Next::Start,
             State::Down | State::Up(_) | State::Failed | State::Gone => false,
         };
+        memory.gives_up =
+            matches!(self.state, State::Ending(Next::GiveUp) | State::Finishing { next: Next::GiveUp, .. });
         let Some(run) = self.run() else { return };
         memory.up_since = Some(run.since.nanoseconds());
         memory.asked_until = run.asked_until.map(Mono::nanoseconds);
