@@ -284,3 +284,46 @@ fn addresses_and_numbers_that_are_none_reach_no_program() {
         assert!(complaints.contains(&line), "{line}\n{complaints}");
     }
 }
+
+// ----- at the end ------------------------------------------------------------------------------------------------
+
+/// Services that crash once each, and a program that takes `script` for each of their alarms.
+fn crashers<'a>(place: &'a Place, number: usize, script: &str) -> (Running<'a>, Vec<Module>) {
+    common::script(&place.path().join("tell"), script);
+    conf(place, &format!("alarm_command : {}", place.path().join("tell").display()));
+    let names: Vec<String> = (0..number).map(|number| format!("m{number:02}")).collect();
+    for name in &names {
+        place.run(name, "[ -e ran ] && exec sleep 1000; touch ran; exit 3");
+    }
+    let tree = place.tree();
+    let modules: Vec<Module> = names.iter().map(|name| place.module(name)).collect();
+    for module in &modules {
+        module.wait_text(place, "supervise.log", "] Service m");
+    }
+    (tree, modules)
+}
+
+#[test]
+fn alarms_that_wait_for_others_are_sent_before_the_tree_ends() {
+    let place = Place::new();
+    let (tree, modules) = crashers(&place, 12, "sleep 0.5; echo $ALARM_MODULE >> \"$(dirname \"$0\")/told\"");
+    assert!(tree.stop().success());
+    // Those that were started last run on alone.
+    let told = || count(&place.path().join("told"), "m");
+    assert!(told() + 4 >= modules.len(), "{}", place.story());
+    wait_for("the last", &place, || told() == modules.len());
+    assert!(!place.own().text("supervise.log.wf").contains("not run"));
+}
+
+#[test]
+fn who_is_in_a_hurry_waits_for_no_alarm_and_is_told_what_was_dropped() {
+    let place = Place::new();
+    let (tree, modules) = crashers(&place, 7, "exec sleep 1000");
+    tree.signal("TERM");
+    wait_for("the services' end", &place, || modules.iter().all(|module| module.state_name() == "down"));
+    holds_for(Duration::from_millis(300), "the alarms are waited for", &place, || is_alive(tree.pid()));
+    assert!(tree.stop().success());
+    place.own().wait_text(&place, "supervise.log.wf", "3 alarm programs not run");
+    let dropped = modules.iter().filter(|module| module.text("supervise.log.wf").contains("alarm dropped")).count();
+    assert_eq!(dropped, 3);
+}

@@ -7,7 +7,7 @@ use crate::service::{Command, Definition, Service, Streams};
 use crate::status::StatusDir;
 use crate::status::dir::MakeError;
 use crate::status::log::Echo;
-use crate::supervisor::alarm::Alarms;
+use crate::supervisor::alarm::{Alarms, WAIT_AT_END};
 use crate::supervisor::mailbox::Orders;
 use crate::supervisor::spec::{OpenError, Outcome, Spec};
 use crate::supervisor::{opening, thread::Supervisor};
@@ -121,7 +121,8 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     // A panic is our mistake, and no reason to leave the service alone.
     let outcome = supervisor.run().unwrap_or_else(opening::supervise);
-    alarms.wait();
+    alarms.wait_at_most(WAIT_AT_END);
+    alarms.drop_waiting();
     Ok(match outcome {
         Outcome::Left(_) | Outcome::Abandoned => ExitCode::SUCCESS,
         Outcome::GaveUp => ExitCode::from(TEMPORARY),

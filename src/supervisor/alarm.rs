@@ -24,6 +24,9 @@ use std::time::{Duration, SystemTime};
 /// An alarm program that takes longer than this is killed.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a supervisor that ends waits for its alarms: as long as one program may take, and a little for those before it.
+pub const WAIT_AT_END: Duration = TIME_LIMIT.saturating_add(Duration::from_secs(5));
+
 /// Programs that run at once; when a whole tree falls over, its mails need not come in the same second.
 const WORKERS_MAX: usize = 4;
 
@@ -151,13 +154,15 @@ fn tail(dir: &StatusDir) -> String {
 #[derive(Debug, Default)]
 pub struct Alarms {
     state: Mutex<Queue>,
-    idle: Condvar,
+    progress: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Message>,
     workers: usize,
+    /// Programs that are yet to be started, for messages that wait and for those that are being sent.
+    to_start: usize,
 }
 
 impl Alarms {
@@ -174,6 +179,7 @@ impl Alarms {
             return;
         }
         log::info!(logger: message.log, "alarm: {}", message.subject);
+        state.to_start += message.programs.len();
         state.waiting.push_back(message);
         if state.workers < WORKERS_MAX {
             let alarms = self.clone();
@@ -192,16 +198,35 @@ impl Alarms {
         }
     }
 
-    /// Waits until all is sent, but no longer than the programs may take.
-    pub fn wait(&self) {
-        self.wait_at_most(TIME_LIMIT + Duration::from_secs(5));
+    /// Waits until nothing is being sent any more, but no longer than this.
+    pub fn wait_at_most(&self, limit: Duration) {
+        self.wait_while(limit, |queue| queue.workers > 0);
     }
 
-    /// Waits until all is sent, but no longer than this.
-    pub fn wait_at_most(&self, limit: Duration) {
+    /// Waits until all programs are started, but no longer than this: what runs needs nobody. Whether it is so.
+    pub fn wait_for_starts(&self, limit: Duration) -> bool {
+        self.wait_while(limit, |queue| queue.workers > 0 && queue.to_start > 0);
+        self.to_start() == 0
+    }
+
+    fn wait_while(&self, limit: Duration, condition: impl Fn(&Queue) -> bool) {
         let mut state = self.state.lock();
         let deadline = std::time::Instant::now() + limit;
-        while state.workers > 0 && !self.idle.wait_until(&mut state, deadline).timed_out() {}
+        while condition(&state) && !self.progress.wait_until(&mut state, deadline).timed_out() {}
+    }
+
+    /// How many programs are yet to be started.
+    pub fn to_start(&self) -> usize {
+        self.state.lock().to_start
+    }
+
+    /// Drops what waits, for the process ends. How many programs are not run for that.
+    pub fn drop_waiting(&self) -> usize {
+        let mut state = self.state.lock();
+        for message in std::mem::take(&mut state.waiting) {
+            log::warn!(logger: message.log, "alarm dropped, supervision ends: {}", message.subject);
+        }
+        state.to_start
     }
 
     fn work(&self) {
@@ -210,13 +235,16 @@ impl Alarms {
                 let mut state = self.state.lock();
                 let Some(message) = state.waiting.pop_front() else {
                     state.workers -= 1;
-                    self.idle.notify_all();
+                    self.progress.notify_all();
                     return;
                 };
                 message
             };
             for words in &message.programs {
-                if let Err(what) = run(words, &message) {
+                let started = start_program(words, &message);
+                self.state.lock().to_start -= 1;
+                self.progress.notify_all();
+                if let Err(what) = started.and_then(|started| end(&started)) {
                     log::warn!(logger: message.log, "alarm of {}: {}: {what}", message.module, words[0]);
                 }
             }
@@ -224,8 +252,8 @@ impl Alarms {
     }
 }
 
-/// Runs one alarm program to its end.
-fn run(words: &[String], message: &Message) -> Result<(), String> {
+/// Starts one alarm program.
+fn start_program(words: &[String], message: &Message) -> Result<Started, String> {
     let name = words.first().map(OsString::from).unwrap_or_default();
     let program = look_up(&name).map_err(|errno| errno.desc().to_string())?;
     let program = CString::new(program.as_os_str().as_bytes()).map_err(|_| "NUL in its name".to_string())?;
@@ -243,8 +271,12 @@ fn run(words: &[String], message: &Message) -> Result<(), String> {
         stdout: Output::Null,
         stderr: Output::Null,
     });
-    let started = started.map_err(|error| error.to_string())?;
-    match wait(&started) {
+    started.map_err(|error| error.to_string())
+}
+
+/// The program's end, and what was wrong with it.
+fn end(started: &Started) -> Result<(), String> {
+    match wait(started) {
         Some(ExitStatus::Code(0)) => Ok(()),
         Some(status) => Err(status.to_string()),
         None => Err(format!("killed after {} s", TIME_LIMIT.as_secs())),

@@ -22,7 +22,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// How many directories that are gone are remembered beside as many as there are.
 const SEEN_SPARE: usize = 64;
@@ -250,9 +249,9 @@ impl Roster {
         !self.reports.is_empty()
     }
 
-    /// Waits until all alarms are sent, but no longer than this.
-    pub fn wait_for_alarms(&self, limit: Duration) {
-        self.alarms.wait_at_most(limit);
+    /// Who sends the alarms of all modules.
+    pub fn alarms(&self) -> &Alarms {
+        &self.alarms
     }
 
     /// What the program before us had open and nobody has asked for is closed, and what left it by `x` and is not there

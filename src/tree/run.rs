@@ -9,6 +9,7 @@ use super::upgrade::{Done, Handover, upgrade};
 use super::watch::{Changes, Dirty, Watch};
 use crate::conf::source::Source;
 use crate::status::log::{Echo, Log};
+use crate::supervisor::alarm::WAIT_AT_END;
 use crate::supervisor::runit::RunitTree;
 use crate::sys::file::Identity;
 use crate::sys::signals::Signals;
@@ -39,6 +40,9 @@ const QUIET_WITHOUT_LOGGER: Duration = Duration::from_secs(1);
 
 /// After an upgrade, how often it is checked whether all threads have begun.
 const BEGINNING: Duration = Duration::from_millis(20);
+
+/// While the last alarms are sent, how often it is seen whether somebody is in a hurry.
+const LOOK_FOR_HURRY: Duration = Duration::from_millis(50);
 
 /// How often everything is looked at where inotify is not to be had.
 const WITHOUT_INOTIFY: Duration = Duration::from_secs(5);
@@ -126,6 +130,8 @@ struct Tree {
     /// The root is missing, or inotify is: it has been said.
     blind: Option<String>,
     ending: bool,
+    /// It was told to end more than once.
+    hurry: bool,
 }
 
 impl Tree {
@@ -161,6 +167,7 @@ impl Tree {
             reap_at: None,
             blind: None,
             ending: false,
+            hurry: false,
         }
     }
 
@@ -207,7 +214,21 @@ impl Tree {
             }
         }
         self.reap_orphans();
+        self.send_last_alarms(messages);
         log::info!(logger: self.log, "all services have ended, leaving");
+    }
+
+    /// Waits until the last alarm programs are started, unless somebody is in a hurry.
+    fn send_last_alarms(&mut self, messages: &Messages) {
+        let alarms = self.roster.alarms();
+        let deadline = Mono::now() + WAIT_AT_END;
+        while !self.hurry && Mono::now() < deadline && !alarms.wait_for_starts(LOOK_FOR_HURRY) {
+            self.hurry = messages.wishes.try_iter().any(|wish| wish == Wish::Shutdown);
+        }
+        let dropped = alarms.drop_waiting();
+        if dropped > 0 {
+            log::warn!(logger: self.log, "{dropped} alarm programs not run: others take too long");
+        }
     }
 
     fn changed(&mut self) {
@@ -441,6 +462,7 @@ impl Tree {
 
     fn shut_down(&mut self) {
         if self.ending {
+            self.hurry = true;
             log::warn!(logger: self.log, "told to end again: killing what is left");
             return self.roster.kill_all();
         }

@@ -78,7 +78,7 @@ pub enum Done {
 /// Replaces the program. Returns only if that was not possible; then all goes on as before.
 pub fn upgrade(roster: &Roster, messages: &Messages, own_lock: &Lock, restart: &Restart) -> Done {
     let log = roster.log();
-    roster.wait_for_alarms(PARKING_TIME);
+    roster.alarms().wait_at_most(PARKING_TIME);
     let parking = Arc::new(Parking::default());
     let mut modules = roster.park_all(&parking);
     messages.park(&parking);
@@ -106,7 +106,12 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own_lock: &Lock, restart: &
             parking.resume();
             return Done::Later;
         }
-        Ok(modules) => {
+        Ok(mut modules) => {
+            modules.extend(roster.keep_pipes_open(true));
+            let dropped = roster.alarms().to_start();
+            if dropped > 0 {
+                warn!(logger: log, "{dropped} alarm programs not run: others take too long");
+            }
             info!(logger: log, "replacing the program by {}", restart.program.display());
             let inherited = inherited();
             let letter = Letter {
