@@ -147,3 +147,24 @@ fn whether_a_service_is_paused_is_seen_and_not_remembered() {
     assert_eq!((web.pid(), api.pid()), pids);
     assert!(tree.stop().success());
 }
+
+#[test]
+fn a_directory_that_is_just_being_removed_shows_nothing_that_ran() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.service("web", &[("run", SLEEP), ("log/run", "exec cat")]);
+    let modules = ["web", "web/log"].map(|name| place.module(name));
+    let tree = place.reaped_tree();
+    let pids = modules.each_ref().map(|module| module.wait_up(&place));
+    tree.kill();
+    for pid in pids {
+        signal(pid, "KILL");
+        wait_for("the end", &place, || !is_alive(pid));
+    }
+    // `run` has gone, and the rest goes while the next tree looks on.
+    std::fs::remove_file(place.root().join("web/run")).expect("run");
+    let tree = place.reaped_tree();
+    std::fs::remove_dir_all(place.root().join("web")).expect("the rest");
+    wait_for("the truth", &place, || modules.iter().all(|module| module.pid() == 0 && module.state()["pid"].is_null()));
+    assert!(tree.stop().success());
+}

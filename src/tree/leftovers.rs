@@ -64,7 +64,9 @@ impl Roster {
             // The look at the root would find it, too, unless it is removed or renamed just now: then the new name has
             // to wait for the old one.
             Place::Kept(found) => self.start(found),
-            Place::Incomplete(_) => return,
+            // It may be on its way out, file by file, and then nobody would ever correct what was written down. If it
+            // becomes complete again, it begins afresh.
+            Place::Incomplete(identity) => self.start_to_leave(found(identity), false),
             Place::Gone => {
                 if runs {
                     log::info!(logger: self.log(), "{name}: runs on from an earlier tree, and its directory is gone: stopping it");
