@@ -24,6 +24,9 @@ pub enum Ask {
     Park(Arc<Parking>),
     /// Something that the status files show has changed elsewhere.
     Publish,
+    /// Who has left by `x` is to come back. Who reads this has not left; in the box of one who has, it tells that it was
+    /// asked for after that.
+    ComeBack,
 }
 
 /// A supervisor thread's letter box. It never refuses and never blocks.

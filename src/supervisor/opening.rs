@@ -72,7 +72,7 @@ fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
                 Order::Ask(Ask::Configure(config)) => spec.config = config,
                 // Nothing is held yet, and nothing runs.
                 Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, Numbers::default()),
-                Order::Ask(Ask::Publish) => {}
+                Order::Ask(Ask::Publish | Ask::ComeBack) => {}
                 Order::Abandon(_) => return Some(Outcome::Abandoned),
             }
         }

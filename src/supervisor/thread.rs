@@ -301,7 +301,7 @@ impl Supervisor {
                 }
                 Order::Ask(Ask::Configure(config)) => self.configure(config),
                 Order::Ask(Ask::Park(parking)) => self.parking = Some(parking),
-                Order::Ask(Ask::Publish) => {}
+                Order::Ask(Ask::Publish | Ask::ComeBack) => {}
                 Order::Abandon(signal) => {
                     let left = match self.machine.run() {
                         Some(run) => format!("pid {} is left running", run.pid),

@@ -208,6 +208,10 @@ impl Roster {
 
     /// Those that left by `x` may come back with the next look at their directories; loggers of services that stayed
     /// come back at once.
+        // Some may have left without anybody having heard of it yet.
+        for (_, member) in self.members.values() {
+            member.mailbox.ask(Ask::ComeBack);
+        }
     pub fn forget_exits(&mut self) {
         let names = self.entries.iter().filter(|(_, entry)| entry.misses_logger()).map(|(name, _)| name.clone());
         for name in names.collect::<Vec<_>>() {
@@ -325,7 +329,7 @@ impl Roster {
         }
         if entry.logger == Some(report.member) {
             entry.logger = None;
-            if entry.service.is_some() && report.outcome.is_none() {
+            if entry.service.is_some() && (report.outcome.is_none() || comes_back) {
                 self.bring_logger_back(&name);
             } else if entry.service.is_some() {
                 log::warn!(logger: self.shared.log, "{name}/log: logger left; {name} blocks when the pipe is full; HUP brings it back");
@@ -333,8 +337,10 @@ impl Roster {
         } else {
             entry.service = None;
             // Nobody writes into it any more, and an entry may stay for long.
+        let comes_back = member.mailbox.take().iter().any(|ask| matches!(ask, Ask::ComeBack));
             entry.pipe = None;
-            if entry.fate == Fate::Stays && report.outcome == Some(Outcome::Left(Leave::WhenDown)) {
+            let told_to_exit = report.outcome == Some(Outcome::Left(Leave::WhenDown));
+            if entry.fate == Fate::Stays && told_to_exit && !comes_back {
                 log::info!(logger: self.shared.log, "{name}: left, as told by x; HUP brings it back");
                 entry.fate = Fate::ToldToExit;
             } else if entry.fate == Fate::Stays {

@@ -137,7 +137,7 @@ impl Listener {
                     parking.park(OWN_DIR, Numbers { control, ok, ..Numbers::default() });
                     self.fifos.keep_open(false);
                 }
-                Ask::Leave(_) | Ask::KillNow | Ask::Configure(_) | Ask::Publish => {}
+                Ask::Leave(_) | Ask::KillNow | Ask::Configure(_) | Ask::Publish | Ask::ComeBack => {}
             }
         }
     }

@@ -1,0 +1,49 @@
+//! Modules that leave by `x`, and when they come back.
+
+mod common;
+
+use common::*;
+
+/// How often a module is sent away and called back.
+const ROUNDS: usize = 60;
+
+#[test]
+fn hup_brings_back_what_has_left_however_soon_it_comes() {
+    let place = Place::new();
+    place.conf("[global]\nrestart_delay : 0\n");
+    place.service("talk", &[("run", SLEEP), ("log/run", "exec cat > /dev/null")]);
+    let (talk, log) = (place.module("talk"), place.module("talk/log"));
+    let tree = place.tree();
+    for round in 0..ROUNDS {
+        let (service, logger) = (talk.wait_up(&place), log.wait_up(&place));
+        let (module, pid) = if round % 2 == 0 { (&talk, service) } else { (&log, logger) };
+        module.send("xk");
+        // The tree has not heard of it yet.
+        while module.is_supervised() {
+            std::hint::spin_loop();
+        }
+        tree.signal("HUP");
+        module.wait_new_pid(&place, pid);
+        wait_for("both to be supervised", &place, || talk.is_supervised() && log.is_supervised());
+    }
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn hup_before_the_end_brings_nothing_back() {
+    let place = Place::new();
+    place.run("web", SLEEP);
+    let web = place.module("web");
+    let tree = place.tree();
+    let pid = web.wait_up(&place);
+    web.send("x");
+    web.wait_text(&place, "supervise.log", "told to exit");
+    tree.signal("HUP");
+    place.own().wait_text(&place, "supervise.log", "looking at everything again");
+    // Sent after the order to look again, so heard after that, too.
+    web.send("h");
+    web.wait_text(&place, "supervise.log", "HUP sent");
+    place.own().wait_text(&place, "supervise.log", "web: left, as told by x");
+    assert!(!is_alive(pid) && !web.is_supervised());
+    assert!(tree.stop().success());
+}
