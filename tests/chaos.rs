@@ -80,7 +80,10 @@ fn fail(world: &World<'_>, seed: u64, round: usize, problems: &[String]) -> ! {
     text += &format!("  {}\n", world.story.join("\n  "));
     let mut logs = vec![world.place.own()];
     for subject in world.subjects.values() {
-        let name = subject.name().filter(|name| problems.iter().any(|problem| problem.contains(name)));
+        let lines = format!("lines of {}:", subject.design.id);
+        let name = subject
+            .name()
+            .filter(|name| problems.iter().any(|problem| problem.contains(name) || problem.starts_with(&lines)));
         logs.extend(name.into_iter().flat_map(|name| [world.module(name), world.module(&format!("{name}/log"))]));
     }
     for module in logs {

@@ -12,7 +12,7 @@ use crate::status::log::{Echo, Log};
 use crate::supervisor::alarm::Alarms;
 use crate::supervisor::machine::Leave;
 use crate::supervisor::mailbox::Ask;
-use crate::supervisor::parking::Parking;
+use crate::supervisor::parking::{Numbers, Parking};
 use crate::supervisor::runit::RunitTree;
 use crate::supervisor::spec::Outcome;
 use crate::sys::file::Identity;
@@ -126,8 +126,7 @@ impl Roster {
                 }
             }
             // One that has left by `x` stays away, also when the program was replaced meanwhile.
-            if let Some(at) = self.handover.told_to_exit.iter().position(|name| *name == found.name) {
-                self.handover.told_to_exit.swap_remove(at);
+            if self.stays_away(&found.name) {
                 let entry = Entry { fate: Fate::ToldToExit, ..Entry::waiting(found.clone()) };
                 self.entries.insert(found.name, entry);
                 return Ok(());
@@ -208,11 +207,11 @@ impl Roster {
 
     /// Those that left by `x` may come back with the next look at their directories; loggers of services that stayed
     /// come back at once.
+    pub fn forget_exits(&mut self) {
         // Some may have left without anybody having heard of it yet.
         for (_, member) in self.members.values() {
             member.mailbox.ask(Ask::ComeBack);
         }
-    pub fn forget_exits(&mut self) {
         let names = self.entries.iter().filter(|(_, entry)| entry.misses_logger()).map(|(name, _)| name.clone());
         for name in names.collect::<Vec<_>>() {
             self.bring_logger_back(&name);
@@ -236,8 +235,23 @@ impl Roster {
 
     /// Those that have left by `x`.
     pub fn told_to_exit(&self) -> Vec<String> {
-        let told = |(name, entry): (&String, &Entry)| (entry.fate == Fate::ToldToExit).then(|| name.clone());
+        let told = |(name, entry): (&String, &Entry)| match entry.fate {
+            Fate::ToldToExit => Some(name.clone()),
+            _ if entry.misses_logger() => Some(format!("{name}/log")),
+            _ => None,
+        };
         self.entries.iter().filter_map(told).collect()
+    }
+
+    /// Says whether the pipes to loggers that have left alone stay open when the program is replaced: nobody else may
+    /// hold what waits in them.
+    pub fn keep_pipes_open(&self, keep: bool) -> Vec<(String, Numbers)> {
+        let without_logger = self.entries.iter().filter(|(_, entry)| entry.misses_logger());
+        let keep = |(name, entry): (&String, &Entry)| {
+            let pipe = entry.pipe.as_ref().and_then(|pipe| pipe.keep_open(keep));
+            (format!("{name}/log"), Numbers { pipe, ..Numbers::default() })
+        };
+        without_logger.map(keep).collect()
     }
 
     /// Has all threads come to rest; returns their modules' names.
@@ -323,6 +337,7 @@ impl Roster {
         if !self.ending.load(Ordering::Relaxed) {
             let _ = member.thread.join();
         }
+        let comes_back = member.mailbox.take().iter().any(|ask| matches!(ask, Ask::ComeBack));
         let Some(entry) = self.entries.get_mut(&name) else { return Ok(()) };
         if report.outcome.is_none() {
             log::error!(logger: self.shared.log, "{name}: its thread panicked: this is a bug; starting it anew");
@@ -337,7 +352,6 @@ impl Roster {
         } else {
             entry.service = None;
             // Nobody writes into it any more, and an entry may stay for long.
-        let comes_back = member.mailbox.take().iter().any(|ask| matches!(ask, Ask::ComeBack));
             entry.pipe = None;
             let told_to_exit = report.outcome == Some(Outcome::Left(Leave::WhenDown));
             if entry.fate == Fate::Stays && told_to_exit && !comes_back {

@@ -42,6 +42,12 @@ impl Roster {
         self.handover.told_to_exit.iter().any(|told| told == name)
     }
 
+    /// The same, and whoever asks sees to it: it is said once.
+    pub(super) fn stays_away(&mut self, module: &str) -> bool {
+        let at = self.handover.told_to_exit.iter().position(|told| told == module);
+        at.map(|at| self.handover.told_to_exit.swap_remove(at)).is_some()
+    }
+
     fn start_threads(&mut self, found: Found, fate: Fate, leave: (Option<Leave>, Option<Leave>)) -> io::Result<()> {
         self.note_seen(found.identity);
         let name = found.name.clone();
@@ -57,8 +63,10 @@ impl Roster {
             let to_logger = Arc::new(self.log_pipe(&module));
             let directory = Directory::logger(path, entry.found.identity);
             entry.pipe = Some(to_logger.clone());
-            let member = self.spawn(&name, module, directory, (Some(to_logger), None), leave.1);
-            entry.logger = Some(member.inspect_err(|error| self.refused(&name, error))?);
+            if !self.stays_away(&module) {
+                let member = self.spawn(&name, module, directory, (Some(to_logger), None), leave.1);
+                entry.logger = Some(member.inspect_err(|error| self.refused(&name, error))?);
+            }
         }
         let directory = Directory::new(entry.found.path.clone(), Some(entry.found.identity));
         match self.spawn(&name, name.clone(), directory, (None, entry.pipe.clone()), leave.0) {

@@ -40,7 +40,7 @@ pub struct Handover {
     pub own_lock: Option<OwnedFd>,
     /// The modules' descriptors.
     pub modules: HashMap<String, Handed>,
-    /// Modules that have left by `x`, and stay away.
+    /// Modules that have left by `x`, and stay away; loggers that have left alone among them.
     pub told_to_exit: Vec<String>,
     /// Others have this, too, until they have begun.
     pub beginning: Arc<()>,
@@ -84,8 +84,8 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own_lock: &Lock, restart: &
     messages.park(&parking);
     modules.push(OWN_DIR.to_string());
     match wait(roster, &parking, &modules) {
-        // A thread that ended before it was asked never answers: its end is to be heard of first.
-        Err(_) if roster.has_reports() => {
+        // A thread that has ended has something to say first; one that did so before it was asked never answers.
+        _ if roster.has_reports() => {
             info!(logger: log, "upgrade put off: a service is just leaving");
             parking.resume();
             return Done::Later;
@@ -93,12 +93,6 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own_lock: &Lock, restart: &
         Err(missing) => {
             let names = missing.join(", ");
             warn!(logger: log, "upgrade not done: no answer from {names}; all goes on as before");
-        }
-        // A thread that has just ended has something to say first.
-        Ok(_) if roster.has_reports() => {
-            info!(logger: log, "upgrade put off: a service is just leaving");
-            parking.resume();
-            return Done::Later;
         }
         // What the listening thread has taken from the kernel would be lost with us.
         Ok(_) if others_wait(messages) => {
@@ -123,6 +117,7 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own_lock: &Lock, restart: &
             };
             let failed = replace(&letter, own_lock, restart);
             let _ = handover::keep_open(own_lock.file(), false);
+            roster.keep_pipes_open(false);
             error!(logger: log, "upgrade not done: {}: {failed}; all goes on as before", restart.program.display());
         }
     }
