@@ -47,3 +47,22 @@ fn hup_before_the_end_brings_nothing_back() {
     assert!(!is_alive(pid) && !web.is_supervised());
     assert!(tree.stop().success());
 }
+
+#[test]
+fn what_leaves_while_the_program_is_replaced_stays_away() {
+    let place = Place::new();
+    place.service("web", &[("run", SLEEP), ("down", "")]);
+    let web = place.module("web");
+    let tree = place.tree();
+    let begun = || host::count(&place.own().path("supervise.log"), " supervising ");
+    for _ in 0..ROUNDS {
+        wait_for("it to be supervised", &place, || web.is_supervised());
+        let before = begun();
+        tree.signal("USR2");
+        web.send("x");
+        wait_for("the new program", &place, || begun() > before);
+        wait_for("it to be away", &place, || !web.is_supervised());
+        tree.signal("HUP");
+    }
+    assert!(tree.stop().success());
+}

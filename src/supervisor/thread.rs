@@ -238,8 +238,9 @@ impl Supervisor {
             self.handle(Event::Due);
         }
         self.report_in_time();
-        // The next program would not know what a script was run for.
-        if self.controls.are_idle()
+        // The next program would not know what a script was run for, and would take who leaves for one who stays.
+        if self.outcome.is_none()
+            && self.controls.are_idle()
             && let Some(parking) = self.parking.take()
         {
             self.park(&parking);
