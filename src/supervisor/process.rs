@@ -72,7 +72,12 @@ impl Process {
             Err(Errno::EINTR) => None,
             // Not our child, or the main thread has reaped it: that it has ended is certain all the same.
             Err(_) => {
+                let is_reaped = self.pidfd.signal(0) == Err(Errno::ESRCH);
                 let told = orphans::status_of(self.pid).or_else(|| self.pidfd.exit_of_stranger());
+                if is_reaped {
+                    // Nobody will tell any more. It stays hung up: to wait on would be to look without a pause.
+                    return Some(told.unwrap_or(ExitStatus::Unknown));
+                }
                 let ended = *self.ended.get_or_insert(now);
                 self.patience = if matters { STATUS_WAIT } else { Duration::ZERO };
                 told.or((now.since(ended) >= self.patience).then_some(ExitStatus::Unknown))
