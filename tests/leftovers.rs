@@ -168,3 +168,37 @@ fn a_directory_that_is_just_being_removed_shows_nothing_that_ran() {
     wait_for("the truth", &place, || modules.iter().all(|module| module.pid() == 0 && module.state()["pid"].is_null()));
     assert!(tree.stop().success());
 }
+
+#[test]
+fn what_is_left_of_a_group_whose_leader_ended_without_a_tree_is_killed_before_the_start() {
+    for (mode, output, killed) in [("group", "", true), ("mixed", "", false), ("group", "> /dev/null 2>&1", false)] {
+        let place = Place::new();
+        place.conf(&format!("{FAST}kill_mode : {mode}\n"));
+        place.run("web", &format!("sleep 1000 {output} & echo $! >> ../../children; exec sleep 1000"));
+        let web = place.module("web");
+        let tree = place.reaped_tree();
+        let pid = web.wait_up(&place);
+        let children = || std::fs::read_to_string(place.path().join("children")).unwrap_or_default();
+        wait_for("the child", &place, || children().lines().count() == 1);
+        let child: u32 = children().trim().parse().expect("a pid");
+        // Its first words were said before it was made a `sleep`.
+        wait_for("both to be sleeping", &place, || {
+            [pid, child]
+                .iter()
+                .all(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n"))
+        });
+        tree.kill();
+        signal(pid, "KILL");
+        wait_for("the leader's end", &place, || !is_alive(pid));
+        assert!(is_alive(child));
+        let tree = place.reaped_tree();
+        web.wait_new_pid(&place, pid);
+        wait_for("another child", &place, || children().lines().count() == 2);
+        match killed {
+            true => wait_for("its end", &place, || !is_alive(child)),
+            false => assert!(is_alive(child), "{mode} {output}"),
+        }
+        assert_eq!(web.text("supervise.log").contains("killed what is left"), killed);
+        assert!(tree.stop().success());
+    }
+}

@@ -9,12 +9,18 @@ use super::publish::past;
 use super::spec::OpenError;
 use super::thread::Supervisor;
 use crate::conf::Program;
+use crate::conf::settings::KillMode;
 use crate::status::dir::MakeError;
 use crate::status::state::StateFile;
 use crate::sys::identity::{Recorded, Role};
+use crate::sys::pidfd::signal_group;
 use crate::sys::time::Mono;
-use crate::sys::{Errno, Pid};
+use crate::sys::{Errno, Pid, group};
 use log::Level;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 impl Supervisor {
     /// Gives the machine its first event.
@@ -69,7 +75,10 @@ impl Supervisor {
 
     /// Finds what an earlier supervisor has left running.
     fn adopt(&mut self) -> Option<Recorded> {
-        let (recorded, process) = Process::adopt(self.lock.file())?;
+        let Some((recorded, process)) = Process::adopt(self.lock.file()) else {
+            self.kill_what_is_left();
+            return None;
+        };
         let pid = process.pid;
         match recorded.role {
             Role::Run => self.run = Some(process),
@@ -80,6 +89,24 @@ impl Supervisor {
             self.say(Level::Warn, format!("{error}; pid {pid} goes on all the same"));
         }
         Some(recorded)
+    }
+
+    /// With `kill_mode : group`, nothing of the old process group lives beside the new one, also where its leader has ended
+    /// while there was no supervisor.
+    fn kill_what_is_left(&mut self) {
+        let recorded = Recorded::read(self.lock.file()).filter(|recorded| recorded.role == Role::Run);
+        let Some(recorded) = recorded.filter(|_| self.settings.kill_mode == KillMode::Group) else { return };
+        let pipe = self.spec.service.output().map(|pipe| PathBuf::from(OsStr::from_bytes(pipe.path().to_bytes())));
+        let paths = [Some(self.spec.dir.stdout()), Some(self.spec.dir.stderr()), pipe];
+        let files = paths.into_iter().flatten().filter_map(|path| std::fs::metadata(path).ok());
+        let outputs: Vec<(u64, u64)> = files.map(|file| (file.dev(), file.ino())).collect();
+        if group::outlives(&recorded, &outputs) && signal_group(recorded.pid, libc::SIGKILL).is_ok() {
+            let pid = recorded.pid;
+            self.say(
+                Level::Info,
+                format!("pid {pid} ended while there was no supervisor: killed what is left of its process group"),
+            );
+        }
     }
 
     /// What an earlier supervisor has written down.

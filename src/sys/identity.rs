@@ -162,7 +162,7 @@ fn start_time(pid: Pid) -> Option<u64> {
 }
 
 /// `/proc/PID/stat` from field 3 on.
-fn stat(pid: Pid) -> Option<String> {
+pub(super) fn stat(pid: Pid) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name may hold blanks and brackets: what counts comes after the last bracket, which closes field 2.
     stat.rsplit_once(')').map(|(_, fields)| fields.to_string())

@@ -6,6 +6,7 @@
 //! | [`pidfd`] | waiting for a process and signalling it without a race on its number |
 //! | [`handover`] | descriptors that stay open while the program replaces itself |
 //! | [`identity`] | which process it was, recorded so that a later supervisor finds it again |
+//! | [`group`] | what is left of a process group whose leader is gone |
 //! | [`orphans`] | reaping what was re-parented to us (child subreaper, PID 1) |
 //! | [`signals`] | blocking signals, and reading them from a descriptor |
 //! | [`poll`] | `ppoll` with a monotonic deadline, and the descriptor that wakes a thread |
@@ -26,6 +27,7 @@ pub mod detach;
 pub mod fifo;
 pub mod file;
 pub mod flock;
+pub mod group;
 pub mod handover;
 pub mod identity;
 pub mod inotify;
