@@ -61,8 +61,8 @@ impl Roster {
                 log::info!(logger: self.log(), "{name}: runs on from an earlier tree, and its directory is not complete");
                 self.start(found(identity))
             }
-            // Its logger was still reading what was left.
-            Place::Kept(found) if runs && self.told_to_exit_before(&name) => self.start_to_leave(found, true),
+            // Its logger was still reading what was left; one that has ended just now is started again for the rest.
+            Place::Kept(found) if self.told_to_exit_before(&name) => self.start_to_leave(found, true),
             // The look at the root would find it, too, unless it is removed or renamed just now: then the new name has
             // to wait for the old one.
             Place::Kept(found) => self.start(found),

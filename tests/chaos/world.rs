@@ -55,6 +55,8 @@ pub struct World<'a> {
     pub story: Vec<String>,
     /// What did not happen in time, although it was waited for.
     pub overdue: Vec<String>,
+    /// How often the tree had looked at everything when it was last told to, if it was.
+    hup_after: Option<usize>,
     /// How many descriptors the tree has for itself.
     pub own_descriptors: Option<usize>,
     pub reaper: Reaper,
@@ -73,6 +75,7 @@ impl<'a> World<'a> {
             crashes: 0,
             story: Vec::new(),
             overdue: Vec::new(),
+            hup_after: None,
             own_descriptors: None,
             reaper: Reaper::start(),
             ticker: Ticker::start(),
@@ -315,6 +318,21 @@ impl<'a> World<'a> {
         }
     }
 
+    /// How often the tree has looked at everything because it was told to.
+    fn hups(&self) -> usize {
+        self.place.own().text("supervise.log").matches("looking at everything again").count()
+    }
+
+    /// Waits until no HUP is under way: one that is heard after an `x` brings back what has left, rightly.
+    fn wait_for_hup(&mut self) {
+        let Some(before) = self.hup_after.take() else { return };
+        if !happens(|| self.hups() > before) {
+            self.overdue.push("a HUP was not heard".to_string());
+        }
+        // It is said before it is done.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+
     /// `x`: supervision ends, and nothing but HUP or a new directory brings it back.
     fn exit(&mut self) {
         let Some((id, name)) = self.any() else { return };
@@ -323,6 +341,7 @@ impl<'a> World<'a> {
             return self.tell(format!("no exit of {name} ({id}): it is not at rest"));
         }
         self.tell(format!("exit {name} ({id})"));
+        self.wait_for_hup();
         let module = self.module(&name);
         if !happens(|| module.is_supervised()) {
             return self.overdue.push(format!("{name} is not supervised"));
@@ -342,6 +361,7 @@ impl<'a> World<'a> {
             return self.tell(format!("no exit of {name}/log ({id}): there is none, or it is not at rest"));
         }
         self.tell(format!("exit {name}/log ({id})"));
+        self.wait_for_hup();
         let module = self.module(&format!("{name}/log"));
         if !happens(|| module.is_supervised()) {
             return self.overdue.push(format!("{name}/log is not supervised"));
@@ -366,6 +386,7 @@ impl<'a> World<'a> {
 
     pub fn start_tree(&mut self) {
         self.tell("start the tree".into());
+        self.hup_after = None;
         self.reaper.forget_all();
         let stderr = std::fs::OpenOptions::new().append(true).create(true).open(self.place.path().join("tree"));
         let mut command = tree_command();
@@ -416,6 +437,7 @@ impl<'a> World<'a> {
 
     fn rescan(&mut self) {
         self.tell("HUP to the tree".into());
+        self.hup_after = Some(self.hups());
         self.signal_tree("HUP");
         self.subjects.values_mut().for_each(Subject::comes_back);
     }
