@@ -205,6 +205,14 @@ impl Roster {
         }
     }
 
+    /// The directory was taken away, and may have been put in again: one that has left by `x` comes back then.
+    pub fn taken_away(&mut self, name: &str) {
+        if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.fate == Fate::ToldToExit) {
+            entry.fate = Fate::Leaves(None);
+            self.settle(name);
+        }
+    }
+
     /// Those that left by `x` may come back with the next look at their directories; loggers of services that stayed
     /// come back at once.
     pub fn forget_exits(&mut self) {

@@ -1,5 +1,6 @@
 //! The main loop: directory events, thread reports, signals, orphans.
 
+use super::entry::Report;
 use super::own::{OWN_DIR, Own};
 use super::room;
 use super::roster::{Roster, Shared};
@@ -186,13 +187,7 @@ impl Tree {
             let (again, filling, reap) = (timer(self.again), timer(self.look_at_filling), timer(self.reap_at));
             select! {
                 recv(self.changes.bell()) -> _ => self.changed(),
-                recv(reports) -> report => {
-                    if let Ok(report) = report
-                        && self.roster.ended(report).is_err()
-                    {
-                        self.look_again_in(LOOK_AGAIN);
-                    }
-                }
+                recv(reports) -> report => report.into_iter().for_each(|report| self.ended(report)),
                 recv(messages.wishes) -> wish => match wish {
                     Ok(Wish::Shutdown) => self.shut_down(),
                     Ok(Wish::Rescan) => self.rescan(),
@@ -235,9 +230,11 @@ impl Tree {
         if self.ending {
             return;
         }
-        let Dirty { names, made, all, root } = self.changes.take();
+        let Dirty { names, made, taken, all, root } = self.changes.take();
         let now = Mono::now();
         self.young.extend(made.into_iter().map(|name| (name, now)));
+        self.hear_reports();
+        taken.iter().filter_map(|name| name.to_str()).for_each(|name| self.roster.taken_away(name));
         for name in &names {
             if let Some(touched) = self.young.get_mut(name) {
                 *touched = now;
@@ -251,6 +248,19 @@ impl Tree {
         }
         for name in names {
             self.look_at(&name);
+        }
+    }
+
+    fn ended(&mut self, report: Report) {
+        if self.roster.ended(report).is_err() {
+            self.look_again_in(LOOK_AGAIN);
+        }
+    }
+
+    /// Hears first who has left: what happens to a directory afterwards may be meant to bring its module back.
+    fn hear_reports(&mut self) {
+        for report in self.roster.reports().try_iter() {
+            self.ended(report);
         }
     }
 
@@ -343,7 +353,7 @@ impl Tree {
             }
             Entry::NotYet => self.not_yet(name, &path),
             // Everything is gone if the root is; that is no order to stop anything.
-            Entry::Gone if self.root_identity() != self.identity => self.look_at_root(),
+            Entry::Gone if !scan::is_gone(&self.root, self.identity, name) => self.look_at_root(),
             Entry::Gone => {
                 self.told.remove(name);
                 self.watch_no_longer(&path);

@@ -1,6 +1,9 @@
 //! What an entry of the services root is.
 
+use crate::sys::Errno;
 use crate::sys::file::{self, Identity};
+use nix::fcntl::AtFlags;
+use nix::sys::stat::fstatat;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -73,6 +76,14 @@ fn dangling_or_gone(path: &Path) -> Entry {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Entry::Gone,
         Err(_) => Entry::Unknown,
     }
+}
+
+/// Whether the directory that was `root` when it was last looked at, and is it now, has no entry `name`. Asked of the open
+/// directory: by its path, another one might answer, or none, if it is moved away for a moment.
+pub fn is_gone(root: &Path, identity: Option<Identity>, name: &std::ffi::OsStr) -> bool {
+    let Ok(directory) = std::fs::File::open(root) else { return false };
+    let same = directory.metadata().is_ok_and(|metadata| Some(Identity::of(&metadata)) == identity);
+    same && fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) == Err(Errno::ENOENT)
 }
 
 /// All names in `root`, sorted.

@@ -8,7 +8,7 @@ use super::way::Way;
 use crate::supervisor::panics::catch;
 use crate::sys::Errno;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use notify::event::CreateKind;
+use notify::event::{CreateKind, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashSet};
@@ -26,6 +26,8 @@ pub struct Dirty {
     pub names: BTreeSet<OsString>,
     /// Those of them that were made as empty directories, and are being filled.
     pub made: BTreeSet<OsString>,
+    /// Those of them that were taken away, whatever has the name now.
+    pub taken: BTreeSet<OsString>,
     /// All names: events were lost.
     pub all: bool,
     /// The root itself: it may be another directory now.
@@ -187,6 +189,11 @@ fn note(dirty: &mut Dirty, event: notify::Result<notify::Event>, root: &Path) ->
             dirty.names.insert(name.as_os_str().to_owned());
             if event.kind == EventKind::Create(CreateKind::Folder) && path.parent() == Some(root) {
                 dirty.made.insert(name.as_os_str().to_owned());
+            }
+            if matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)))
+                && path.parent() == Some(root)
+            {
+                dirty.taken.insert(name.as_os_str().to_owned());
             }
             noted = true;
         }
