@@ -5,7 +5,7 @@ use crate::processes::{Role, scan, zombies_of};
 use crate::subject::{Left, Subject};
 use crate::world::World;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use supervise_tree::status::record::{Record, Want};
 
@@ -46,10 +46,12 @@ impl World<'_> {
         }
         let crashed = crashes > 0;
         let deadline = Instant::now() + REST;
+        let mut before = None;
         let look = loop {
             self.what_never_may_be()?;
             let look = self.look(crashed);
-            if look.problems.is_empty() {
+            // Twice the same: what is just being opened is not what the tree can do with.
+            if look.problems.is_empty() && before.replace(look.own_descriptors) == Some(look.own_descriptors) {
                 break look;
             }
             if Instant::now() >= deadline {
@@ -252,6 +254,10 @@ impl World<'_> {
         let status_root = self.place.status_root();
         let strange = open.keys().filter(|path| path.starts_with(&status_root));
         problems.extend(strange.map(|path| format!("{} is open", path.display())));
+        // After an upgrade it has adopted all before it watches the root.
+        if !open.contains_key(Path::new("anon_inode:inotify")) {
+            problems.push("the root is not watched".to_string());
+        }
         let is_pidfd = |path: &PathBuf| path.to_string_lossy().contains("pidfd");
         let pidfds: usize = open.iter().filter(|(path, _)| is_pidfd(path)).map(|(_, count)| count).sum();
         if pidfds != look.running {
