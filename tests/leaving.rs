@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use std::time::Duration;
 
 /// How often a module is sent away and called back.
 const ROUNDS: usize = 60;
@@ -65,4 +66,31 @@ fn what_leaves_while_the_program_is_replaced_stays_away() {
         tree.signal("HUP");
     }
     assert!(tree.stop().success());
+}
+
+#[test]
+fn what_ends_while_the_program_is_replaced_leaves_as_it_was_told() {
+    let place = Place::new();
+    place.conf("[global]\nrestart_delay : 0\n");
+    place.run("web", SLEEP);
+    let web = place.module("web");
+    let said = |text| host::count(&place.own().path("supervise.log"), text);
+    for round in 0..16 {
+        // It is no child of the tree that replaces itself, so nothing of it is left when it has ended.
+        let killed = place.reaped_tree();
+        let pid = web.wait_up(&place);
+        killed.kill();
+        let tree = place.reaped_tree();
+        wait_for("it to be adopted", &place, || web.state()["supervisor_pid"] == tree.pid());
+        let (begun, left) = (said(" supervising "), said("web: left, as told by x"));
+        web.send("x");
+        wait_for("x to be heard", &place, || host::count(&web.path("supervise.log"), "told to exit") > round);
+        tree.signal("USR2");
+        // Before, while and after nobody looks.
+        std::thread::sleep(Duration::from_millis(round as u64 % 8));
+        signal(pid, "KILL");
+        wait_for("the new program", &place, || said(" supervising ") > begun);
+        wait_for("it to have left", &place, || said("web: left, as told by x") > left);
+        assert!(tree.stop().success());
+    }
 }

@@ -36,6 +36,10 @@ impl Supervisor {
         let past = past.filter(|past| !ended(past));
         match (past, live) {
             (_, None) if self.spec.leave.is_some() => self.handle(Event::Begin(false)),
+            // `x` was said to the program that has just replaced itself, and the process has ended meanwhile.
+            (Some(past), None) if past.leaving && self.beginning.is_some() => {
+                self.handle(Event::Command(Command::Exit))
+            }
             (None, None) => self.handle(Event::Begin(self.spec.wanted)),
             // What runs is wanted, unless it is known that it is not.
             (past, live) => {
