@@ -1,7 +1,7 @@
 //! The benchmark: the same services under a bare loop of vfork and exec (the floor), under this project's tree, and
 //! under every other supervisor that is installed, in turn.
 //!
-//! `cargo bench` runs all of it (minutes); `cargo bench -- --quick` takes seconds, and compares the tree with the
+//! `cargo bench` runs all of it (a quarter of an hour); `cargo bench -- --quick` takes half a minute, and compares the tree with the
 //! floor alone; `cargo bench -- --help` lists the rest. What is printed is Markdown, and the picture is written
 //! to `target/bench.svg`. Times are medians, in milliseconds; those in brackets are multiples of the floor's, and
 //! only these can be compared between machines.
@@ -21,19 +21,22 @@ use report::Results;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Descriptors enough for 4000 services.
+const DESCRIPTORS: u64 = 50_000;
+
 /// Measures supervisors side by side.
 #[derive(Parser, Debug)]
 #[command(name = "bench", disable_version_flag = true)]
 struct Arguments {
-    /// Seconds instead of minutes: the floor and the tree, with 10 and 1000 services.
+    /// Half a minute instead of many: the floor and the tree, with 10 and 1000 services.
     #[arg(long)]
     quick: bool,
     /// Numbers of services.
     #[arg(short = 'n', long, value_delimiter = ',', default_values_t = [100, 1000, 4000])]
     services: Vec<usize>,
-    /// How often everything is measured.
-    #[arg(short, long, default_value_t = 3)]
-    rounds: usize,
+    /// How often everything is measured; 3 times, or once with --quick.
+    #[arg(short, long)]
+    rounds: Option<usize>,
     /// Which supervisors; all that are installed if none is named.
     #[arg(short, long, value_delimiter = ',')]
     only: Vec<Peer>,
@@ -64,7 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if arguments.quick {
         arguments.services = vec![10, 1000];
         arguments.only = vec![Peer::Floor, Peer::Tree];
-        how.idle = Duration::from_secs(1);
+        how = Thoroughness { samples: 50, patience: Duration::from_secs(2), idle: Duration::from_secs(1), ..how };
     }
     nix::sys::prctl::set_child_subreaper(true)?;
     raise_descriptor_limit();
@@ -89,12 +92,12 @@ fn measure(arguments: &Arguments, probe: &Path, memory: &Memory, how: Thoroughne
     };
     let mut results = Results::new();
     for &count in &arguments.services {
-        // What does not depend on the number is measured once, in the middle.
-        let how = Thoroughness { whole: count == 1000 || arguments.services.len() == 1, ..how };
-        let how = Thoroughness { idle: if how.whole { how.idle } else { Duration::from_secs(1) }, ..how };
-        for round in 1..=arguments.rounds {
+        // Some hold no more than 1000; with as many, they cannot take one more. With more, all takes long.
+        let how = Thoroughness { whole: count <= 1000, ..how };
+        let how = Thoroughness { idle: if count == 1000 { how.idle } else { Duration::from_secs(1) }, ..how };
+        for round in 1..=rounds(arguments) {
             for peer in wanted.iter().copied().filter(|peer| peer.most() >= count) {
-                eprintln!("round {round} of {}: {count} services under {}", arguments.rounds, peer.name());
+                eprintln!("round {round} of {}: {count} services under {}", rounds(arguments), peer.name());
                 match measure::run(peer, count, probe, memory, how) {
                     Ok(figures) => {
                         let place = results.entry((count, peer)).or_default();
@@ -111,13 +114,17 @@ fn measure(arguments: &Arguments, probe: &Path, memory: &Memory, how: Thoroughne
     results
 }
 
+fn rounds(arguments: &Arguments) -> usize {
+    arguments.rounds.unwrap_or(if arguments.quick { 1 } else { 3 })
+}
+
 fn print(arguments: &Arguments, results: &Results, memory: &Memory) {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
     println!(
         "{cores} cores, Linux {}; medians of {} rounds; memory: {}.\n",
         kernel.unwrap_or_default(),
-        arguments.rounds,
+        rounds(arguments),
         memory.describe()
     );
     for &count in &arguments.services {
@@ -128,10 +135,12 @@ fn print(arguments: &Arguments, results: &Results, memory: &Memory) {
     }
 }
 
-/// To what we may: the supervisors inherit it.
+/// To what thousands of services take, or to what we may; the supervisors inherit it.
 fn raise_descriptor_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+    let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let enough = hard.max(DESCRIPTORS);
+    if setrlimit(Resource::RLIMIT_NOFILE, enough, enough).is_err() {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }

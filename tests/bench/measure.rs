@@ -52,7 +52,7 @@ pub struct Thoroughness {
 }
 
 /// Default throttles of all peers let a service that lived this long be started again at once.
-const OLD_ENOUGH: Duration = Duration::from_millis(1300);
+const OLD_ENOUGH: Duration = Duration::from_millis(1100);
 
 /// Nothing takes longer than this, even supervisord with 1000 services.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -99,8 +99,8 @@ impl Run {
         }
         std::thread::sleep(OLD_ENOUGH);
         self.kill_all(count)?;
-        if how.whole {
-            self.come_and_go(5)?;
+        if how.whole && count < self.peer.most() {
+            self.come_and_go(3)?;
         }
         std::thread::sleep(OLD_ENOUGH);
         let began = now();
