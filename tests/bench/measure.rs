@@ -120,7 +120,10 @@ impl Run {
     fn all_started(&mut self, count: usize) -> io::Result<u64> {
         let starts = self.place.starts(count, PATIENCE);
         if starts.len() < count {
-            return Err(io::Error::other(format!("only {} of {count} services started", starts.len())));
+            let limit =
+                nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).map_or(0, |both| both.1);
+            let text = "services started (some supervisors need up to 7 descriptors for each, and the limit is";
+            return Err(io::Error::other(format!("only {} of {count} {text} {limit})", starts.len())));
         }
         self.services = starts.iter().map(|start| start.pid).collect();
         Ok(starts.iter().map(|start| start.at).max().unwrap_or(0))
