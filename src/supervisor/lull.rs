@@ -2,12 +2,19 @@
 //!
 //! The kernel lets a parent go on while the new program is still being loaded. What the parent did then (two files and
 //! a line in the log cost as much as a third of the start itself) would keep the program from its processor, and, when a
-//! thousand services start at once, all others from theirs. So it waits for a lull, but not for long: the log and the
-//! status files lag behind by [`STEP`], and while other services are being started or stopped by [`LONGEST`] at most.
-//! A process that was told to end has most often ended by then, and one report tells both.
+//! thousand services start at once, all others from theirs. So it waits for a lull, which is when no process has been
+//! started or signalled for [`STEP`], but not for long: the log and the status files lag behind by that, and while other
+//! services are being started or stopped by [`LONGEST`] at most. A process that was told to end has most often ended by
+//! then, and one report tells both.
+//!
+//! One timer tells all threads of the lull. A thread that looked by itself, now and then, whether it has come would take
+//! the processor from the others each time: three looks a thread were a tenth of the start of a thousand services.
 
+use crate::sys::poll::{Source, Timer};
 use crate::sys::time::Mono;
-use parking_lot::Mutex;
+use std::os::fd::AsFd;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// For this long after a start or a signal nothing is written.
@@ -16,91 +23,107 @@ const STEP: Duration = Duration::from_millis(5);
 /// Past this time it is written, whatever happens to others.
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// When any thread last started or signalled a process.
-static LAST_ACTION: Mutex<Option<Mono>> = Mutex::new(None);
+/// The timer is not set anew for what happens within this time: then a lull is that much shorter.
+const COARSENESS: Duration = Duration::from_millis(1);
 
 /// A report that was put off.
 #[derive(Clone, Copy, Debug)]
 pub struct PutOff {
+    lull: Option<&'static Lull>,
     since: Mono,
-    until: Mono,
 }
 
 impl PutOff {
-    /// One that begins now.
+    /// One for a process that was started or signalled just now.
     pub fn from(now: Mono) -> PutOff {
-        PutOff { since: now, until: now + STEP }
+        // Without a descriptor for the timer, each report waits for itself alone.
+        static LULL: OnceLock<Option<Lull>> = OnceLock::new();
+        PutOff { lull: LULL.get_or_init(Lull::new).as_ref(), since: now }
     }
 
-    /// When to ask again.
+    /// Tells all others that one more has been started or signalled.
+    pub fn note_action(&self, now: Mono) {
+        if let Some(lull) = self.lull {
+            lull.note_action(now);
+        }
+    }
+
+    /// What to wait for.
+    pub fn source(&self) -> Option<Source<'static>> {
+        self.lull.map(|lull| Source::Readable(lull.timer.as_fd()))
+    }
+
+    /// Until when.
     pub fn until(&self) -> Mono {
-        self.until
-    }
-
-    /// Whether it is put off no longer.
-    pub fn is_over(&mut self, now: Mono) -> bool {
-        self.is_over_after(last_action(), now)
-    }
-
-    fn is_over_after(&mut self, last_action: Option<Mono>, now: Mono) -> bool {
-        if now < self.until {
-            return false;
-        }
-        if now >= self.since + LONGEST || last_action.is_none_or(|last| now >= last + STEP) {
-            return true;
-        }
-        // Eight times as long each time: a thousand threads that looked every few milliseconds would be a storm of their own.
-        self.until = (now + 7 * self.until.since(self.since)).min(self.since + LONGEST);
-        false
+        self.since + if self.lull.is_some() { LONGEST } else { STEP }
     }
 }
 
-/// Tells all others that a process has been started or signalled.
-pub fn note_action(now: Mono) {
-    *LAST_ACTION.lock() = Some(now);
+/// The timer that runs out when nothing has happened for a while.
+#[derive(Debug)]
+struct Lull {
+    timer: Timer,
+    /// When it was last set, in nanoseconds of the monotonic clock.
+    set: AtomicU64,
 }
 
-fn last_action() -> Option<Mono> {
-    *LAST_ACTION.lock()
+impl Lull {
+    fn new() -> Option<Lull> {
+        Some(Lull { timer: Timer::new().ok()?, set: AtomicU64::new(0) })
+    }
+
+    fn note_action(&self, now: Mono) {
+        let now = now.nanoseconds();
+        if now.saturating_sub(self.set.load(Ordering::Relaxed)) >= COARSENESS.as_nanos() as u64 {
+            self.set.store(now, Ordering::Relaxed);
+            self.timer.set(STEP);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::poll;
 
-    const START: Mono = Mono::from_nanoseconds(1_000_000_000);
-
-    fn put_off() -> PutOff {
-        PutOff { since: START, until: START + STEP }
+    fn wait(lull: &Lull, limit: Duration) -> Option<Duration> {
+        let began = Mono::now();
+        let [over] = poll::wait([Some(Source::Readable(lull.timer.as_fd()))], Some(began + limit));
+        over.then(|| Mono::now().since(began))
     }
 
     #[test]
-    fn alone_it_waits_one_step() {
-        let mut alone = put_off();
-        assert!(!alone.is_over_after(Some(START), START + STEP / 2));
-        assert!(alone.is_over_after(Some(START), START + STEP));
+    fn it_comes_when_nothing_has_happened_for_a_while_and_all_are_told() {
+        let lull = Lull::new().unwrap();
+        assert_eq!(wait(&lull, Duration::ZERO), None, "nothing has happened yet");
+        lull.note_action(Mono::now());
+        assert!(wait(&lull, Duration::from_secs(20)).unwrap() >= STEP / 2);
+        assert!(wait(&lull, Duration::ZERO).is_some(), "whoever looks later is told, too");
     }
 
     #[test]
-    fn while_others_start_it_waits_longer_and_longer_but_not_for_ever() {
-        let mut put_off = put_off();
-        let mut looks = 0;
-        loop {
-            let now = put_off.until();
-            if put_off.is_over_after(Some(now), now) {
-                break assert_eq!(now, START + LONGEST);
+    fn what_happens_meanwhile_puts_it_off() {
+        let lull = Lull::new().unwrap();
+        let began = Mono::now();
+        let mut last = began;
+        while last < began + 4 * STEP {
+            last = Mono::now();
+            lull.note_action(last);
+            // On a machine that stands still for longer than a lull, one has come rightly.
+            if wait(&lull, Duration::ZERO).is_some() {
+                assert!(Mono::now() + COARSENESS >= last + STEP);
             }
-            assert!(put_off.until() > now);
-            looks += 1;
         }
-        assert!(looks < 4, "{looks}");
+        assert!(wait(&lull, Duration::from_secs(20)).is_some());
+        assert!(Mono::now() + COARSENESS >= last + STEP);
     }
 
     #[test]
-    fn a_lull_ends_it() {
-        let mut put_off = put_off();
-        let now = START + STEP;
-        assert!(!put_off.is_over_after(Some(now), now));
-        assert!(put_off.is_over_after(Some(now), put_off.until()));
+    fn without_a_timer_it_waits_for_itself_alone() {
+        let now = Mono::now();
+        let alone = PutOff { lull: None, since: now };
+        assert!(alone.source().is_none());
+        assert_eq!(alone.until(), now + STEP);
+        assert_eq!(PutOff::from(now).until(), now + LONGEST);
     }
 }

@@ -7,7 +7,7 @@ use super::alarm::Message;
 use super::command::Command;
 use super::controls::Controls;
 use super::limits::Rules;
-use super::lull::{PutOff, note_action};
+use super::lull::PutOff;
 use super::machine::{Action, Event, Leave, Machine, State};
 use super::mailbox::{Ask, Order};
 use super::panics::catch;
@@ -157,7 +157,7 @@ impl Supervisor {
     pub(super) fn begin_in_turn(&mut self) {
         self.begin_or_resume();
         self.beginning = None;
-        self.report_in_time();
+        self.report_in_time(false);
     }
 
     /// Leaves in good order after a first start that failed, so that the next supervisor begins afresh.
@@ -207,6 +207,7 @@ impl Supervisor {
                 self.aside.as_ref().map(Process::source),
                 self.controls.source(),
                 self.runit.as_ref().and_then(Runit::control).map(Readable),
+                self.put_off.as_ref().and_then(PutOff::source),
             ],
             deadlines.into_iter().flatten().min(),
         );
@@ -214,7 +215,7 @@ impl Supervisor {
         let due = |process: &Option<Process>| {
             process.as_ref().and_then(Process::deadline).is_some_and(|deadline| now >= deadline)
         };
-        let [orders, control, run, aside, script, runit] = ready;
+        let [orders, control, run, aside, script, runit, lull] = ready;
         if run || due(&self.run) {
             self.run_has_ended(now);
         }
@@ -237,7 +238,7 @@ impl Supervisor {
         if self.machine.deadline().is_some_and(|deadline| Mono::now() >= deadline) {
             self.handle(Event::Due);
         }
-        self.report_in_time();
+        self.report_in_time(lull);
         // The next program would not know what a script was run for, and would take who leaves for one who stays.
         if self.outcome.is_none()
             && self.controls.are_idle()
@@ -450,15 +451,17 @@ impl Supervisor {
         self.handle(Event::Rules(rules));
     }
 
-    /// Reports, unless a process has just been started or signalled; then what follows from it may as well be told with it.
-    fn report_in_time(&mut self) {
+    /// Reports, unless a process has just been started or signalled, and `lull` does not say that this is a while ago; then
+    /// what follows from it may as well be told with it.
+    fn report_in_time(&mut self, lull: bool) {
         let now = Mono::now();
-        if std::mem::take(&mut self.has_acted) {
-            note_action(now);
-            self.put_off.get_or_insert_with(|| PutOff::from(now));
+        let has_acted = std::mem::take(&mut self.has_acted);
+        if has_acted {
+            self.put_off.get_or_insert_with(|| PutOff::from(now)).note_action(now);
         }
         let ends = self.parking.is_some() || matches!(self.machine.state(), State::Gone | State::Failed);
-        if ends || self.put_off.as_mut().is_none_or(|put_off| put_off.is_over(now)) {
+        let over = |put_off: PutOff| (lull && !has_acted) || now >= put_off.until();
+        if ends || self.put_off.is_none_or(over) {
             self.report();
         }
     }

@@ -5,7 +5,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 /// What is waited for at a descriptor.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +47,7 @@ pub fn wait_many(sources: &[Source<'_>], deadline: Option<Mono>) -> Vec<bool> {
             Err(Errno::EINTR) => continue,
             // ENOMEM: the kernel could not even make the table; the caller looks at everything and comes back.
             Err(_) => {
-                std::thread::sleep(std::time::Duration::from_millis(100));
+                std::thread::sleep(Duration::from_millis(100));
                 return vec![true; polled.len()];
             }
             Ok(_) => return polled.iter().map(|entry| entry.any().unwrap_or(true)).collect(),
@@ -82,6 +84,33 @@ impl Waker {
 }
 
 impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A descriptor that becomes readable some time after it was last set, for however many threads poll it.
+#[derive(Debug)]
+pub struct Timer(TimerFd);
+
+impl Timer {
+    /// One that is not set.
+    ///
+    /// # Errors
+    /// `EMFILE` and the like.
+    pub fn new() -> Result<Timer, Errno> {
+        TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK).map(Timer)
+    }
+
+    /// Makes it unreadable, and readable again `wait` from now.
+    pub fn set(&self, wait: Duration) {
+        let expiration = Expiration::OneShot(TimeSpec::from_duration(wait));
+        // It fails for a time that is none, or a descriptor that is no timer.
+        let _ = self.0.set(expiration, TimerSetTimeFlags::empty());
+    }
+}
+
+impl AsFd for Timer {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
