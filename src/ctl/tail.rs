@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn append(path: &Path, text: &str) {
-        file::append(path).unwrap().write_all(text.as_bytes()).unwrap();
+        file::append(path).unwrap().0.write_all(text.as_bytes()).unwrap();
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(lines(&mut tail), ["before"]);
         std::fs::write(&path, "cut\n").unwrap();
         assert_eq!(lines(&mut tail), ["cut"]);
-        let mut old = file::append(&path).unwrap();
+        let (mut old, _) = file::append(&path).unwrap();
         std::fs::rename(&path, dir.path().join("log.1")).unwrap();
         old.write_all(b"late\n").unwrap();
         assert_eq!(lines(&mut tail), ["late"]);

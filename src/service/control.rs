@@ -40,7 +40,7 @@ impl Service {
     /// # Errors
     /// As [`Service::start`].
     pub fn before_start(&self, exits: u32, lock: &Lock) -> Result<Option<Started>, StartError> {
-        let recorder = || Recorder::new(lock.file(), Role::Hook, self.directory());
+        let recorder = || Recorder::new(lock, Role::Hook, self.directory());
         match &self.definition {
             Definition::Directory(directory) => directory.control('u', &self.streams, || Some(recorder())),
             Definition::Command(command) => command.restart_hook(&self.streams, exits, recorder()),

@@ -102,7 +102,7 @@ impl Service {
     /// The step that failed, and its errno.
     pub fn start(&self, lock: &Lock, own_group: bool) -> Result<Started, StartError> {
         self.streams.ready()?;
-        let recorder = Recorder::new(lock.file(), Role::Run, self.directory());
+        let recorder = Recorder::new(lock, Role::Run, self.directory());
         match &self.definition {
             Definition::Directory(directory) => directory.run(&self.streams, recorder),
             Definition::Command(command) => command.run(&self.streams, recorder, own_group),
@@ -124,7 +124,7 @@ impl Service {
     pub fn finish(&self, module: &str, exit: Option<ExitStatus>, lock: &Lock) -> Result<Option<Started>, StartError> {
         match &self.definition {
             Definition::Directory(directory) => {
-                let recorder = || Recorder::new(lock.file(), Role::Finish, self.directory());
+                let recorder = || Recorder::new(lock, Role::Finish, self.directory());
                 directory.finish(&self.streams, module, exit, recorder)
             }
             Definition::Command(_) => Ok(None),

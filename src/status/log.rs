@@ -181,13 +181,12 @@ impl Sink {
 }
 
 fn append(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = file::append(path)?;
-    let size = file.metadata()?.len();
+    let (mut file, size) = file::append(path)?;
     if size > ROTATE_AT {
         let mut old = path.as_os_str().to_owned();
         old.push(".1");
         std::fs::rename(path, old)?;
-        file = file::append(path)?;
+        file = file::append(path)?.0;
     }
     file.write_all(text)
 }

@@ -98,8 +98,11 @@ impl Supervisor {
     /// With `kill_mode : group`, nothing of the old process group lives beside the new one, also where its leader has ended
     /// while there was no supervisor.
     fn kill_what_is_left(&mut self) {
+        if self.settings.kill_mode != KillMode::Group {
+            return;
+        }
         let recorded = Recorded::read(self.lock.file()).filter(|recorded| recorded.role == Role::Run);
-        let Some(recorded) = recorded.filter(|_| self.settings.kill_mode == KillMode::Group) else { return };
+        let Some(recorded) = recorded else { return };
         let pipe = self.spec.service.output().map(|pipe| PathBuf::from(OsStr::from_bytes(pipe.path().to_bytes())));
         let paths = [Some(self.spec.dir.stdout()), Some(self.spec.dir.stderr()), pipe];
         let files = paths.into_iter().flatten().filter_map(|path| std::fs::metadata(path).ok());

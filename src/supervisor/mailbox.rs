@@ -3,12 +3,12 @@
 use super::machine::Leave;
 use super::parking::Parking;
 use crate::conf::Config;
-use crate::sys::Errno;
-use crate::sys::poll::Waker;
+use crate::sys::poll::Source;
 use crate::sys::signals::Signals;
+use crate::sys::wake::Waker;
 use nix::sys::signal::Signal;
 use parking_lot::Mutex;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 /// One thing that is asked.
@@ -30,19 +30,20 @@ pub enum Ask {
 }
 
 /// A supervisor thread's letter box. It never refuses and never blocks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Mailbox {
     asks: Mutex<Vec<Ask>>,
     waker: Waker,
 }
 
 impl Mailbox {
-    /// An empty one.
-    ///
-    /// # Errors
-    /// `EMFILE` and the like.
-    pub fn new() -> Result<Arc<Mailbox>, Errno> {
-        Ok(Arc::new(Mailbox { asks: Mutex::new(Vec::new()), waker: Waker::new()? }))
+    /// Makes the calling thread the one that is asked.
+    pub fn attend(&self) {
+        self.waker.attend();
+        // What was asked before that has woken nobody.
+        if !self.asks.lock().is_empty() {
+            self.waker.wake();
+        }
     }
 
     /// Asks, and wakes the thread.
@@ -53,14 +54,7 @@ impl Mailbox {
 
     /// Takes what was asked, in order.
     pub fn take(&self) -> Vec<Ask> {
-        self.waker.clear();
         std::mem::take(&mut *self.asks.lock())
-    }
-}
-
-impl AsFd for Mailbox {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.waker.as_fd()
     }
 }
 
@@ -95,13 +89,12 @@ impl Orders {
                 .collect(),
         }
     }
-}
 
-impl AsFd for Orders {
-    fn as_fd(&self) -> BorrowedFd<'_> {
+    /// What to wait for.
+    pub fn source(&self) -> Source<'_> {
         match self {
-            Orders::Tree(mailbox) => mailbox.as_fd(),
-            Orders::Signals(signals) => signals.as_fd(),
+            Orders::Tree(_) => Source::Woken,
+            Orders::Signals(signals) => Source::Readable(signals.as_fd()),
         }
     }
 }

@@ -6,9 +6,8 @@ use super::parking::Numbers;
 use super::spec::{OpenError, Outcome, Spec};
 use super::thread::Supervisor;
 use crate::status::log::Log;
-use crate::sys::poll::{self, Source::Readable};
+use crate::sys::poll;
 use crate::sys::time::Mono;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// How often a status directory that somebody else has locked, or that cannot be made, is tried again.
@@ -61,7 +60,7 @@ fn tell(spec: &Spec, error: &OpenError) {
 fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
     let deadline = Mono::now() + OPEN_AGAIN;
     loop {
-        let [ordered] = poll::wait([Some(Readable(spec.orders.as_fd()))], Some(deadline));
+        let [ordered] = poll::wait([Some(spec.orders.source())], Some(deadline));
         if !ordered {
             return None;
         }

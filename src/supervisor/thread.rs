@@ -31,7 +31,7 @@ use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid, errno_text};
 use log::Level;
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -201,7 +201,7 @@ impl Supervisor {
         let awaited = self.run.as_ref().filter(|_| !self.controls.hold_the_end());
         let ready = poll::wait(
             [
-                Some(Readable(self.spec.orders.as_fd())),
+                Some(self.spec.orders.source()),
                 self.fifos.control().map(Readable),
                 awaited.map(Process::source),
                 self.aside.as_ref().map(Process::source),

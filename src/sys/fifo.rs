@@ -1,7 +1,6 @@
 //! FIFOs, opened so that nobody ever waits for the other end.
 
-use super::file::Identity;
-use nix::errno::Errno;
+use super::file::{self, Identity};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::stat::Mode;
 use std::fs::{File, OpenOptions};
@@ -32,14 +31,11 @@ impl Fifo {
     /// # Errors
     /// `InvalidInput` when something else is in its place (it is not touched), and what `mkfifo` and `open` give.
     pub fn open_or_make(path: &Path, ends: Ends) -> io::Result<Fifo> {
-        match Fifo::open(path, ends) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match nix::unistd::mkfifo(path, Mode::from_bits_truncate(0o600)) {
-                    Ok(()) | Err(Errno::EEXIST) => Fifo::open(path, ends),
-                    Err(errno) => Err(errno.into()),
-                }
-            }
-            other => other,
+        // Most often there is none, when thousands begin at once.
+        let made = nix::unistd::mkfifo(path, Mode::from_bits_truncate(0o600));
+        match (made, Fifo::open(path, ends)) {
+            (Err(errno), Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(errno.into()),
+            (_, opened) => opened,
         }
     }
 
@@ -72,7 +68,7 @@ impl Fifo {
 
     /// Whether the entry at `path` is still this FIFO.
     pub fn is_at(&self, path: &Path) -> bool {
-        std::fs::symlink_metadata(path).is_ok_and(|metadata| Identity::of(&metadata) == self.identity)
+        file::identity(path).is_ok_and(|there| there == self.identity)
     }
 
     /// Reads what there is, at most `room.len()` bytes; 0 when there is nothing.

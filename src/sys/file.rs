@@ -1,7 +1,7 @@
 //! Opening files in directories that somebody else may have touched: never through a planted link, never
 //! blocking on something that is not what it should be.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -23,18 +23,19 @@ impl Identity {
     pub const NONE: Identity = Identity { device: 0, inode: 0, born: 0 };
 
     /// The identity of what `metadata` describes.
-    pub fn of(metadata: &std::fs::Metadata) -> Identity {
+    pub fn of(metadata: &Metadata) -> Identity {
         let born = metadata.created().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
         Identity { device: metadata.dev(), inode: metadata.ino(), born: born.map_or(0, |since| since.as_nanos()) }
     }
 }
 
-/// Opens a regular file for appending, making it with mode 0644.
+/// Opens a regular file for appending, making it with mode 0644, and gives its size in bytes.
 ///
 /// # Errors
 /// `ELOOP` for a symbolic link, `InvalidInput` for anything that is not a regular file, and what `open` gives.
-pub fn append(path: &Path) -> io::Result<File> {
-    regular(OpenOptions::new().append(true).create(true).mode(0o644), path)
+pub fn append(path: &Path) -> io::Result<(File, u64)> {
+    let (file, metadata) = regular(OpenOptions::new().append(true).create(true).mode(0o644), path)?;
+    Ok((file, metadata.len()))
 }
 
 /// Opens a regular file for reading.
@@ -42,21 +43,23 @@ pub fn append(path: &Path) -> io::Result<File> {
 /// # Errors
 /// As [`append`].
 pub fn read(path: &Path) -> io::Result<File> {
-    regular(OpenOptions::new().read(true), path)
+    regular(OpenOptions::new().read(true), path).map(|(file, _)| file)
 }
 
-/// Opens (and makes, with `mode`) a regular file for reading and writing.
+/// Opens (and makes, with `mode`) a regular file for reading and writing, and says which one it is.
 ///
 /// # Errors
 /// As [`append`].
-pub fn read_write(path: &Path, mode: u32) -> io::Result<File> {
-    regular(OpenOptions::new().read(true).write(true).create(true).mode(mode), path)
+pub fn read_write(path: &Path, mode: u32) -> io::Result<(File, Identity)> {
+    let (file, metadata) = regular(OpenOptions::new().read(true).write(true).create(true).mode(mode), path)?;
+    Ok((file, Identity::of(&metadata)))
 }
 
-fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<(File, Metadata)> {
     let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
+    let metadata = file.metadata()?;
+    match metadata.is_file() {
+        true => Ok((file, metadata)),
         false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
     }
 }
@@ -71,14 +74,22 @@ pub fn foreign_owner(path: &Path) -> io::Result<Option<u32>> {
     Ok(owners.into_iter().find(|owner| *owner != 0 && *owner != ours))
 }
 
+/// Which file is at `path` (no link followed).
+///
+/// # Errors
+/// What `lstat` gives.
+pub fn identity(path: &Path) -> io::Result<Identity> {
+    std::fs::symlink_metadata(path).map(|metadata| Identity::of(&metadata))
+}
+
 /// Gives the file at `path` (no link followed) a second name, in the place of any other file that has it.
 ///
 /// # Errors
 /// What `lstat`, `unlink` and `link` give.
 pub fn link(path: &Path, name: &Path) -> io::Result<()> {
-    let identity = Identity::of(&std::fs::symlink_metadata(path)?);
-    match std::fs::symlink_metadata(name) {
-        Ok(there) if Identity::of(&there) == identity => return Ok(()),
+    let ours = identity(path)?;
+    match identity(name) {
+        Ok(there) if there == ours => return Ok(()),
         Ok(_) => std::fs::remove_file(name)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),

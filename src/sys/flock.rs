@@ -1,6 +1,6 @@
 //! The lock that keeps a second supervisor out, and who holds it.
 
-use super::file;
+use super::file::{self, Identity};
 use super::time::Mono;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, Flock, FlockArg, fcntl};
@@ -18,7 +18,10 @@ const LET_GO: Duration = Duration::from_secs(1);
 
 /// A lock held with `flock(LOCK_EX)`, until it is dropped.
 #[derive(Debug)]
-pub struct Lock(Flock<File>);
+pub struct Lock {
+    file: Flock<File>,
+    identity: Identity,
+}
 
 /// Why there is no lock.
 #[derive(Debug)]
@@ -37,9 +40,9 @@ impl Lock {
     pub fn take(path: &Path) -> Result<Lock, LockError> {
         let deadline = Mono::now() + LET_GO;
         loop {
-            let file = file::read_write(path, 0o600).map_err(LockError::Io)?;
-            let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => lock,
+            let (file, identity) = file::read_write(path, 0o600).map_err(LockError::Io)?;
+            let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(locked) => locked,
                 Err((file, Errno::EWOULDBLOCK)) => match holder(&file) {
                     Some(pid) if is_gone(pid) && Mono::now() < deadline => {
                         std::thread::sleep(LET_GO / 200);
@@ -51,9 +54,9 @@ impl Lock {
             };
             // The file may have been removed and made again between open and flock; then somebody else can
             // lock the new one, and ours guards nothing.
-            let ours = lock.metadata().map_err(LockError::Io)?;
-            if std::fs::symlink_metadata(path).is_ok_and(|at| (at.dev(), at.ino()) == (ours.dev(), ours.ino())) {
-                return Ok(Lock(lock));
+            let lock = Lock { file, identity };
+            if lock.is_at(path) {
+                return Ok(lock);
             }
         }
     }
@@ -77,7 +80,7 @@ impl Lock {
             return Err(LockError::Held(Some(Pid::from_raw(question.l_pid)).filter(|pid| pid.as_raw() > 0)));
         }
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Lock(lock)),
+            Ok(file) => Lock::of(file),
             Err((file, Errno::EWOULDBLOCK)) => Err(LockError::Held(holder(&file))),
             Err((_, errno)) => Err(LockError::Io(errno.into())),
         }
@@ -90,7 +93,7 @@ impl Lock {
     pub fn inherit(descriptor: OwnedFd, path: &Path) -> Result<Lock, LockError> {
         // The lock belongs to the open file, and so to us already; this cannot wait.
         let lock = match Flock::lock(File::from(descriptor), FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Lock(lock),
+            Ok(file) => Lock::of(file)?,
             Err((_, errno)) => return Err(LockError::Io(errno.into())),
         };
         match lock.is_at(path) {
@@ -99,15 +102,24 @@ impl Lock {
         }
     }
 
+    fn of(file: Flock<File>) -> Result<Lock, LockError> {
+        let identity = Identity::of(&file.metadata().map_err(LockError::Io)?);
+        Ok(Lock { file, identity })
+    }
+
     /// The locked file: it holds the record of the process that is supervised.
     pub fn file(&self) -> &File {
-        &self.0
+        &self.file
+    }
+
+    /// Its inode.
+    pub fn inode(&self) -> u64 {
+        self.identity.inode
     }
 
     /// Whether the lock file at `path` is still the one that is locked.
     pub fn is_at(&self, path: &Path) -> bool {
-        let Ok(ours) = self.0.metadata() else { return false };
-        std::fs::symlink_metadata(path).is_ok_and(|at| (at.dev(), at.ino()) == (ours.dev(), ours.ino()))
+        file::identity(path).is_ok_and(|there| there == self.identity)
     }
 }
 

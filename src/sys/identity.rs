@@ -10,11 +10,12 @@
 //! (`/proc/PID/stat` field 22 lies between them, to its 10 ms), the lock file's inode, the boot id, and the service
 //! directory to which it belongs (0:0 for a command).
 
+use super::flock::Lock;
 use super::pidfd::Pidfd;
 use super::time::{boot_id, boot_time};
 use nix::unistd::Pid;
 use std::fs::File;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::OnceLock;
 
@@ -55,10 +56,9 @@ pub(super) const AFTER: std::ops::Range<usize> = 36..56;
 
 impl<'a> Recorder<'a> {
     /// A recorder into `lock`, for a process of the service directory `directory` that is going to be started now.
-    pub fn new(lock: &'a File, role: Role, directory: Option<(u64, u64)>) -> Recorder<'a> {
-        let inode = lock.metadata().map_or(0, |metadata| metadata.ino());
-        let line = line(role, 0, (boot_time(), 0), inode, directory);
-        let file = std::os::fd::AsFd::as_fd(lock);
+    pub fn new(lock: &'a Lock, role: Role, directory: Option<(u64, u64)>) -> Recorder<'a> {
+        let line = line(role, 0, (boot_time(), 0), lock.inode(), directory);
+        let file = lock.file().as_fd();
         debug_assert!(file.as_raw_fd() > 2);
         Recorder { file, line }
     }

@@ -9,7 +9,9 @@
 //! | [`group`] | what is left of a process group whose leader is gone |
 //! | [`orphans`] | reaping what was re-parented to us (child subreaper, PID 1) |
 //! | [`signals`] | blocking signals, and reading them from a descriptor |
-//! | [`poll`] | `ppoll` with a monotonic deadline, and the descriptor that wakes a thread |
+//! | [`thread`] | threads by the thousand |
+//! | [`poll`] | `ppoll` with a monotonic deadline, and a timer to be polled |
+//! | [`wake`] | one thread wakes another that polls |
 //! | [`fifo`], [`mod@file`], [`flock`] | opening without ever blocking or following a planted link |
 //! | [`mod@replace`] | new content in the place of a file's old one, in one step |
 //! | [`memory`] | whether there is any left |
@@ -39,7 +41,9 @@ pub mod replace;
 pub mod signals;
 pub mod start;
 pub mod terminal;
+pub mod thread;
 pub mod time;
+pub mod wake;
 
 pub use nix::errno::Errno;
 pub use nix::unistd::Pid;

@@ -1,9 +1,9 @@
 //! Waiting: for descriptors, or for a monotonic deadline, and for nothing else.
 
 use super::time::Mono;
+use super::wake;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,6 +16,8 @@ pub enum Source<'a> {
     Readable(BorrowedFd<'a>),
     /// That it is hung up (for a pidfd: that the process has been reaped).
     HungUp(BorrowedFd<'a>),
+    /// That somebody calls for this thread, by a [`wake::Waker`] to which it attends.
+    Woken,
 }
 
 /// Waits until something has happened at one of the sources, or `deadline` is reached.
@@ -36,21 +38,28 @@ pub fn wait<const N: usize>(sources: [Option<Source<'_>>; N], deadline: Option<M
 pub fn wait_many(sources: &[Source<'_>], deadline: Option<Mono>) -> Vec<bool> {
     let mut polled: Vec<PollFd<'_>> = sources
         .iter()
-        .map(|source| match *source {
-            Source::Readable(fd) => PollFd::new(fd, PollFlags::POLLIN),
-            Source::HungUp(fd) => PollFd::new(fd, PollFlags::empty()),
+        .filter_map(|source| match *source {
+            Source::Readable(fd) => Some(PollFd::new(fd, PollFlags::POLLIN)),
+            Source::HungUp(fd) => Some(PollFd::new(fd, PollFlags::empty())),
+            Source::Woken => None,
         })
         .collect();
+    let is_waker = |source: &Source<'_>| matches!(source, Source::Woken);
+    let mask = if sources.iter().any(is_waker) { wake::mask_while_polling() } else { None };
     loop {
         let left = deadline.map(|deadline| TimeSpec::from_duration(deadline.since(Mono::now())));
-        match ppoll(&mut polled, left, None) {
+        match ppoll(&mut polled, left, mask) {
+            Err(Errno::EINTR) if mask.is_some() => return sources.iter().map(is_waker).collect(),
             Err(Errno::EINTR) => continue,
             // ENOMEM: the kernel could not even make the table; the caller looks at everything and comes back.
             Err(_) => {
                 std::thread::sleep(Duration::from_millis(100));
-                return vec![true; polled.len()];
+                return vec![true; sources.len()];
             }
-            Ok(_) => return polled.iter().map(|entry| entry.any().unwrap_or(true)).collect(),
+            Ok(_) => {
+                let mut happened = polled.iter().map(|entry| entry.any().unwrap_or(true));
+                return sources.iter().map(|source| !is_waker(source) && happened.next().unwrap_or(true)).collect();
+            }
         }
     }
 }
@@ -58,35 +67,6 @@ pub fn wait_many(sources: &[Source<'_>], deadline: Option<Mono>) -> Vec<bool> {
 /// Waits until `descriptor` is readable, however long it takes.
 pub fn wait_readable(descriptor: BorrowedFd<'_>) {
     wait([Some(Source::Readable(descriptor))], None);
-}
-
-/// A descriptor with which one thread wakes another that polls.
-#[derive(Debug)]
-pub struct Waker(EventFd);
-
-impl Waker {
-    /// # Errors
-    /// `EMFILE` and the like.
-    pub fn new() -> Result<Waker, Errno> {
-        EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).map(Waker)
-    }
-
-    /// Makes the descriptor readable, once for however many calls.
-    pub fn wake(&self) {
-        // It can fail only when the counter is full, and then it is readable already.
-        let _ = self.0.write(1);
-    }
-
-    /// Makes it unreadable again.
-    pub fn clear(&self) {
-        let _ = self.0.read();
-    }
-}
-
-impl AsFd for Waker {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
 }
 
 /// A descriptor that becomes readable some time after it was last set, for however many threads poll it.

@@ -336,7 +336,7 @@ const STACK_SIZE: usize = 32 * 1024;
 const GUARD_SIZE: usize = 4 * 1024;
 
 /// As many stacks are kept for later starts; when a thousand services start at once, there are more.
-const SPARE_STACKS: usize = 4;
+const SPARE_STACKS: usize = 64;
 
 /// Stacks are handed on from start to start.
 static STACKS: Mutex<Vec<Stack>> = Mutex::new(Vec::new());

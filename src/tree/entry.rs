@@ -4,8 +4,8 @@ use super::scan::Found;
 use crate::service::pipe::LogPipe;
 use crate::supervisor::mailbox::Mailbox;
 use crate::supervisor::spec::Outcome;
+use crate::sys::thread::Thread;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// A supervisor thread has ended.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Report {
 pub(super) struct Member {
     pub(super) module: String,
     pub(super) mailbox: Arc<Mailbox>,
-    pub(super) thread: JoinHandle<()>,
+    pub(super) thread: Thread,
 }
 
 /// A service, from its directory's appearance to the end of its last thread.

@@ -343,7 +343,7 @@ impl Roster {
         let Some((name, member)) = self.members.remove(&report.member) else { return Ok(()) };
         // It has reported, so it is past everything that could wait.
         if !self.ending.load(Ordering::Relaxed) {
-            let _ = member.thread.join();
+            member.thread.join();
         }
         let comes_back = member.mailbox.take().iter().any(|ask| matches!(ask, Ask::ComeBack));
         let Some(entry) = self.entries.get_mut(&name) else { return Ok(()) };

@@ -6,7 +6,7 @@ use crate::status::fifo::{Fifos, Trouble};
 use crate::status::log::Log;
 use crate::supervisor::mailbox::{Ask, Mailbox};
 use crate::supervisor::parking::{Handed, Numbers, Parking};
-use crate::sys::poll::{self, Source::Readable};
+use crate::sys::poll::{self, Source::Readable, Source::Woken};
 use crate::sys::signals::Signals;
 use crate::sys::time::Mono;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -69,7 +69,7 @@ impl Messages {
 pub fn listen(signals: Signals, dir: StatusDir, log: Arc<Log>, handed: Handed) -> std::io::Result<Messages> {
     let (wish, wishes) = unbounded();
     let (child, children) = bounded(1);
-    let orders = Mailbox::new()?;
+    let orders = Arc::new(Mailbox::default());
     let fifos = Fifos::inherit(handed.control, handed.ok);
     let listener =
         Listener { signals, orders: orders.clone(), fifos, dir, log, wish: wish.clone(), child, children_at: None };
@@ -91,6 +91,7 @@ struct Listener {
 
 impl Listener {
     fn run(mut self) {
+        self.orders.attend();
         loop {
             // Not between a child's end and its next start.
             if self.children_at.is_none()
@@ -103,7 +104,7 @@ impl Listener {
                 [
                     Some(Readable(self.signals.as_fd())),
                     self.fifos.control().map(Readable),
-                    Some(Readable(self.orders.as_fd())),
+                    Some(Woken),
                 ],
                 [self.children_at, mend_at].into_iter().flatten().min(),
             );

@@ -14,6 +14,7 @@ use crate::supervisor::opening::supervise;
 use crate::supervisor::panics::catch;
 use crate::supervisor::spec::Spec;
 use crate::sys::errno_text;
+use crate::sys::thread::Thread;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -136,7 +137,7 @@ impl Roster {
         (input, output): (Option<Arc<LogPipe>>, Option<Arc<LogPipe>>),
         leave: Option<Leave>,
     ) -> io::Result<u64> {
-        let mailbox = Mailbox::new()?;
+        let mailbox = Arc::new(Mailbox::default());
         if let Some(pipe) = &output {
             let service = mailbox.clone();
             pipe.tell_when_logger_changes(move || service.ask(Ask::Publish));
@@ -167,17 +168,19 @@ impl Roster {
         self.next_member += 1;
         let reporter = self.reporter.clone();
         let ending = self.ending.clone();
-        let thread = std::thread::Builder::new().name(module.clone()).stack_size(STACK_SIZE).spawn(move || {
+        let its_mailbox = mailbox.clone();
+        let thread = Thread::spawn(&module, STACK_SIZE, move || {
+            its_mailbox.attend();
             let outcome = catch(|| supervise(spec)).ok();
             // It fails only when the main loop is gone, and the process with it.
             let _ = reporter.send(Report { member: id, outcome });
-            // The end of the process takes all threads' memory down at once; one by one, each unmapping would
-            // interrupt every other processor.
-            while ending.load(Ordering::Relaxed) {
-                std::thread::park();
+            if ending.load(Ordering::Relaxed) {
+                // The end of the process takes all threads' memory down at once; one by one, each unmapping would
+                // interrupt every other processor.
+                Thread::quit();
             }
         });
-        let thread = thread.map_err(|error| room::no_thread(&error))?;
+        let thread = thread.map_err(|errno| room::no_thread(&errno.into()))?;
         self.members.insert(id, (name.to_string(), Member { module, mailbox, thread }));
         Ok(id)
     }

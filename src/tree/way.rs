@@ -7,12 +7,14 @@
 use super::room;
 use crate::sys::Errno;
 use crate::sys::inotify::{Event, Interest, Watches};
-use crate::sys::poll::{self, Source::Readable, Waker};
+use crate::sys::poll::{self, Source::Readable, Source::Woken};
+use crate::sys::wake::Waker;
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 /// A root that is a link to a link to a link ... is followed this far, as the kernel does.
@@ -24,8 +26,15 @@ const STACK_SIZE: usize = 128 * 1024;
 /// A thread that watches the way to one root, until it is dropped.
 #[derive(Debug)]
 pub struct Way {
-    end: Arc<Waker>,
+    end: Arc<End>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What ends the thread.
+#[derive(Debug, Default)]
+struct End {
+    has_come: AtomicBool,
+    waker: Waker,
 }
 
 impl Way {
@@ -55,14 +64,12 @@ impl Way {
         names: HashSet<PathBuf>,
         changed: impl Fn() + Send + 'static,
     ) -> io::Result<Way> {
-        let end = Arc::new(Waker::new()?);
-        let told = end.clone();
+        let end = Arc::new(End::default());
+        let its_end = end.clone();
         let watch = move || {
-            loop {
-                let [ended, _] = poll::wait([Some(Readable(told.as_fd())), Some(Readable(watches.as_fd()))], None);
-                if ended {
-                    return;
-                }
+            its_end.waker.attend();
+            while !its_end.has_come.load(Ordering::SeqCst) {
+                poll::wait([Some(Woken), Some(Readable(watches.as_fd()))], None);
                 if watches.take().into_iter().any(|event| leads_elsewhere(event, &names)) {
                     changed();
                 }
@@ -77,7 +84,8 @@ impl Way {
 
 impl Drop for Way {
     fn drop(&mut self) {
-        self.end.wake();
+        self.end.has_come.store(true, Ordering::SeqCst);
+        self.end.waker.wake();
         if let Some(thread) = self.thread.take() {
             // It panics only by a mistake of ours, and then there is nobody left to stop.
             let _ = thread.join();
