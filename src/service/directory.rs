@@ -53,7 +53,7 @@ impl Directory {
 
     /// Whether it is to be down when supervision begins.
     pub fn has_down_file(&self) -> bool {
-        std::fs::symlink_metadata(self.path.join("down")).is_ok()
+        std::fs::symlink_metadata(file::entry(&self.path, "down")).is_ok()
     }
 
     pub(super) fn run(&self, streams: &Streams, recorder: Recorder<'_>) -> Result<Started, StartError> {
@@ -61,7 +61,7 @@ impl Directory {
     }
 
     pub(super) fn has_finish(&self) -> bool {
-        file::is_executable(&self.path.join("finish"))
+        file::is_executable(&file::entry(&self.path, "finish"))
     }
 
     pub(super) fn finish<'a>(

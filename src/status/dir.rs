@@ -98,7 +98,7 @@ impl StatusDir {
     /// # Errors
     /// What `symlink` gives.
     pub fn link_svcontrol(&self) -> io::Result<()> {
-        match symlink("control", self.path.join("svcontrol")) {
+        match symlink("control", file::entry(&self.path, "svcontrol")) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
@@ -106,52 +106,52 @@ impl StatusDir {
 
     /// The lock file.
     pub fn lock_path(&self) -> PathBuf {
-        self.path.join("lock")
+        file::entry(&self.path, "lock")
     }
 
     /// The FIFO that takes commands.
     pub fn control(&self) -> PathBuf {
-        self.path.join("control")
+        file::entry(&self.path, "control")
     }
 
     /// The FIFO that can be opened for writing only while somebody supervises.
     pub fn ok(&self) -> PathBuf {
-        self.path.join("ok")
+        file::entry(&self.path, "ok")
     }
 
     /// The 20 bytes.
     pub fn status(&self) -> PathBuf {
-        self.path.join("status")
+        file::entry(&self.path, "status")
     }
 
     /// What 20 bytes cannot hold.
     pub fn state(&self) -> PathBuf {
-        self.path.join("state.json")
+        file::entry(&self.path, "state.json")
     }
 
     /// The run process's standard output.
     pub fn stdout(&self) -> PathBuf {
-        self.path.join("__stdout")
+        file::entry(&self.path, "__stdout")
     }
 
     /// The run process's standard error.
     pub fn stderr(&self) -> PathBuf {
-        self.path.join("__stderr")
+        file::entry(&self.path, "__stderr")
     }
 
     /// The FIFO from a service to this module, its logger.
     pub fn log_pipe(&self) -> PathBuf {
-        self.path.join("stdin")
+        file::entry(&self.path, "stdin")
     }
 
     /// NOTICE lines.
     pub fn log(&self) -> PathBuf {
-        self.path.join("supervise.log")
+        file::entry(&self.path, "supervise.log")
     }
 
     /// WARNING and FATAL lines.
     pub fn log_wf(&self) -> PathBuf {
-        self.path.join("supervise.log.wf")
+        file::entry(&self.path, "supervise.log.wf")
     }
 }
 

@@ -32,14 +32,16 @@ pub enum Echo {
 /// A module's log, or the tree's own.
 ///
 /// To be used through the `log` crate's macros: `info!(logger: log, …)` is a NOTICE, `warn!` a WARNING,
-/// `error!` FATAL.
-pub struct Log {
-    front: Box<dyn log::Log>,
-    sinks: Arc<Sinks>,
-}
+/// `error!` FATAL. What composes the lines is made when there are some: a module is silent most of the time, and thousands
+/// of them would each hold what none of them needs.
+#[derive(Clone)]
+pub struct Log(Arc<Sinks>);
 
-/// The two files.
+/// The two files, and how they are written to.
 struct Sinks {
+    dir: StatusDir,
+    name: String,
+    echo: Echo,
     notice: Mutex<Sink>,
     trouble: Mutex<Sink>,
 }
@@ -48,48 +50,57 @@ impl Log {
     /// The log in `dir`, echoed on standard error with `name` in front of each line if it is not empty.
     pub fn new(dir: &StatusDir, name: &str, echo: Echo) -> Log {
         log::set_max_level(log::LevelFilter::Info);
-        let (notice, trouble) = (Mutex::new(Sink::new(dir.log())), Mutex::new(Sink::new(dir.log_wf())));
-        let sinks = Arc::new(Sinks { notice, trouble });
-        let files = sinks.clone();
-        let prefix = if name.is_empty() { String::new() } else { format!("{}: ", name.escape_debug()) };
-        let write = move |record: &log::Record<'_>| {
-            let line = record.args().to_string();
-            let serious = record.level() <= log::Level::Warn;
-            if echo == Echo::All || (echo == Echo::Trouble && serious) {
-                let at = line.match_indices(' ').nth(2).map_or(0, |(at, _)| at + 1);
-                console::line(&format!("{}{prefix}{}", &line[..at], &line[at..]));
-            }
-            if serious { &files.trouble } else { &files.notice }.lock().write(line);
-        };
-        let (_, logger) = fern::Dispatch::new()
-            .level(log::LevelFilter::Info)
-            .format(|out, message, record| out.finish(format_args!("{}", compose(record.level(), message))))
-            .chain(fern::Output::call(write))
-            .into_log();
-        Log { front: logger, sinks }
+        let (notice, trouble) = (Mutex::new(Sink::new(StatusDir::log)), Mutex::new(Sink::new(StatusDir::log_wf)));
+        Log(Arc::new(Sinks { dir: dir.clone(), name: name.to_string(), echo, notice, trouble }))
     }
 
-    /// Has the lines that `write` logs written together: each file is opened once for all of them.
-    pub fn together(&self, write: impl FnOnce()) {
-        let sinks = [&self.sinks.notice, &self.sinks.trouble];
+    /// Has `write` log lines that are written together: each file is opened once for all of them.
+    pub fn together(&self, write: impl FnOnce(&dyn log::Log)) {
+        // What is wrong first: a notice often says what became of it.
+        let sinks = [&self.0.trouble, &self.0.notice];
         sinks.iter().for_each(|sink| sink.lock().held = true);
-        write();
-        sinks.iter().for_each(|sink| sink.lock().release());
+        write(&*self.front());
+        sinks.iter().for_each(|sink| sink.lock().release(&self.0.dir));
+    }
+
+    /// What composes lines, and hands them to the sinks.
+    fn front(&self) -> Box<dyn log::Log> {
+        let sinks = self.0.clone();
+        let (_, front) = fern::Dispatch::new()
+            .level(log::LevelFilter::Info)
+            .format(|out, message, record| out.finish(format_args!("{}", compose(record.level(), message))))
+            .chain(fern::Output::call(move |record| sinks.take(record)))
+            .into_log();
+        front
+    }
+}
+
+impl Sinks {
+    fn take(&self, record: &log::Record<'_>) {
+        let line = record.args().to_string();
+        let serious = record.level() <= log::Level::Warn;
+        if self.echo == Echo::All || (self.echo == Echo::Trouble && serious) {
+            let at = line.match_indices(' ').nth(2).map_or(0, |(at, _)| at + 1);
+            let (stamp, text) = line.split_at(at);
+            match self.name.as_str() {
+                "" => console::line(&line),
+                name => console::line(&format!("{stamp}{}: {text}", name.escape_debug())),
+            }
+        }
+        if serious { &self.trouble } else { &self.notice }.lock().write(line, &self.dir);
     }
 }
 
 impl log::Log for Log {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        self.front.enabled(metadata)
+        metadata.level() <= log::LevelFilter::Info
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        self.front.log(record);
+        self.front().log(record);
     }
 
-    fn flush(&self) {
-        self.front.flush();
-    }
+    fn flush(&self) {}
 }
 
 impl std::fmt::Debug for Log {
@@ -125,7 +136,7 @@ pub fn stamp(at: SystemTime) -> String {
 
 /// One file, and what it could not take yet.
 struct Sink {
-    path: PathBuf,
+    path: fn(&StatusDir) -> PathBuf,
     backlog: String,
     failing: bool,
     /// More lines follow: they are written with the last.
@@ -133,35 +144,36 @@ struct Sink {
 }
 
 impl Sink {
-    fn new(path: PathBuf) -> Sink {
+    fn new(path: fn(&StatusDir) -> PathBuf) -> Sink {
         Sink { path, backlog: String::new(), failing: false, held: false }
     }
 
-    fn write(&mut self, line: String) {
+    fn write(&mut self, line: String, dir: &StatusDir) {
         self.backlog.push_str(&line);
         self.backlog.push('\n');
         if !self.held {
-            self.write_backlog();
+            self.write_backlog(dir);
         }
     }
 
-    fn release(&mut self) {
+    fn release(&mut self, dir: &StatusDir) {
         self.held = false;
         if !self.backlog.is_empty() {
-            self.write_backlog();
+            self.write_backlog(dir);
         }
     }
 
-    fn write_backlog(&mut self) {
+    fn write_backlog(&mut self, dir: &StatusDir) {
+        let path = (self.path)(dir);
         let text = std::mem::take(&mut self.backlog);
-        match append(&self.path, text.as_bytes()) {
+        match append(&path, text.as_bytes()) {
             Ok(()) => self.failing = false,
             Err(error) => {
                 if !self.failing {
                     console::line(&format!(
                         "[WARNING] {} {}: {}; supervision goes on, the lines are kept for the next try",
                         stamp(SystemTime::now()),
-                        self.path.display(),
+                        path.display(),
                         errno_text(&error)
                     ));
                 }
@@ -244,10 +256,10 @@ mod tests {
     fn lines_that_are_held_are_written_in_order_when_the_last_has_come() {
         let root = tempfile::tempdir().unwrap();
         let (dir, log) = log_in(root.path());
-        log.together(|| {
-            log::info!(logger: log, "first");
-            log::warn!(logger: log, "other");
-            log::info!(logger: log, "second");
+        log.together(|front| {
+            log::info!(logger: front, "first");
+            log::warn!(logger: front, "other");
+            log::info!(logger: front, "second");
             assert!(!dir.log().exists());
         });
         let text = std::fs::read_to_string(dir.log()).unwrap();

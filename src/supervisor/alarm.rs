@@ -48,12 +48,12 @@ pub struct Message {
     body: String,
     environment: Environment,
     programs: Vec<Vec<String>>,
-    log: Arc<Log>,
+    log: Log,
 }
 
 impl Message {
     /// The message for `alarm`, by what `settings` say; `None` when nobody is to be told.
-    pub fn new(alarm: &Alarm, module: &str, dir: &StatusDir, settings: &Settings, log: &Arc<Log>) -> Option<Message> {
+    pub fn new(alarm: &Alarm, module: &str, dir: &StatusDir, settings: &Settings, log: &Log) -> Option<Message> {
         let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
         let what = describe(alarm);
         let subject = format!("{} [Alarm: {host}] Service {} {what}!", stamp(SystemTime::now()), in_one_line(module));

@@ -21,6 +21,7 @@ use super::transitions::{notice, warning};
 use crate::sys::pidfd::{ExitStatus, signal_name};
 use crate::sys::time::Mono;
 use nix::unistd::Pid;
+use smallvec::SmallVec;
 
 /// A service's state, and the rules for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +38,8 @@ pub struct Machine {
     pub(super) finish_follows: bool,
 }
 
-pub(super) type Actions = Vec<Action>;
+/// Seldom more than these, so that a step needs no memory but the stack's.
+pub type Actions = SmallVec<[Action; 4]>;
 
 impl Machine {
     /// Nothing runs yet; [`Event::Begin`] comes first.
@@ -64,7 +66,7 @@ impl Machine {
 
     /// One step: what `event` makes of the state, and what is to be done for it.
     pub fn step(&mut self, event: Event, now: Mono) -> Actions {
-        let mut actions = Vec::new();
+        let mut actions = Actions::new();
         match event {
             Event::Rules(rules) => self.rules = rules,
             Event::Command(Command::Alarm(on)) => self.alarm = on,

@@ -18,7 +18,6 @@ use log::Level;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
@@ -31,13 +30,13 @@ const THEIR_FILES: [&str; 9] = ["control", "ok", "lock", "pid", "pid.new", "stat
 pub struct RunitTree {
     root: PathBuf,
     status_root: PathBuf,
-    log: Arc<Log>,
+    log: Log,
     told: AtomicBool,
 }
 
 impl RunitTree {
     /// For the services below `root`.
-    pub fn new(root: PathBuf, status_root: PathBuf, log: Arc<Log>) -> RunitTree {
+    pub fn new(root: PathBuf, status_root: PathBuf, log: Log) -> RunitTree {
         RunitTree { root, status_root, log, told: AtomicBool::new(false) }
     }
 

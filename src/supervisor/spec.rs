@@ -41,7 +41,7 @@ pub struct Spec {
     /// Who gives orders.
     pub orders: Orders,
     /// Where it is said that the module has no log: the tree's.
-    pub house_log: Option<Arc<Log>>,
+    pub house_log: Option<Log>,
     /// What is said on standard error, too.
     pub echo: Echo,
     /// What is wrong with the settings, for the module's log.

@@ -30,7 +30,7 @@ use crate::sys::start::{StartError, Started};
 use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid, errno_text};
 use log::Level;
-use std::collections::VecDeque;
+use smallvec::{SmallVec, smallvec};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub struct Supervisor {
     pub(super) spec: Box<Spec>,
     pub(super) settings: Arc<Settings>,
     pub(super) machine: Machine,
-    pub(super) log: Arc<Log>,
+    pub(super) log: Log,
     pub(super) fifos: Fifos,
     pub(super) runit: Option<Runit>,
     pub(super) publisher: Publisher,
@@ -116,7 +116,7 @@ impl Supervisor {
         Box::new(Supervisor {
             machine: Machine::new(rules(&settings, &spec)),
             settings,
-            log: Arc::new(Log::new(&spec.dir, &spec.module, spec.echo)),
+            log: Log::new(&spec.dir, &spec.module, spec.echo),
             fifos: Fifos::inherit(handed.control, handed.ok),
             beginning: handed.beginning,
             parking: None,
@@ -167,7 +167,7 @@ impl Supervisor {
     }
 
     /// The module's log.
-    pub fn log(&self) -> &Arc<Log> {
+    pub fn log(&self) -> &Log {
         &self.log
     }
 
@@ -331,8 +331,9 @@ impl Supervisor {
 
     /// Feeds `event` to the machine, and carries out what it wants done, until that is all.
     pub(super) fn handle(&mut self, event: Event) {
-        let mut events = VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
+        let mut events: SmallVec<[Event; 2]> = smallvec![event];
+        while !events.is_empty() {
+            let event = events.remove(0);
             if matches!(event, Event::Exited(_) | Event::StartFailed(_)) {
                 self.machine.expect_finish(self.spec.service.has_finish());
             }
@@ -514,8 +515,8 @@ impl Supervisor {
                 lines.iter().for_each(|(level, text)| log::log!(logger: log, *level, "{module}: {text}"));
             }
             _ if lines.is_empty() => {}
-            _ => self.log.together(|| {
-                lines.iter().for_each(|(level, text)| log::log!(logger: self.log, *level, "{text}"));
+            _ => self.log.together(|log| {
+                lines.iter().for_each(|(level, text)| log::log!(logger: log, *level, "{text}"));
             }),
         }
         self.outcome = self.outcome.or(match self.machine.state() {

@@ -4,7 +4,7 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Device, inode and birth time (nanoseconds since the epoch, 0 where the file system keeps none): which
 /// file it is, whatever its name. The birth time tells a new file from an old one whose inode it got.
@@ -72,6 +72,14 @@ pub fn foreign_owner(path: &Path) -> io::Result<Option<u32>> {
     let ours = nix::unistd::geteuid().as_raw();
     let owners = [std::fs::symlink_metadata(path)?.uid(), std::fs::metadata(path)?.uid()];
     Ok(owners.into_iter().find(|owner| *owner != 0 && *owner != ours))
+}
+
+/// The path of `name` in `dir`. As [`Path::join`], which allocates twice for it.
+pub fn entry(dir: &Path, name: &str) -> PathBuf {
+    let mut path = PathBuf::with_capacity(dir.as_os_str().len() + 1 + name.len());
+    path.push(dir);
+    path.push(name);
+    path
 }
 
 /// Which file is at `path` (no link followed).

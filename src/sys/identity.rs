@@ -15,6 +15,7 @@ use super::pidfd::Pidfd;
 use super::time::{boot_id, boot_time};
 use nix::unistd::Pid;
 use std::fs::File;
+use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::OnceLock;
@@ -69,10 +70,9 @@ fn line(role: Role, pid: i32, made: (u64, u64), inode: u64, directory: Option<(u
     let mut line = [b' '; SIZE];
     let (device, directory) = directory.unwrap_or_default();
     let (role, boot) = (role.word(), boot());
-    let text = format!("{role} {pid:010} {:020} {:020} {inode} {boot} {device}:{directory}", made.0, made.1);
+    let mut place = &mut line[..SIZE - 1];
     // A boot id is 36 letters, a number at most 20: it fits.
-    let length = text.len().min(SIZE - 1);
-    line[..length].copy_from_slice(&text.as_bytes()[..length]);
+    let _ = write!(place, "{role} {pid:010} {:020} {:020} {inode} {boot} {device}:{directory}", made.0, made.1);
     line[SIZE - 1] = b'\n';
     line
 }

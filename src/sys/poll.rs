@@ -3,10 +3,10 @@
 use super::time::Mono;
 use super::wake;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ptr::null;
 use std::time::Duration;
 
 /// What is waited for at a descriptor.
@@ -25,40 +25,55 @@ pub enum Source<'a> {
 /// Returns, in the order of `sources`, where; nowhere when the deadline came first. Without a deadline it waits
 /// for ever, and costs nothing meanwhile.
 pub fn wait<const N: usize>(sources: [Option<Source<'_>>; N], deadline: Option<Mono>) -> [bool; N] {
-    let mut ready = [false; N];
-    let (places, asked): (Vec<usize>, Vec<Source<'_>>) =
-        sources.into_iter().enumerate().filter_map(|(place, source)| source.map(|source| (place, source))).unzip();
-    for (place, happened) in places.into_iter().zip(wait_many(&asked, deadline)) {
-        ready[place] = happened;
-    }
-    ready
+    let mut entries = sources.map(entry);
+    let is_woken = poll(&mut entries, sources.iter().flatten().any(is_waker), deadline);
+    std::array::from_fn(|place| sources[place].is_some_and(|source| happened(&source, &entries[place], is_woken)))
 }
 
 /// As [`wait`], for however many sources.
 pub fn wait_many(sources: &[Source<'_>], deadline: Option<Mono>) -> Vec<bool> {
-    let mut polled: Vec<PollFd<'_>> = sources
-        .iter()
-        .filter_map(|source| match *source {
-            Source::Readable(fd) => Some(PollFd::new(fd, PollFlags::POLLIN)),
-            Source::HungUp(fd) => Some(PollFd::new(fd, PollFlags::empty())),
-            Source::Woken => None,
-        })
-        .collect();
-    let is_waker = |source: &Source<'_>| matches!(source, Source::Woken);
-    let mask = if sources.iter().any(is_waker) { wake::mask_while_polling() } else { None };
+    let mut entries: Vec<libc::pollfd> = sources.iter().map(|source| entry(Some(*source))).collect();
+    let is_woken = poll(&mut entries, sources.iter().any(is_waker), deadline);
+    sources.iter().zip(&entries).map(|(source, entry)| happened(source, entry, is_woken)).collect()
+}
+
+fn entry(source: Option<Source<'_>>) -> libc::pollfd {
+    let (fd, events) = match source {
+        Some(Source::Readable(fd)) => (fd.as_raw_fd(), libc::POLLIN),
+        Some(Source::HungUp(fd)) => (fd.as_raw_fd(), 0),
+        // The kernel passes over a negative number.
+        Some(Source::Woken) | None => (-1, 0),
+    };
+    libc::pollfd { fd, events, revents: 0 }
+}
+
+fn is_waker(source: &Source<'_>) -> bool {
+    matches!(source, Source::Woken)
+}
+
+fn happened(source: &Source<'_>, entry: &libc::pollfd, is_woken: bool) -> bool {
+    if is_waker(source) { is_woken } else { entry.revents != 0 }
+}
+
+/// Whether a waker, to which the caller attends if `to_wakers` says so, has ended the waiting; otherwise the entries say
+/// what has.
+fn poll(entries: &mut [libc::pollfd], to_wakers: bool, deadline: Option<Mono>) -> bool {
+    let mask = if to_wakers { wake::mask_while_polling() } else { None };
     loop {
         let left = deadline.map(|deadline| TimeSpec::from_duration(deadline.since(Mono::now())));
-        match ppoll(&mut polled, left, mask) {
-            Err(Errno::EINTR) if mask.is_some() => return sources.iter().map(is_waker).collect(),
-            Err(Errno::EINTR) => continue,
+        let left = left.as_ref().map_or(null(), |left| left.as_ref());
+        let while_polling = mask.as_ref().map_or(null(), |mask| mask.as_ref());
+        let count = entries.len() as libc::nfds_t;
+        // SAFETY: the entries are ours; the time and the mask, or null for none, live through the call.
+        match Errno::result(unsafe { libc::ppoll(entries.as_mut_ptr(), count, left, while_polling) }) {
+            Ok(_) => return false,
+            Err(Errno::EINTR) if mask.is_some() => return true,
+            Err(Errno::EINTR) => {}
             // ENOMEM: the kernel could not even make the table; the caller looks at everything and comes back.
             Err(_) => {
                 std::thread::sleep(Duration::from_millis(100));
-                return vec![true; sources.len()];
-            }
-            Ok(_) => {
-                let mut happened = polled.iter().map(|entry| entry.any().unwrap_or(true));
-                return sources.iter().map(|source| !is_waker(source) && happened.next().unwrap_or(true)).collect();
+                entries.iter_mut().for_each(|entry| entry.revents = libc::POLLIN);
+                return true;
             }
         }
     }

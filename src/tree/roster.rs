@@ -38,7 +38,7 @@ pub struct Shared {
     /// What modules say on standard error, too.
     pub echo: Echo,
     /// The tree's own log.
-    pub log: Arc<Log>,
+    pub log: Log,
     /// With `--runit-compat`.
     pub runit: Option<Arc<RunitTree>>,
 }
@@ -313,7 +313,7 @@ impl Roster {
     }
 
     /// The tree's log.
-    pub fn log(&self) -> Arc<Log> {
+    pub fn log(&self) -> Log {
         self.shared.log.clone()
     }
 

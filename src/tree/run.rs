@@ -94,7 +94,7 @@ pub fn run(mut options: Options) -> Result<(), String> {
     let signals = signals.map_err(|errno| format!("cannot take signals: {}", errno.desc()))?;
     let services = scan::names(&options.root).map_or(0, |names| names.len());
     room::make(signals.as_fd(), services);
-    let log = Arc::new(Log::new(own.dir(), "", options.own_echo));
+    let log = Log::new(own.dir(), "", options.own_echo);
     if let Err(errno) = orphans::become_subreaper() {
         log::warn!(logger: log, "cannot become child subreaper: {}; orphans go elsewhere", errno.desc());
     }
@@ -110,7 +110,7 @@ struct Tree {
     restart: Restart,
     root: PathBuf,
     roster: Roster,
-    log: Arc<Log>,
+    log: Log,
     changes: Changes,
     watch: Option<Watch>,
     /// The directory that the root was when it was last watched.
@@ -136,7 +136,7 @@ struct Tree {
 }
 
 impl Tree {
-    fn new(options: Options, log: Arc<Log>, own: Own) -> Tree {
+    fn new(options: Options, log: Log, own: Own) -> Tree {
         let (config, complaint) = options.source.first();
         for complaint in complaint.iter().chain(config.complaints()) {
             log::warn!(logger: log, "{complaint}");

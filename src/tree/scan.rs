@@ -61,11 +61,11 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> Entry {
     let Some(name) = name.to_str().filter(|name| !name.chars().any(char::is_control)) else {
         return Entry::Refused("a control character or invalid UTF-8 in its name");
     };
-    if !file::is_executable(&path.join("run")) {
+    if !file::is_executable(&file::entry(&path, "run")) {
         return Entry::NotYet;
     }
-    let log = path.join("log");
-    let logger = file::is_executable(&log.join("run")).then_some(log);
+    let log = file::entry(&path, "log");
+    let logger = file::is_executable(&file::entry(&log, "run")).then_some(log);
     Entry::Service(Found { name: name.to_string(), identity: Identity::of(&metadata), path, logger })
 }
 

@@ -66,7 +66,7 @@ impl Messages {
 ///
 /// # Errors
 /// When there is no thread or descriptor to be had.
-pub fn listen(signals: Signals, dir: StatusDir, log: Arc<Log>, handed: Handed) -> std::io::Result<Messages> {
+pub fn listen(signals: Signals, dir: StatusDir, log: Log, handed: Handed) -> std::io::Result<Messages> {
     let (wish, wishes) = unbounded();
     let (child, children) = bounded(1);
     let orders = Arc::new(Mailbox::default());
@@ -82,7 +82,7 @@ struct Listener {
     orders: Arc<Mailbox>,
     fifos: Fifos,
     dir: StatusDir,
-    log: Arc<Log>,
+    log: Log,
     wish: Sender<Wish>,
     child: Sender<()>,
     /// When the main loop is told that children have ended, if some have.
@@ -101,11 +101,7 @@ impl Listener {
             }
             let mend_at = (!self.fifos.are_open()).then(|| Mono::now() + MEND_AGAIN);
             let [signal, command, order] = poll::wait(
-                [
-                    Some(Readable(self.signals.as_fd())),
-                    self.fifos.control().map(Readable),
-                    Some(Woken),
-                ],
+                [Some(Readable(self.signals.as_fd())), self.fifos.control().map(Readable), Some(Woken)],
                 [self.children_at, mend_at].into_iter().flatten().min(),
             );
             if self.children_at.is_some_and(|at| Mono::now() >= at) {

@@ -3,7 +3,7 @@
 use super::story::*;
 use crate::supervisor::command::{Command, Signal};
 use crate::supervisor::limits::Rules;
-use crate::supervisor::machine::{Action, Control, Event, Leave, Next, Past, PastRun, State, Stop, Want};
+use crate::supervisor::machine::{Actions, Control, Event, Leave, Next, Past, PastRun, State, Stop, Want};
 use crate::sys::identity::Role;
 
 /// A service that may have scripts, up.
@@ -184,7 +184,7 @@ fn the_log_says_what_a_script_has_done() {
     let mut story = up();
     let run = story.machine.run().expect("a run process").pid;
     let done = |control| Event::Control { control, run, done: true };
-    let said = |actions: Vec<Action>| format!("{actions:?}");
+    let said = |actions: Actions| format!("{actions:?}");
     let text = said(story.machine.step(done(Control::Signal(Signal::Hup)), story.now));
     assert!(text.contains("HUP not sent") && text.contains("control/h exited 0"), "{text}");
     story.send('d');

@@ -7,7 +7,7 @@ use super::story::{at, brief};
 use crate::conf::settings::KillMode;
 use crate::supervisor::command::Command;
 use crate::supervisor::limits::Rules;
-use crate::supervisor::machine::{Action, Control, Event, Leave, Machine, Next, Run, State, Stop, Want};
+use crate::supervisor::machine::{Action, Actions, Control, Event, Leave, Machine, Next, Run, State, Stop, Want};
 use crate::sys::Pid;
 use crate::sys::pidfd::ExitStatus;
 use crate::sys::start::StartError;
@@ -277,7 +277,7 @@ impl World {
         self.carry_out(actions);
     }
 
-    fn carry_out(&mut self, actions: Vec<Action>) {
+    fn carry_out(&mut self, actions: Actions) {
         for action in actions {
             match action {
                 Action::Start => self.start_is_allowed(),
