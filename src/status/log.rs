@@ -5,8 +5,9 @@
 
 use super::StatusDir;
 use crate::sys::{console, errno_text, file, time};
+use chrono::{Datelike, Timelike};
 use parking_lot::Mutex;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,9 @@ use std::time::SystemTime;
 
 /// A log past this size, in bytes, is renamed to `.1` before the next line.
 pub const ROTATE_AT: u64 = 16 * 1024 * 1024;
+
+/// Room for a usual line, in bytes.
+const LINE: usize = 128;
 
 /// Lines that could not be written are kept up to this size, in bytes, for the next try; then the oldest go.
 const BACKLOG_MAX: usize = 16 * 1024;
@@ -104,7 +108,7 @@ impl log::Log for Log {
 }
 
 impl std::fmt::Debug for Log {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Log")
     }
 }
@@ -116,22 +120,43 @@ fn compose(level: log::Level, message: &std::fmt::Arguments<'_>) -> String {
         log::Level::Warn => "WARNING",
         _ => "NOTICE",
     };
-    let mut line = format!("[{level}] {} ", stamp(SystemTime::now()));
-    for letter in message.to_string().chars() {
-        match letter.is_control() {
-            true => line.extend(letter.escape_default()),
-            false => line.push(letter),
-        }
-    }
+    let mut line = String::with_capacity(LINE);
+    // Writing into a String does not fail.
+    let _ = write!(line, "[{level}] {} ", Stamp(SystemTime::now()));
+    let _ = write!(Escaped(&mut line), "{message}");
     line
+}
+
+/// Escapes control characters in what is written through it.
+struct Escaped<'a>(&'a mut String);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for letter in text.chars() {
+            match letter.is_control() {
+                true => self.0.extend(letter.escape_default()),
+                false => self.0.push(letter),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `YYYY-MM-DD HH:MM:SS` in local time.
 pub fn stamp(at: SystemTime) -> String {
-    let mut text = String::with_capacity(20);
-    // Writing into a String does not fail.
-    let _ = write!(text, "{}", time::local(at).format("%Y-%m-%d %H:%M:%S"));
-    text
+    Stamp(at).to_string()
+}
+
+/// The same, as it is written.
+struct Stamp(SystemTime);
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // By hand: chrono's own way goes through its pattern for each line, and allocates for it.
+        let at = time::local(self.0);
+        write!(f, "{:04}-{:02}-{:02} ", at.year(), at.month(), at.day())?;
+        write!(f, "{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())
+    }
 }
 
 /// One file, and what it could not take yet.
@@ -226,6 +251,13 @@ mod tests {
         assert_eq!(trouble.lines().count(), 2, "{trouble}");
         assert!(trouble.contains(r"bad\nnews \u{1b}[31m"), "{trouble}");
         assert!(trouble.contains("[FATAL] "), "{trouble}");
+    }
+
+    #[test]
+    fn a_stamp_has_the_documented_form() {
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_009);
+        assert_eq!(stamp(at), time::local(at).format("%Y-%m-%d %H:%M:%S").to_string());
+        assert_eq!(stamp(at).len(), 19);
     }
 
     #[test]

@@ -10,6 +10,9 @@ use std::time::SystemTime;
 /// A larger file, in bytes, is none of ours.
 const SIZE_MAX: u64 = 64 * 1024;
 
+/// Most files are not larger than this, in bytes.
+const SIZE_USUAL: usize = 768;
+
 /// The content of the file. Readers ignore keys that they do not know; all may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -120,8 +123,9 @@ impl LastExit {
 impl StateFile {
     /// The bytes of the file: one line.
     pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(SIZE_USUAL);
         // Only maps with keys that are no strings, and failing writers, make this fail.
-        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        let _ = serde_json::to_writer(&mut bytes, self);
         bytes.push(b'\n');
         bytes
     }

@@ -59,9 +59,14 @@ impl Machine {
     }
 
     /// Whether there is a `finish` to be run after the end that is going to be reported: what the log says of that end
-    /// depends on it, and nothing else does.
+    /// depends on it, and no state does.
     pub fn expect_finish(&mut self, is_there: bool) {
         self.finish_follows = is_there;
+    }
+
+    /// Whether there is, by the last answer.
+    pub fn expects_finish(&self) -> bool {
+        self.finish_follows
     }
 
     /// One step: what `event` makes of the state, and what is to be done for it.

@@ -15,7 +15,10 @@ use std::time::SystemTime;
 /// Writes the two files, and remembers what is in them.
 #[derive(Debug)]
 pub struct Publisher {
-    written: Option<(Record, StateFile)>,
+    written: Option<(Record, Vec<u8>)>,
+    /// The end of the wait that is shown, and how it is written. It is computed once for each wait: the sum of two clocks
+    /// would differ by microseconds.
+    next_start: Option<(Mono, String)>,
     pid_changed: SystemTime,
     since: SystemTime,
     last: Option<(&'static str, u32)>,
@@ -46,7 +49,15 @@ impl Publisher {
     /// Nothing written yet.
     pub fn new() -> Publisher {
         let now = SystemTime::now();
-        Publisher { written: None, pid_changed: now, since: now, last: None, last_exit: None, failing: false }
+        Publisher {
+            written: None,
+            pid_changed: now,
+            since: now,
+            last: None,
+            last_exit: None,
+            failing: false,
+            next_start: None,
+        }
     }
 
     /// Takes over what an earlier supervisor has shown.
@@ -85,7 +96,7 @@ impl Publisher {
             self.last = Some((name, pid));
         }
         let record = self.record(machine, pid);
-        let state = self.state(machine, name, facts);
+        let state = self.state(machine, name, facts).encode();
         let result = self.write(&record, &state, dir);
         match result {
             Ok(()) => {
@@ -107,18 +118,14 @@ impl Publisher {
         }
     }
 
-    fn write(
-        &self,
-        record: &Record,
-        state: &StateFile,
-        dir: &StatusDir,
-    ) -> Result<(), (std::path::PathBuf, io::Error)> {
-        let (old_record, old_state) = self.written.as_ref().map_or((None, None), |(r, s)| (Some(r), Some(s)));
+    fn write(&self, record: &Record, state: &[u8], dir: &StatusDir) -> Result<(), (std::path::PathBuf, io::Error)> {
+        let (old_record, old_state) =
+            self.written.as_ref().map_or((None, None), |(r, s)| (Some(r), Some(s.as_slice())));
         if old_record != Some(record) {
             put(&dir.status(), &record.encode())?;
         }
         if old_state != Some(state) {
-            put(&dir.state(), &state.encode())?;
+            put(&dir.state(), state)?;
         }
         Ok(())
     }
@@ -133,17 +140,20 @@ impl Publisher {
         }
     }
 
-    fn state(&self, machine: &Machine, name: &str, facts: Facts<'_>) -> StateFile {
-        let next_start = match machine.state() {
-            State::Backoff { until } => SystemTime::now().checked_add(until.since(Mono::now())),
-            _ => None,
+    fn next_start(&mut self, machine: &Machine) -> Option<String> {
+        let State::Backoff { until } = machine.state() else {
+            self.next_start = None;
+            return None;
         };
-        // While the wait lasts, its end is computed once: the sum of two clocks would differ by microseconds.
-        let written = self.written.as_ref().filter(|(_, old)| old.state == name && old.since == rfc3339(self.since));
-        let next_start = match written.and_then(|(_, old)| old.next_start.clone()) {
-            Some(old) if next_start.is_some() => Some(old),
-            _ => next_start.map(rfc3339),
-        };
+        let shown = self.next_start.take().filter(|(end, _)| *end == until);
+        self.next_start = shown.or_else(|| {
+            let at = SystemTime::now().checked_add(until.since(Mono::now()))?;
+            Some((until, rfc3339(at)))
+        });
+        self.next_start.as_ref().map(|(_, text)| text.clone())
+    }
+
+    fn state(&mut self, machine: &Machine, name: &str, facts: Facts<'_>) -> StateFile {
         StateFile {
             module: facts.module.to_string(),
             state: name.to_string(),
@@ -155,7 +165,7 @@ impl Publisher {
             restarts: machine.restarts(),
             last_exit: self.last_exit.clone(),
             reason: machine.reason().map(|reason| reason.to_string()),
-            next_start,
+            next_start: self.next_start(machine),
             alarm: machine.alarm(),
             supervisor_pid: std::process::id(),
             definition: facts.definition.to_string(),

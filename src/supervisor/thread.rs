@@ -350,6 +350,8 @@ impl Supervisor {
                 let started = self.spec.service.before_start(exits, &self.lock);
                 return Some(Event::HookStarted(self.run_aside(Role::Hook, started)));
             }
+            // It was looked for a moment ago.
+            Action::RunFinish(_) if !self.machine.expects_finish() => return Some(Event::FinishStarted(None)),
             Action::RunFinish(exit) => {
                 let started = self.spec.service.finish(&self.spec.module, exit, &self.lock);
                 return Some(Event::FinishStarted(self.run_aside(Role::Finish, started)));

@@ -6,20 +6,25 @@
 //! make and remove inodes all the time, and ext4 searches through all that were removed in the last minutes before it
 //! makes the next one.
 
+use nix::NixPath;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+/// What the spare's name has behind that of the file.
+const SPARE: &str = ".new";
 
 /// Puts `content` in the place of `path` in one step: readers see the old or the new, never a part.
 ///
 /// # Errors
 /// What `open`, `write` and `rename` give; `path` is then as it was.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
+    let mut name = OsString::with_capacity(path.as_os_str().len() + SPARE.len());
+    name.push(path);
+    name.push(SPARE);
     let spare = Path::new(&name);
     let (mut file, size) = match reuse(spare) {
         Some(reused) => reused,
@@ -72,11 +77,13 @@ fn make(spare: &Path) -> io::Result<File> {
 
 /// Has two files change their names.
 fn exchange(one: &Path, other: &Path) -> io::Result<()> {
-    let one = std::ffi::CString::new(one.as_os_str().as_bytes())?;
-    let other = std::ffi::CString::new(other.as_os_str().as_bytes())?;
     let (here, flags) = (libc::AT_FDCWD, libc::RENAME_EXCHANGE);
-    // SAFETY: two paths that live through the call. By number, as musl has no function for it.
-    let done = unsafe { libc::syscall(libc::SYS_renameat2, here, one.as_ptr(), here, other.as_ptr(), flags) };
+    let done = one.with_nix_path(|one| {
+        other.with_nix_path(|other| {
+            // SAFETY: two paths that live through the call. By number, as musl has no function for it.
+            unsafe { libc::syscall(libc::SYS_renameat2, here, one.as_ptr(), here, other.as_ptr(), flags) }
+        })
+    })??;
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
