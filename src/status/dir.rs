@@ -45,18 +45,20 @@ impl StatusDir {
     }
 
     /// Makes it with mode 0700, and its parents with 0755, where they are missing; one that is there must be ours.
+    /// Whether it is certain that it was not there.
     ///
     /// # Errors
     /// See [`MakeError`].
-    pub fn make(&self) -> Result<(), MakeError> {
+    pub fn make(&self) -> Result<bool, MakeError> {
         // Most often it is missing, and its parent is not; what was made just now is ours.
         if self.own == 1 && std::fs::DirBuilder::new().mode(0o700).create(&self.path).is_ok() {
-            return Ok(());
+            return Ok(true);
         }
         // Before, so that nothing is made in it, and after, for what was made meanwhile.
         self.check_owner()?;
         self.mkdir().map_err(MakeError::Io)?;
-        self.check_owner()
+        self.check_owner()?;
+        Ok(false)
     }
 
     /// In a directory of somebody else's, files may be exchanged under our hands and commands be given by its owner;
@@ -187,8 +189,9 @@ mod tests {
     fn it_is_made_private_and_its_parents_are_not() {
         let root = tempfile::tempdir().unwrap();
         let dir = StatusDir::new(root.path().join("status/web"));
-        dir.make().unwrap();
-        dir.make().unwrap();
+        assert!(!dir.make().unwrap(), "its parent was missing, too");
+        assert!(!dir.make().unwrap());
+        assert!(StatusDir::new(root.path().join("status/mail")).make().unwrap());
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(dir.path()), 0o700);
         assert_eq!(mode(&root.path().join("status")) & 0o700, 0o700);

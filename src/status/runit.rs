@@ -13,7 +13,7 @@
 use super::StatusDir;
 use super::record::tai64n;
 use crate::sys::fifo::{Ends, Fifo};
-use crate::sys::replace::replace;
+use crate::sys::replace::Known;
 use crate::sys::{errno_text, file, handover};
 use std::fs::DirBuilder;
 use std::io;
@@ -205,7 +205,7 @@ impl Files {
         let mut write = |name: &str, old: Option<&[u8]>, new: &[u8]| {
             if result.is_ok() && old != Some(new) {
                 let path = self.path.join(name);
-                result = replace(&path, new).map_err(|error| {
+                result = Known::Nothing.replace(&path, new).map_err(|error| {
                     format!("{}: {}; written again at the next event", path.display(), errno_text(&error))
                 });
             }

@@ -28,7 +28,7 @@ impl Supervisor {
         let recorded = self.adopt();
         let live = recorded.map(|recorded| (recorded.role, recorded.pid));
         // What was wanted of another directory of this name is none of ours.
-        let state = self.earlier_state();
+        let state = if self.is_first && recorded.is_none() { None } else { self.earlier_state() };
         let directory = state.as_ref().and_then(|state| state.memory.as_ref()).and_then(|memory| memory.directory);
         let past = state.filter(|_| self.is_ours(directory)).and_then(|state| past(&state, Mono::now()));
         // `supervise` ends when it has given up, and whoever starts it after that wants the service to be started.
@@ -153,7 +153,7 @@ impl Supervisor {
         if self.lock.is_at(&self.spec.dir.lock_path()) {
             return true;
         }
-        let fresh = self.spec.dir.make().map_err(OpenError::Directory).and_then(|()| Ok(self.spec.dir.lock()?));
+        let fresh = self.spec.dir.make().map_err(OpenError::Directory).and_then(|_| Ok(self.spec.dir.lock()?));
         match fresh {
             Ok(fresh) => {
                 self.lock_trouble = false;

@@ -5,9 +5,10 @@ use super::machine::{Machine, Past, PastRun, State, Stop};
 use crate::status::StatusDir;
 use crate::status::record::{Record, Want};
 use crate::status::state::{LastExit, Memory, StateFile, rfc3339};
+use crate::sys::errno_text;
 use crate::sys::identity::boot;
+use crate::sys::replace::Known;
 use crate::sys::time::Mono;
-use crate::sys::{errno_text, replace};
 use std::io;
 use std::path::Path;
 use std::time::SystemTime;
@@ -23,7 +24,11 @@ pub struct Publisher {
     since: SystemTime,
     last: Option<(&'static str, u32)>,
     last_exit: Option<LastExit>,
+    /// When a run process last ended under our eyes.
+    ended: Option<SystemTime>,
     failing: bool,
+    /// What is known of `status` and `state.json`.
+    files: [Known; 2],
 }
 
 /// What the files say beside what the machine knows.
@@ -46,8 +51,8 @@ pub struct Facts<'a> {
 }
 
 impl Publisher {
-    /// Nothing written yet.
-    pub fn new() -> Publisher {
+    /// Nothing written yet, in a directory about whose two files so much is known.
+    pub fn new(known: Known) -> Publisher {
         let now = SystemTime::now();
         Publisher {
             written: None,
@@ -55,8 +60,10 @@ impl Publisher {
             since: now,
             last: None,
             last_exit: None,
+            ended: None,
             failing: false,
             next_start: None,
+            files: [known; 2],
         }
     }
 
@@ -68,6 +75,7 @@ impl Publisher {
     /// What was written is gone: it is written again at the next call.
     pub fn forget(&mut self) {
         self.written = None;
+        self.files = [Known::Nothing; 2];
     }
 
     /// Whether the files could not be written.
@@ -77,7 +85,9 @@ impl Publisher {
 
     /// Notes that the run process has ended just now.
     pub fn note_exit(&mut self, machine: &Machine) {
-        self.last_exit = machine.last_exit().map(|status| LastExit::new(status, SystemTime::now()));
+        let now = SystemTime::now();
+        self.last_exit = machine.last_exit().map(|status| LastExit::new(status, now));
+        self.ended = Some(now);
     }
 
     /// Writes what has changed.
@@ -89,10 +99,15 @@ impl Publisher {
         let pid = machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs());
         if self.last.is_none_or(|last| last != (name, pid)) {
             let now = SystemTime::now();
-            if self.last.is_none_or(|(_, last_pid)| last_pid != pid) {
-                self.pid_changed = now;
-            }
             self.since = now;
+            if self.last.is_none_or(|(_, last_pid)| last_pid != pid) {
+                // Reports may be put off; what they tell of was when it was.
+                self.since = match machine.run() {
+                    Some(run) => now.checked_sub(Mono::now().since(run.since)).unwrap_or(now),
+                    None => self.ended.unwrap_or(now),
+                };
+                self.pid_changed = self.since;
+            }
             self.last = Some((name, pid));
         }
         let record = self.record(machine, pid);
@@ -118,14 +133,14 @@ impl Publisher {
         }
     }
 
-    fn write(&self, record: &Record, state: &[u8], dir: &StatusDir) -> Result<(), (std::path::PathBuf, io::Error)> {
-        let (old_record, old_state) =
-            self.written.as_ref().map_or((None, None), |(r, s)| (Some(r), Some(s.as_slice())));
+    fn write(&mut self, record: &Record, state: &[u8], dir: &StatusDir) -> Result<(), (std::path::PathBuf, io::Error)> {
+        let written = self.written.take();
+        let (old_record, old_state) = written.as_ref().map_or((None, None), |(r, s)| (Some(r), Some(s.as_slice())));
         if old_record != Some(record) {
-            put(&dir.status(), &record.encode())?;
+            put(&mut self.files[0], &dir.status(), &record.encode())?;
         }
         if old_state != Some(state) {
-            put(&dir.state(), state)?;
+            put(&mut self.files[1], &dir.state(), state)?;
         }
         Ok(())
     }
@@ -177,19 +192,13 @@ impl Publisher {
     }
 }
 
-impl Default for Publisher {
-    fn default() -> Publisher {
-        Publisher::new()
-    }
-}
-
 /// What is wanted; when supervision has ended in good order, nobody wants it up any more.
 fn shown_want(machine: &Machine) -> Want {
     if machine.state() == State::Gone { Want::Down } else { machine.want() }
 }
 
-fn put(path: &Path, content: &[u8]) -> Result<(), (std::path::PathBuf, io::Error)> {
-    replace::replace(path, content).map_err(|error| (path.to_owned(), error))
+fn put(known: &mut Known, path: &Path, content: &[u8]) -> Result<(), (std::path::PathBuf, io::Error)> {
+    known.replace(path, content).map_err(|error| (path.to_owned(), error))
 }
 
 fn memory(machine: &Machine, directory: Option<(u64, u64)>) -> Memory {

@@ -26,6 +26,7 @@ use crate::sys::handover;
 use crate::sys::identity::{Recorded, Role};
 use crate::sys::pidfd::{signal_group, signal_name};
 use crate::sys::poll::{self, Source::Readable};
+use crate::sys::replace::Known;
 use crate::sys::start::{StartError, Started};
 use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid, errno_text};
@@ -66,6 +67,8 @@ pub struct Supervisor {
     pub(super) parking: Option<Arc<Parking>>,
     /// That the lock file is gone and cannot be made anew has been said.
     pub(super) lock_trouble: bool,
+    /// The status directory was made just now: nobody has left anything in it.
+    pub(super) is_first: bool,
     /// A process that runs and is not in the lock file yet, for want of room on the disk.
     pub(super) unrecorded: Option<Recorded>,
     /// What the last start could not do without being the worse for it.
@@ -82,9 +85,10 @@ impl Supervisor {
     /// # Errors
     /// Why not; the spec comes back, to be tried again.
     pub fn open(mut spec: Box<Spec>) -> Result<Box<Supervisor>, (Box<Spec>, OpenError)> {
-        if let Err(error) = spec.dir.make() {
-            return Err((spec, OpenError::Directory(error)));
-        }
+        let is_first = match spec.dir.make() {
+            Ok(is_new) => is_new,
+            Err(error) => return Err((spec, OpenError::Directory(error))),
+        };
         let before = match runit::claim(&spec) {
             Ok(before) => before,
             Err(error) => return Err((spec, error)),
@@ -96,7 +100,7 @@ impl Supervisor {
             Err(error) => return Err((spec, error.into())),
         };
         let runit = handed.runit.take();
-        let mut supervisor = Supervisor::assemble(spec, handed, lock);
+        let mut supervisor = Supervisor::assemble(spec, handed, lock, is_first);
         supervisor.keep_fifos();
         supervisor.open_runit(runit, before);
         for complaint in std::mem::take(&mut supervisor.spec.complaints) {
@@ -111,7 +115,7 @@ impl Supervisor {
     /// Puts it together. By itself, so that what it is put together from leaves the thread's stack before anything else
     /// is called: each page of it that is ever touched is kept.
     #[inline(never)]
-    fn assemble(spec: Box<Spec>, handed: Handed, lock: Lock) -> Box<Supervisor> {
+    fn assemble(spec: Box<Spec>, handed: Handed, lock: Lock, is_first: bool) -> Box<Supervisor> {
         let settings = spec.config.settings(&spec.module, spec.program);
         Box::new(Supervisor {
             machine: Machine::new(rules(&settings, &spec)),
@@ -121,7 +125,8 @@ impl Supervisor {
             beginning: handed.beginning,
             parking: None,
             runit: None,
-            publisher: Publisher::new(),
+            publisher: Publisher::new(if is_first { Known::Neither } else { Known::Nothing }),
+            is_first,
             definition: spec.service.describe(),
             run: None,
             aside: None,

@@ -17,29 +17,54 @@ use std::path::Path;
 /// What the spare's name has behind that of the file.
 const SPARE: &str = ".new";
 
-/// Puts `content` in the place of `path` in one step: readers see the old or the new, never a part.
-///
-/// # Errors
-/// What `open`, `write` and `rename` give; `path` is then as it was.
-pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut name = OsString::with_capacity(path.as_os_str().len() + SPARE.len());
-    name.push(path);
-    name.push(SPARE);
-    let spare = Path::new(&name);
-    let (mut file, size) = match reuse(spare) {
-        Some(reused) => reused,
-        None => (make(spare)?, 0),
-    };
-    file.write_all(content)?;
-    if size > content.len() as u64 {
-        file.set_len(content.len() as u64)?;
-    }
-    drop(file);
-    if exchange(spare, path).is_err() {
+/// What is known of a file and its spare. If it is wrong, somebody has touched them, and nothing worse comes of it than a
+/// system call more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Neither of them is there.
+    Neither,
+    /// The file is there, and no spare.
+    NoSpare,
+    /// Both are there.
+    Both,
+}
+
+impl Known {
+    /// Puts `content` in the place of `path` in one step: readers see the old or the new, never a part.
+    ///
+    /// # Errors
+    /// What `open`, `write` and `rename` give; `path` is then as it was.
+    pub fn replace(&mut self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let before = std::mem::take(self);
+        let mut name = OsString::with_capacity(path.as_os_str().len() + SPARE.len());
+        name.push(path);
+        name.push(SPARE);
+        let spare = Path::new(&name);
+        let reused = match before {
+            Known::Neither | Known::NoSpare => None,
+            Known::Nothing | Known::Both => reuse(spare),
+        };
+        let (mut file, size) = match reused {
+            Some(reused) => reused,
+            None => (make(spare)?, 0),
+        };
+        file.write_all(content)?;
+        if size > content.len() as u64 {
+            file.set_len(content.len() as u64)?;
+        }
+        drop(file);
+        if before != Known::Neither && exchange(spare, path).is_ok() {
+            *self = Known::Both;
+            return Ok(());
+        }
         // There is no old file yet, or the file system cannot exchange.
         std::fs::rename(spare, path)?;
+        *self = Known::NoSpare;
+        Ok(())
     }
-    Ok(())
 }
 
 /// Opens the spare and gives its size, if it is what we have left there and nobody is still reading it.
@@ -97,18 +122,50 @@ mod tests {
         std::fs::metadata(path).unwrap().ino()
     }
 
+    /// Nothing is known.
+    fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+        Known::Nothing.replace(path, content)
+    }
+
     #[test]
     fn two_files_take_turns() {
+        for mut known in [Known::Nothing, Known::Neither] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("state");
+            let mut inodes = Vec::new();
+            for content in ["first, and long", "second", "third, which is longer", "4"] {
+                known.replace(&path, content.as_bytes()).unwrap();
+                assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+                inodes.push(inode(&path));
+            }
+            assert_eq!((inodes[0], inodes[1]), (inodes[2], inodes[3]));
+            assert_ne!(inodes[0], inodes[1]);
+            assert_eq!(known, Known::Both);
+        }
+    }
+
+    #[test]
+    fn what_is_known_may_be_wrong() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
-        let mut inodes = Vec::new();
-        for content in ["first, and long", "second", "third, which is longer", "4"] {
-            replace(&path, content.as_bytes()).unwrap();
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
-            inodes.push(inode(&path));
+        let spare = dir.path().join("state.new");
+        for (number, known) in [Known::Neither, Known::NoSpare, Known::Both, Known::Nothing].into_iter().enumerate() {
+            for file in [true, false] {
+                for with_spare in [true, false] {
+                    let set = |path: &Path, wanted| match wanted {
+                        true => std::fs::write(path, "old").unwrap(),
+                        false => drop(std::fs::remove_file(path)),
+                    };
+                    set(&path, file);
+                    set(&spare, with_spare);
+                    let content = format!("{number} {file} {with_spare}");
+                    let mut now = known;
+                    now.replace(&path, content.as_bytes()).unwrap();
+                    assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+                    assert_eq!(now == Known::Both, spare.exists(), "{known:?} {file} {with_spare}");
+                }
+            }
         }
-        assert_eq!((inodes[0], inodes[1]), (inodes[2], inodes[3]));
-        assert_ne!(inodes[0], inodes[1]);
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Own {
         }
         let made = self.dir.make().map_err(|error| error.describe(self.dir.path()));
         let root = self.dir.path().parent().unwrap_or(Path::new("/"));
-        match made.and_then(|()| self.dir.lock().map_err(|error| describe(&self.dir, root, &error))) {
+        match made.and_then(|_| self.dir.lock().map_err(|error| describe(&self.dir, root, &error))) {
             Ok(lock) => {
                 self.lock = lock;
                 self.told = false;

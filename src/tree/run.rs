@@ -187,7 +187,10 @@ impl Tree {
             let (again, filling, reap) = (timer(self.again), timer(self.look_at_filling), timer(self.reap_at));
             select! {
                 recv(self.changes.bell()) -> _ => self.changed(),
-                recv(reports) -> report => report.into_iter().for_each(|report| self.ended(report)),
+                recv(reports) -> report => {
+                    report.into_iter().for_each(|report| self.ended(report));
+                    self.hear_reports();
+                }
                 recv(messages.wishes) -> wish => match wish {
                     Ok(Wish::Shutdown) => self.shut_down(),
                     Ok(Wish::Rescan) => self.rescan(),
