@@ -16,7 +16,7 @@ const SERVICES: usize = 1000;
 const NOFILE: u64 = 20_000;
 
 /// Descriptors for each service, and those that the tree has anyway.
-const PER_SERVICE: usize = 6;
+const PER_SERVICE: usize = 4;
 const OF_THE_TREE: usize = 50;
 
 /// Nothing wakes up for this long.

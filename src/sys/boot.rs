@@ -34,7 +34,7 @@ pub fn inherited() -> Inherited {
 
 /// Checks the kernel and sets the process up to hold thousands of services.
 ///
-/// - the soft limit of descriptors is raised to the hard one (a service takes six of them);
+/// - the soft limit of descriptors is raised to the hard one (a service takes four of them);
 /// - the file mode creation mask becomes 022, so that the modes of the status files are what the
 ///   manual says;
 /// - SIGCHLD gets its default disposition: a parent that ignored it would have the kernel throw our

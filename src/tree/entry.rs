@@ -1,5 +1,6 @@
 //! What the roster knows of a service, and of a supervisor thread.
 
+use super::room::Needs;
 use super::scan::Found;
 use crate::service::pipe::LogPipe;
 use crate::supervisor::mailbox::Mailbox;
@@ -21,6 +22,7 @@ pub(super) struct Member {
     pub(super) module: String,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) thread: Thread,
+    pub(super) needs: Needs,
 }
 
 /// A service, from its directory's appearance to the end of its last thread.

@@ -5,15 +5,19 @@
 
 use crate::sys::{Errno, boot, memory};
 use std::io;
+use std::ops::{AddAssign, SubAssign};
 use std::os::fd::BorrowedFd;
 
-/// Descriptors of the tree itself: 3 standard ones, 3 for signals and orders, 3 of its own status directory, 5 for
+/// Descriptors of the tree itself: 3 standard ones, 2 for signals and time, 3 of its own status directory, 4 for
 /// directory events; the rest is for files that are open for a moment.
 const OWN_DESCRIPTORS: usize = 24;
 
-/// Descriptors of a module: for orders, its lock, its two FIFOs and a third one for runit's tools, its process, and for a
-/// logger its pipe or for a service its `finish`.
-const DESCRIPTORS: usize = 7;
+/// Descriptors of a module: its lock, its two FIFOs, and its process.
+const DESCRIPTORS: usize = 4;
+
+/// So many modules share one descriptor more, for the scripts in `control/` and the files of more than a few of them at
+/// once.
+const SHARE_ONE: usize = 8;
 
 /// Processes and threads of the tree itself: 4 threads; the rest is for alarms and `finish`.
 const OWN_PROCESSES: usize = 8;
@@ -25,23 +29,55 @@ const PROCESSES: usize = 2;
 /// end the whole program.
 const RESERVE: usize = 512 * 1024;
 
+/// What modules need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// How many they are: each has a thread and a process.
+    pub modules: usize,
+    /// What they keep open all together.
+    pub descriptors: usize,
+}
+
+impl Needs {
+    /// What one module needs: a logger also has a pipe, and with `--runit-compat` there is a third FIFO.
+    pub fn of(is_logger: bool, runit: bool) -> Needs {
+        Needs { modules: 1, descriptors: DESCRIPTORS + usize::from(is_logger) + usize::from(runit) }
+    }
+}
+
+impl AddAssign for Needs {
+    fn add_assign(&mut self, other: Needs) {
+        self.modules += other.modules;
+        self.descriptors += other.descriptors;
+    }
+}
+
+impl SubAssign for Needs {
+    fn sub_assign(&mut self, other: Needs) {
+        self.modules -= other.modules;
+        self.descriptors -= other.descriptors;
+    }
+}
+
 /// Makes the table of descriptors large enough for so many services and half as many more; `any` is any of ours.
 /// To be called while there is but one thread.
 pub fn make(any: BorrowedFd<'_>, services: usize) {
     boot::make_room_for_descriptors(any, OWN_DESCRIPTORS + services * DESCRIPTORS * 3 / 2);
 }
 
-/// Whether there is room for so many modules in all, the next one with a stack of so many bytes.
+/// Whether there is room for `more` beside those that are `there`, each with a stack of so many bytes.
 ///
 /// # Errors
 /// What there is not enough of.
-pub fn for_modules(modules: usize, stack: usize) -> io::Result<()> {
-    fits(modules, boot::descriptor_limit(), OWN_DESCRIPTORS, DESCRIPTORS, "descriptors", "ulimit -n")?;
+pub fn for_modules(there: Needs, more: Needs, stack: usize) -> io::Result<()> {
+    let modules = there.modules + more.modules;
+    let descriptors = OWN_DESCRIPTORS + there.descriptors + more.descriptors + modules / SHARE_ONE;
+    fits(descriptors, boot::descriptor_limit(), there, "descriptors", "ulimit -n")?;
     // What else this user runs is not known; then a start that fails is tried again.
     if let Some(limit) = boot::process_limit() {
-        fits(modules, limit, OWN_PROCESSES, PROCESSES, "processes", "ulimit -u")?;
+        fits(OWN_PROCESSES + modules * PROCESSES, limit, there, "processes", "ulimit -u")?;
     }
-    for_thread(stack)
+    for_thread(more.modules * stack)
 }
 
 /// Whether there is room for a thread with a stack of so many bytes.
@@ -52,11 +88,11 @@ pub fn for_thread(stack: usize) -> io::Result<()> {
     memory::probe(stack.saturating_add(RESERVE)).map_err(|errno| no_thread(&errno.into()))
 }
 
-fn fits(modules: usize, limit: usize, own: usize, each: usize, what: &str, option: &str) -> io::Result<()> {
-    let full = limit.saturating_sub(own) / each;
-    if modules <= full {
+fn fits(needed: usize, limit: usize, there: Needs, what: &str, option: &str) -> io::Result<()> {
+    if needed <= limit {
         return Ok(());
     }
+    let full = there.modules;
     let text = format!("no {what} to be had: the limit is {limit} ({option}), and {full} modules fill it");
     Err(io::Error::other(text))
 }
@@ -76,10 +112,12 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named() {
-        for_modules(1, 64 * 1024).unwrap();
+        let one = Needs::of(false, false);
+        for_modules(Needs::default(), one, 64 * 1024).unwrap();
         let limit = boot::descriptor_limit();
-        let error = for_modules(limit, 0).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("no descriptors to be had: the limit is {limit} ")), "{error}");
+        let error = for_modules(Needs { modules: 7, descriptors: limit }, one, 0).unwrap_err().to_string();
+        let expected = format!("no descriptors to be had: the limit is {limit} (ulimit -n), and 7 modules fill it");
+        assert_eq!(error, expected);
         let error = no_thread(&Errno::ENOMEM.into()).to_string();
         assert_eq!(error, "no thread to be had: Cannot allocate memory");
     }

@@ -4,6 +4,7 @@
 //! before what replaces it begins.
 
 use super::entry::{Entry, Fate, Member, Report};
+use super::room::Needs;
 use super::scan::Found;
 use super::upgrade::Handover;
 use crate::conf::Config;
@@ -58,6 +59,8 @@ pub struct Roster {
     /// The process ends when all threads have.
     pub(super) ending: Arc<AtomicBool>,
     pub(super) members: HashMap<u64, (String, Member)>,
+    /// What all members need.
+    pub(super) needs: Needs,
     /// For whom there was no room: it has been said.
     pub(super) refused: BTreeSet<String>,
     pub(super) next_member: u64,
@@ -78,6 +81,7 @@ impl Roster {
             waiting: BTreeSet::new(),
             ending: Arc::default(),
             members: HashMap::new(),
+            needs: Needs::default(),
             refused: BTreeSet::new(),
             next_member: 0,
             reporter,
@@ -341,6 +345,7 @@ impl Roster {
     /// What was to follow it could not be started: to be tried again by a look at all directories.
     pub fn ended(&mut self, report: Report) -> io::Result<()> {
         let Some((name, member)) = self.members.remove(&report.member) else { return Ok(()) };
+        self.needs -= member.needs;
         // It has reported, so it is past everything that could wait.
         if !self.ending.load(Ordering::Relaxed) {
             member.thread.join();

@@ -1,7 +1,7 @@
 //! The threads of a service directory: how they are started, anew or for something that an earlier tree has left.
 
 use super::entry::{Entry, Fate, Member, Report};
-use super::room;
+use super::room::{self, Needs};
 use super::roster::Roster;
 use super::scan::Found;
 use crate::conf::Program;
@@ -52,9 +52,11 @@ impl Roster {
     fn start_threads(&mut self, found: Found, fate: Fate, leave: (Option<Leave>, Option<Leave>)) -> io::Result<()> {
         self.note_seen(found.identity);
         let name = found.name.clone();
-        let modules = 1 + usize::from(found.logger.is_some());
-        room::for_modules(self.members.len() + modules, modules * STACK_SIZE)
-            .inspect_err(|error| self.refused(&name, error))?;
+        let mut more = self.needs_of(false);
+        if found.logger.is_some() {
+            more += self.needs_of(true);
+        }
+        room::for_modules(self.needs, more, STACK_SIZE).inspect_err(|error| self.refused(&name, error))?;
         let mut entry = Entry { service: None, logger: None, pipe: None, fate, found };
         if let Some(path) = entry.found.logger.clone() {
             let module = format!("{name}/log");
@@ -129,6 +131,10 @@ impl Roster {
         StatusDir::of(&self.shared.status_root, module)
     }
 
+    fn needs_of(&self, is_logger: bool) -> Needs {
+        Needs::of(is_logger, self.shared.runit.is_some())
+    }
+
     fn spawn(
         &mut self,
         name: &str,
@@ -138,6 +144,7 @@ impl Roster {
         leave: Option<Leave>,
     ) -> io::Result<u64> {
         let mailbox = Arc::new(Mailbox::default());
+        let needs = self.needs_of(input.is_some());
         if let Some(pipe) = &output {
             let service = mailbox.clone();
             pipe.tell_when_logger_changes(move || service.ask(Ask::Publish));
@@ -181,7 +188,8 @@ impl Roster {
             }
         });
         let thread = thread.map_err(|errno| room::no_thread(&errno.into()))?;
-        self.members.insert(id, (name.to_string(), Member { module, mailbox, thread }));
+        self.needs += needs;
+        self.members.insert(id, (name.to_string(), Member { module, mailbox, thread, needs }));
         Ok(id)
     }
 }
