@@ -4,7 +4,7 @@
 //! a line in the log cost as much as a third of the start itself) would keep the program from its processor, and, when a
 //! thousand services start at once, all others from theirs. So it waits for a lull, which is when no process has been
 //! started or signalled for [`STEP`], but not for long: the log and the status files lag behind by that, and while other
-//! services are being started or stopped by [`LONGEST`] at most. A process that was told to end has most often ended by
+//! services are being started or stopped by [`LONGEST`] and [`EACH`] for every other report that waits, at most. A process that was told to end has most often ended by
 //! then, and one report tells both.
 //!
 //! One timer tells all threads of the lull. A thread that looked by itself, now and then, whether it has come would take
@@ -14,20 +14,27 @@ use crate::sys::poll::{Source, Timer};
 use crate::sys::time::Mono;
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// For this long after a start or a signal nothing is written.
 const STEP: Duration = Duration::from_millis(5);
 
-/// Past this time it is written, whatever happens to others.
+/// Past this time it is written, whatever happens to others ...
 const LONGEST: Duration = Duration::from_millis(500);
+
+/// ... and so much later for each that waits: as long as its start took, or a little longer. So when thousands are started,
+/// the first reports come when the last have been.
+const EACH: Duration = Duration::from_micros(400);
 
 /// The timer is not set anew for what happens within this time: then a lull is that much shorter.
 const COARSENESS: Duration = Duration::from_millis(1);
 
+/// How many reports wait.
+static WAITING: AtomicU32 = AtomicU32::new(0);
+
 /// A report that was put off.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct PutOff {
     lull: Option<&'static Lull>,
     since: Mono,
@@ -38,6 +45,7 @@ impl PutOff {
     pub fn from(now: Mono) -> PutOff {
         // Without a descriptor for the timer, each report waits for itself alone.
         static LULL: OnceLock<Option<Lull>> = OnceLock::new();
+        WAITING.fetch_add(1, Ordering::Relaxed);
         PutOff { lull: LULL.get_or_init(Lull::new).as_ref(), since: now }
     }
 
@@ -53,9 +61,18 @@ impl PutOff {
         self.lull.map(|lull| Source::Readable(lull.timer.as_fd()))
     }
 
-    /// Until when.
+    /// Until when; the more others come to wait, the later.
     pub fn until(&self) -> Mono {
-        self.since + if self.lull.is_some() { LONGEST } else { STEP }
+        match self.lull {
+            Some(_) => self.since + LONGEST + EACH * WAITING.load(Ordering::Relaxed),
+            None => self.since + STEP,
+        }
+    }
+}
+
+impl Drop for PutOff {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -121,9 +138,22 @@ mod tests {
     #[test]
     fn without_a_timer_it_waits_for_itself_alone() {
         let now = Mono::now();
-        let alone = PutOff { lull: None, since: now };
+        let mut alone = PutOff::from(now);
+        alone.lull = None;
         assert!(alone.source().is_none());
         assert_eq!(alone.until(), now + STEP);
-        assert_eq!(PutOff::from(now).until(), now + LONGEST);
+    }
+
+    #[test]
+    fn the_more_wait_the_longer() {
+        let now = Mono::now();
+        let first = PutOff::from(now);
+        let alone = first.until();
+        assert!(alone > now + LONGEST);
+        let others: Vec<PutOff> = (0..100).map(|_| PutOff::from(now)).collect();
+        assert!(first.until() >= now + LONGEST + 101 * EACH);
+        drop(others);
+        // Other tests may start something meanwhile, but not so many.
+        assert!(first.until() < now + LONGEST + 100 * EACH);
     }
 }

@@ -197,7 +197,7 @@ impl Supervisor {
         let deadlines = [
             self.machine.deadline(),
             // What was put off mends, too.
-            self.put_off.map_or(self.mend_at, |put_off| Some(put_off.until())),
+            self.put_off.as_ref().map_or(self.mend_at, |put_off| Some(put_off.until())),
             self.run.as_ref().and_then(Process::deadline),
             self.aside.as_ref().and_then(Process::deadline),
             self.controls.deadline(),
@@ -468,8 +468,8 @@ impl Supervisor {
             self.put_off.get_or_insert_with(|| PutOff::from(now)).note_action(now);
         }
         let ends = self.parking.is_some() || matches!(self.machine.state(), State::Gone | State::Failed);
-        let over = |put_off: PutOff| (lull && !has_acted) || now >= put_off.until();
-        if ends || self.put_off.is_none_or(over) {
+        let over = |put_off: &PutOff| (lull && !has_acted) || now >= put_off.until();
+        if ends || self.put_off.as_ref().is_none_or(over) {
             self.report();
         }
     }
