@@ -12,6 +12,8 @@
 //! | [`limits`] | how often and how fast: window, counts, delays |
 //! | [`command`] | the bytes of the control FIFO |
 //! | [`thread`] | the loop that drives a machine with real processes |
+//! | `actions` | what the machine wants done, done |
+//! | `report` | what can wait until then: status directory and log |
 //! | `controls` | the scripts in `control/`, one after the other |
 //! | [`opening`] | waiting for a status directory that cannot be had yet |
 //! | [`spec`] | what makes a supervisor |
@@ -25,6 +27,7 @@
 //! | [`panics`] | our own mistakes, caught at the door |
 //! | [`alarm`] | mail, short messages, programs |
 
+mod actions;
 mod adopt;
 pub mod alarm;
 pub mod command;
@@ -38,6 +41,7 @@ pub mod panics;
 pub mod parking;
 pub mod process;
 pub mod publish;
+mod report;
 pub mod runit;
 pub mod spec;
 pub mod states;

@@ -3,41 +3,35 @@
 //! It decides nothing. It waits for a few descriptors (orders, the control FIFO, the run process, what runs beside
 //! it) and for the machine's deadline, so a service at which nothing happens costs nothing.
 
-use super::alarm::Message;
 use super::command::Command;
 use super::controls::Controls;
 use super::limits::Rules;
 use super::lull::PutOff;
-use super::machine::{Action, Event, Leave, Machine, State};
+use super::machine::{Event, Leave, Machine, State};
 use super::mailbox::{Ask, Order};
 use super::panics::catch;
 use super::parking::{Handed, Numbers, Parking};
 use super::process::Process;
-use super::publish::{Facts, Publisher};
+use super::publish::Publisher;
 use super::runit::{self, Runit};
 use super::spec::{OpenError, Outcome, Spec};
-use crate::conf::settings::{KillMode, Settings};
+use crate::conf::settings::Settings;
 use crate::conf::{Config, Program};
-use crate::service::shortcomings;
-use crate::status::fifo::{Fifos, Trouble};
+use crate::status::fifo::Fifos;
 use crate::status::log::Log;
+use crate::sys::errno_text;
 use crate::sys::flock::Lock;
 use crate::sys::handover;
-use crate::sys::identity::{Recorded, Role};
-use crate::sys::pidfd::{signal_group, signal_name};
+use crate::sys::identity::Recorded;
+use crate::sys::pidfd::signal_group;
 use crate::sys::poll::{self, Source::Readable};
 use crate::sys::replace::Known;
-use crate::sys::start::{StartError, Started};
+use crate::sys::start::StartError;
 use crate::sys::time::Mono;
-use crate::sys::{Errno, Pid, errno_text};
 use log::Level;
 use smallvec::{SmallVec, smallvec};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How often it is tried to bring the status directory into order, when nothing else happens.
-const MEND_AGAIN: Duration = Duration::from_secs(5);
 
 /// One service under supervision.
 #[derive(Debug)]
@@ -72,9 +66,9 @@ pub struct Supervisor {
     /// A process that runs and is not in the lock file yet, for want of room on the disk.
     pub(super) unrecorded: Option<Recorded>,
     /// What the last start could not do without being the worse for it.
-    shortcomings: Vec<String>,
+    pub(super) shortcomings: Vec<String>,
     /// When to bring the status directory into order, if it is not.
-    mend_at: Option<Mono>,
+    pub(super) mend_at: Option<Mono>,
     // Last: it is let go of when everything else is closed.
     pub(super) lock: Lock,
 }
@@ -274,6 +268,8 @@ impl Supervisor {
             let _ = signal_group(run.pid, libc::SIGKILL);
         }
         let Some(status) = run.reap(self.machine.exit_matters(), now) else { return };
+        // It is reaped before the next one is started, though the kernel takes longer for that than for anything else on
+        // the way: many programs look with `kill -0` whether their predecessor is gone, and to them a zombie is not.
         self.run = None;
         self.controls.forget_waiting();
         self.handle(Event::Exited(status));
@@ -348,91 +344,6 @@ impl Supervisor {
         }
     }
 
-    fn carry_out(&mut self, action: Action) -> Option<Event> {
-        match action {
-            Action::Start => return Some(self.start()),
-            Action::RunHook(exits) => {
-                let started = self.spec.service.before_start(exits, &self.lock);
-                return Some(Event::HookStarted(self.run_aside(Role::Hook, started)));
-            }
-            // It was looked for a moment ago.
-            Action::RunFinish(_) if !self.machine.expects_finish() => return Some(Event::FinishStarted(None)),
-            Action::RunFinish(exit) => {
-                let started = self.spec.service.finish(&self.spec.module, exit, &self.lock);
-                return Some(Event::FinishStarted(self.run_aside(Role::Finish, started)));
-            }
-            Action::Signal { number, group } => self.signal(number, group),
-            Action::RunControl(control) => return self.run_control(control),
-            Action::KillControls => self.controls.kill(),
-            Action::KillAside => {
-                if let Some(aside) = &self.aside {
-                    let _ = signal_group(aside.pid, libc::SIGKILL);
-                }
-            }
-            Action::Alarm(alarm) => {
-                let spec = &self.spec;
-                if let Some(message) = Message::new(&alarm, &spec.module, &spec.dir, &self.settings, &self.log) {
-                    spec.alarms.send(message);
-                }
-            }
-            Action::Say(level, text) => self.say(level, text),
-        }
-        None
-    }
-
-    fn start(&mut self) -> Event {
-        // With --foreground there may be a terminal, whose interrupt is meant for us alone.
-        let own_group = self.settings.kill_mode != KillMode::Process || self.spec.foreground;
-        match self.spec.service.start(&self.lock, own_group) {
-            Ok(started) => {
-                let shortcomings = shortcomings(&self.spec.dir, &started);
-                let earlier = std::mem::replace(&mut self.shortcomings, shortcomings.clone());
-                for text in shortcomings.into_iter().filter(|text| !earlier.contains(text)) {
-                    self.say(Level::Warn, text);
-                }
-                let Started { pid, pidfd, unrecorded, .. } = started;
-                self.note_unrecorded(Role::Run, pid, unrecorded);
-                self.has_acted = true;
-                self.run = Some(Process::child(pid, pidfd));
-                Event::Started(pid)
-            }
-            Err(error) => Event::StartFailed(error),
-        }
-    }
-
-    fn run_aside(&mut self, role: Role, started: Result<Option<Started>, StartError>) -> Option<Pid> {
-        match started {
-            Ok(Some(Started { pid, pidfd, unrecorded, .. })) => {
-                self.note_unrecorded(role, pid, unrecorded);
-                self.aside = Some(Process::child(pid, pidfd));
-                Some(pid)
-            }
-            Ok(None) => None,
-            Err(error) => {
-                let name = if role == Role::Hook { self.spec.service.name_before_start() } else { "finish" };
-                self.say(Level::Warn, format!("{name} could not be run: {error}; going on without"));
-                None
-            }
-        }
-    }
-
-    fn signal(&mut self, number: i32, group: bool) {
-        let Some(run) = &self.run else { return };
-        self.has_acted = true;
-        let sent = match group {
-            // It leads no group if the setting was changed while it ran.
-            true => signal_group(run.pid, number).or_else(|_| run.pidfd.signal(number)),
-            false => run.pidfd.signal(number),
-        };
-        // It may just have ended: then the next event is its exit.
-        if let Err(errno) = sent
-            && errno != Errno::ESRCH
-        {
-            let text = format!("cannot send {} to pid {}: {}", signal_name(number), run.pid, errno.desc());
-            self.say(Level::Warn, text);
-        }
-    }
-
     fn reload(&mut self) {
         if self.spec.restart_hook.is_some() {
             return self.say(Level::Info, "with -r there is no configuration to read".into());
@@ -457,90 +368,6 @@ impl Supervisor {
         let rules = rules(&self.settings, &self.spec);
         self.spec.config = config;
         self.handle(Event::Rules(rules));
-    }
-
-    /// Reports, unless a process has just been started or signalled, and `lull` does not say that this is a while ago; then
-    /// what follows from it may as well be told with it.
-    fn report_in_time(&mut self, lull: bool) {
-        let now = Mono::now();
-        let has_acted = std::mem::take(&mut self.has_acted);
-        if has_acted {
-            self.put_off.get_or_insert_with(|| PutOff::from(now)).note_action(now);
-        }
-        let ends = self.parking.is_some() || matches!(self.machine.state(), State::Gone | State::Failed);
-        let over = |put_off: &PutOff| (lull && !has_acted) || now >= put_off.until();
-        if ends || self.put_off.as_ref().is_none_or(over) {
-            self.report();
-        }
-    }
-
-    /// What can wait until the run process is started or signalled: files, and the log.
-    fn report(&mut self) {
-        self.has_acted = false;
-        self.put_off = None;
-        let ours = self.keep_lock();
-        self.keep_record();
-        if let Some(pipe) = self.spec.service.input() {
-            pipe.set_logger_pid(self.machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs()));
-        }
-        // Who leaves in good order, or gives up and leaves, has nothing to hand on.
-        let has_ended = match self.machine.state() {
-            State::Gone => true,
-            State::Failed => self.spec.program == Program::Single,
-            _ => false,
-        };
-        // The FIFOs first, in a directory that was made anew: who sees the state may give orders.
-        if ours && !has_ended {
-            self.keep_fifos();
-        }
-        let facts = Facts {
-            module: &self.spec.module,
-            definition: &self.definition,
-            config: self.spec.config.path(),
-            log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
-            directory: self.spec.service.directory(),
-            svdir: self.runit.as_ref().map(Runit::svdir),
-            remember: !has_ended,
-        };
-        if ours {
-            if let Err(text) = self.publisher.publish(&self.machine, facts, &self.spec.dir) {
-                self.say(Level::Warn, text);
-            }
-            self.publish_runit();
-        }
-        let in_order = ours
-            && self.unrecorded.is_none()
-            && !self.publisher.is_behind()
-            && self.fifos.are_open()
-            && self.runit.as_ref().is_none_or(Runit::is_in_order);
-        self.mend_at = (!in_order).then(|| Mono::now() + MEND_AGAIN);
-        let lines = std::mem::take(&mut self.lines);
-        let module = &self.spec.module;
-        match &self.spec.house_log {
-            // The directory is somebody else's by now.
-            Some(log) if !ours => {
-                lines.iter().for_each(|(level, text)| log::log!(logger: log, *level, "{module}: {text}"));
-            }
-            _ if lines.is_empty() => {}
-            _ => self.log.together(|log| {
-                lines.iter().for_each(|(level, text)| log::log!(logger: log, *level, "{text}"));
-            }),
-        }
-        self.outcome = self.outcome.or(match self.machine.state() {
-            State::Gone => Some(Outcome::Left(self.machine.leave().unwrap_or(Leave::WhenDown))),
-            State::Failed if self.spec.program == Program::Single => Some(Outcome::GaveUp),
-            _ => None,
-        });
-    }
-
-    fn keep_fifos(&mut self) {
-        if let Err(Trouble { level, text }) = self.fifos.keep(&self.spec.dir) {
-            self.say(level, text);
-        }
-    }
-
-    pub(super) fn say(&mut self, level: Level, text: String) {
-        self.lines.push((level, text));
     }
 }
 

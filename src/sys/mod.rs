@@ -39,6 +39,7 @@ pub mod pidfd;
 pub mod poll;
 pub mod replace;
 pub mod signals;
+mod stack;
 pub mod start;
 pub mod terminal;
 pub mod thread;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`scan`] | what a directory entry is: a service, one that may become one, or nothing of ours |
 //! | [`watch`] | inotify: which names have changed |
+//! | [`filling`] | directories that are not complete yet |
 //! | [`way`] | whether the root's name still leads to the same directory |
 //! | [`entry`] | what the roster knows of a service, and of a thread |
 //! | [`roster`] | who is supervised, and the threads that do it |
@@ -16,6 +17,7 @@
 //! | [`run`] | the main loop |
 
 pub mod entry;
+pub mod filling;
 pub mod leftovers;
 pub mod own;
 pub mod room;

@@ -1,6 +1,7 @@
 //! The main loop: directory events, thread reports, signals, orphans.
 
 use super::entry::Report;
+use super::filling::Filling;
 use super::own::{OWN_DIR, Own};
 use super::room;
 use super::roster::{Roster, Shared};
@@ -18,7 +19,7 @@ use crate::sys::time::Mono;
 use crate::sys::{errno_text, orphans};
 use crossbeam_channel::{after, never, select};
 use nix::sys::signal::Signal;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -31,13 +32,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often a root is looked for that has gone within the last second: `runsvchdir` renames a link away, and another
 /// one into its place.
 const LOOK_AGAIN_AT_FIRST: Duration = Duration::from_millis(20);
-
-/// A directory that is made under our eyes is complete when it has not been touched for this long; one that is
-/// moved or linked in is complete as it comes.
-const QUIET: Duration = Duration::from_millis(50);
-
-/// The same for one with a `log/` that has no `run` yet.
-const QUIET_WITHOUT_LOGGER: Duration = Duration::from_secs(1);
 
 /// After an upgrade, how often it is checked whether all threads have begun.
 const BEGINNING: Duration = Duration::from_millis(20);
@@ -117,11 +111,8 @@ struct Tree {
     identity: Option<Identity>,
     /// What has been complained about, so that it is said once.
     told: HashSet<OsString>,
-    /// Directories that were made under our eyes, and when they were last touched.
-    young: HashMap<OsString, Mono>,
-    /// Those of them that have become services, and the time to see whether they have been quiet since.
-    filling: BTreeSet<OsString>,
-    look_at_filling: Option<Mono>,
+    /// Directories that are being filled.
+    filling: Filling,
     /// Since when the root is not there.
     root_gone: Option<Mono>,
     /// When to look at everything again, if something is not as it should be.
@@ -160,9 +151,7 @@ impl Tree {
             watch: None,
             identity: None,
             told: HashSet::new(),
-            young: HashMap::new(),
-            filling: BTreeSet::new(),
-            look_at_filling: None,
+            filling: Filling::default(),
             root_gone: None,
             again: None,
             reap_at: None,
@@ -184,7 +173,7 @@ impl Tree {
         self.reap_orphans();
         while !(self.ending && self.roster.is_empty()) {
             let timer = |at: Option<Mono>| at.map_or_else(never, |at| after(at.since(Mono::now())));
-            let (again, filling, reap) = (timer(self.again), timer(self.look_at_filling), timer(self.reap_at));
+            let (again, filling, reap) = (timer(self.again), timer(self.filling.at()), timer(self.reap_at));
             select! {
                 recv(self.changes.bell()) -> _ => self.changed(),
                 recv(reports) -> report => {
@@ -234,15 +223,10 @@ impl Tree {
             return;
         }
         let Dirty { names, made, taken, all, root } = self.changes.take();
-        let now = Mono::now();
-        self.young.extend(made.into_iter().map(|name| (name, now)));
+        made.into_iter().for_each(|name| self.filling.made(name));
         self.hear_reports();
         taken.iter().filter_map(|name| name.to_str()).for_each(|name| self.roster.taken_away(name));
-        for name in &names {
-            if let Some(touched) = self.young.get_mut(name) {
-                *touched = now;
-            }
-        }
+        names.iter().for_each(|name| self.filling.touched(name));
         if all {
             log::warn!(logger: self.log, "directory events were lost: looking at everything again");
         }
@@ -268,8 +252,7 @@ impl Tree {
     }
 
     fn look_at_what_was_filled(&mut self) {
-        self.look_at_filling = None;
-        for name in std::mem::take(&mut self.filling) {
+        for name in self.filling.take() {
             // If it has been touched since, this arms the timer again.
             self.look_at(&name);
         }
@@ -346,7 +329,7 @@ impl Tree {
     fn look_at(&mut self, name: &OsStr) {
         let path = self.root.join(name);
         match scan::look(&self.root, name) {
-            Entry::Service(_) if self.is_being_filled(name) => {}
+            Entry::Service(_) if self.filling.goes_on(&self.root, name) => {}
             Entry::Service(found) => {
                 self.told.remove(name);
                 self.watch_no_longer(&path);
@@ -360,7 +343,7 @@ impl Tree {
             Entry::Gone => {
                 self.told.remove(name);
                 self.watch_no_longer(&path);
-                self.young.remove(name);
+                self.filling.forget(name);
                 self.gone(name);
             }
             Entry::Refused(why) => {
@@ -392,11 +375,11 @@ impl Tree {
             self.tell(name, &format!("{text}; looking every {} s", WITHOUT_INOTIFY.as_secs()));
             return self.look_again_in(WITHOUT_INOTIFY);
         }
-        self.young.insert(name.to_owned(), Mono::now());
+        self.filling.made(name.to_owned());
         // It may have been made between the look and the watch; then it is just being filled, and there may be more
         // to come.
         if let Entry::Service(_) = scan::look(&self.root, name) {
-            self.is_being_filled(name);
+            self.filling.goes_on(&self.root, name);
             return;
         }
         if name.to_str().is_some_and(|name| self.roster.knows(name)) {
@@ -405,21 +388,6 @@ impl Tree {
         if self.told.insert(name.to_owned()) {
             log::info!(logger: self.log, "{}: no executable run yet", name.to_string_lossy());
         }
-    }
-
-    /// Whether a directory is still being filled: then its `log/`, or the rest of its `run`, is yet to come, and
-    /// it is looked at again when it has been quiet for a moment (a longer one, if its `log/` has no `run` yet).
-    fn is_being_filled(&mut self, name: &OsStr) -> bool {
-        let Some(touched) = self.young.get(name) else { return false };
-        let log = self.root.join(name).join("log");
-        let patience = if log.is_dir() && !log.join("run").exists() { QUIET_WITHOUT_LOGGER } else { QUIET };
-        if Mono::now().since(*touched) >= patience {
-            self.young.remove(name);
-            return false;
-        }
-        self.filling.insert(name.to_owned());
-        self.look_at_filling = Some(Mono::now() + QUIET);
-        true
     }
 
     fn tell(&mut self, name: &OsStr, what: &str) {
@@ -483,7 +451,7 @@ impl Tree {
         self.ending = true;
         self.watch = None;
         self.again = None;
-        self.look_at_filling = None;
+        self.filling = Filling::default();
         self.roster.leave_all();
     }
 

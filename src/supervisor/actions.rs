@@ -1,0 +1,102 @@
+//! What the machine wants done, done: processes started and signalled.
+//!
+//! Everything here answers at once, with the event that follows if there is one; nothing waits.
+
+use super::alarm::Message;
+use super::machine::{Action, Event};
+use super::process::Process;
+use super::thread::Supervisor;
+use crate::conf::settings::KillMode;
+use crate::service::shortcomings;
+use crate::sys::identity::Role;
+use crate::sys::pidfd::{signal_group, signal_name};
+use crate::sys::start::{StartError, Started};
+use crate::sys::{Errno, Pid};
+use log::Level;
+
+impl Supervisor {
+    pub(super) fn carry_out(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Start => return Some(self.start()),
+            Action::RunHook(exits) => {
+                let started = self.spec.service.before_start(exits, &self.lock);
+                return Some(Event::HookStarted(self.run_aside(Role::Hook, started)));
+            }
+            // It was looked for a moment ago.
+            Action::RunFinish(_) if !self.machine.expects_finish() => return Some(Event::FinishStarted(None)),
+            Action::RunFinish(exit) => {
+                let started = self.spec.service.finish(&self.spec.module, exit, &self.lock);
+                return Some(Event::FinishStarted(self.run_aside(Role::Finish, started)));
+            }
+            Action::Signal { number, group } => self.signal(number, group),
+            Action::RunControl(control) => return self.run_control(control),
+            Action::KillControls => self.controls.kill(),
+            Action::KillAside => {
+                if let Some(aside) = &self.aside {
+                    let _ = signal_group(aside.pid, libc::SIGKILL);
+                }
+            }
+            Action::Alarm(alarm) => {
+                let spec = &self.spec;
+                if let Some(message) = Message::new(&alarm, &spec.module, &spec.dir, &self.settings, &self.log) {
+                    spec.alarms.send(message);
+                }
+            }
+            Action::Say(level, text) => self.say(level, text),
+        }
+        None
+    }
+
+    fn start(&mut self) -> Event {
+        // With --foreground there may be a terminal, whose interrupt is meant for us alone.
+        let own_group = self.settings.kill_mode != KillMode::Process || self.spec.foreground;
+        match self.spec.service.start(&self.lock, own_group) {
+            Ok(started) => {
+                let shortcomings = shortcomings(&self.spec.dir, &started);
+                let earlier = std::mem::replace(&mut self.shortcomings, shortcomings.clone());
+                for text in shortcomings.into_iter().filter(|text| !earlier.contains(text)) {
+                    self.say(Level::Warn, text);
+                }
+                let Started { pid, pidfd, unrecorded, .. } = started;
+                self.note_unrecorded(Role::Run, pid, unrecorded);
+                self.has_acted = true;
+                self.run = Some(Process::child(pid, pidfd));
+                Event::Started(pid)
+            }
+            Err(error) => Event::StartFailed(error),
+        }
+    }
+
+    fn run_aside(&mut self, role: Role, started: Result<Option<Started>, StartError>) -> Option<Pid> {
+        match started {
+            Ok(Some(Started { pid, pidfd, unrecorded, .. })) => {
+                self.note_unrecorded(role, pid, unrecorded);
+                self.aside = Some(Process::child(pid, pidfd));
+                Some(pid)
+            }
+            Ok(None) => None,
+            Err(error) => {
+                let name = if role == Role::Hook { self.spec.service.name_before_start() } else { "finish" };
+                self.say(Level::Warn, format!("{name} could not be run: {error}; going on without"));
+                None
+            }
+        }
+    }
+
+    fn signal(&mut self, number: i32, group: bool) {
+        let Some(run) = &self.run else { return };
+        self.has_acted = true;
+        let sent = match group {
+            // It leads no group if the setting was changed while it ran.
+            true => signal_group(run.pid, number).or_else(|_| run.pidfd.signal(number)),
+            false => run.pidfd.signal(number),
+        };
+        // It may just have ended: then the next event is its exit.
+        if let Err(errno) = sent
+            && errno != Errno::ESRCH
+        {
+            let text = format!("cannot send {} to pid {}: {}", signal_name(number), run.pid, errno.desc());
+            self.say(Level::Warn, text);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What can wait until the run process is started or signalled: the files of the status directory, and the log.
+
+use super::lull::PutOff;
+use super::machine::{Leave, State};
+use super::publish::Facts;
+use super::runit::Runit;
+use super::spec::Outcome;
+use super::thread::Supervisor;
+use crate::conf::Program;
+use crate::status::fifo::Trouble;
+use crate::sys::time::Mono;
+use log::Level;
+use std::time::Duration;
+
+/// How often it is tried to bring the status directory into order, when nothing else happens.
+const MEND_AGAIN: Duration = Duration::from_secs(5);
+
+impl Supervisor {
+    /// Reports, unless a process has just been started or signalled, and `lull` does not say that this is a while ago; then
+    /// what follows from it may as well be told with it.
+    pub(super) fn report_in_time(&mut self, lull: bool) {
+        let now = Mono::now();
+        let has_acted = std::mem::take(&mut self.has_acted);
+        if has_acted {
+            self.put_off.get_or_insert_with(|| PutOff::from(now)).note_action(now);
+        }
+        let ends = self.parking.is_some() || matches!(self.machine.state(), State::Gone | State::Failed);
+        let over = |put_off: &PutOff| (lull && !has_acted) || now >= put_off.until();
+        if ends || self.put_off.as_ref().is_none_or(over) {
+            self.report();
+        }
+    }
+
+    /// Brings the status directory into order, writes what has changed, and logs what there is to be logged.
+    pub(super) fn report(&mut self) {
+        self.has_acted = false;
+        self.put_off = None;
+        let ours = self.keep_lock();
+        self.keep_record();
+        if let Some(pipe) = self.spec.service.input() {
+            pipe.set_logger_pid(self.machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs()));
+        }
+        // Who leaves in good order, or gives up and leaves, has nothing to hand on.
+        let has_ended = match self.machine.state() {
+            State::Gone => true,
+            State::Failed => self.spec.program == Program::Single,
+            _ => false,
+        };
+        // The FIFOs first, in a directory that was made anew: who sees the state may give orders.
+        if ours && !has_ended {
+            self.keep_fifos();
+        }
+        let facts = Facts {
+            module: &self.spec.module,
+            definition: &self.definition,
+            config: self.spec.config.path(),
+            log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
+            directory: self.spec.service.directory(),
+            svdir: self.runit.as_ref().map(Runit::svdir),
+            remember: !has_ended,
+        };
+        if ours {
+            if let Err(text) = self.publisher.publish(&self.machine, facts, &self.spec.dir) {
+                self.say(Level::Warn, text);
+            }
+            self.publish_runit();
+        }
+        let in_order = ours
+            && self.unrecorded.is_none()
+            && !self.publisher.is_behind()
+            && self.fifos.are_open()
+            && self.runit.as_ref().is_none_or(Runit::is_in_order);
+        self.mend_at = (!in_order).then(|| Mono::now() + MEND_AGAIN);
+        let lines = std::mem::take(&mut self.lines);
+        let module = &self.spec.module;
+        match &self.spec.house_log {
+            // The directory is somebody else's by now.
+            Some(log) if !ours => {
+                lines.iter().for_each(|(level, text)| log::log!(logger: log, *level, "{module}: {text}"));
+            }
+            _ if lines.is_empty() => {}
+            _ => self.log.together(|log| {
+                lines.iter().for_each(|(level, text)| log::log!(logger: log, *level, "{text}"));
+            }),
+        }
+        self.outcome = self.outcome.or(match self.machine.state() {
+            State::Gone => Some(Outcome::Left(self.machine.leave().unwrap_or(Leave::WhenDown))),
+            State::Failed if self.spec.program == Program::Single => Some(Outcome::GaveUp),
+            _ => None,
+        });
+    }
+
+    pub(super) fn keep_fifos(&mut self) {
+        if let Err(Trouble { level, text }) = self.fifos.keep(&self.spec.dir) {
+            self.say(level, text);
+        }
+    }
+
+    pub(super) fn say(&mut self, level: Level, text: String) {
+        self.lines.push((level, text));
+    }
+}
