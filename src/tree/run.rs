@@ -122,6 +122,8 @@ struct Tree {
     /// The root is missing, or inotify is: it has been said.
     blind: Option<String>,
     ending: bool,
+    /// An upgrade was put off: it has been said.
+    upgrade_waits: bool,
     /// It was told to end more than once.
     hurry: bool,
 }
@@ -157,6 +159,7 @@ impl Tree {
             reap_at: None,
             blind: None,
             ending: false,
+            upgrade_waits: false,
             hurry: false,
         }
     }
@@ -463,9 +466,16 @@ impl Tree {
         if self.root_identity().is_none() {
             return log::warn!(logger: self.log, "upgrade not done: {} is not there", self.root.display());
         }
-        if upgrade(&self.roster, messages, self.own.lock(), &self.restart) == Done::Later {
-            // Behind what waits now; we hold the other end ourselves, so it cannot be closed.
-            let _ = messages.wish.send(Wish::Upgrade);
+        match upgrade(&self.roster, messages, self.own.lock(), &self.restart) {
+            Done::Not => self.upgrade_waits = false,
+            Done::Later(why) => {
+                // It may be tried a hundred times before all that leave have left.
+                if !std::mem::replace(&mut self.upgrade_waits, true) {
+                    log::info!(logger: self.log, "upgrade put off: {why}");
+                }
+                // Behind what waits now; we hold the other end ourselves, so it cannot be closed.
+                let _ = messages.wish.send(Wish::Upgrade);
+            }
         }
     }
 

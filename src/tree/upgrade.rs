@@ -71,8 +71,8 @@ impl Handover {
 pub enum Done {
     /// It was not possible; that has been said.
     Not,
-    /// It is to be tried again, after what is waiting.
-    Later,
+    /// It is to be tried again, after what is waiting: why.
+    Later(&'static str),
 }
 
 /// Replaces the program. Returns only if that was not possible; then all goes on as before.
@@ -86,9 +86,8 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own_lock: &Lock, restart: &
     match wait(roster, &parking, &modules) {
         // A thread that has ended has something to say first; one that did so before it was asked never answers.
         _ if roster.has_reports() => {
-            info!(logger: log, "upgrade put off: a service is just leaving");
             parking.resume();
-            return Done::Later;
+            return Done::Later("a service is just leaving");
         }
         Err(missing) => {
             let names = missing.join(", ");
@@ -96,9 +95,8 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own_lock: &Lock, restart: &
         }
         // What the listening thread has taken from the kernel would be lost with us.
         Ok(_) if others_wait(messages) => {
-            info!(logger: log, "upgrade put off: something else was asked for first");
             parking.resume();
-            return Done::Later;
+            return Done::Later("something else was asked for first");
         }
         Ok(mut modules) => {
             modules.extend(roster.keep_pipes_open(true));

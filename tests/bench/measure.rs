@@ -54,6 +54,9 @@ pub struct Thoroughness {
 /// Default throttles of all peers let a service that lived this long be started again at once.
 const OLD_ENOUGH: Duration = Duration::from_millis(1100);
 
+/// Time to write down what has happened: this tree does so 5 ms after a start.
+const AFTERWARDS: Duration = Duration::from_millis(12);
+
 /// Nothing takes longer than this, even supervisord with 1000 services.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -122,7 +125,7 @@ impl Run {
         if starts.len() < count {
             let limit =
                 nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).map_or(0, |both| both.1);
-            let text = "services started (some supervisors need up to 7 descriptors for each, and the limit is";
+            let text = "services started (this tree needs 4 descriptors for each, and the limit is";
             return Err(io::Error::other(format!("only {} of {count} {text} {limit})", starts.len())));
         }
         self.services = starts.iter().map(|start| start.pid).collect();
@@ -172,7 +175,7 @@ impl Run {
                 break;
             }
             // What is left to do for it is no part of the next one.
-            std::thread::sleep(Duration::from_millis(3));
+            std::thread::sleep(AFTERWARDS);
         }
         self.services.retain(|pid| signal(*pid, 0));
         Ok(())
