@@ -34,6 +34,14 @@ impl Service {
         }
     }
 
+    /// Whether there may be something to run before a start, as things are now.
+    pub fn may_have_before_start(&self) -> bool {
+        match &self.definition {
+            Definition::Directory(_) => self.has_control('u'),
+            Definition::Command(_) => true,
+        }
+    }
+
     /// Starts what runs before a start, if there is something: `control/u`, or the restart command with this count of
     /// exits.
     ///

@@ -9,13 +9,13 @@ pub mod pipe;
 
 use crate::status::StatusDir;
 use crate::sys::Errno;
+use crate::sys::file;
 use crate::sys::flock::Lock;
 use crate::sys::identity::{Recorder, Role};
 use crate::sys::pidfd::ExitStatus;
 use crate::sys::start::{Input, Output, StartError, Started, Step};
 use pipe::LogPipe;
 use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -180,5 +180,5 @@ pub fn shortcomings(dir: &StatusDir, started: &Started) -> Vec<String> {
 
 /// A path for a system call. One with a NUL byte in it cannot come from a file system or an argument.
 fn c_path(path: &Path) -> CString {
-    CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
+    file::c_path(path, "").unwrap_or_default()
 }

@@ -7,10 +7,11 @@ use super::StatusDir;
 use crate::sys::{console, errno_text, file, time};
 use chrono::{Datelike, Timelike};
 use parking_lot::Mutex;
+use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 /// A log past this size, in bytes, is renamed to `.1` before the next line.
@@ -36,8 +37,8 @@ pub enum Echo {
 /// A module's log, or the tree's own.
 ///
 /// To be used through the `log` crate's macros: `info!(logger: log, …)` is a NOTICE, `warn!` a WARNING,
-/// `error!` FATAL. What composes the lines is made when there are some: a module is silent most of the time, and thousands
-/// of them would each hold what none of them needs.
+/// `error!` FATAL. All logs share what composes the lines: thousands of them would each hold it, and most are silent most of
+/// the time.
 #[derive(Clone)]
 pub struct Log(Arc<Sinks>);
 
@@ -59,24 +60,36 @@ impl Log {
     }
 
     /// Has `write` log lines that are written together: each file is opened once for all of them.
-    pub fn together(&self, write: impl FnOnce(&dyn log::Log)) {
+    pub fn together(&self, write: impl FnOnce()) {
         // What is wrong first: a notice often says what became of it.
         let sinks = [&self.0.trouble, &self.0.notice];
         sinks.iter().for_each(|sink| sink.lock().held = true);
-        write(&*self.front());
+        write();
         sinks.iter().for_each(|sink| sink.lock().release(&self.0.dir));
     }
+}
 
-    /// What composes lines, and hands them to the sinks.
-    fn front(&self) -> Box<dyn log::Log> {
-        let sinks = self.0.clone();
+thread_local! {
+    /// Whose line the [`front`] has just got from this thread.
+    static WHOSE: Cell<Option<Log>> = const { Cell::new(None) };
+}
+
+/// What composes the lines of all logs.
+fn front() -> &'static dyn log::Log {
+    static FRONT: OnceLock<Box<dyn log::Log>> = OnceLock::new();
+    let make = || {
         let (_, front) = fern::Dispatch::new()
             .level(log::LevelFilter::Info)
             .format(|out, message, record| out.finish(format_args!("{}", compose(record.level(), message))))
-            .chain(fern::Output::call(move |record| sinks.take(record)))
+            .chain(fern::Output::call(|record| {
+                if let Some(log) = WHOSE.take() {
+                    log.0.take(record);
+                }
+            }))
             .into_log();
         front
-    }
+    };
+    &**FRONT.get_or_init(make)
 }
 
 impl Sinks {
@@ -101,7 +114,8 @@ impl log::Log for Log {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        self.front().log(record);
+        WHOSE.set(Some(self.clone()));
+        front().log(record);
     }
 
     fn flush(&self) {}
@@ -288,10 +302,10 @@ mod tests {
     fn lines_that_are_held_are_written_in_order_when_the_last_has_come() {
         let root = tempfile::tempdir().unwrap();
         let (dir, log) = log_in(root.path());
-        log.together(|front| {
-            log::info!(logger: front, "first");
-            log::warn!(logger: front, "other");
-            log::info!(logger: front, "second");
+        log.together(|| {
+            log::info!(logger: log, "first");
+            log::warn!(logger: log, "other");
+            log::info!(logger: log, "second");
             assert!(!dir.log().exists());
         });
         let text = std::fs::read_to_string(dir.log()).unwrap();

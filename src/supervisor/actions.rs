@@ -1,6 +1,7 @@
 //! What the machine wants done, done: processes started and signalled.
 //!
-//! Everything here answers at once, with the event that follows if there is one; nothing waits.
+//! Everything here answers at once, with the event that follows if there is one. Nothing is waited for but, with a start,
+//! the new program's `execve`.
 
 use super::alarm::Message;
 use super::machine::{Action, Event};
@@ -18,6 +19,7 @@ impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Start => return Some(self.start()),
+            Action::RunHook(_) if !self.spec.service.may_have_before_start() => return Some(Event::HookStarted(None)),
             Action::RunHook(exits) => {
                 let started = self.spec.service.before_start(exits, &self.lock);
                 return Some(Event::HookStarted(self.run_aside(Role::Hook, started)));

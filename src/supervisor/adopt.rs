@@ -25,6 +25,24 @@ use std::path::PathBuf;
 impl Supervisor {
     /// Gives the machine its first event.
     pub(super) fn begin_or_resume(&mut self) {
+        let (recorded, event) = self.first_event();
+        self.handle(event);
+        let runs_elsewhere = recorded.is_some_and(|run| run.role == Role::Run && !self.is_ours(run.directory));
+        if runs_elsewhere && self.spec.leave.is_none() {
+            self.say(Level::Info, "its directory was replaced meanwhile: stopping it, and starting the new one".into());
+            self.handle(Event::Command(Command::Down));
+            let command = if self.spec.wanted { Command::Up } else { Command::Down };
+            self.handle(Event::Command(command));
+        }
+        if let Some(leave) = self.spec.leave {
+            self.handle(Event::Leave(leave));
+        }
+    }
+
+    /// What there is to begin with. By itself, so that what was read leaves the thread's stack before anything is started:
+    /// each page of it that is ever touched is kept.
+    #[inline(never)]
+    fn first_event(&mut self) -> (Option<Recorded>, Event) {
         let recorded = self.adopt();
         let live = recorded.map(|recorded| (recorded.role, recorded.pid));
         // What was wanted of another directory of this name is none of ours.
@@ -34,13 +52,11 @@ impl Supervisor {
         // `supervise` ends when it has given up, and whoever starts it after that wants the service to be started.
         let ended = |past: &Past| past.failed && live.is_none() && self.spec.program == Program::Single;
         let past = past.filter(|past| !ended(past));
-        match (past, live) {
-            (_, None) if self.spec.leave.is_some() => self.handle(Event::Begin(false)),
+        let event = match (past, live) {
+            (_, None) if self.spec.leave.is_some() => Event::Begin(false),
             // `x` was said to the program that has just replaced itself, and the process has ended meanwhile.
-            (Some(past), None) if past.leaving && self.beginning.is_some() => {
-                self.handle(Event::Command(Command::Exit))
-            }
-            (None, None) => self.handle(Event::Begin(self.spec.wanted)),
+            (Some(past), None) if past.leaving && self.beginning.is_some() => Event::Command(Command::Exit),
+            (None, None) => Event::Begin(self.spec.wanted),
             // What runs is wanted, unless it is known that it is not.
             (past, live) => {
                 let past = past.unwrap_or(Past {
@@ -56,19 +72,10 @@ impl Supervisor {
                 });
                 // The earlier supervisor may have been killed between the signal and the note of it.
                 let paused = recorded.is_some_and(|recorded| recorded.is_stopped());
-                self.handle(Event::Resume(Past { paused, ..past }, live));
+                Event::Resume(Box::new(Past { paused, ..past }), live)
             }
-        }
-        let runs_elsewhere = recorded.is_some_and(|run| run.role == Role::Run && !self.is_ours(run.directory));
-        if runs_elsewhere && self.spec.leave.is_none() {
-            self.say(Level::Info, "its directory was replaced meanwhile: stopping it, and starting the new one".into());
-            self.handle(Event::Command(Command::Down));
-            let command = if self.spec.wanted { Command::Up } else { Command::Down };
-            self.handle(Event::Command(command));
-        }
-        if let Some(leave) = self.spec.leave {
-            self.handle(Event::Leave(leave));
-        }
+        };
+        (recorded, event)
     }
 
     /// Whether what an earlier supervisor has left belongs to the service directory that is there now.

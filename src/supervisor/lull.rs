@@ -4,8 +4,9 @@
 //! a line in the log cost as much as a third of the start itself) would keep the program from its processor, and, when a
 //! thousand services start at once, all others from theirs. So it waits for a lull, which is when no process has been
 //! started or signalled for [`STEP`], but not for long: the log and the status files lag behind by that, and while other
-//! services are being started or stopped by [`LONGEST`] and [`EACH`] for every other report that waits, at most. A process that was told to end has most often ended by
-//! then, and one report tells both.
+//! services are being started or stopped by [`LONGEST`] and [`EACH`] for every report that waits, at most. A process that
+//! was told to end has most often ended by then, and one report tells both. Only what is wanted is never written later than
+//! after a [`STEP`]: nobody could find that out if we were killed.
 //!
 //! One timer tells all threads of the lull. A thread that looked by itself, now and then, whether it has come would take
 //! the processor from the others each time: three looks a thread were a tenth of the start of a thousand services.
@@ -61,11 +62,16 @@ impl PutOff {
         self.lull.map(|lull| Source::Readable(lull.timer.as_fd()))
     }
 
-    /// Until when; the more others come to wait, the later.
-    pub fn until(&self) -> Mono {
+    /// Until when at the least, whether there is a lull or not.
+    pub fn least(&self) -> Mono {
+        self.since + STEP
+    }
+
+    /// Until when at the most; the more others come to wait, the later.
+    pub fn most(&self) -> Mono {
         match self.lull {
             Some(_) => self.since + LONGEST + EACH * WAITING.load(Ordering::Relaxed),
-            None => self.since + STEP,
+            None => self.least(),
         }
     }
 }
@@ -141,19 +147,19 @@ mod tests {
         let mut alone = PutOff::from(now);
         alone.lull = None;
         assert!(alone.source().is_none());
-        assert_eq!(alone.until(), now + STEP);
+        assert_eq!(alone.most(), now + STEP);
     }
 
     #[test]
     fn the_more_wait_the_longer() {
         let now = Mono::now();
         let first = PutOff::from(now);
-        let alone = first.until();
+        let alone = first.most();
         assert!(alone > now + LONGEST);
         let others: Vec<PutOff> = (0..100).map(|_| PutOff::from(now)).collect();
-        assert!(first.until() >= now + LONGEST + 101 * EACH);
+        assert!(first.most() >= now + LONGEST + 101 * EACH);
         drop(others);
         // Other tests may start something meanwhile, but not so many.
-        assert!(first.until() < now + LONGEST + 100 * EACH);
+        assert!(first.most() < now + LONGEST + 100 * EACH);
     }
 }

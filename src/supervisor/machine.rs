@@ -73,7 +73,7 @@ impl Machine {
     pub fn step(&mut self, event: Event, now: Mono) -> Actions {
         let mut actions = Actions::new();
         match event {
-            Event::Rules(rules) => self.rules = rules,
+            Event::Rules(rules) => self.rules = *rules,
             Event::Command(Command::Alarm(on)) => self.alarm = on,
             // Whoever drives us reads the file, and comes back with `Rules`.
             Event::Command(Command::Reload) => {}
@@ -117,7 +117,7 @@ impl Machine {
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(leave) => self.leave_at_once(leave, actions),
             Event::KillNow => self.leave_at_once(Leave::Stop, actions),
-            Event::Resume(past, live) => self.resume(past, live, now, actions),
+            Event::Resume(past, live) => self.resume(*past, live, now, actions),
             Event::HookStarted(_)
             | Event::HookEnded
             | Event::Started(_)

@@ -24,8 +24,6 @@ pub struct Publisher {
     since: SystemTime,
     last: Option<(&'static str, u32)>,
     last_exit: Option<LastExit>,
-    /// When a run process last ended under our eyes.
-    ended: Option<SystemTime>,
     failing: bool,
     /// What is known of `status` and `state.json`.
     files: [Known; 2],
@@ -60,7 +58,6 @@ impl Publisher {
             since: now,
             last: None,
             last_exit: None,
-            ended: None,
             failing: false,
             next_start: None,
             files: [known; 2],
@@ -83,11 +80,32 @@ impl Publisher {
         self.failing
     }
 
+    /// Whether something else is wanted than what is written. That is the one thing that a later supervisor, if this one is
+    /// killed now, could not find out by itself.
+    pub fn wants_other(&self, machine: &Machine) -> bool {
+        self.written.as_ref().is_some_and(|(record, _)| record.want != shown_want(machine))
+    }
+
     /// Notes that the run process has ended just now.
     pub fn note_exit(&mut self, machine: &Machine) {
+        self.last_exit = machine.last_exit().map(|status| LastExit::new(status, SystemTime::now()));
+    }
+
+    /// Notes what has changed, and when. To be called when it has: it may be a while until it is written.
+    pub fn note(&mut self, machine: &Machine) {
+        let (name, pid) = (state_name(machine), shown_pid(machine));
+        if self.last == Some((name, pid)) {
+            return;
+        }
         let now = SystemTime::now();
-        self.last_exit = machine.last_exit().map(|status| LastExit::new(status, now));
-        self.ended = Some(now);
+        self.since = now;
+        if self.last.is_none_or(|(_, last_pid)| last_pid != pid) {
+            // One that was adopted has been running for longer.
+            let uptime = machine.run().map(|run| Mono::now().since(run.since));
+            self.since = uptime.and_then(|uptime| now.checked_sub(uptime)).unwrap_or(now);
+            self.pid_changed = self.since;
+        }
+        self.last = Some((name, pid));
     }
 
     /// Writes what has changed.
@@ -95,23 +113,9 @@ impl Publisher {
     /// # Errors
     /// The line to be logged, once for as long as writing fails; it is tried again at the next call.
     pub fn publish(&mut self, machine: &Machine, facts: Facts<'_>, dir: &StatusDir) -> Result<(), String> {
-        let name = state_name(machine);
-        let pid = machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs());
-        if self.last.is_none_or(|last| last != (name, pid)) {
-            let now = SystemTime::now();
-            self.since = now;
-            if self.last.is_none_or(|(_, last_pid)| last_pid != pid) {
-                // Reports may be put off; what they tell of was when it was.
-                self.since = match machine.run() {
-                    Some(run) => now.checked_sub(Mono::now().since(run.since)).unwrap_or(now),
-                    None => self.ended.unwrap_or(now),
-                };
-                self.pid_changed = self.since;
-            }
-            self.last = Some((name, pid));
-        }
-        let record = self.record(machine, pid);
-        let state = self.state(machine, name, facts).encode();
+        self.note(machine);
+        let record = self.record(machine);
+        let state = self.encode_state(machine, facts);
         let result = self.write(&record, &state, dir);
         match result {
             Ok(()) => {
@@ -145,13 +149,13 @@ impl Publisher {
         Ok(())
     }
 
-    fn record(&self, machine: &Machine, pid: u32) -> Record {
+    fn record(&self, machine: &Machine) -> Record {
         Record {
             changed: self.pid_changed,
             paused: machine.run().is_some_and(|run| run.paused),
             want: shown_want(machine),
             alarm: machine.alarm(),
-            pid,
+            pid: shown_pid(machine),
         }
     }
 
@@ -168,10 +172,16 @@ impl Publisher {
         self.next_start.as_ref().map(|(_, text)| text.clone())
     }
 
-    fn state(&mut self, machine: &Machine, name: &str, facts: Facts<'_>) -> StateFile {
+    /// By itself, so that what is encoded leaves the thread's stack before it is written: each page that is touched is kept.
+    #[inline(never)]
+    fn encode_state(&mut self, machine: &Machine, facts: Facts<'_>) -> Vec<u8> {
+        self.state(machine, facts).encode()
+    }
+
+    fn state(&mut self, machine: &Machine, facts: Facts<'_>) -> StateFile {
         StateFile {
             module: facts.module.to_string(),
-            state: name.to_string(),
+            state: state_name(machine).to_string(),
             want: shown_want(machine).name().to_string(),
             pid: machine.run().map(|run| run.pid.as_raw().unsigned_abs()),
             since: rfc3339(self.since),
@@ -195,6 +205,11 @@ impl Publisher {
 /// What is wanted; when supervision has ended in good order, nobody wants it up any more.
 fn shown_want(machine: &Machine) -> Want {
     if machine.state() == State::Gone { Want::Down } else { machine.want() }
+}
+
+/// The run process's pid, 0 when there is none.
+fn shown_pid(machine: &Machine) -> u32 {
+    machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs())
 }
 
 fn put(known: &mut Known, path: &Path, content: &[u8]) -> Result<(), (std::path::PathBuf, io::Error)> {

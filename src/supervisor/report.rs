@@ -24,11 +24,19 @@ impl Supervisor {
         if has_acted {
             self.put_off.get_or_insert_with(|| PutOff::from(now)).note_action(now);
         }
-        let ends = self.parking.is_some() || matches!(self.machine.state(), State::Gone | State::Failed);
-        let over = |put_off: &PutOff| (lull && !has_acted) || now >= put_off.until();
-        if ends || self.put_off.as_ref().is_none_or(over) {
+        let ends = self.outcome.is_some()
+            || self.parking.is_some()
+            || matches!(self.machine.state(), State::Gone | State::Failed);
+        let is_over = |until| (lull && !has_acted) || now >= until;
+        if ends || self.put_off_until().is_none_or(is_over) {
             self.report();
         }
+    }
+
+    /// Until when a report is put off, if one is.
+    pub(super) fn put_off_until(&self) -> Option<Mono> {
+        let put_off = self.put_off.as_ref()?;
+        Some(if self.publisher.wants_other(&self.machine) { put_off.least() } else { put_off.most() })
     }
 
     /// Brings the status directory into order, writes what has changed, and logs what there is to be logged.
@@ -79,8 +87,8 @@ impl Supervisor {
                 lines.iter().for_each(|(level, text)| log::log!(logger: log, *level, "{module}: {text}"));
             }
             _ if lines.is_empty() => {}
-            _ => self.log.together(|log| {
-                lines.iter().for_each(|(level, text)| log::log!(logger: log, *level, "{text}"));
+            _ => self.log.together(|| {
+                lines.iter().for_each(|(level, text)| log::log!(logger: self.log, *level, "{text}"));
             }),
         }
         self.outcome = self.outcome.or(match self.machine.state() {

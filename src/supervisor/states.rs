@@ -151,12 +151,12 @@ impl Control {
 }
 
 /// What has happened.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Supervision begins; whether the service is wanted up.
     Begin(bool),
     /// Supervision goes on where another supervisor was killed: what is known of that, and what still runs.
-    Resume(Past, Option<(Role, Pid)>),
+    Resume(Box<Past>, Option<(Role, Pid)>),
     /// A command came.
     Command(Command),
     /// Supervision is to end.
@@ -189,7 +189,7 @@ pub enum Event {
     /// The deadline is reached.
     Due,
     /// The settings were read again.
-    Rules(Rules),
+    Rules(Box<Rules>),
 }
 
 /// What is known of a supervisor that was killed.

@@ -1,7 +1,7 @@
 //! The thread of one service: wait, turn what happened into events, step the machine, carry its actions out.
 //!
-//! It decides nothing. It waits for a few descriptors (orders, the control FIFO, the run process, what runs beside
-//! it) and for the machine's deadline, so a service at which nothing happens costs nothing.
+//! It decides nothing. It waits for orders, a few descriptors (the control FIFO, the run process, what runs beside
+//! it) and the machine's deadline, so a service at which nothing happens costs nothing.
 
 use super::command::Command;
 use super::controls::Controls;
@@ -29,7 +29,7 @@ use crate::sys::replace::Known;
 use crate::sys::start::StartError;
 use crate::sys::time::Mono;
 use log::Level;
-use smallvec::{SmallVec, smallvec};
+use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -94,7 +94,10 @@ impl Supervisor {
             Err(error) => return Err((spec, error.into())),
         };
         let runit = handed.runit.take();
-        let mut supervisor = Supervisor::assemble(spec, handed, lock, is_first);
+        let log = Log::new(&spec.dir, &spec.module, spec.echo);
+        let settings = spec.config.settings(&spec.module, spec.program);
+        let definition = spec.service.describe();
+        let mut supervisor = Supervisor::assemble(spec, (handed, lock, is_first), log, settings, definition);
         supervisor.keep_fifos();
         supervisor.open_runit(runit, before);
         for complaint in std::mem::take(&mut supervisor.spec.complaints) {
@@ -109,19 +112,24 @@ impl Supervisor {
     /// Puts it together. By itself, so that what it is put together from leaves the thread's stack before anything else
     /// is called: each page of it that is ever touched is kept.
     #[inline(never)]
-    fn assemble(spec: Box<Spec>, handed: Handed, lock: Lock, is_first: bool) -> Box<Supervisor> {
-        let settings = spec.config.settings(&spec.module, spec.program);
+    fn assemble(
+        spec: Box<Spec>,
+        (handed, lock, is_first): (Handed, Lock, bool),
+        log: Log,
+        settings: Arc<Settings>,
+        definition: String,
+    ) -> Box<Supervisor> {
         Box::new(Supervisor {
             machine: Machine::new(rules(&settings, &spec)),
             settings,
-            log: Log::new(&spec.dir, &spec.module, spec.echo),
+            log,
             fifos: Fifos::inherit(handed.control, handed.ok),
             beginning: handed.beginning,
             parking: None,
             runit: None,
             publisher: Publisher::new(if is_first { Known::Neither } else { Known::Nothing }),
             is_first,
-            definition: spec.service.describe(),
+            definition,
             run: None,
             aside: None,
             controls: Controls::default(),
@@ -180,25 +188,47 @@ impl Supervisor {
                 return Ok(outcome);
             }
             if let Err(text) = catch(|| self.turn()) {
+                let lines = std::mem::take(&mut self.lines);
+                lines.iter().for_each(|(level, text)| log::log!(logger: self.log, *level, "{text}"));
                 log::error!(logger: self.log, "{text}; this is a bug; supervision begins anew and adopts what runs");
                 return Err(self.spec);
             }
         }
     }
 
-    /// One turn: wait, and deal with whatever has happened.
+    /// One turn: wait, deal with whatever has happened, and tell of it.
+    ///
+    /// Each of the three by itself, so that what one of them needed has left the thread's stack when the next one begins: each
+    /// page of it that is ever touched is kept.
     fn turn(&mut self) {
+        let ready = self.wait();
+        self.deal_with(ready);
+        let [.., lull] = ready;
+        self.report_in_time(lull);
+        // The next program would not know what a script was run for, and would take who leaves for one who stays.
+        if self.outcome.is_none()
+            && self.controls.are_idle()
+            && let Some(parking) = self.parking.take()
+        {
+            self.park(&parking);
+        }
+    }
+
+    /// Waits for orders, commands, the ends of the run process, of what runs beside it and of a script, runit's commands, and
+    /// a lull; says which of them have come. None has when something else is due.
+    #[inline(never)]
+    fn wait(&self) -> [bool; 7] {
         let deadlines = [
             self.machine.deadline(),
             // What was put off mends, too.
-            self.put_off.as_ref().map_or(self.mend_at, |put_off| Some(put_off.until())),
+            self.put_off_until().or(self.mend_at),
             self.run.as_ref().and_then(Process::deadline),
             self.aside.as_ref().and_then(Process::deadline),
             self.controls.deadline(),
         ];
         // While the script of a stop runs, the end has to wait for it; the zombie keeps the pid.
         let awaited = self.run.as_ref().filter(|_| !self.controls.hold_the_end());
-        let ready = poll::wait(
+        poll::wait(
             [
                 Some(self.spec.orders.source()),
                 self.fifos.control().map(Readable),
@@ -209,12 +239,15 @@ impl Supervisor {
                 self.put_off.as_ref().and_then(PutOff::source),
             ],
             deadlines.into_iter().flatten().min(),
-        );
+        )
+    }
+
+    #[inline(never)]
+    fn deal_with(&mut self, [orders, control, run, aside, script, runit, _]: [bool; 7]) {
         let now = Mono::now();
         let due = |process: &Option<Process>| {
             process.as_ref().and_then(Process::deadline).is_some_and(|deadline| now >= deadline)
         };
-        let [orders, control, run, aside, script, runit, lull] = ready;
         if run || due(&self.run) {
             self.run_has_ended(now);
         }
@@ -236,14 +269,6 @@ impl Supervisor {
         }
         if self.machine.deadline().is_some_and(|deadline| Mono::now() >= deadline) {
             self.handle(Event::Due);
-        }
-        self.report_in_time(lull);
-        // The next program would not know what a script was run for, and would take who leaves for one who stays.
-        if self.outcome.is_none()
-            && self.controls.are_idle()
-            && let Some(parking) = self.parking.take()
-        {
-            self.park(&parking);
         }
     }
 
@@ -332,16 +357,21 @@ impl Supervisor {
 
     /// Feeds `event` to the machine, and carries out what it wants done, until that is all.
     pub(super) fn handle(&mut self, event: Event) {
-        let mut events: SmallVec<[Event; 2]> = smallvec![event];
-        while !events.is_empty() {
-            let event = events.remove(0);
+        let mut next = Some(event);
+        // Seldom more than one event follows a step, so this seldom needs memory.
+        let mut later = VecDeque::new();
+        while let Some(event) = next.take().or_else(|| later.pop_front()) {
             if matches!(event, Event::Exited(_) | Event::StartFailed(_)) {
                 self.machine.expect_finish(self.spec.service.has_finish());
             }
             for action in self.machine.step(event, Mono::now()) {
-                events.extend(self.carry_out(action));
+                match self.carry_out(action) {
+                    Some(first) if next.is_none() && later.is_empty() => next = Some(first),
+                    another => later.extend(another),
+                }
             }
         }
+        self.publisher.note(&self.machine);
     }
 
     fn reload(&mut self) {
@@ -367,7 +397,7 @@ impl Supervisor {
         self.settings = config.settings(&self.spec.module, self.spec.program);
         let rules = rules(&self.settings, &self.spec);
         self.spec.config = config;
-        self.handle(Event::Rules(rules));
+        self.handle(Event::Rules(Box::new(rules)));
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::file::{self, Identity};
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::sys::stat::Mode;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -32,9 +31,9 @@ impl Fifo {
     /// `InvalidInput` when something else is in its place (it is not touched), and what `mkfifo` and `open` give.
     pub fn open_or_make(path: &Path, ends: Ends) -> io::Result<Fifo> {
         // Most often there is none, when thousands begin at once.
-        let made = nix::unistd::mkfifo(path, Mode::from_bits_truncate(0o600));
+        let made = make(path);
         match (made, Fifo::open(path, ends)) {
-            (Err(errno), Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(errno.into()),
+            (Err(why), Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(why),
             (_, opened) => opened,
         }
     }
@@ -74,6 +73,15 @@ impl Fifo {
     /// Reads what there is, at most `room.len()` bytes; 0 when there is nothing.
     pub fn read(&self, room: &mut [u8]) -> usize {
         (&self.file).read(room).unwrap_or(0)
+    }
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let path = file::c_path(path, "")?;
+    // SAFETY: a path that lives through the call.
+    match unsafe { libc::mkfifo(path.as_ptr(), 0o600) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

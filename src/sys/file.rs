@@ -1,8 +1,10 @@
 //! Opening files in directories that somebody else may have touched: never through a planted link, never
 //! blocking on something that is not what it should be.
 
+use std::ffi::CString;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -74,6 +76,18 @@ pub fn foreign_owner(path: &Path) -> io::Result<Option<u32>> {
     Ok(owners.into_iter().find(|owner| *owner != 0 && *owner != ours))
 }
 
+/// A path with something behind it, for system calls. Not by way of the stack, as most libraries do it: some of these calls
+/// are as deep as a supervisor thread goes, and each page of stack that was ever touched is kept.
+///
+/// # Errors
+/// `InvalidInput` for a path with a NUL byte.
+pub fn c_path(path: &Path, more: &str) -> io::Result<CString> {
+    let mut bytes = Vec::with_capacity(path.as_os_str().len() + more.len() + 1);
+    bytes.extend_from_slice(path.as_os_str().as_bytes());
+    bytes.extend_from_slice(more.as_bytes());
+    Ok(CString::new(bytes)?)
+}
+
 /// The path of `name` in `dir`. As [`Path::join`], which allocates twice for it.
 pub fn entry(dir: &Path, name: &str) -> PathBuf {
     let mut path = PathBuf::with_capacity(dir.as_os_str().len() + 1 + name.len());
@@ -112,7 +126,8 @@ pub fn is_fifo(path: &Path) -> bool {
 
 /// Whether we may execute `path` and it is a regular file.
 pub fn is_executable(path: &Path) -> bool {
-    // Access first: it answers for the common case of a missing file in one call.
-    nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
-        && std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+    let Ok(c_path) = c_path(path, "") else { return false };
+    // SAFETY: a path that lives through the call. Access first: it answers for the common case of a missing file in one call.
+    let may = unsafe { libc::access(c_path.as_ptr(), libc::X_OK) } == 0;
+    may && std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }

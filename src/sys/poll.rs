@@ -16,7 +16,8 @@ pub enum Source<'a> {
     Readable(BorrowedFd<'a>),
     /// That it is hung up (for a pidfd: that the process has been reaped).
     HungUp(BorrowedFd<'a>),
-    /// That somebody calls for this thread, by a [`wake::Waker`] to which it attends.
+    /// That somebody calls for this thread, by a [`wake::Waker`] to which it attends; or that somebody may have, for what is
+    /// there to be read hides a call from us: so it is also true whenever another source is.
     Woken,
 }
 
@@ -55,8 +56,7 @@ fn happened(source: &Source<'_>, entry: &libc::pollfd, is_woken: bool) -> bool {
     if is_waker(source) { is_woken } else { entry.revents != 0 }
 }
 
-/// Whether a waker, to which the caller attends if `to_wakers` says so, has ended the waiting; otherwise the entries say
-/// what has.
+/// Whether a waker, to which the caller attends if `to_wakers` says so, may have called; the entries say the rest.
 fn poll(entries: &mut [libc::pollfd], to_wakers: bool, deadline: Option<Mono>) -> bool {
     let mask = if to_wakers { wake::mask_while_polling() } else { None };
     loop {
@@ -66,7 +66,9 @@ fn poll(entries: &mut [libc::pollfd], to_wakers: bool, deadline: Option<Mono>) -
         let count = entries.len() as libc::nfds_t;
         // SAFETY: the entries are ours; the time and the mask, or null for none, live through the call.
         match Errno::result(unsafe { libc::ppoll(entries.as_mut_ptr(), count, left, while_polling) }) {
-            Ok(_) => return false,
+            // The kernel leaves a signal pending when it has something else to tell. While a FIFO never gets empty, that would
+            // be for ever.
+            Ok(count) => return to_wakers && count > 0,
             Err(Errno::EINTR) if mask.is_some() => return true,
             Err(Errno::EINTR) => {}
             // ENOMEM: the kernel could not even make the table; the caller looks at everything and comes back.

@@ -6,11 +6,12 @@
 //! make and remove inodes all the time, and ext4 searches through all that were removed in the last minutes before it
 //! makes the next one.
 
-use nix::NixPath;
-use std::ffi::OsString;
+use super::file;
+use std::ffi::{CStr, OsStr};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -18,7 +19,7 @@ use std::path::Path;
 const SPARE: &str = ".new";
 
 /// What is known of a file and its spare. If it is wrong, somebody has touched them, and nothing worse comes of it than a
-/// system call more.
+/// system call more, or an error and a second try.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Known {
     /// Nothing.
@@ -39,10 +40,8 @@ impl Known {
     /// What `open`, `write` and `rename` give; `path` is then as it was.
     pub fn replace(&mut self, path: &Path, content: &[u8]) -> io::Result<()> {
         let before = std::mem::take(self);
-        let mut name = OsString::with_capacity(path.as_os_str().len() + SPARE.len());
-        name.push(path);
-        name.push(SPARE);
-        let spare = Path::new(&name);
+        let (c_path, c_spare) = (file::c_path(path, "")?, file::c_path(path, SPARE)?);
+        let spare = Path::new(OsStr::from_bytes(c_spare.to_bytes()));
         let reused = match before {
             Known::Neither | Known::NoSpare => None,
             Known::Nothing | Known::Both => reuse(spare),
@@ -56,12 +55,12 @@ impl Known {
             file.set_len(content.len() as u64)?;
         }
         drop(file);
-        if before != Known::Neither && exchange(spare, path).is_ok() {
+        if before != Known::Neither && rename(&c_spare, &c_path, libc::RENAME_EXCHANGE).is_ok() {
             *self = Known::Both;
             return Ok(());
         }
         // There is no old file yet, or the file system cannot exchange.
-        std::fs::rename(spare, path)?;
+        rename(&c_spare, &c_path, 0)?;
         *self = Known::NoSpare;
         Ok(())
     }
@@ -100,15 +99,11 @@ fn make(spare: &Path) -> io::Result<File> {
     }
 }
 
-/// Has two files change their names.
-fn exchange(one: &Path, other: &Path) -> io::Result<()> {
-    let (here, flags) = (libc::AT_FDCWD, libc::RENAME_EXCHANGE);
-    let done = one.with_nix_path(|one| {
-        other.with_nix_path(|other| {
-            // SAFETY: two paths that live through the call. By number, as musl has no function for it.
-            unsafe { libc::syscall(libc::SYS_renameat2, here, one.as_ptr(), here, other.as_ptr(), flags) }
-        })
-    })??;
+/// Gives a file another's name; with `RENAME_EXCHANGE`, that gets the name of the first.
+fn rename(one: &CStr, other: &CStr, flags: libc::c_uint) -> io::Result<()> {
+    let here = libc::AT_FDCWD;
+    // SAFETY: two paths that live through the call. By number, as musl has no function for it.
+    let done = unsafe { libc::syscall(libc::SYS_renameat2, here, one.as_ptr(), here, other.as_ptr(), flags) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

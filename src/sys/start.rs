@@ -283,7 +283,7 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
     }
 }
 
-/// The signals that the child has to reset. Looked up once: nothing in this program changes a disposition later.
+/// The signals that the child has to reset. Looked up once: whoever changes a disposition does so before its first start.
 fn dispositions() -> u64 {
     static OURS: OnceLock<u64> = OnceLock::new();
     *OURS.get_or_init(changed_dispositions)

@@ -464,6 +464,7 @@ impl Tree {
         }
         // The next program could not begin, and nobody would be left.
         if self.root_identity().is_none() {
+            self.upgrade_waits = false;
             return log::warn!(logger: self.log, "upgrade not done: {} is not there", self.root.display());
         }
         match upgrade(&self.roster, messages, self.own.lock(), &self.restart) {

@@ -227,7 +227,7 @@ fn why_supervision_ended_is_known_whatever_the_state_was() {
         failed.step(Event::Exited(CORE));
         failed.no_finish();
         for mut story in [down, failed] {
-            story.step(event);
+            story.step(event.clone());
             assert_eq!((story.state(), story.machine.leave()), (State::Gone, Some(leave)));
         }
     }

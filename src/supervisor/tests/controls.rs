@@ -164,7 +164,7 @@ fn a_stop_that_was_asked_for_when_its_supervisor_was_killed_begins_anew() {
             limits: crate::supervisor::limits::Limits::NONE,
         };
         let pid = crate::sys::Pid::from_raw(300);
-        assert_eq!(story.step(Event::Resume(past, Some((Role::Run, pid)))), "control/t");
+        assert_eq!(story.step(Event::Resume(Box::new(past), Some((Role::Run, pid)))), "control/t");
         assert!(matches!(story.state(), State::Up(run) if run.stop == Stop::Asked && run.again == again));
     }
 }

@@ -406,7 +406,7 @@ fn what_was_asked_for_during_a_start_is_done_after_it() {
     for (event, then) in [(Event::Leave(Leave::Stop), "TERM CONT"), (Event::KillNow, "TERM CONT"), (end_of_input(), "")]
     {
         let mut story = launching();
-        story.step(event);
+        story.step(event.clone());
         assert_eq!(story.started(), then, "{event:?}");
         assert!(story.machine.deadline().is_some());
     }

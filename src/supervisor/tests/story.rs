@@ -137,7 +137,7 @@ impl Story {
     pub fn rules(&mut self, change: impl FnOnce(&mut Rules)) {
         let mut rules = self.machine.rules;
         change(&mut rules);
-        self.step(Event::Rules(rules));
+        self.step(Event::Rules(Box::new(rules)));
     }
 }
 

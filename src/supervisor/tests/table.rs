@@ -368,8 +368,8 @@ fn event(on: On) -> Event {
     match on {
         On::BeginUp => Event::Begin(true),
         On::BeginDown => Event::Begin(false),
-        On::Resume => Event::Resume(PAST, None),
-        On::Adopt => Event::Resume(PAST, Some((Role::Run, pid))),
+        On::Resume => Event::Resume(Box::new(PAST), None),
+        On::Adopt => Event::Resume(Box::new(PAST), Some((Role::Run, pid))),
         On::Up => Event::Command(Command::Up),
         On::Down => Event::Command(Command::Down),
         On::Once => Event::Command(Command::Once),
@@ -405,7 +405,7 @@ fn event(on: On) -> Event {
         On::FinishEnded => Event::FinishEnded(ExitStatus::Code(0)),
         On::FinishEnded125 => Event::FinishEnded(ExitStatus::Code(125)),
         On::TooEarly | On::Due => Event::Due,
-        On::Rules => Event::Rules(Rules { max_tries: Some(7), ..rules() }),
+        On::Rules => Event::Rules(Box::new(Rules { max_tries: Some(7), ..rules() })),
     }
 }
 
@@ -509,6 +509,6 @@ fn remembers_what_was_asked(before: &Story, after: &Story, at: At, on: On) {
     };
     assert_eq!(new.want(), want, "{say}");
     assert_eq!(new.alarm(), on != On::Alarm && old.alarm(), "{say}");
-    let rules = if let (On::Rules, Event::Rules(rules)) = (on, event(on)) { rules } else { old.rules };
+    let rules = if let (On::Rules, Event::Rules(rules)) = (on, event(on)) { *rules } else { old.rules };
     assert_eq!(new.rules, rules, "{say}");
 }

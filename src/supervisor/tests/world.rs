@@ -147,7 +147,7 @@ impl World {
             Op::Rules(rules) => {
                 self.least_delay = self.least_delay.min(rules.delay);
                 // Settings do not make it another service.
-                self.step(Event::Rules(Rules { controls: self.machine.rules.controls, ..rules }));
+                self.step(Event::Rules(Box::new(Rules { controls: self.machine.rules.controls, ..rules })));
             }
             Op::Hook(runs) => {
                 let pid = self.runs_aside(runs);
@@ -245,7 +245,7 @@ impl World {
 
     fn ends(&mut self, event: Event, counts: bool, core: bool) {
         let must = if counts { self.count(core) } else { Must { alarm: false, give_up: false } };
-        let actions = self.machine.step(event, self.now);
+        let actions = self.machine.step(event.clone(), self.now);
         let alarms = actions.iter().filter(|action| matches!(action, Action::Alarm(_))).count();
         assert_eq!(alarms, usize::from(must.alarm && self.machine.alarm()), "{must:?} {self:?}");
         assert_eq!(self.machine.state() == State::Ending(Next::GiveUp), must.give_up, "{self:?}");
@@ -268,7 +268,7 @@ impl World {
 
     fn step(&mut self, event: Event) {
         let before = (self.machine.state(), self.machine.leave());
-        let actions = self.machine.step(event, self.now);
+        let actions = self.machine.step(event.clone(), self.now);
         assert!(!brief(&actions).contains("alarm"), "an alarm without an exit: {event:?} {self:?}");
         if before.0 == State::Gone {
             assert!(self.machine.state() == State::Gone && actions.is_empty(), "{event:?} {self:?}");
