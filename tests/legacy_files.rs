@@ -228,6 +228,24 @@ fn ok_can_be_opened_for_writing_only_while_supervised() {
 }
 
 #[test]
+fn what_was_wanted_last_is_written_down_when_term_ends_supervise_just_then() {
+    for _ in 0..5 {
+        let place = Place::new();
+        let (app, supervisor) = sleeping(&place);
+        let pid = app.wait_up(&place);
+        // Whichever is heard first, what has been heard is known to the next one.
+        app.send("d");
+        wait_for("d to be carried out", &place, || !is_alive(pid));
+        signal(supervisor, "TERM");
+        wait_for("the end", &place, || !is_alive(supervisor));
+        assert_eq!((app.status()[13], app.state()["want"].as_str()), (b'd', Some("down")));
+        assert!(app.log().contains("got SIGTERM: leaving"), "{}", app.log());
+        let next = place.supervised("some-app", &["-f", "sleep 1000"]);
+        signal(next, "TERM");
+    }
+}
+
+#[test]
 fn what_others_write_into_ok_does_no_harm() {
     let place = Place::new();
     let (app, _) = sleeping(&place);

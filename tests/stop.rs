@@ -3,6 +3,8 @@
 mod common;
 
 use common::*;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
 /// A service that ignores TERM.
@@ -27,6 +29,32 @@ fn int_and_the_fifo_stop_it_like_term() {
         assert!(!is_alive(pid));
         assert_eq!(last_signal(&place.module("web")), "TERM");
     }
+}
+
+#[test]
+fn commands_without_end_do_not_keep_orders_from_being_heard() {
+    let place = Place::new();
+    place.run("web", SLEEP);
+    let tree = place.tree();
+    let web = place.module("web");
+    let pid = web.wait_up(&place);
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).custom_flags(libc::O_NONBLOCK);
+    let mut control = options.open(web.path("control")).unwrap();
+    let writer = std::thread::spawn(move || {
+        loop {
+            match control.write(&[b'u'; 4096]) {
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                // Nobody reads any more.
+                Err(error) => return error.kind(),
+            }
+        }
+    });
+    tree.signal("TERM");
+    assert_eq!(tree.wait().code(), Some(0));
+    assert!(!is_alive(pid));
+    assert_eq!(writer.join().unwrap(), std::io::ErrorKind::BrokenPipe);
 }
 
 #[test]
