@@ -1,4 +1,7 @@
 //! What each program sets up once, in `main`, before there is a second thread.
+//!
+//! Two of these things decide what thousands of threads cost each other later: the size of the table of descriptors
+//! ([`make_room_for_descriptors`]), and how many arenas the allocator makes ([`prepare`]).
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -74,6 +77,9 @@ pub fn make_room_for_descriptors(any: BorrowedFd<'_>, count: usize) {
     }
 }
 
+/// One arena for all threads. The price is its lock, at which a thousand threads that begin at once meet: whoever finds it
+/// taken goes to sleep, which costs more than the allocation. So what lies on the way to a start allocates little, keeps
+/// small lists where they are used, and makes what is only needed for a line in the log when there is one.
 #[cfg(target_env = "gnu")]
 fn limit_arenas() {
     // SAFETY: mallopt takes two integers and changes allocator settings under the allocator's own lock.
