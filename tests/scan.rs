@@ -1,20 +1,12 @@
-//! The services root: directories that come, go, change their names and their insides.
+//! Directories in the services root: they come, go, and change their insides.
 
 mod common;
 
 use common::*;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-fn own_log(place: &Place) -> String {
-    place.module(".supervise-tree").log()
-}
-
-fn told(place: &Place, text: &str) {
-    wait_for(&format!("the tree to say {text:?}"), place, || own_log(place).contains(text));
-}
 
 fn executable(path: &Path, yes: bool) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(if yes { 0o755 } else { 0o644 })).unwrap();
@@ -143,7 +135,7 @@ fn run_made_executable_starts_it() {
     std::fs::rename(&late, place.root().join("late")).unwrap();
     for name in ["early", "late"] {
         let module = place.module(name);
-        told(&place, &format!("{name}: no executable run yet"));
+        place.wait_told(&format!("{name}: no executable run yet"));
         assert!(!module.is_supervised());
         executable(&place.root().join(name).join("run"), true);
         module.wait_up(&place);
@@ -260,9 +252,9 @@ fn links_that_lead_nowhere_or_in_circles_are_passed_over() {
     place.run("web", SLEEP);
     let _tree = place.tree();
     place.module("web").wait_up(&place);
-    told(&place, "broken: passed over: a link that leads nowhere");
-    told(&place, "circle: passed over");
-    told(&place, "device: passed over");
+    place.wait_told("broken: passed over: a link that leads nowhere");
+    place.wait_told("circle: passed over");
+    place.wait_told("device: passed over");
     // Once, however often the root changes.
     place.run("another", SLEEP);
     place.module("another").wait_up(&place);
@@ -270,7 +262,7 @@ fn links_that_lead_nowhere_or_in_circles_are_passed_over() {
     std::fs::rename(place.path().join("again"), place.root().join("broken")).unwrap();
     place.run("third", SLEEP);
     place.module("third").wait_up(&place);
-    assert_eq!(own_log(&place).matches("broken: passed over").count(), 1, "{}", own_log(&place));
+    assert_eq!(place.own().log().matches("broken: passed over").count(), 1, "{}", place.own().log());
     for name in ["broken", "circle", "device"] {
         assert!(!place.module(name).dir().exists(), "{name}");
     }
@@ -289,117 +281,6 @@ fn one_directory_under_two_names_is_two_services() {
     let _tree = place.tree();
     let (web, alias) = (place.module("web").wait_up(&place), place.module("alias").wait_up(&place));
     assert_ne!(web, alias);
-}
-
-// ----- replaced and renamed -----------------------------------------------------------------------------------
-
-#[test]
-fn a_renamed_directory_never_has_two_copies() {
-    let place = Place::new();
-    place.conf(FAST);
-    let _tree = place.tree();
-    // It takes its time to end, so that a hasty start would meet it.
-    let run = "trap 'sleep 0.2; exit 0' TERM; echo ready; sleep 1000 & while :; do wait $!; done";
-    let run = ALONE.to_string() + run;
-    place.run("a", &run);
-    place.module("a").wait_text(&place, "__stdout", "ready");
-    for (from, to) in [("a", "b"), ("b", "c"), ("c", "a")] {
-        let old = place.module(from).wait_up(&place);
-        std::fs::rename(place.root().join(from), place.root().join(to)).unwrap();
-        place.module(to).wait_new_pid(&place, old);
-        wait_for("the new one", &place, || place.module(to).text("__stdout").ends_with("ready\n"));
-        assert!(!is_alive(old));
-        wait_for("the old name to be let go", &place, || !place.module(from).is_supervised());
-    }
-    for name in ["a", "b", "c"] {
-        assert!(!place.module(name).text("__stdout").contains("DOUBLE"), "{name}");
-    }
-}
-
-#[test]
-fn renamed_forth_and_back_at_once_it_runs_under_its_own_name() {
-    let place = Place::new();
-    place.conf(FAST);
-    let _tree = place.tree();
-    place.run("web", &(ALONE.to_string() + SLEEP));
-    let web = place.module("web");
-    web.wait_up(&place);
-    for _ in 0..20 {
-        std::fs::rename(place.root().join("web"), place.root().join("other")).unwrap();
-        std::fs::rename(place.root().join("other"), place.root().join("web")).unwrap();
-    }
-    wait_for("one process under the old name", &place, || {
-        web.is_supervised()
-            && is_alive(web.pid())
-            && !place.module("other").is_supervised()
-            && pids_in(&place.root().join("web")).len() == 1
-    });
-    assert!(!(web.text("__stdout") + &place.module("other").text("__stdout")).contains("DOUBLE"));
-}
-
-#[test]
-fn two_directories_that_change_places_change_places() {
-    let place = Place::new();
-    place.conf(FAST);
-    let _tree = place.tree();
-    place.run("a", "echo one; exec sleep 1000");
-    place.run("b", "echo two; exec sleep 1000");
-    let (a, b) = (place.module("a"), place.module("b"));
-    let (pid_a, pid_b) = (a.wait_up(&place), b.wait_up(&place));
-    a.wait_text(&place, "__stdout", "one\n");
-    b.wait_text(&place, "__stdout", "two\n");
-    let root = place.root();
-    std::fs::rename(root.join("a"), root.join(".x")).unwrap();
-    std::fs::rename(root.join("b"), root.join("a")).unwrap();
-    std::fs::rename(root.join(".x"), root.join("b")).unwrap();
-    a.wait_text(&place, "__stdout", "one\ntwo\n");
-    b.wait_text(&place, "__stdout", "two\none\n");
-    assert!(!is_alive(pid_a) && !is_alive(pid_b));
-}
-
-#[test]
-fn a_directory_deleted_and_made_again_is_started_anew() {
-    let place = Place::new();
-    place.conf(FAST);
-    let _tree = place.tree();
-    let dir = place.root().join("web");
-    let web = place.module("web");
-    let mut pid = 0;
-    let mut inodes = Vec::new();
-    for round in 0..6 {
-        if round > 0 {
-            std::fs::remove_dir_all(&dir).unwrap();
-        }
-        // Made again at once: the file system may well give it the inode that was just freed.
-        script(&dir.join("run"), &format!("echo {round} >> ../../rounds; {ALONE}{SLEEP}"));
-        inodes.push(std::fs::metadata(&dir).unwrap().ino());
-        let rounds = || std::fs::read_to_string(place.path().join("rounds")).unwrap_or_default();
-        wait_for(&format!("round {round}, inodes {inodes:?}"), &place, || rounds().ends_with(&format!("{round}\n")));
-        let next = web.wait_new_pid(&place, pid);
-        assert!(!is_alive(pid) || pid == 0, "the old one is gone");
-        pid = next;
-    }
-    assert!(!web.text("__stdout").contains("DOUBLE"));
-}
-
-#[test]
-fn a_directory_that_is_replaced_while_its_old_process_ends_is_not_forgotten() {
-    let place = Place::new();
-    place.conf("[global]\nrestart_delay : 0.05\nkill_timeout : 0.3\n");
-    let _tree = place.tree();
-    let dir = place.root().join("web");
-    script(&dir.join("run"), "trap '' TERM; echo ready; exec sleep 1000");
-    let web = place.module("web");
-    web.wait_text(&place, "__stdout", "ready");
-    let pid = web.wait_up(&place);
-    for name in ["second", "third"] {
-        std::fs::remove_dir_all(&dir).unwrap();
-        wait_for("the stop", &place, || web.state_name() == "stopping");
-        script(&dir.join("run"), &format!("echo {name}; exec sleep 1000"));
-    }
-    web.wait_new_pid(&place, pid);
-    web.wait_text(&place, "__stdout", "third");
-    assert_eq!(web.text("__stdout"), "ready\nthird\n");
 }
 
 // ----- names ---------------------------------------------------------------------------------------------------
@@ -464,7 +345,7 @@ fn control_characters_and_bytes_that_are_no_text_are_passed_over_with_one_line_e
     }
     place.run("fine", SLEEP);
     place.module("fine").wait_up(&place);
-    wait_for("a line for each", &place, || own_log(&place).matches("passed over").count() >= 5);
+    wait_for("a line for each", &place, || place.own().log().matches("passed over").count() >= 5);
     // More events on them: no more lines.
     for name in names {
         let dir = place.root().join(std::ffi::OsStr::from_bytes(name));
@@ -473,7 +354,7 @@ fn control_characters_and_bytes_that_are_no_text_are_passed_over_with_one_line_e
     }
     place.run("later", SLEEP);
     place.module("later").wait_up(&place);
-    let log = own_log(&place);
+    let log = place.own().log();
     assert_eq!(log.matches("passed over").count(), 5, "{log}");
     assert!(!log.contains('\x1b') && !log.contains('\x07'), "{log:?}");
     assert!(log.lines().all(|line| line.starts_with('[')), "one event a line: {log}");
@@ -489,7 +370,7 @@ fn a_name_that_is_no_text_does_not_stop_one_that_looks_like_it() {
     let module = place.module("a\u{fffd}");
     let pid = module.wait_up(&place);
     std::fs::create_dir(place.root().join(std::ffi::OsStr::from_bytes(b"a\xff"))).unwrap();
-    told(&place, "passed over");
+    place.wait_told("passed over");
     place.run("after", SLEEP);
     place.module("after").wait_up(&place);
     assert!(is_alive(pid) && module.is_supervised());
@@ -505,13 +386,17 @@ fn entries_that_are_no_directories_are_passed_over_once() {
     place.conf("# nothing\n");
     let tree = place.tree();
     for name in ["file", "fifo", "socket"] {
-        told(&place, &format!("{name}: passed over: not a directory"));
+        place.wait_told(&format!("{name}: passed over: not a directory"));
     }
     std::fs::write(place.root().join("file"), "changed").unwrap();
     place.run("web", SLEEP);
     place.module("web").wait_up(&place);
-    assert_eq!(own_log(&place).matches("file: passed over").count(), 1);
-    assert!(!own_log(&place).contains("hidden") && !own_log(&place).contains("supervise.conf"), "{}", own_log(&place));
+    assert_eq!(place.own().log().matches("file: passed over").count(), 1);
+    assert!(
+        !place.own().log().contains("hidden") && !place.own().log().contains("supervise.conf"),
+        "{}",
+        place.own().log()
+    );
     // A file in the place of a service: the service is gone.
     std::fs::rename(place.root().join("web"), place.path().join("old")).unwrap();
     std::fs::write(place.root().join("web"), "").unwrap();
@@ -521,123 +406,6 @@ fn entries_that_are_no_directories_are_passed_over_once() {
     place.run("file", SLEEP);
     place.module("file").wait_up(&place);
     assert!(tree.stop().success());
-}
-
-// ----- the root itself -------------------------------------------------------------------------------------------
-
-#[test]
-fn a_root_that_is_renamed_and_comes_back_finds_its_services_as_they_were() {
-    let place = Place::new();
-    place.run("web", SLEEP);
-    let tree = place.tree();
-    let web = place.module("web");
-    let pid = web.wait_up(&place);
-    let away = place.path().join("away");
-    std::fs::rename(place.root(), &away).unwrap();
-    told(&place, "is not there");
-    assert!(is_alive(pid) && web.is_supervised());
-    std::fs::rename(&away, place.root()).unwrap();
-    place.run("new", SLEEP);
-    place.module("new").wait_up(&place);
-    assert_eq!(web.pid(), pid);
-    std::fs::remove_dir_all(place.root().join("web")).unwrap();
-    wait_for("the removal to be seen in the root that came back", &place, || !web.is_supervised());
-    assert!(tree.stop().success());
-}
-
-#[test]
-fn a_root_that_is_removed_and_made_again_is_found() {
-    let place = Place::new();
-    place.conf(FAST);
-    place.run("web", SLEEP);
-    let tree = place.tree();
-    let web = place.module("web");
-    let pid = web.wait_up(&place);
-    for _ in 0..3 {
-        std::fs::remove_dir_all(place.root()).unwrap();
-        // Whether the services are seen to go before the root is depends on who is quicker.
-        std::fs::create_dir(place.root()).unwrap();
-        place.run("web", "echo again; exec sleep 1000");
-        wait_for("the service of the new root", &place, || {
-            is_alive(web.pid()) && web.text("__stdout").contains("again")
-        });
-        assert!(!is_alive(pid));
-        std::fs::remove_file(web.path("__stdout")).unwrap();
-    }
-    place.run("more", SLEEP);
-    place.module("more").wait_up(&place);
-    assert!(tree.stop().success());
-}
-
-#[test]
-fn a_root_that_is_replaced_by_another_is_compared_by_what_is_in_it() {
-    let place = Place::new();
-    place.conf(FAST);
-    place.run("same", "echo one; exec sleep 1000");
-    place.run("old", SLEEP);
-    let _tree = place.tree();
-    let (same, old) = (place.module("same"), place.module("old"));
-    let (first, gone) = (same.wait_up(&place), old.wait_up(&place));
-    same.wait_text(&place, "__stdout", "one\n");
-    let fresh = place.path().join("fresh");
-    script(&fresh.join("same/run"), "echo two; exec sleep 1000");
-    script(&fresh.join("new/run"), SLEEP);
-    std::fs::rename(place.root(), place.path().join("sv.old")).unwrap();
-    std::fs::rename(&fresh, place.root()).unwrap();
-    same.wait_new_pid(&place, first);
-    same.wait_text(&place, "__stdout", "one\ntwo\n");
-    place.module("new").wait_up(&place);
-    wait_for("what is not in the new root to end", &place, || !is_alive(gone) && !old.is_supervised());
-    assert!(!is_alive(first));
-}
-
-#[test]
-fn a_root_that_is_a_link_is_swapped_whole() {
-    let place = Place::new();
-    std::fs::remove_dir(place.root()).unwrap();
-    for (dir, service) in [("green", "echo green"), ("blue", "echo blue")] {
-        script(&place.path().join(dir).join("web/run"), &format!("{service}; exec sleep 1000"));
-        std::fs::write(place.path().join(dir).join("supervise.conf"), FAST).unwrap();
-    }
-    script(&place.path().join("green/only/run"), SLEEP);
-    symlink("green", place.root()).unwrap();
-    let _tree = place.tree();
-    let (web, only) = (place.module("web"), place.module("only"));
-    let mut pid = web.wait_up(&place);
-    let gone = only.wait_up(&place);
-    for colour in ["blue", "green", "blue"] {
-        let fresh = place.path().join("sv.new");
-        symlink(colour, &fresh).unwrap();
-        std::fs::rename(&fresh, place.root()).unwrap();
-        pid = web.wait_new_pid(&place, pid);
-        wait_for("the other colour", &place, || web.text("__stdout").ends_with(&format!("{colour}\n")));
-    }
-    wait_for("what the blue one does not have to end", &place, || !only.is_supervised());
-    assert!(!is_alive(gone));
-    // What is below the new one is watched.
-    script(&place.path().join("blue/late/run"), SLEEP);
-    place.module("late").wait_up(&place);
-}
-
-#[test]
-fn a_change_in_a_root_that_has_just_gone_stops_nothing() {
-    let place = Place::new();
-    place.run("web", SLEEP);
-    let _tree = place.tree();
-    let web = place.module("web");
-    let pid = web.wait_up(&place);
-    let away = place.path().join("away");
-    for round in 0..30 {
-        // An event on the name, and by the time that somebody looks the root is not there.
-        std::fs::set_permissions(place.root().join("web"), std::fs::Permissions::from_mode(0o700 + round % 2)).unwrap();
-        std::fs::rename(place.root(), &away).unwrap();
-        std::thread::sleep(Duration::from_millis(u64::from(round % 4)));
-        std::fs::rename(&away, place.root()).unwrap();
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    place.run("after", SLEEP);
-    place.module("after").wait_up(&place);
-    assert_eq!((web.pid(), is_alive(pid)), (pid, true), "{}", own_log(&place));
 }
 
 // ----- rescans -------------------------------------------------------------------------------------------------

@@ -16,24 +16,27 @@ const COULD_NOT_START: (i32, i32) = (111, 0);
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
-    c_path: CString,
-    identity: Option<Identity>,
-    service: Option<Identity>,
+    /// The service directory: this one, or the one that it lies in.
+    service: CString,
+    identity: Identity,
+    within: Option<&'static CStr>,
     environment: Arc<Environment>,
     run: [CString; 1],
 }
 
 impl Directory {
-    /// The directory at `path`; if `identity` is given, it must stay that one, and a start in another one fails.
-    pub fn new(path: PathBuf, identity: Option<Identity>) -> Directory {
-        let c_path = c_path(&path);
+    /// The service directory at `path`. It must stay the one that `identity` says: a start in another one fails.
+    pub fn new(path: PathBuf, identity: Identity) -> Directory {
+        let service = c_path(&path);
         let environment = Environment::inherited();
-        Directory { path, c_path, identity, service: identity, environment, run: [c"./run".to_owned()] }
+        Directory { path, service, identity, within: None, environment, run: [c"./run".to_owned()] }
     }
 
-    /// The directory of a logger, which may be replaced at any time, in the service directory `service`.
-    pub fn logger(path: PathBuf, service: Identity) -> Directory {
-        Directory { service: Some(service), ..Directory::new(path, None) }
+    /// The logger's directory in the service directory at `path`. It may be replaced at any time, but the service directory
+    /// must stay the one that `identity` says: what has taken its place is another service, with a logger of its own.
+    pub fn logger(path: PathBuf, identity: Identity) -> Directory {
+        let log = path.join("log");
+        Directory { path: log, within: Some(c"log"), ..Directory::new(path, identity) }
     }
 
     /// Where it is.
@@ -42,13 +45,8 @@ impl Directory {
     }
 
     /// Device and inode of the service directory that this is, or lies in.
-    pub fn service(&self) -> Option<(u64, u64)> {
-        self.service.map(|identity| (identity.device, identity.inode))
-    }
-
-    /// Device and inode that it must have.
-    fn expected(&self) -> Option<(u64, u64)> {
-        self.identity.map(|identity| (identity.device, identity.inode))
+    pub fn service(&self) -> (u64, u64) {
+        (self.identity.device, self.identity.inode)
     }
 
     /// Whether it is to be down when supervision begins.
@@ -92,7 +90,11 @@ impl Directory {
             arguments,
             shell_fallback: false,
             environment: &self.environment,
-            directory: Some(WorkingDirectory { path: &self.c_path, expect: self.expected() }),
+            directory: Some(WorkingDirectory {
+                path: &self.service,
+                expect: Some(self.service()),
+                within: self.within,
+            }),
             leads: Leads::Session,
             recorder,
             stdin: streams.stdin(),

@@ -150,7 +150,7 @@ impl Service {
     /// Which service directory it belongs to, by device and inode.
     pub fn directory(&self) -> Option<(u64, u64)> {
         match &self.definition {
-            Definition::Directory(directory) => directory.service(),
+            Definition::Directory(directory) => Some(directory.service()),
             Definition::Command(_) => None,
         }
     }

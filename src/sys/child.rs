@@ -211,6 +211,9 @@ fn enter(directory: Directory<'_>) -> Result<(), c_int> {
             return Err(libc::ESTALE);
         }
     }
+    if let Some(within) = directory.within {
+        raw(libc::SYS_chdir, [within.as_ptr() as c_long, 0, 0, 0])?;
+    }
     Ok(())
 }
 

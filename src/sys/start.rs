@@ -60,6 +60,8 @@ pub struct Directory<'a> {
     pub path: &'a CStr,
     /// Device and inode that it must have; if others, the start fails with `ESTALE`.
     pub expect: Option<(u64, u64)>,
+    /// The directory in it that is meant.
+    pub within: Option<&'a CStr>,
 }
 
 /// What the new process leads.
@@ -328,6 +330,7 @@ mod tests {
     use super::*;
     use crate::sys::pidfd::ExitStatus;
     use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt as _;
 
     /// Runs `sh -c SCRIPT`, the plan changed by `more`, to its end.
     fn shell<'a>(script: &str, more: impl FnOnce(&mut Plan<'a>)) -> Result<ExitStatus, StartError> {
@@ -370,9 +373,21 @@ mod tests {
     #[test]
     fn a_replaced_directory_is_noticed() {
         let error = shell("", |plan| {
-            plan.directory = Some(Directory { path: c"/", expect: Some((0, 0)) });
+            plan.directory = Some(Directory { path: c"/", expect: Some((0, 0)), within: None });
         });
         assert_eq!(error.unwrap_err(), StartError { step: Step::Directory, errno: Errno::ESTALE });
+    }
+
+    #[test]
+    fn it_runs_in_the_directory_within_the_one_that_was_checked() {
+        let root = std::fs::metadata("/").unwrap();
+        let run = |expect| {
+            shell("test $PWD = /proc && exit 3", |plan| {
+                plan.directory = Some(Directory { path: c"/", expect: Some(expect), within: Some(c"proc") });
+            })
+        };
+        assert_eq!(run((root.dev(), root.ino())), Ok(ExitStatus::Code(3)));
+        assert_eq!(run((0, 0)), Err(StartError { step: Step::Directory, errno: Errno::ESTALE }));
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Roster {
         let directory = [service, logger].iter().flatten().find_map(|left| left.directory);
         // One that has left alone, by `x`, has nothing to remember; its service goes on writing into the pipe.
         let has_logger = logger.is_some() || self.told_to_exit_before(&format!("{name}/log"));
-        let found = |identity| Found { name: name.clone(), path, logger: has_logger.then_some(log_path), identity };
+        let found = |identity| Found { name: name.clone(), path, has_logger, identity };
         // If a thread cannot be had, the look at the root says so, and what can be seen from there is tried again.
         let _ = match look(root, &name, directory) {
             Place::Incomplete(identity) if runs => {

@@ -139,7 +139,7 @@ impl Roster {
         };
         let same = entry.found.identity == found.identity;
         // A logger that is gone is still of use to the service that writes to it; one that is new is not yet.
-        let new_logger = entry.found.logger.is_none() && found.logger.is_some();
+        let new_logger = !entry.found.has_logger && found.has_logger;
         match &mut entry.fate {
             Fate::Stays if same && new_logger => {
                 let log = &self.shared.log;

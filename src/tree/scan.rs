@@ -17,8 +17,8 @@ pub struct Found {
     pub path: PathBuf,
     /// Which directory it is, whatever its name: for a link, the one that it leads to.
     pub identity: Identity,
-    /// The directory of its logger, if it has one.
-    pub logger: Option<PathBuf>,
+    /// Whether it has a logger, in its `log/`.
+    pub has_logger: bool,
 }
 
 /// What a name in the services root is.
@@ -65,8 +65,8 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> Entry {
         return Entry::NotYet;
     }
     let log = file::entry(&path, "log");
-    let logger = file::is_executable(&file::entry(&log, "run")).then_some(log);
-    Entry::Service(Found { name: name.to_string(), identity: Identity::of(&metadata), path, logger })
+    let has_logger = file::is_executable(&file::entry(&log, "run"));
+    Entry::Service(Found { name: name.to_string(), identity: Identity::of(&metadata), path, has_logger })
 }
 
 /// A link without a target: whoever made it meant a service by it, and is told so.
@@ -121,7 +121,7 @@ mod tests {
         let root = root();
         let Entry::Service(found) = look(root.path(), OsStr::new("web")) else { panic!() };
         assert_eq!(found.name, "web");
-        assert_eq!(found.logger, Some(root.path().join("web/log")));
+        assert!(found.has_logger);
     }
 
     #[test]

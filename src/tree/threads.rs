@@ -53,25 +53,25 @@ impl Roster {
         self.note_seen(found.identity);
         let name = found.name.clone();
         let mut more = self.needs_of(false);
-        if found.logger.is_some() {
+        if found.has_logger {
             more += self.needs_of(true);
         }
         room::for_modules(self.needs, more, STACK_SIZE).inspect_err(|error| self.refused(&name, error))?;
         let mut entry = Entry { service: None, logger: None, pipe: None, fate, found };
-        if let Some(path) = entry.found.logger.clone() {
+        if entry.found.has_logger {
             let module = format!("{name}/log");
             // The logger's directory lies in it, and would be made with a parent that all may read. What is wrong with
             // it, the service's own thread says.
             let _ = self.status_dir(&name).make();
             let to_logger = Arc::new(self.log_pipe(&module));
-            let directory = Directory::logger(path, entry.found.identity);
+            let directory = Directory::logger(entry.found.path.clone(), entry.found.identity);
             entry.pipe = Some(to_logger.clone());
             if !self.stays_away(&module) {
                 let member = self.spawn(&name, module, directory, (Some(to_logger), None), leave.1);
                 entry.logger = Some(member.inspect_err(|error| self.refused(&name, error))?);
             }
         }
-        let directory = Directory::new(entry.found.path.clone(), Some(entry.found.identity));
+        let directory = Directory::new(entry.found.path.clone(), entry.found.identity);
         match self.spawn(&name, name.clone(), directory, (None, entry.pipe.clone()), leave.0) {
             Ok(member) => {
                 self.refused.remove(&name);
@@ -94,8 +94,8 @@ impl Roster {
     /// Starts the thread of a logger again, whose service has stayed and writes into the same pipe.
     pub(super) fn bring_logger_back(&mut self, name: &str) {
         let Some(entry) = self.entries.get(name).filter(|entry| entry.misses_logger()) else { return };
-        let (Some(path), Some(pipe)) = (entry.found.logger.clone(), entry.pipe.clone()) else { return };
-        let directory = Directory::logger(path, entry.found.identity);
+        let Some(pipe) = entry.pipe.clone() else { return };
+        let directory = Directory::logger(entry.found.path.clone(), entry.found.identity);
         match self.spawn(name, format!("{name}/log"), directory, (Some(pipe), None), None) {
             Ok(member) => {
                 if let Some(entry) = self.entries.get_mut(name) {

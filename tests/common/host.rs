@@ -70,6 +70,11 @@ impl Place {
     pub fn own(&self) -> Module {
         self.module(".supervise-tree")
     }
+
+    /// Waits until the tree itself has logged `text`.
+    pub fn wait_told(&self, text: &str) {
+        wait_for(&format!("the tree to say {text:?}"), self, || self.own().log().contains(text));
+    }
 }
 
 /// Between fork and exec: forks once more. The child goes on to execute the program; the parent stays, as the reaper
