@@ -1,4 +1,4 @@
-//! The command line of `supervise`, its exit codes, and how it leaves the terminal (SPEC section 2).
+//! The command line of `supervise`, its exit codes, and how it leaves the terminal (supervise(8)).
 
 mod common;
 
@@ -248,7 +248,7 @@ fn u_takes_the_words_as_they_are() {
 fn words_that_are_no_text_reach_the_command() {
     let place = Place::new();
     script(&place.path().join("words"), WORDS);
-    // A path in an old encoding: the seed's program never cared.
+    // A path in an old encoding: the C program never cared.
     let word = std::ffi::OsStr::from_bytes(b"\xc4\xe3\xba\xc3");
     let mut command = supervise_command();
     command.args(["-u", "status/u", "./words"]).arg(word);

@@ -1,5 +1,5 @@
-//! The status directory, byte by byte, as scripts made for the seed's program read it (its document, section 4,
-//! and SPEC section 3).
+//! The status directory, byte by byte, as scripts made for the C program `supervise` read it
+//! (supervise-service(7)).
 
 mod common;
 
@@ -161,7 +161,7 @@ fn state_json_says_what_twenty_bytes_cannot() {
     }
     let since = state["since"].as_str().unwrap();
     assert!(chrono::DateTime::parse_from_rfc3339(since).is_ok(), "{since}");
-    // The run process of the seed's example is found from the status file, and its supervisor from /proc.
+    // The run process of the C program's manual is found from the status file, and its supervisor from /proc.
     let found = shell(
         &place,
         &module,

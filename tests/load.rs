@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const SERVICES: usize = 1000;
 
-/// The limit that SPEC names for so many services.
+/// A limit of descriptors that many machines have.
 const NOFILE: u64 = 20_000;
 
 /// Descriptors for each service, and those that the tree has anyway.

@@ -18,7 +18,7 @@ pub struct Key {
     pub apply: fn(&mut Settings, &str) -> Result<(), String>,
 }
 
-/// An interval shorter than this counts as this, in seconds (the seed's document, section 2.1).
+/// An interval shorter than this counts as this, in seconds as with the C program `supervise`.
 const INTERVAL_MIN: u64 = 60;
 
 /// Times longer than this, in seconds, are typing errors: a hundred years.

@@ -29,7 +29,7 @@ pub struct Line {
     pub kind: Kind,
 }
 
-/// The seed cuts `alarm_mail` lines at this many characters, trailing blanks included.
+/// The C program cuts `alarm_mail` lines at this many characters, trailing blanks included.
 pub const MAIL_LINE_MAX: usize = 2048;
 
 /// Classifies every line of the file.

@@ -240,7 +240,7 @@ fn resolve(key: &Key, global: Option<&Section>, own: Option<&Section>, program: 
     }
 }
 
-/// The seed advises against addresses in both `[global]` and a module's own section.
+/// The manual of the C program advises against addresses in both `[global]` and a module's own section.
 fn lint_lists(sections: &Sections, found: &mut Vec<(usize, String)>) {
     let Some(global) = sections.get(GLOBAL) else { return };
     for (name, section) in sections.iter().filter(|(name, section)| *name != GLOBAL && section.line > global.line) {

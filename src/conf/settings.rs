@@ -29,7 +29,7 @@ pub enum Restart {
     Never,
 }
 
-/// The settings of one module, as the program uses them. Zero means "none" where the manual says so.
+/// The settings of one module, as the program uses them. A zero that the manual calls "none" is `None` here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Length of the alarm window; `None`: no alarms and no limits.
@@ -64,7 +64,7 @@ pub struct Settings {
     pub restart: Restart,
 }
 
-/// The seed allows this many phone numbers.
+/// The C program allows this many phone numbers.
 pub const GSM_MAX: usize = 10;
 
 impl Settings {

@@ -15,7 +15,7 @@
 //! | [`steer`], [`send`] | `start`, `stop`, `restart`, signals, `enable` …: to all first, then waiting |
 //! | [`goal`], [`errand`], [`wait`] | when an action is done: the rules, one module's way there, waiting for many |
 //! | [`check`], [`service`] | a service's own `check` script, and its directory; the verb `check` |
-//! | [`logs`], [`tail`] | `logs`: many files under each other's eyes; one file |
+//! | [`logs`], [`tail`] | `logs`: many files, their lines mixed; one file |
 //! | [`config`] | `config` |
 //! | [`tree`] | `rescan`, `upgrade`, `shutdown`, `reload` of the whole tree |
 //! | [`completions`] | `completions`, and the answers to a shell |

@@ -96,7 +96,7 @@ pub enum Form {
     Json,
 }
 
-/// The result for one module.
+/// What a result carries beside its text.
 #[derive(Clone, Debug, Default)]
 pub struct Extra {
     /// The last lines that the service wrote to its standard error.

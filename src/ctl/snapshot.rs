@@ -174,7 +174,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What 20 bytes tell: enough for the seed's own program, which writes no `state.json`.
+/// What 20 bytes tell: enough for the C program `supervise`, which writes no `state.json`.
 fn from_record(record: Option<&Record>) -> StateFile {
     let Some(record) = record else { return StateFile::default() };
     let state = match (record.pid, record.paused) {

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// What a verb does to a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// The command bytes (SPEC section 4), all in one write.
+    /// The command bytes, all in one write.
     pub bytes: &'static [u8],
     /// What is done before, with the `down` file.
     pub mark: Option<Mark>,

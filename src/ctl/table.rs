@@ -4,7 +4,7 @@ use super::report::SUMMARY_FROM;
 use super::root::Module;
 use super::snapshot::{Snapshot, Supervised, Unseen};
 use super::words;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::time::SystemTime;
 
@@ -137,9 +137,9 @@ pub fn draw(all: &[Seen], style: Style) -> String {
 fn rows(all: &[Seen], now: SystemTime) -> Vec<Row> {
     let seen: Vec<(&Module, &Result<Snapshot, Unseen>, Health)> =
         all.iter().filter_map(|(module, seen)| Health::of(seen).map(|health| (module, seen, health))).collect();
-    let names: HashMap<&OsStr, ()> = seen.iter().map(|(module, ..)| (module.name.as_os_str(), ())).collect();
+    let names: HashSet<&OsStr> = seen.iter().map(|(module, ..)| module.name.as_os_str()).collect();
     let service = |module: &Module| -> Option<OsString> {
-        module.logged().filter(|service| names.contains_key(service)).map(OsStr::to_owned)
+        module.logged().filter(|service| names.contains(service)).map(OsStr::to_owned)
     };
     let mut worst: HashMap<OsString, Health> = HashMap::new();
     for (module, _, health) in &seen {

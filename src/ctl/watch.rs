@@ -196,8 +196,7 @@ impl Watching<'_> {
             Event::Closed(false, _) => false,
             Event::Entry(false, _) | Event::Gone(_) | Event::All => true,
         };
-        // All are taken, whichever shows first.
-        self.watches.take().iter().filter(|event| shows(event)).count() > 0
+        self.watches.take().iter().any(shows)
     }
 }
 

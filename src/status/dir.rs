@@ -95,7 +95,7 @@ impl StatusDir {
         Lock::take(&self.lock_path())
     }
 
-    /// Makes `svcontrol`, the seed's name for `control`, unless something of that name is there.
+    /// Makes `svcontrol`, the C program's name for `control`, unless something of that name is there.
     ///
     /// # Errors
     /// What `symlink` gives.

@@ -31,11 +31,6 @@ pub struct Fifos {
 }
 
 impl Fifos {
-    /// None open yet; see [`Fifos::keep`].
-    pub fn closed() -> Fifos {
-        Fifos { control: None, ok: None, reported: false }
-    }
-
     /// Those that the program before us had open.
     pub fn inherit(control: Option<OwnedFd>, ok: Option<OwnedFd>) -> Fifos {
         let inherit = |fifo: Option<OwnedFd>| fifo.and_then(|fifo| Fifo::inherit(fifo).ok());
@@ -52,7 +47,7 @@ impl Fifos {
 
     /// Opens both, and makes anew what is missing or was replaced.
     ///
-    /// To be called after every event; it costs two `lstat` when all is well.
+    /// To be called with every report; it costs two `lstat` when all is well.
     ///
     /// # Errors
     /// What is wrong, once for as long as it lasts: something else is in the place of a FIFO (it is not touched,
@@ -113,9 +108,9 @@ fn describe(path: &std::path::Path, error: &io::Error) -> Trouble {
     let other = std::fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_fifo());
     let path = path.display();
     if other || error.kind() == io::ErrorKind::InvalidInput {
-        let text = format!("{path} is not a FIFO and is not read: remove it, and it is made anew at the next event");
+        let text = format!("{path} is not a FIFO and is not read: remove it, and it is made anew within 5 s");
         return Trouble { level: Level::Error, text };
     }
-    let text = format!("{path}: {}; tried again at the next event", crate::sys::errno_text(error));
+    let text = format!("{path}: {}; tried again within 5 s", crate::sys::errno_text(error));
     Trouble { level: Level::Warn, text }
 }

@@ -2,8 +2,8 @@
 //!
 //! | entry | file |
 //! |---|---|
-//! | the directory itself, `lock`, names of all entries | [`dir`] |
-//! | `control`, `svcontrol`, `ok` | [`fifo`] |
+//! | the directory itself, `lock`, `svcontrol`, names of all entries | [`dir`] |
+//! | `control`, `ok` | [`fifo`] |
 //! | `status`, 20 bytes | [`record`] |
 //! | `state.json` | [`state`] |
 //! | `supervise/` | [`runit`] |

@@ -124,7 +124,7 @@ impl Files {
         &self.path
     }
 
-    /// Makes what is missing. To be called after every event; it costs two `lstat` when all is well.
+    /// Makes what is missing. To be called with every report; it costs two `lstat` when all is well.
     ///
     /// # Errors
     /// What is wrong, once for as long as it lasts.
@@ -143,7 +143,7 @@ impl Files {
     fn make(&mut self, dir: &StatusDir, control: &Path, ok: &Path) -> Result<(), String> {
         let said = |path: &Path| {
             let path = path.display().to_string();
-            move |error: io::Error| format!("{path}: {}; tried again at the next event", errno_text(&error))
+            move |error: io::Error| format!("{path}: {}; tried again within 5 s", errno_text(&error))
         };
         match DirBuilder::new().mode(0o700).create(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -205,9 +205,9 @@ impl Files {
         let mut write = |name: &str, old: Option<&[u8]>, new: &[u8]| {
             if result.is_ok() && old != Some(new) {
                 let path = self.path.join(name);
-                result = Known::Nothing.replace(&path, new).map_err(|error| {
-                    format!("{}: {}; written again at the next event", path.display(), errno_text(&error))
-                });
+                result = Known::Nothing
+                    .replace(&path, new)
+                    .map_err(|error| format!("{}: {}; tried again within 5 s", path.display(), errno_text(&error)));
             }
         };
         write("pid", old.map(|old| old.pid()).as_deref().map(str::as_bytes), record.pid().as_bytes());

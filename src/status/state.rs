@@ -1,4 +1,4 @@
-//! `state.json`: everything that 20 bytes cannot hold, for people and for `svctl` (SPEC section 3).
+//! `state.json`: everything that 20 bytes cannot hold, for people and for `svctl` (supervise-service(7)).
 
 use crate::sys::file;
 use crate::sys::pidfd::{ExitStatus, signal_name};

@@ -158,6 +158,7 @@ impl Supervisor {
     /// nobody out. Whether the directory is ours to write into.
     pub(super) fn keep_lock(&mut self) -> bool {
         if self.lock.is_at(&self.spec.dir.lock_path()) {
+            self.lock_trouble = false;
             return true;
         }
         let fresh = self.spec.dir.make().map_err(OpenError::Directory).and_then(|_| Ok(self.spec.dir.lock()?));
@@ -175,7 +176,7 @@ impl Supervisor {
             Err(error) => {
                 if !std::mem::replace(&mut self.lock_trouble, true) {
                     let text = error.describe(&self.spec.dir);
-                    self.say(Level::Error, format!("{text}; tried again at the next event"));
+                    self.say(Level::Error, format!("{text}; tried again within 5 s"));
                 }
                 return !matches!(error, OpenError::Directory(MakeError::Foreign { .. }) | OpenError::Held(_));
             }

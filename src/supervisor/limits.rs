@@ -213,7 +213,8 @@ impl Limits {
         memory.exits = self.exits;
     }
 
-    /// What was written down; what is still to come by that, was not: somebody has been at the file.
+    /// Reads what was written down. A time that is still to come cannot be ours (somebody has changed the file), and is
+    /// dropped.
     pub fn recall(memory: &Memory, now: Mono) -> Limits {
         let past = |at: u64| Some(Mono::from_nanoseconds(at)).filter(|at| *at <= now);
         let window =

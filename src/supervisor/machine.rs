@@ -6,12 +6,14 @@
 //! live, unreaped process, so no signal can be meant for one that is gone.
 //!
 //! ```text
-//!            u o                     Started                    Exited
-//!   Down ──────────► Launching ─────────────────► Up ──────────────────────► Ending
-//!    ▲  ╲              ▲   │ StartFailed          (stopping, paused)            │ finish?
-//!    │   ╲ hook        │   ▼                                                    ▼
-//!    │    ╰► Starting ─╯  Backoff ◄─── the delay ─── settle ◄───────────── Finishing
-//!    ╰─────────────────────────────────────────────── │ ───► Failed (gave up), Gone (left)
+//!         u o                              Started                    Exited
+//!   Down ─────► Preparing ───► Launching ─────────────► Up ──────────────────────► Ending
+//!    ▲           ▲    │ hook?   ▲  │ StartFailed    (stopping, paused)              │ finish?
+//!    │           │    ▼         │  ▼                                                ▼
+//!    │           │  Starting ───╯ Ending                                       Finishing
+//!    │           │                                                                │
+//!    │           ╰──────────── Backoff ◄──── the delay ──── settle ◄──────────────╯
+//!    ╰────────────────────────────────────────────────────── │ ───► Failed (gave up), Gone (left)
 //! ```
 
 use super::command::{Command, Signal};

@@ -24,8 +24,8 @@ pub enum Ask {
     Park(Arc<Parking>),
     /// Something that the status files show has changed elsewhere.
     Publish,
-    /// Who has left by `x` is to come back. Who reads this has not left; in the box of one who has, it tells that it was
-    /// asked for after that.
+    /// HUP came: a module that has left by `x` comes back. A running thread ignores it; when it is found unread in the box
+    /// of one that has ended, HUP came after the exit.
     ComeBack,
 }
 

@@ -13,7 +13,7 @@
 //! | [`command`] | the bytes of the control FIFO |
 //! | [`thread`] | the loop that drives a machine with real processes |
 //! | `actions` | what the machine wants done, done |
-//! | `report` | what can wait until then: status directory and log |
+//! | `report` | what is told of it afterwards: the files of the status directory, the log |
 //! | `controls` | the scripts in `control/`, one after the other |
 //! | [`opening`] | waiting for a status directory that cannot be had yet |
 //! | [`spec`] | what makes a supervisor |

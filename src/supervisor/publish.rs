@@ -128,7 +128,7 @@ impl Publisher {
                 match std::mem::replace(&mut self.failing, true) {
                     true => Ok(()),
                     false => Err(format!(
-                        "{}: {}; supervision goes on, it is written again at the next event",
+                        "{}: {}; supervision goes on, tried again within 5 s",
                         path.display(),
                         errno_text(&error)
                     )),

@@ -74,6 +74,7 @@ impl Supervisor {
             self.publish_runit();
         }
         let in_order = ours
+            && !self.lock_trouble
             && self.unrecorded.is_none()
             && !self.publisher.is_behind()
             && self.fifos.are_open()

@@ -40,7 +40,7 @@ pub struct Spec {
     pub alarms: Arc<Alarms>,
     /// Who gives orders.
     pub orders: Orders,
-    /// Where it is said that the module has no log: the tree's.
+    /// The tree's log, for when the module cannot have one of its own.
     pub house_log: Option<Log>,
     /// What is said on standard error, too.
     pub echo: Echo,

@@ -339,7 +339,11 @@ impl Machine {
         self.end(next, Some(status), actions);
     }
 
-    /// Whether a run process that ended is started again, and whether its end is worth an alarm.
+    /// Whether a run process that ended (or could not be started) is started again, and whether its end is worth an alarm.
+    ///
+    /// `counts`: nobody has asked for the end, so the limits count it. What comes of it: [`Next::AsWanted`], started again if
+    /// it is still wanted up when `finish` is through ([`Machine::settle`] does it); [`Next::Rest`], not by the `restart`
+    /// setting; [`Next::GiveUp`], not because a limit was reached.
     pub(super) fn judge(
         &mut self,
         exit: Result<ExitStatus, StartError>,
@@ -352,8 +356,8 @@ impl Machine {
         if self.want != Want::Up || self.leave.is_some() {
             return Next::AsWanted;
         }
-        let restarts = self.rules.restarts_after(exit.ok());
-        let failure = counts && (restarts || exit != Ok(ExitStatus::Code(0)));
+        let starts_again = self.rules.restarts_after(exit.ok());
+        let failure = counts && (starts_again || exit != Ok(ExitStatus::Code(0)));
         let core = exit.is_ok_and(ExitStatus::core);
         let verdict = match failure {
             true => self.limits.count(&self.rules, core, now),
@@ -366,8 +370,8 @@ impl Machine {
         };
         let reason = gave_up.map_or(AlarmReason::Exited, AlarmReason::GaveUp);
         if self.alarm && verdict != (Verdict::Within { alarm: false }) {
-            // No restart follows an exit that is given up.
-            let restarts = self.limits.restarts_in_window().saturating_sub(u32::from(gave_up.is_some()));
+            let none_follows = gave_up.is_some() || !starts_again;
+            let restarts = self.limits.restarts_in_window().saturating_sub(u32::from(none_follows));
             actions.push(Action::Alarm(Alarm { reason, exit, pid, uptime, restarts }));
         }
         if let Some(reason) = gave_up {
@@ -377,7 +381,7 @@ impl Machine {
             actions.push(Action::Say(log::Level::Error, format!("{reason}: no restart; {then}")));
             return Next::GiveUp;
         }
-        if !restarts {
+        if !starts_again {
             self.want = Want::Down;
             self.reason = Some(Reason::Policy);
             return Next::Rest;

@@ -30,7 +30,7 @@ pub enum Role {
     Run,
     /// `finish`.
     Finish,
-    /// The hook before a restart.
+    /// What runs before a start: `control/u`, or the restart command.
     Hook,
 }
 

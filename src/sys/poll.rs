@@ -16,8 +16,8 @@ pub enum Source<'a> {
     Readable(BorrowedFd<'a>),
     /// That it is hung up (for a pidfd: that the process has been reaped).
     HungUp(BorrowedFd<'a>),
-    /// That somebody calls for this thread, by a [`wake::Waker`] to which it attends; or that somebody may have, for what is
-    /// there to be read hides a call from us: so it is also true whenever another source is.
+    /// That a [`wake::Waker`] to which it attends has called this thread. Also true whenever another source is: the kernel
+    /// leaves the signal pending then, so a call may be hidden.
     Woken,
 }
 

@@ -13,7 +13,7 @@ const QUIET: Duration = Duration::from_millis(50);
 /// The same for one with a `log/` that has no `run` yet.
 const QUIET_WITHOUT_LOGGER: Duration = Duration::from_secs(1);
 
-/// Which they are.
+/// Directories that are being filled.
 #[derive(Debug, Default)]
 pub struct Filling {
     /// When they were last touched.
@@ -24,7 +24,7 @@ pub struct Filling {
 }
 
 impl Filling {
-    /// These were made just now.
+    /// `name` was made just now.
     pub fn made(&mut self, name: OsString) {
         self.touched.insert(name, Mono::now());
     }
@@ -62,7 +62,7 @@ impl Filling {
         self.at
     }
 
-    /// At which; who asks looks at them now.
+    /// Takes the names that are to be looked at again; the caller does that now.
     pub fn take(&mut self) -> BTreeSet<OsString> {
         self.at = None;
         std::mem::take(&mut self.again)

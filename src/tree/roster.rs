@@ -54,7 +54,7 @@ pub struct Roster {
     /// Device and inode of the directories of all entries, and of some that are no more: one that is not among them was
     /// not renamed.
     seen: HashSet<(u64, u64)>,
-    /// Names of entries that something is to follow, so that nobody has to look at all for them.
+    /// Names of entries that have a successor, so that not all entries have to be searched for them.
     waiting: BTreeSet<String>,
     /// The process ends when all threads have.
     pub(super) ending: Arc<AtomicBool>,

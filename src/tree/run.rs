@@ -460,7 +460,7 @@ impl Tree {
 
     fn upgrade(&mut self, messages: &Messages) {
         if self.ending {
-            return log::info!(logger: self.log, "upgrade not done: shutting down");
+            return log::warn!(logger: self.log, "upgrade not done: shutting down");
         }
         // The next program could not begin, and nobody would be left.
         if self.root_identity().is_none() {

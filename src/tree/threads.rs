@@ -20,8 +20,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Stack of a supervisor thread, in bytes. It needs a third of this in a release build, but a panic with a
-/// backtrace needs 32 KiB more; unoptimised code needs several times as much.
+/// Stack of a supervisor thread, in bytes. A release build touches a fifth of it, and a panic needs some more; unoptimised
+/// code needs several times as much.
 const STACK_SIZE: usize = if cfg!(debug_assertions) { 512 * 1024 } else { 64 * 1024 };
 
 impl Roster {

@@ -78,6 +78,8 @@ fn an_alarm_counts_the_restart_that_follows_and_none_that_does_not() {
     story.no_finish();
     story.started();
     assert_eq!(restarts(&mut story), Some(1));
+    let mut story = Story::up(Rules { restart: Restart::Never, ..rules() });
+    assert_eq!(restarts(&mut story), Some(0));
 }
 
 #[test]
