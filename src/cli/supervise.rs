@@ -1,6 +1,7 @@
 //! `supervise`: one service, as the C program of that name did it (README.md lists the differences).
 
 use super::{NO_DIRECTORY, TEMPORARY, USAGE, fail, parse, prepare};
+use crate::conf::CONFIG_FILE;
 use crate::conf::source::Source;
 use crate::conf::{Program, words};
 use crate::service::{Command, Definition, Service, Streams};
@@ -14,7 +15,6 @@ use crate::supervisor::{opening, thread::Supervisor};
 use crate::sys::detach::{Side, fork_away};
 use crate::sys::errno_text;
 use crate::sys::signals::Signals;
-use crate::tree::scan::CONFIG_FILE;
 use nix::sys::signal::Signal;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

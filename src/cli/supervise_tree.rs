@@ -1,10 +1,10 @@
 //! `supervise-tree`.
 
 use super::{TEMPORARY, USAGE, default_status_root, fail, parse, prepare};
+use crate::conf::CONFIG_FILE;
 use crate::conf::source::Source;
 use crate::status::log::Echo;
 use crate::tree::run::{Options, Restart, run};
-use crate::tree::scan::CONFIG_FILE;
 use crate::tree::upgrade::Handover;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;

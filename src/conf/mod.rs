@@ -28,6 +28,9 @@ const FILE_MAX: u64 = 4 * 1024 * 1024;
 /// The section that others inherit from.
 pub const GLOBAL: &str = "global";
 
+/// The file's name, where it is looked for without `-c`.
+pub const CONFIG_FILE: &str = "supervise.conf";
+
 /// Which program reads the file: some defaults differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {

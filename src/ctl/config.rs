@@ -7,14 +7,11 @@ use super::root::{Missing, Module, Refusal, StatusRoot};
 use super::snapshot::Snapshot;
 use super::words;
 use crate::cli::svctl::Config as Arguments;
-use crate::conf::{Config, Effective, GLOBAL, Origin, Program, Value};
+use crate::conf::{CONFIG_FILE, Config, Effective, GLOBAL, Origin, Program, Value};
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-
-/// The file's name where no option gives one.
-const FILE: &str = "supervise.conf";
 
 /// Shows effective settings, or all complaints.
 ///
@@ -26,7 +23,7 @@ pub fn config(root: &StatusRoot, arguments: &Arguments, json: bool, out: &mut Ou
     let config = match &path {
         Some(path) => read(path, arguments.check, json, out)?,
         None => {
-            out.note(&format!("there is no {FILE}: the defaults are in force"));
+            out.note(&format!("there is no {CONFIG_FILE}: the defaults are in force"));
             Some(Config::empty())
         }
     };
@@ -65,7 +62,7 @@ fn find(known: &[Module]) -> Option<PathBuf> {
         let Ok(snapshot) = Snapshot::read(module) else { continue };
         // The one that was read; or, of a supervisor that found none, where it would have looked.
         let read = snapshot.state.config.as_ref().map(PathBuf::from);
-        let beside = || Path::new(&snapshot.state.definition).parent().map(|parent| parent.join(FILE));
+        let beside = || Path::new(&snapshot.state.definition).parent().map(|parent| parent.join(CONFIG_FILE));
         if let Some(path) = read.or_else(beside).filter(|path| path.is_absolute()) {
             *votes.entry(path).or_default() += 1;
         }
@@ -73,7 +70,7 @@ fn find(known: &[Module]) -> Option<PathBuf> {
     let mut candidates: Vec<(usize, PathBuf)> = votes.into_iter().map(|(path, votes)| (votes, path)).collect();
     candidates.sort();
     let beside = candidates.into_iter().rev().map(|(_, path)| path);
-    beside.chain([PathBuf::from(FILE)]).find(|path| path.exists())
+    beside.chain([PathBuf::from(CONFIG_FILE)]).find(|path| path.exists())
 }
 
 /// Prints all complaints.
@@ -231,8 +228,8 @@ mod tests {
             std::fs::write(root.join(name).join("state.json"), state.encode()).unwrap();
         }
         std::fs::create_dir(&services).unwrap();
-        std::fs::write(services.join(FILE), "").unwrap();
+        std::fs::write(services.join(CONFIG_FILE), "").unwrap();
         let modules = StatusRoot::find(Some(&root)).unwrap().modules().unwrap();
-        assert_eq!(find(&modules), Some(services.join(FILE)));
+        assert_eq!(find(&modules), Some(services.join(CONFIG_FILE)));
     }
 }

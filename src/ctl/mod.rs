@@ -44,17 +44,33 @@ pub mod wait;
 pub mod watch;
 pub mod words;
 
+use crate::cli;
 use crate::cli::svctl::{Awaited, Cli, Switch, Verb};
 use exit::Outcome;
 use goal::Goal;
 use report::{Form, Out, Report};
 use root::{Refusal, StatusRoot};
 use std::ffi::OsString;
+use std::process::ExitCode;
 use std::time::Duration;
 use steer::Order;
 
+/// The program: answers a shell that asks for completions, or does what the command line says.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match completions::answer() {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        // A shell that asks for completions has no use for the reason.
+        Err(_) => return ExitCode::FAILURE,
+    }
+    match cli::parse::<Cli>(arguments) {
+        Ok(cli) => ExitCode::from(run(&cli)),
+        Err(code) => code,
+    }
+}
+
 /// Does what the command line says; gives the exit code.
-pub fn run(cli: &Cli) -> u8 {
+fn run(cli: &Cli) -> u8 {
     let mut out = Out::new();
     let outcomes = dispatch(cli, &mut out).unwrap_or_else(|refusal| {
         out.note(&refusal.text);

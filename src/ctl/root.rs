@@ -4,15 +4,13 @@ use super::access;
 use super::exit::Outcome;
 use super::{parallel, words};
 use crate::conf::nearest;
+use crate::status::dir::OWN_DIR;
 use crate::status::{StatusDir, runit};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
-
-/// The name of the tree's own directory.
-const TREE: &str = ".supervise-tree";
 
 /// Modules lie at most this many directories deep: `NAME/log` is 2, and `supervise` takes any path.
 const DEPTH_MAX: usize = 8;
@@ -108,7 +106,7 @@ impl StatusRoot {
 
     /// The directory of the tree itself, which there is if a tree ever ran here.
     pub fn tree(&self) -> StatusDir {
-        StatusDir::new(self.0.join(TREE))
+        StatusDir::new(self.0.join(OWN_DIR))
     }
 
     /// All modules, each service right before its logger, ordered by name.

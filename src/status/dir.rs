@@ -6,6 +6,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
+/// The status directory of the tree itself, in the status root.
+pub const OWN_DIR: &str = ".supervise-tree";
+
 /// A module's status directory; it need not exist yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusDir {

@@ -73,6 +73,24 @@ pub struct Supervisor {
     pub(super) lock: Lock,
 }
 
+/// What a thread has waited for, and what of it has come; none of it has when something is due by the clock.
+#[derive(Clone, Copy, Debug)]
+struct Ready {
+    orders: bool,
+    /// The control FIFO.
+    control: bool,
+    /// The end of the run process.
+    run: bool,
+    /// The end of what runs beside it.
+    aside: bool,
+    /// The end of a script in `control/`.
+    script: bool,
+    /// The FIFO of runit's tools.
+    runit: bool,
+    /// The lull in which put-off reports are written.
+    lull: bool,
+}
+
 impl Supervisor {
     /// Makes the status directory, takes its lock, and opens the FIFOs. Nothing is started yet.
     ///
@@ -202,9 +220,8 @@ impl Supervisor {
     /// page of it that is ever touched is kept.
     fn turn(&mut self) {
         let ready = self.wait();
-        self.deal_with(ready);
-        let [.., lull] = ready;
-        self.report_in_time(lull);
+        self.deal_with(&ready);
+        self.report_in_time(ready.lull);
         // The next program would not know what a script was run for, and would take who leaves for one who stays.
         if self.outcome.is_none()
             && self.controls.are_idle()
@@ -214,10 +231,9 @@ impl Supervisor {
         }
     }
 
-    /// Waits for orders, commands, the ends of the run process, of what runs beside it and of a script, runit's commands, and
-    /// a lull; says which of them have come. None has when something else is due.
+    /// Waits until something comes, or is due.
     #[inline(never)]
-    fn wait(&self) -> [bool; 7] {
+    fn wait(&self) -> Ready {
         let deadlines = [
             self.machine.deadline(),
             // What was put off mends, too.
@@ -228,7 +244,7 @@ impl Supervisor {
         ];
         // While the script of a stop runs, the end has to wait for it; the zombie keeps the pid.
         let awaited = self.run.as_ref().filter(|_| !self.controls.hold_the_end());
-        poll::wait(
+        let [orders, control, run, aside, script, runit, lull] = poll::wait(
             [
                 Some(self.spec.orders.source()),
                 self.fifos.control().map(Readable),
@@ -239,32 +255,33 @@ impl Supervisor {
                 self.put_off.as_ref().and_then(PutOff::source),
             ],
             deadlines.into_iter().flatten().min(),
-        )
+        );
+        Ready { orders, control, run, aside, script, runit, lull }
     }
 
     #[inline(never)]
-    fn deal_with(&mut self, [orders, control, run, aside, script, runit, _]: [bool; 7]) {
+    fn deal_with(&mut self, ready: &Ready) {
         let now = Mono::now();
         let due = |process: &Option<Process>| {
             process.as_ref().and_then(Process::deadline).is_some_and(|deadline| now >= deadline)
         };
-        if run || due(&self.run) {
+        if ready.run || due(&self.run) {
             self.run_has_ended(now);
         }
-        if script {
+        if ready.script {
             self.script_has_ended(now);
         }
         self.kill_late_script(now);
-        if aside || due(&self.aside) {
+        if ready.aside || due(&self.aside) {
             self.aside_has_ended(now);
         }
-        if orders {
+        if ready.orders {
             self.take_orders();
         }
-        if control {
+        if ready.control {
             self.take_commands();
         }
-        if runit {
+        if ready.runit {
             self.take_runit_commands();
         }
         if self.machine.deadline().is_some_and(|deadline| Mono::now() >= deadline) {

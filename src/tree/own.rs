@@ -1,14 +1,12 @@
 //! The tree's own status directory, whose lock keeps a second tree out.
 
 use crate::status::StatusDir;
+use crate::status::dir::OWN_DIR;
 use crate::status::log::Log;
 use crate::sys::errno_text;
 use crate::sys::flock::{Lock, LockError};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-
-/// The directory of the tree's own status, in the status root.
-pub const OWN_DIR: &str = ".supervise-tree";
 
 /// The directory, locked.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use super::entry::Report;
 use super::filling::Filling;
-use super::own::{OWN_DIR, Own};
+use super::own::Own;
 use super::room;
 use super::roster::{Roster, Shared};
 use super::scan::{self, Entry};
@@ -10,6 +10,7 @@ use super::signals::{Messages, Wish, listen};
 use super::upgrade::{Done, Handover, upgrade};
 use super::watch::{Changes, Dirty, Watch};
 use crate::conf::source::Source;
+use crate::status::dir::OWN_DIR;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::alarm::WAIT_AT_END;
 use crate::supervisor::runit::RunitTree;

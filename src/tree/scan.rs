@@ -1,5 +1,6 @@
 //! What an entry of the services root is.
 
+use crate::conf::CONFIG_FILE;
 use crate::sys::Errno;
 use crate::sys::file::{self, Identity};
 use nix::fcntl::AtFlags;
@@ -37,9 +38,6 @@ pub enum Entry {
     /// It cannot be told just now: whatever is known of it stands.
     Unknown,
 }
-
-/// The file that may lie beside the service directories.
-pub const CONFIG_FILE: &str = "supervise.conf";
 
 const LEADS_NOWHERE: &str = "a link that leads nowhere";
 

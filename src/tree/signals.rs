@@ -1,7 +1,7 @@
 //! Signals, and the bytes of the tree's own FIFO, as messages for the main loop.
 
-use super::own::OWN_DIR;
 use crate::status::StatusDir;
+use crate::status::dir::OWN_DIR;
 use crate::status::fifo::{Fifos, Trouble};
 use crate::status::log::Log;
 use crate::supervisor::mailbox::{Ask, Mailbox};

@@ -24,10 +24,25 @@ use std::sync::atomic::Ordering;
 /// code needs several times as much.
 const STACK_SIZE: usize = if cfg!(debug_assertions) { 512 * 1024 } else { 64 * 1024 };
 
+/// Which of a service directory's two modules, and the pipe between them.
+enum Part {
+    /// The service, and its logger's pipe, if it has one.
+    Service(Option<Arc<LogPipe>>),
+    /// The logger.
+    Logger(Arc<LogPipe>),
+}
+
+/// What the two modules are told before they begin.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    service: Option<Leave>,
+    logger: Option<Leave>,
+}
+
 impl Roster {
     /// Starts the threads of a service directory: the logger first, so that it is there when the service writes.
     pub(super) fn start(&mut self, found: Found) -> io::Result<()> {
-        self.start_threads(found, Fate::Stays, (None, None))
+        self.start_threads(found, Fate::Stays, Told::default())
     }
 
     /// Starts the threads of a service directory that is gone (or whose module has left by `x`), only to stop what runs
@@ -35,7 +50,7 @@ impl Roster {
     pub(super) fn start_to_leave(&mut self, found: Found, logs_on: bool) -> io::Result<()> {
         let logger = if logs_on { None } else { Some(Leave::EndOfInput) };
         let fate = if self.told_to_exit_before(&found.name) { Fate::ToldToExit } else { Fate::Leaves(None) };
-        self.start_threads(found, fate, (Some(Leave::Stop), logger))
+        self.start_threads(found, fate, Told { service: Some(Leave::Stop), logger })
     }
 
     /// Whether the module has left the program before us by `x`.
@@ -49,7 +64,7 @@ impl Roster {
         at.map(|at| self.handover.told_to_exit.swap_remove(at)).is_some()
     }
 
-    fn start_threads(&mut self, found: Found, fate: Fate, leave: (Option<Leave>, Option<Leave>)) -> io::Result<()> {
+    fn start_threads(&mut self, found: Found, fate: Fate, told: Told) -> io::Result<()> {
         self.note_seen(found.identity);
         let name = found.name.clone();
         let mut more = self.needs_of(false);
@@ -64,15 +79,13 @@ impl Roster {
             // it, the service's own thread says.
             let _ = self.status_dir(&name).make();
             let to_logger = Arc::new(self.log_pipe(&module));
-            let directory = Directory::logger(entry.found.path.clone(), entry.found.identity);
             entry.pipe = Some(to_logger.clone());
             if !self.stays_away(&module) {
-                let member = self.spawn(&name, module, directory, (Some(to_logger), None), leave.1);
+                let member = self.spawn(&entry.found, Part::Logger(to_logger), told.logger);
                 entry.logger = Some(member.inspect_err(|error| self.refused(&name, error))?);
             }
         }
-        let directory = Directory::new(entry.found.path.clone(), entry.found.identity);
-        match self.spawn(&name, name.clone(), directory, (None, entry.pipe.clone()), leave.0) {
+        match self.spawn(&entry.found, Part::Service(entry.pipe.clone()), told.service) {
             Ok(member) => {
                 self.refused.remove(&name);
                 entry.service = Some(member);
@@ -94,9 +107,8 @@ impl Roster {
     /// Starts the thread of a logger again, whose service has stayed and writes into the same pipe.
     pub(super) fn bring_logger_back(&mut self, name: &str) {
         let Some(entry) = self.entries.get(name).filter(|entry| entry.misses_logger()) else { return };
-        let Some(pipe) = entry.pipe.clone() else { return };
-        let directory = Directory::logger(entry.found.path.clone(), entry.found.identity);
-        match self.spawn(name, format!("{name}/log"), directory, (Some(pipe), None), None) {
+        let (found, Some(pipe)) = (entry.found.clone(), entry.pipe.clone()) else { return };
+        match self.spawn(&found, Part::Logger(pipe), None) {
             Ok(member) => {
                 if let Some(entry) = self.entries.get_mut(name) {
                     entry.logger = Some(member);
@@ -135,14 +147,12 @@ impl Roster {
         Needs::of(is_logger, self.shared.runit.is_some())
     }
 
-    fn spawn(
-        &mut self,
-        name: &str,
-        module: String,
-        directory: Directory,
-        (input, output): (Option<Arc<LogPipe>>, Option<Arc<LogPipe>>),
-        leave: Option<Leave>,
-    ) -> io::Result<u64> {
+    fn spawn(&mut self, found: &Found, part: Part, leave: Option<Leave>) -> io::Result<u64> {
+        let (path, identity) = (found.path.clone(), found.identity);
+        let (module, directory, input, output) = match part {
+            Part::Service(pipe) => (found.name.clone(), Directory::new(path, identity), None, pipe),
+            Part::Logger(pipe) => (format!("{}/log", found.name), Directory::logger(path, identity), Some(pipe), None),
+        };
         let mailbox = Arc::new(Mailbox::default());
         let needs = self.needs_of(input.is_some());
         if let Some(pipe) = &output {
@@ -189,7 +199,7 @@ impl Roster {
         });
         let thread = thread.map_err(|errno| room::no_thread(&errno.into()))?;
         self.needs += needs;
-        self.members.insert(id, (name.to_string(), Member { module, mailbox, thread, needs }));
+        self.members.insert(id, (found.name.clone(), Member { module, mailbox, thread, needs }));
         Ok(id)
     }
 }

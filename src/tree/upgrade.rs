@@ -1,10 +1,10 @@
 //! SIGUSR2: the program replaces itself by the one that is now at its path. The pid stays, services and their parent
 //! stay, exit statuses are still waited for, and no lock is free in between.
 
-use super::own::OWN_DIR;
 use super::roster::Roster;
 use super::run::Restart;
 use super::signals::{Messages, Wish};
+use crate::status::dir::OWN_DIR;
 use crate::supervisor::parking::{Handed, Numbers, Parking};
 use crate::sys::boot::{Inherited, inherited};
 use crate::sys::flock::Lock;
