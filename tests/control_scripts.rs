@@ -95,7 +95,7 @@ fn a_t_that_exits_0_has_stopped_it_in_its_own_way() {
     web.send("d");
     web.wait_state(&place, "down");
     wait_calls(&place, "run INT t d finish");
-    assert!(web.log().contains("TERM left to control/t"), "{}", web.log());
+    web.wait_text(&place, "supervise.log", "TERM left to control/t");
     // The same for a restart: the old one's script is through before the new one runs.
     web.send("u");
     let pid = web.wait_new_pid(&place, pid);

@@ -257,7 +257,7 @@ fn a_standard_error_that_is_full_holds_nothing_up() {
     place.module("web").wait_up(&place);
     place.module("web").send("d");
     place.module("web").wait_state(&place, "down");
-    assert!(place.own().log().contains("reading the settings"), "{}", place.own().log());
+    place.wait_told("reading the settings");
     signal(child.id(), "TERM");
     let mut status = None;
     wait_for("the end", &place, || {

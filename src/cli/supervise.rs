@@ -13,8 +13,8 @@ use crate::supervisor::mailbox::Orders;
 use crate::supervisor::spec::{OpenError, Outcome, Spec};
 use crate::supervisor::{opening, thread::Supervisor};
 use crate::sys::detach::{Side, fork_away};
-use crate::sys::errno_text;
 use crate::sys::signals::Signals;
+use crate::sys::{describe, errno_text};
 use nix::sys::signal::Signal;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -173,7 +173,7 @@ fn spec(
 ) -> Result<Spec, String> {
     let dir = StatusDir::new(dir);
     let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2]);
-    let signals = signals.map_err(|errno| format!("cannot take signals: {}", errno.desc()))?;
+    let signals = signals.map_err(|errno| format!("cannot take signals: {}", describe(errno)))?;
     let source = match arguments.restart_sh {
         Some(_) => Source::none(),
         None => Source::choose(arguments.conf.map(absolute), [absolute(CONFIG_FILE.into())]),

@@ -9,7 +9,7 @@ use crate::sys::inotify::{Event, Interest, Watches};
 use crate::sys::poll::Source;
 use crate::sys::signals::Signals;
 use crate::sys::time::Mono;
-use crate::sys::{Errno, poll};
+use crate::sys::{Errno, describe, poll};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -58,7 +58,7 @@ pub fn watches<K: Clone>() -> Result<Watches<K>, Refusal> {
 
 /// What to say when the kernel gives no (more) watches.
 pub fn no_watch(errno: Errno, limit: &str) -> Refusal {
-    let text = format!("cannot wait for changes: inotify: {}; raise {limit} with sysctl", errno.desc());
+    let text = format!("cannot wait for changes: inotify: {}; raise {limit} with sysctl", describe(errno));
     Refusal { outcome: Outcome::Denied, text }
 }
 

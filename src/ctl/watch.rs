@@ -15,7 +15,7 @@ use crate::sys::poll::Source;
 use crate::sys::signals::Signals;
 use crate::sys::terminal::{self, OwnScreen};
 use crate::sys::time::Mono;
-use crate::sys::{Errno, poll};
+use crate::sys::{Errno, describe, poll};
 use nix::sys::signal::{Signal, raise};
 use std::ffi::OsString;
 use std::io::{stdin, stdout};
@@ -66,7 +66,7 @@ struct Watching<'a> {
 /// The status root cannot be read, or inotify is used up.
 pub fn watch(root: &StatusRoot, words: &[OsString], json: bool, out: &mut Out) -> Result<Vec<Outcome>, Refusal> {
     let refuse = |text: String| Refusal { outcome: Outcome::Failed, text };
-    let signals = Signals::take(&SIGNALS).map_err(|errno| refuse(format!("signalfd: {}", errno.desc())))?;
+    let signals = Signals::take(&SIGNALS).map_err(|errno| refuse(format!("signalfd: {}", describe(errno))))?;
     let mut watching = Watching { root, words, json, watches: watches()?, signals };
     let on_screen = !json && out.terminal.is_some();
     let enter = || OwnScreen::enter().map_err(|error| refuse(format!("terminal: {}", crate::sys::errno_text(&error))));

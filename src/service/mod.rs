@@ -171,7 +171,11 @@ pub fn shortcomings(dir: &StatusDir, started: &Started) -> Vec<String> {
     let mut all = Vec::new();
     for (path, lost) in [(dir.stdout(), started.stdout_lost), (dir.stderr(), started.stderr_lost)] {
         if let Some(errno) = lost {
-            let text = format!("{}: {}; it runs with /dev/null until its next start", path.display(), errno.desc());
+            let text = format!(
+                "{}: {}; it runs with /dev/null until its next start",
+                path.display(),
+                crate::sys::describe(errno)
+            );
             all.push(text);
         }
     }

@@ -10,7 +10,7 @@ use crate::sys::handover;
 use parking_lot::Mutex;
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -55,8 +55,7 @@ impl LogPipe {
     pub fn keep_open(&self, keep: bool) -> Option<RawFd> {
         let keeper = self.keeper.lock();
         let fifo = keeper.fifo.as_ref()?;
-        handover::keep_open(fifo, keep).ok()?;
-        Some(fifo.as_fd().as_raw_fd())
+        handover::keep_open(fifo, keep).ok()
     }
 
     /// Its path.

@@ -5,7 +5,7 @@ use crate::sys::fifo::{Ends, Fifo};
 use crate::sys::handover;
 use log::Level;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
 
 /// Bytes taken from `control` in one go. However many are waiting, each turn of the loop looks at the run
@@ -39,9 +39,7 @@ impl Fifos {
 
     /// Says whether both stay open when the program is replaced, and returns their descriptors' numbers.
     pub fn keep_open(&self, keep: bool) -> (Option<RawFd>, Option<RawFd>) {
-        let keep_open = |fifo: &Option<Fifo>| {
-            fifo.as_ref().and_then(|fifo| handover::keep_open(fifo, keep).is_ok().then(|| fifo.as_fd().as_raw_fd()))
-        };
+        let keep_open = |fifo: &Option<Fifo>| fifo.as_ref().and_then(|fifo| handover::keep_open(fifo, keep).ok());
         (keep_open(&self.control), keep_open(&self.ok))
     }
 

@@ -17,7 +17,7 @@ use crate::sys::replace::Known;
 use crate::sys::{errno_text, file, handover};
 use std::fs::DirBuilder;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -187,7 +187,7 @@ impl Files {
     /// Says whether the FIFO stays open when the program is replaced, and returns its descriptor's number.
     pub fn keep_open(&self, keep: bool) -> Option<RawFd> {
         let control = self.control.as_ref()?;
-        handover::keep_open(control, keep).is_ok().then(|| control.as_fd().as_raw_fd())
+        handover::keep_open(control, keep).ok()
     }
 
     /// What is written now, as far as it is known.

@@ -12,7 +12,7 @@ use crate::service::shortcomings;
 use crate::sys::identity::Role;
 use crate::sys::pidfd::{signal_group, signal_name};
 use crate::sys::start::{StartError, Started};
-use crate::sys::{Errno, Pid};
+use crate::sys::{Errno, Pid, describe};
 use log::Level;
 
 impl Supervisor {
@@ -97,7 +97,7 @@ impl Supervisor {
         if let Err(errno) = sent
             && errno != Errno::ESRCH
         {
-            let text = format!("cannot send {} to pid {}: {}", signal_name(number), run.pid, errno.desc());
+            let text = format!("cannot send {} to pid {}: {}", signal_name(number), run.pid, describe(errno));
             self.say(Level::Warn, text);
         }
     }

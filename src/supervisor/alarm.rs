@@ -7,15 +7,15 @@ use super::machine::{Alarm, AlarmReason};
 use crate::conf::settings::Settings;
 use crate::status::StatusDir;
 use crate::status::log::{Log, stamp};
-use crate::sys::Errno;
 use crate::sys::pidfd::{ExitStatus, signal_group, signal_name};
 use crate::sys::poll::{self, Source};
 use crate::sys::start::{Environment, Input, Leads, Output, Plan, Started, look_up, start};
 use crate::sys::time::Mono;
+use crate::sys::{Errno, errno_text, file};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::ffi::{CString, OsStr, OsString};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -134,7 +134,7 @@ fn tail(dir: &StatusDir) -> String {
         file.take(TAIL_BYTES).read_to_end(&mut bytes)
     });
     if let Err(error) = read {
-        return format!("({})\n", crate::sys::errno_text(&error));
+        return format!("({})\n", errno_text(&error));
     }
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
@@ -190,7 +190,7 @@ impl Alarms {
                 Err(_) if state.workers > 0 => {}
                 Err(error) => {
                     if let Some(message) = state.waiting.back() {
-                        let text = crate::sys::errno_text(&error);
+                        let text = errno_text(&error);
                         log::warn!(logger: message.log, "alarm waits for the next one: no thread: {text}");
                     }
                 }
@@ -255,10 +255,10 @@ impl Alarms {
 /// Starts one alarm program.
 fn start_program(words: &[String], message: &Message) -> Result<Started, String> {
     let name = words.first().map(OsString::from).unwrap_or_default();
-    let program = look_up(&name).map_err(|errno| errno.desc().to_string())?;
+    let program = look_up(&name).map_err(|errno| crate::sys::describe(errno).to_string())?;
     let program = CString::new(program.as_os_str().as_bytes()).map_err(|_| "NUL in its name".to_string())?;
     let arguments: Vec<CString> = words.iter().filter_map(|word| CString::new(word.as_str()).ok()).collect();
-    let body = in_memory(message.body.as_bytes()).map_err(|error| crate::sys::errno_text(&error))?;
+    let body = file::in_memory(c"alarm", message.body.as_bytes()).map_err(|error| errno_text(&error))?;
     let started = start(&Plan {
         program: &program,
         arguments: &arguments,
@@ -300,13 +300,4 @@ fn wait(started: &Started) -> Option<ExitStatus> {
             killed = true;
         }
     }
-}
-
-/// A file without a name that holds `text`, to be read from its beginning.
-fn in_memory(text: &[u8]) -> std::io::Result<std::fs::File> {
-    use nix::sys::memfd::{MFdFlags, memfd_create};
-    let mut file = std::fs::File::from(memfd_create(c"alarm", MFdFlags::MFD_CLOEXEC)?);
-    file.write_all(text)?;
-    file.seek(SeekFrom::Start(0))?;
-    Ok(file)
 }

@@ -17,7 +17,8 @@
 //! | `controls` | the scripts in `control/`, one after the other |
 //! | [`opening`] | waiting for a status directory that cannot be had yet |
 //! | [`spec`] | what makes a supervisor |
-//! | `adopt` | beginning where another supervisor was killed, and what the next one will need |
+//! | `beginning` | the first event: anew, or where another supervisor was killed |
+//! | `keeping` | the lock and the record of processes, kept for the next supervisor to find |
 //! | [`mailbox`] | what the tree, or a signal, asks of that loop |
 //! | [`publish`] | `status` and `state.json` |
 //! | [`runit`] | runit's files, and who else may supervise |
@@ -28,10 +29,11 @@
 //! | [`alarm`] | mail, short messages, programs |
 
 mod actions;
-mod adopt;
 pub mod alarm;
+mod beginning;
 pub mod command;
 mod controls;
+mod keeping;
 pub mod limits;
 mod lull;
 pub mod machine;

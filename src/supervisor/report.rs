@@ -39,21 +39,25 @@ impl Supervisor {
         Some(if self.publisher.wants_other(&self.machine) { put_off.least() } else { put_off.most() })
     }
 
-    /// Brings the status directory into order, writes what has changed, and logs what there is to be logged.
+    /// Brings the status directory into order, writes what has changed, and logs what there is to be logged. If the machine
+    /// is through, supervision ends with it.
     pub(super) fn report(&mut self) {
         self.has_acted = false;
         self.put_off = None;
         let ours = self.keep_lock();
+        self.write_files(ours);
+        self.write_lines(ours);
+        self.outcome = self.outcome.or(self.outcome_of_state());
+    }
+
+    /// The files, if the status directory is ours; and when to try again what could not be written.
+    fn write_files(&mut self, ours: bool) {
         self.keep_record();
         if let Some(pipe) = self.spec.service.input() {
             pipe.set_logger_pid(self.machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs()));
         }
         // Who leaves in good order, or gives up and leaves, has nothing to hand on.
-        let has_ended = match self.machine.state() {
-            State::Gone => true,
-            State::Failed => self.spec.program == Program::Single,
-            _ => false,
-        };
+        let has_ended = self.outcome_of_state().is_some();
         // The FIFOs first, in a directory that was made anew: who sees the state may give orders.
         if ours && !has_ended {
             self.keep_fifos();
@@ -80,10 +84,13 @@ impl Supervisor {
             && self.fifos.are_open()
             && self.runit.as_ref().is_none_or(Runit::is_in_order);
         self.mend_at = (!in_order).then(|| Mono::now() + MEND_AGAIN);
+    }
+
+    /// The lines that wait, into the module's log, or into the tree's if the directory is somebody else's by now.
+    fn write_lines(&mut self, ours: bool) {
         let lines = std::mem::take(&mut self.lines);
         let module = &self.spec.module;
         match &self.spec.house_log {
-            // The directory is somebody else's by now.
             Some(log) if !ours => {
                 lines.iter().for_each(|(level, text)| log::log!(logger: log, *level, "{module}: {text}"));
             }
@@ -92,11 +99,23 @@ impl Supervisor {
                 lines.iter().for_each(|(level, text)| log::log!(logger: self.log, *level, "{text}"));
             }),
         }
-        self.outcome = self.outcome.or(match self.machine.state() {
+    }
+
+    /// How supervision has ended, if by its state it has.
+    fn outcome_of_state(&self) -> Option<Outcome> {
+        match self.machine.state() {
             State::Gone => Some(Outcome::Left(self.machine.leave().unwrap_or(Leave::WhenDown))),
             State::Failed if self.spec.program == Program::Single => Some(Outcome::GaveUp),
-            _ => None,
-        });
+            State::Failed
+            | State::Down
+            | State::Backoff { .. }
+            | State::Preparing
+            | State::Starting { .. }
+            | State::Launching
+            | State::Up(_)
+            | State::Ending(_)
+            | State::Finishing { .. } => None,
+        }
     }
 
     pub(super) fn keep_fifos(&mut self) {

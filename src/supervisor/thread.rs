@@ -30,7 +30,6 @@ use crate::sys::start::StartError;
 use crate::sys::time::Mono;
 use log::Level;
 use std::collections::VecDeque;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 /// One service under supervision.
@@ -293,8 +292,7 @@ impl Supervisor {
     fn park(&self, parking: &Parking) {
         let pipe = self.spec.service.input();
         let keep = |keep| {
-            let lock = self.lock.file();
-            let lock = handover::keep_open(lock, keep).is_ok().then(|| lock.as_raw_fd());
+            let lock = handover::keep_open(self.lock.file(), keep).ok();
             let (control, ok) = self.fifos.keep_open(keep);
             let runit = self.runit.as_ref().and_then(|runit| runit.keep_open(keep));
             Numbers { lock, control, ok, runit, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }

@@ -1,9 +1,10 @@
 //! Opening files in directories that somebody else may have touched: never through a planted link, never
 //! blocking on something that is not what it should be.
 
-use std::ffi::CString;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::ffi::{CStr, CString};
 use std::fs::{File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -117,6 +118,17 @@ pub fn link(path: &Path, name: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     std::fs::hard_link(path, name)
+}
+
+/// A file without a name that holds `text`, to be read from its beginning. `name` is for whoever looks into `/proc`.
+///
+/// # Errors
+/// What `memfd_create` and `write` give.
+pub fn in_memory(name: &CStr, text: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(text)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// Whether `path` itself (no link followed) is a FIFO.

@@ -2,23 +2,23 @@
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 /// Says whether a descriptor stays open when the program is replaced. Children that are started meanwhile do not
-/// get it in any case: they close everything.
+/// get it in any case: they close everything. Returns the number under which the next program finds it.
 ///
 /// # Errors
 /// None for a descriptor that is open.
-pub fn keep_open(descriptor: impl AsFd, keep: bool) -> Result<(), Errno> {
+pub fn keep_open(descriptor: impl AsFd, keep: bool) -> Result<RawFd, Errno> {
     let flags = if keep { FdFlag::empty() } else { FdFlag::FD_CLOEXEC };
-    fcntl(descriptor, FcntlArg::F_SETFD(flags)).map(drop)
+    fcntl(&descriptor, FcntlArg::F_SETFD(flags))?;
+    Ok(descriptor.as_fd().as_raw_fd())
 }
 
 /// Takes over a descriptor that the program before us has left open under this number.
@@ -42,9 +42,8 @@ pub fn receive(number: RawFd) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// What `memfd_create` and `write` give.
 pub fn letter(text: &[u8]) -> io::Result<File> {
-    let mut file = File::from(memfd_create(c"handover", MFdFlags::empty())?);
-    file.write_all(text)?;
-    file.rewind()?;
+    let file = super::file::in_memory(c"handover", text)?;
+    keep_open(&file, true)?;
     Ok(file)
 }
 

@@ -17,7 +17,7 @@ use crate::supervisor::runit::RunitTree;
 use crate::sys::file::Identity;
 use crate::sys::signals::Signals;
 use crate::sys::time::Mono;
-use crate::sys::{errno_text, orphans};
+use crate::sys::{describe, errno_text, orphans};
 use crossbeam_channel::{after, never, select};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeSet, HashSet};
@@ -86,12 +86,12 @@ pub fn run(mut options: Options) -> Result<(), String> {
         return Err(format!("{} is not a directory", options.root.display()));
     }
     let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2, Signal::SIGCHLD]);
-    let signals = signals.map_err(|errno| format!("cannot take signals: {}", errno.desc()))?;
+    let signals = signals.map_err(|errno| format!("cannot take signals: {}", describe(errno)))?;
     let services = scan::names(&options.root).map_or(0, |names| names.len());
     room::make(signals.as_fd(), services);
     let log = Log::new(own.dir(), "", options.own_echo);
     if let Err(errno) = orphans::become_subreaper() {
-        log::warn!(logger: log, "cannot become child subreaper: {}; orphans go elsewhere", errno.desc());
+        log::warn!(logger: log, "cannot become child subreaper: {}; orphans go elsewhere", describe(errno));
     }
     let handed = options.handover.modules.remove(OWN_DIR).unwrap_or_default();
     let messages = listen(signals, own.dir().clone(), log.clone(), handed);

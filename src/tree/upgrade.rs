@@ -8,7 +8,7 @@ use crate::status::dir::OWN_DIR;
 use crate::supervisor::parking::{Handed, Numbers, Parking};
 use crate::sys::boot::{Inherited, inherited};
 use crate::sys::flock::Lock;
-use crate::sys::handover;
+use crate::sys::{describe, handover};
 use log::{error, info, warn};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -154,12 +154,12 @@ fn replace(letter: &Letter, own_lock: &Lock, restart: &Restart) -> String {
         Err(error) => return crate::sys::errno_text(&error),
     };
     if let Err(errno) = handover::keep_open(own_lock.file(), true) {
-        return errno.desc().into();
+        return describe(errno).into();
     }
     let mut arguments = restart.arguments.clone();
     arguments.insert(1.min(arguments.len()), format!("--handover={}", file.as_raw_fd()).into());
     match handover::replace_program(&restart.program, &arguments) {
         Ok(never) => match never {},
-        Err(errno) => errno.desc().into(),
+        Err(errno) => describe(errno).into(),
     }
 }

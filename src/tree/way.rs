@@ -104,7 +104,7 @@ fn describe(path: &Path, errno: Errno) -> String {
     let why = match errno {
         Errno::EMFILE => "no more inotify instances (fs.inotify.max_user_instances) or descriptors",
         Errno::ENOSPC => "no more watches (fs.inotify.max_user_watches)",
-        errno => errno.desc(),
+        errno => crate::sys::describe(errno),
     };
     format!("cannot watch {}: {why}", path.display())
 }

@@ -1,21 +1,19 @@
-//! Beginning where another supervisor of the same boot was killed: its process is found by the record in the lock
-//! file, and what it wanted and counted by `state.json`.
+//! The first event: to begin anew, or where another supervisor of the same boot was killed. Its process is found by the
+//! record in the lock file, and what it wanted and counted by `state.json`.
 
 use super::command::Command;
 use super::limits::Limits;
 use super::machine::{Event, Past, Want};
 use super::process::Process;
 use super::publish::past;
-use super::spec::OpenError;
 use super::thread::Supervisor;
 use crate::conf::Program;
 use crate::conf::settings::KillMode;
-use crate::status::dir::MakeError;
 use crate::status::state::StateFile;
+use crate::sys::group;
 use crate::sys::identity::{Recorded, Role};
 use crate::sys::pidfd::signal_group;
 use crate::sys::time::Mono;
-use crate::sys::{Errno, Pid, group};
 use log::Level;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -128,59 +126,5 @@ impl Supervisor {
         let state = StateFile::read(&self.spec.dir.state())?;
         self.publisher.recall(&state);
         Some(state)
-    }
-
-    /// Notes that a process was started and could not write itself into the lock file.
-    pub(super) fn note_unrecorded(&mut self, role: Role, pid: Pid, why: Option<Errno>) {
-        self.unrecorded = why.and_then(|_| Recorded::of(role, pid, self.spec.service.directory()));
-        if let Some(errno) = why {
-            let lock = self.spec.dir.lock_path();
-            let text = format!(
-                "{}: {}; until that is mended, a later supervisor would not find pid {pid}",
-                lock.display(),
-                errno.desc()
-            );
-            self.say(Level::Warn, text);
-        }
-    }
-
-    /// Writes into the lock file what is not in it yet.
-    pub(super) fn keep_record(&mut self) {
-        let Some(recorded) = self.unrecorded else { return };
-        let runs = |process: &Option<Process>| process.as_ref().is_some_and(|process| process.pid == recorded.pid);
-        // It has ended and was reaped: its number may be another's by now.
-        if !(runs(&self.run) || runs(&self.aside)) || recorded.write(self.lock.file()).is_ok() {
-            self.unrecorded = None;
-        }
-    }
-
-    /// Makes the status directory and the lock anew if somebody has removed them: a lock file that is not there keeps
-    /// nobody out. Whether the directory is ours to write into.
-    pub(super) fn keep_lock(&mut self) -> bool {
-        if self.lock.is_at(&self.spec.dir.lock_path()) {
-            self.lock_trouble = false;
-            return true;
-        }
-        let fresh = self.spec.dir.make().map_err(OpenError::Directory).and_then(|_| Ok(self.spec.dir.lock()?));
-        match fresh {
-            Ok(fresh) => {
-                self.lock_trouble = false;
-                // It is written into the new file with the next look.
-                self.unrecorded = self.unrecorded.or(Recorded::read(self.lock.file()));
-                self.lock = fresh;
-                self.publisher.forget();
-                self.relink_runit();
-                let _ = self.spec.dir.link_svcontrol();
-                self.say(Level::Warn, format!("{} was removed: made anew", self.spec.dir.lock_path().display()));
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut self.lock_trouble, true) {
-                    let text = error.describe(&self.spec.dir);
-                    self.say(Level::Error, format!("{text}; tried again within 5 s"));
-                }
-                return !matches!(error, OpenError::Directory(MakeError::Foreign { .. }) | OpenError::Held(_));
-            }
-        }
-        true
     }
 }
