@@ -63,7 +63,7 @@ pub fn default_status_root() -> std::path::PathBuf {
 /// One line for the user, when the kernel is too old.
 pub fn prepare() -> Result<(), String> {
     crate::supervisor::panics::note_panics();
-    crate::sys::boot::prepare()
+    crate::sys::setup::prepare()
 }
 
 #[cfg(test)]

@@ -15,14 +15,13 @@
 //! | [`fifo`], [`mod@file`], [`flock`] | opening without ever blocking or following a planted link |
 //! | [`mod@replace`] | new content in the place of a file's old one, in one step |
 //! | [`memory`] | whether there is any left |
-//! | [`boot`] | what a program sets up once: descriptor limit, umask, allocator, kernel check |
+//! | [`setup`] | what a program sets up once: descriptor limit, umask, allocator, kernel check |
 //! | [`detach`] | leaving the terminal, with the result reported to the waiting parent |
 //! | [`console`] | standard error that can be stuck without holding us up |
 //! | [`inotify`] | directories watched for changes |
 //! | [`terminal`] | the terminal's size, and a screen of our own on it |
 //! | [`time`] | the monotonic clock and the boot id |
 
-pub mod boot;
 mod child;
 pub mod console;
 pub mod detach;
@@ -38,6 +37,7 @@ pub mod orphans;
 pub mod pidfd;
 pub mod poll;
 pub mod replace;
+pub mod setup;
 pub mod signals;
 mod stack;
 pub mod start;

@@ -77,7 +77,7 @@ fn reuse(spare: &Path) -> Option<(File, u64)> {
 
 /// Whether nobody else has the file open, which is when the kernel grants a lease for writing.
 ///
-/// Whoever opens it in this moment causes a SIGIO, which [`super::boot::prepare`] has had ignored.
+/// Whoever opens it in this moment causes a SIGIO, which [`super::setup::prepare`] has had ignored.
 fn is_open_once(file: &File) -> bool {
     let lease = |kind: libc::c_int| {
         // SAFETY: takes or gives back a lease on a descriptor that is open; no memory is involved.

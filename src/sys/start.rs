@@ -12,10 +12,10 @@
 //!   handler of ours must not run in it;
 //! - what it reads was built before; what it has to say (the failed step and its errno) goes into atomics.
 
-use super::boot::{OUR_UMASK, inherited};
 use super::child::{Order, changed_dispositions, in_child, set_signal_mask};
 use super::identity::Recorder;
 use super::pidfd::Pidfd;
+use super::setup::{OUR_UMASK, inherited};
 use super::stack::Stack;
 use nix::errno::Errno;
 use nix::unistd::Pid;

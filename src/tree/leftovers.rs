@@ -2,7 +2,7 @@
 //! have another name, or not be complete for the moment, or another one may have taken its place.
 
 use super::roster::Roster;
-use super::scan::{self, Entry, Found};
+use super::scan::{self, Found, Sight};
 use crate::status::StatusDir;
 use crate::status::state::StateFile;
 use crate::sys::file::Identity;
@@ -105,9 +105,9 @@ fn look(root: &Path, name: &str, directory: Option<(u64, u64)>) -> Place {
     match std::fs::metadata(root.join(name)) {
         Ok(metadata) => match (Identity::of(&metadata), scan::look(root, name.as_ref())) {
             (identity, _) if !was(&identity) => Place::Gone,
-            (_, Entry::Service(found)) => Place::Kept(found),
-            (identity, Entry::NotYet | Entry::Unknown) => Place::Incomplete(identity),
-            (_, Entry::Gone | Entry::Ignored | Entry::Refused(_)) => Place::Gone,
+            (_, Sight::Service(found)) => Place::Kept(found),
+            (identity, Sight::NotYet | Sight::Unknown) => Place::Incomplete(identity),
+            (_, Sight::Gone | Sight::Ignored | Sight::Refused(_)) => Place::Gone,
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Place::Gone,
         Err(_) => {

@@ -3,7 +3,7 @@
 //! A module that begins with half of what it needs is of no use, and takes away what those that run need for their
 //! next restart, their log lines and their status files. So it has to wait until there is room for all of it.
 
-use crate::sys::{Errno, boot, memory};
+use crate::sys::{Errno, memory, setup};
 use std::io;
 use std::ops::{AddAssign, SubAssign};
 use std::os::fd::BorrowedFd;
@@ -62,7 +62,7 @@ impl SubAssign for Needs {
 /// Makes the table of descriptors large enough for so many services and half as many more; `any` is any of ours.
 /// To be called while there is but one thread.
 pub fn make(any: BorrowedFd<'_>, services: usize) {
-    boot::make_room_for_descriptors(any, OWN_DESCRIPTORS + services * DESCRIPTORS * 3 / 2);
+    setup::make_room_for_descriptors(any, OWN_DESCRIPTORS + services * DESCRIPTORS * 3 / 2);
 }
 
 /// Whether there is room for `more` beside those that are `there`, each with a stack of so many bytes.
@@ -72,9 +72,9 @@ pub fn make(any: BorrowedFd<'_>, services: usize) {
 pub fn for_modules(there: Needs, more: Needs, stack: usize) -> io::Result<()> {
     let modules = there.modules + more.modules;
     let descriptors = OWN_DESCRIPTORS + there.descriptors + more.descriptors + modules / SHARE_ONE;
-    fits(descriptors, boot::descriptor_limit(), there, "descriptors", "ulimit -n")?;
+    fits(descriptors, setup::descriptor_limit(), there, "descriptors", "ulimit -n")?;
     // What else this user runs is not known; then a start that fails is tried again.
-    if let Some(limit) = boot::process_limit() {
+    if let Some(limit) = setup::process_limit() {
         fits(OWN_PROCESSES + modules * PROCESSES, limit, there, "processes", "ulimit -u")?;
     }
     for_thread(more.modules * stack)
@@ -114,7 +114,7 @@ mod tests {
     fn what_does_not_fit_is_named() {
         let one = Needs::of(false, false);
         for_modules(Needs::default(), one, 64 * 1024).unwrap();
-        let limit = boot::descriptor_limit();
+        let limit = setup::descriptor_limit();
         let error = for_modules(Needs { modules: 7, descriptors: limit }, one, 0).unwrap_err().to_string();
         let expected = format!("no descriptors to be had: the limit is {limit} (ulimit -n), and 7 modules fill it");
         assert_eq!(error, expected);

@@ -5,7 +5,7 @@ use super::filling::Filling;
 use super::own::Own;
 use super::room;
 use super::roster::{Roster, Shared};
-use super::scan::{self, Entry};
+use super::scan::{self, Sight};
 use super::signals::{Messages, Wish, listen};
 use super::upgrade::{Done, Handover, upgrade};
 use super::watch::{Changes, Dirty, Watch};
@@ -333,29 +333,29 @@ impl Tree {
     fn look_at(&mut self, name: &OsStr) {
         let path = self.root.join(name);
         match scan::look(&self.root, name) {
-            Entry::Service(_) if self.filling.goes_on(&self.root, name) => {}
-            Entry::Service(found) => {
+            Sight::Service(_) if self.filling.goes_on(&self.root, name) => {}
+            Sight::Service(found) => {
                 self.told.remove(name);
                 self.watch_no_longer(&path);
                 if self.roster.want(found).is_err() {
                     self.look_again_in(LOOK_AGAIN);
                 }
             }
-            Entry::NotYet => self.not_yet(name, &path),
+            Sight::NotYet => self.not_yet(name, &path),
             // Everything is gone if the root is; that is no order to stop anything.
-            Entry::Gone if !scan::is_gone(&self.root, self.identity, name) => self.look_at_root(),
-            Entry::Gone => {
+            Sight::Gone if !scan::is_gone(&self.root, self.identity, name) => self.look_at_root(),
+            Sight::Gone => {
                 self.told.remove(name);
                 self.watch_no_longer(&path);
                 self.filling.forget(name);
                 self.gone(name);
             }
-            Entry::Refused(why) => {
+            Sight::Refused(why) => {
                 self.gone(name);
                 self.tell(name, &format!("passed over: {why}"));
             }
-            Entry::Ignored => {}
-            Entry::Unknown => self.look_again_in(LOOK_AGAIN),
+            Sight::Ignored => {}
+            Sight::Unknown => self.look_again_in(LOOK_AGAIN),
         }
     }
 
@@ -382,7 +382,7 @@ impl Tree {
         self.filling.made(name.to_owned());
         // It may have been made between the look and the watch; then it is just being filled, and there may be more
         // to come.
-        if let Entry::Service(_) = scan::look(&self.root, name) {
+        if let Sight::Service(_) = scan::look(&self.root, name) {
             self.filling.goes_on(&self.root, name);
             return;
         }

@@ -24,7 +24,7 @@ pub struct Found {
 
 /// What a name in the services root is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum Sight {
     /// A service directory.
     Service(Found),
     /// A directory without an executable `run`: it may become a service.
@@ -42,37 +42,37 @@ pub enum Entry {
 const LEADS_NOWHERE: &str = "a link that leads nowhere";
 
 /// Looks at one name in `root`.
-pub fn look(root: &Path, name: &std::ffi::OsStr) -> Entry {
+pub fn look(root: &Path, name: &std::ffi::OsStr) -> Sight {
     if name.as_bytes().starts_with(b".") || name == CONFIG_FILE {
-        return Entry::Ignored;
+        return Sight::Ignored;
     }
     let path = root.join(name);
     let metadata = match std::fs::metadata(&path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return dangling_or_gone(&path),
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Entry::Refused(LEADS_NOWHERE),
-        Err(_) => return Entry::Unknown,
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Sight::Refused(LEADS_NOWHERE),
+        Err(_) => return Sight::Unknown,
     };
     if !metadata.is_dir() {
-        return Entry::Refused("not a directory");
+        return Sight::Refused("not a directory");
     }
     let Some(name) = name.to_str().filter(|name| !name.chars().any(char::is_control)) else {
-        return Entry::Refused("a control character or invalid UTF-8 in its name");
+        return Sight::Refused("a control character or invalid UTF-8 in its name");
     };
     if !file::is_executable(&file::entry(&path, "run")) {
-        return Entry::NotYet;
+        return Sight::NotYet;
     }
     let log = file::entry(&path, "log");
     let has_logger = file::is_executable(&file::entry(&log, "run"));
-    Entry::Service(Found { name: name.to_string(), identity: Identity::of(&metadata), path, has_logger })
+    Sight::Service(Found { name: name.to_string(), identity: Identity::of(&metadata), path, has_logger })
 }
 
 /// A link without a target: whoever made it meant a service by it, and is told so.
-fn dangling_or_gone(path: &Path) -> Entry {
+fn dangling_or_gone(path: &Path) -> Sight {
     match std::fs::symlink_metadata(path) {
-        Ok(_) => Entry::Refused(LEADS_NOWHERE),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Entry::Gone,
-        Err(_) => Entry::Unknown,
+        Ok(_) => Sight::Refused(LEADS_NOWHERE),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Sight::Gone,
+        Err(_) => Sight::Unknown,
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_directory_with_run_is_a_service_and_log_its_logger() {
         let root = root();
-        let Entry::Service(found) = look(root.path(), OsStr::new("web")) else { panic!() };
+        let Sight::Service(found) = look(root.path(), OsStr::new("web")) else { panic!() };
         assert_eq!(found.name, "web");
         assert!(found.has_logger);
     }
@@ -128,11 +128,11 @@ mod tests {
         symlink("web", root.path().join("alias")).unwrap();
         symlink("nowhere", root.path().join("broken")).unwrap();
         let identity = |name| match look(root.path(), OsStr::new(name)) {
-            Entry::Service(found) => Some(found.identity),
+            Sight::Service(found) => Some(found.identity),
             _ => None,
         };
         assert_eq!(identity("alias"), identity("web"));
-        assert_eq!(look(root.path(), OsStr::new("broken")), Entry::Refused(LEADS_NOWHERE));
+        assert_eq!(look(root.path(), OsStr::new("broken")), Sight::Refused(LEADS_NOWHERE));
     }
 
     #[test]
@@ -145,12 +145,12 @@ mod tests {
         std::fs::create_dir(root.path().join("run-is-a-directory")).unwrap();
         std::fs::create_dir(root.path().join("run-is-a-directory/run")).unwrap();
         let entry = |name| look(root.path(), OsStr::new(name));
-        assert_eq!(entry("web"), Entry::NotYet);
-        assert_eq!(entry("run-is-a-directory"), Entry::NotYet);
-        assert_eq!(entry("file"), Entry::Refused("not a directory"));
-        assert!(matches!(entry("new\nline"), Entry::Refused(_)));
-        assert_eq!(entry(".hidden"), Entry::Ignored);
-        assert_eq!(entry("supervise.conf"), Entry::Ignored);
-        assert_eq!(entry("none"), Entry::Gone);
+        assert_eq!(entry("web"), Sight::NotYet);
+        assert_eq!(entry("run-is-a-directory"), Sight::NotYet);
+        assert_eq!(entry("file"), Sight::Refused("not a directory"));
+        assert!(matches!(entry("new\nline"), Sight::Refused(_)));
+        assert_eq!(entry(".hidden"), Sight::Ignored);
+        assert_eq!(entry("supervise.conf"), Sight::Ignored);
+        assert_eq!(entry("none"), Sight::Gone);
     }
 }

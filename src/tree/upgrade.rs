@@ -6,8 +6,8 @@ use super::run::Restart;
 use super::signals::{Messages, Wish};
 use crate::status::dir::OWN_DIR;
 use crate::supervisor::parking::{Handed, Numbers, Parking};
-use crate::sys::boot::{Inherited, inherited};
 use crate::sys::flock::Lock;
+use crate::sys::setup::{Inherited, inherited};
 use crate::sys::{describe, handover};
 use log::{error, info, warn};
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ impl Handover {
     pub fn receive(number: RawFd) -> Result<Handover, String> {
         let text = handover::read_letter(number).map_err(|error| error.to_string())?;
         let letter: Letter = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-        crate::sys::boot::inherit(Inherited { nofile: letter.nofile, umask: letter.umask });
+        crate::sys::setup::inherit(Inherited { nofile: letter.nofile, umask: letter.umask });
         let beginning = Arc::new(());
         let receive = |(module, numbers)| (module, Handed::receive(numbers, &beginning));
         Ok(Handover {

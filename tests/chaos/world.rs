@@ -1,7 +1,7 @@
 //! What can be done to a tree and its services. What is done next depends on the seed alone, and not on how fast the
 //! tree is; how that turned out is noted in the [`Subject`]s.
 
-use crate::common::{DEADLINE, Module, Place, script, signal, tree_command, wait_for};
+use crate::common::{DEADLINE, Module, Place, proc_status, script, signal, tree_command, wait_for};
 use crate::processes::{MARK, Reaper, Role, Ticker, scan};
 use crate::random::Random;
 use crate::services::{Design, Kind, prepare};
@@ -397,9 +397,13 @@ impl<'a> World<'a> {
         command.env(MARK, self.place.path()).current_dir(self.place.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.expect("stderr"));
         // The reaper waits for it.
-        self.tree = Some(command.spawn().expect("started").id());
-        // Before it has taken its signals, they would kill it.
-        wait_for("the tree to listen", self.place, || self.place.own().is_supervised());
+        let pid = command.spawn().expect("started").id();
+        self.tree = Some(pid);
+        // Before it has taken its signals, they would kill it. Its FIFO would not tell: a child that was just being started
+        // when the last tree was killed may still hold that.
+        let hup = 1 << (nix::libc::SIGHUP - 1);
+        let blocked = || u64::from_str_radix(&proc_status(pid, "SigBlk"), 16).unwrap_or_default();
+        wait_for("the tree to take its signals", self.place, || blocked() & hup != 0);
     }
 
     fn signal_tree(&self, name: &str) {
