@@ -52,6 +52,10 @@ impl Order<'_> {
             && let Err(errno) = record(recorder)
         {
             self.unrecorded.store(errno, Ordering::Relaxed);
+            if errno == libc::EFBIG {
+                // The signal that comes with it waits until none is blocked any more, and would kill the service then.
+                set_disposition(libc::SIGXFSZ, libc::SIG_IGN);
+            }
         }
         own_descriptors(plan.stdin).map_err(|errno| (Step::CloseRange, errno))?;
         match plan.leads {
@@ -220,13 +224,19 @@ fn enter(directory: Directory<'_>) -> Result<(), c_int> {
 /// Sets the disposition of each of `signals` to the default one: exec resets handlers, but not what is ignored, and no
 /// handler of ours may run once the signals are no longer blocked.
 fn default_dispositions(mut signals: u64) {
-    // The kernel's own sigaction: handler, flags, restorer and mask, all zero, on every architecture.
-    let default = [0u64; 8];
     while signals != 0 {
-        let signal = signals.trailing_zeros() as c_long + 1;
+        let signal = signals.trailing_zeros() as c_int + 1;
         signals &= signals - 1;
-        let _ = raw(libc::SYS_rt_sigaction, [signal, default.as_ptr() as c_long, 0, 8]);
+        set_disposition(signal, libc::SIG_DFL);
     }
+}
+
+/// Ignoring a signal also forgets one that waits.
+fn set_disposition(signal: c_int, handler: libc::sighandler_t) {
+    // The kernel's own sigaction: the handler first (on MIPS after the flags, so nothing is forgotten there), and the rest
+    // zero: flags, restorer, mask.
+    let action = [handler, 0, 0, 0, 0, 0, 0, 0];
+    let _ = raw(libc::SYS_rt_sigaction, [signal as c_long, action.as_ptr() as c_long, 0, 8]);
 }
 
 /// The signals whose disposition is not the default one, as [`Order::dispositions`] wants them.

@@ -43,6 +43,8 @@ pub fn inherited() -> Inherited {
 /// - SIGCHLD gets its default disposition: a parent that ignored it would have the kernel throw our
 ///   children's exit statuses away;
 /// - SIGIO is ignored: it tells of somebody who opens a file just when [`super::replace`] looks whether anybody has;
+/// - SIGXFSZ is ignored: at the limit of a file's size (`ulimit -f`), the kernel would end us for a line in a log that is
+///   too long for it; so the write fails, as on a full disk;
 /// - the allocator is kept from making arenas for threads, which cost address space and memory.
 ///
 /// # Errors
@@ -56,8 +58,10 @@ pub fn prepare() -> Result<(), String> {
     let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     // SAFETY: SIG_DFL installs no code, and no other thread exists yet that could rely on another disposition.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-    // SAFETY: as above, and children get the default disposition back.
-    unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
+    for ignored in [libc::SIGIO, libc::SIGXFSZ] {
+        // SAFETY: as above, and children get the default disposition back.
+        unsafe { libc::signal(ignored, libc::SIG_IGN) };
+    }
     limit_arenas();
     Ok(())
 }

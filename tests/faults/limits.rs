@@ -1,6 +1,6 @@
 //! Too few descriptors, processes and pages: what does not fit says so and waits, and what runs does not suffer.
 
-use crate::common::{FAST, Module, Place, Running, SLEEP, is_alive, tree_command, wait_for};
+use crate::common::{FAST, Module, Place, Running, SLEEP, is_alive, processes_of, signal, tree_command, wait_for};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -252,6 +252,38 @@ fn services_for_which_there_is_no_memory_wait_for_it() {
     let text = said(&place);
     assert!(!text.contains("FATAL") && !text.contains("panicked"), "{text}");
     assert!(tree.stop().success());
+}
+
+#[test]
+fn at_the_limit_of_a_files_size_services_run_and_are_restarted() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", SLEEP);
+    let tree = place.tree();
+    let web = place.module("web");
+    let pid = web.wait_up(&place);
+    // Too little for state.json, and enough for a few lines.
+    set_limit(tree.pid(), libc::RLIMIT_FSIZE, 500).unwrap();
+    signal(pid, "KILL");
+    wait_for("the tree to say so", &place, || said(&place).contains("File too large"));
+    wait_for("the status file to be written all the same", &place, || ![0, pid].contains(&web.pid()));
+    let pid = web.pid();
+    // Too little for anything.
+    set_limit(tree.pid(), libc::RLIMIT_FSIZE, 0).unwrap();
+    signal(pid, "KILL");
+    wait_for("it to run again", &place, || sleepers(&place).iter().any(|other| *other != pid));
+    let next = sleepers(&place);
+    set_limit(tree.pid(), libc::RLIMIT_FSIZE, u64::MAX).unwrap();
+    assert_eq!(vec![web.wait_new_pid(&place, pid)], next);
+    is_steered(&place, &web);
+    assert!(tree.stop().success());
+}
+
+/// The pids of services.
+fn sleepers(place: &Place) -> Vec<u32> {
+    let is_service =
+        |pid: &u32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(place.root()));
+    processes_of(&place.path().to_string_lossy()).into_iter().filter(is_service).collect()
 }
 
 #[test]
