@@ -217,16 +217,19 @@ impl Roster {
         }
     }
 
-    /// Those that left by `x` may come back with the next look at their directories; loggers of services that stayed
-    /// come back at once.
+    /// Loggers that left alone by `x` come back to their services.
+    pub fn bring_loggers_back(&mut self) {
+        let names = self.entries.iter().filter(|(_, entry)| entry.misses_logger()).map(|(name, _)| name.clone());
+        for name in names.collect::<Vec<_>>() {
+            self.bring_logger_back(&name);
+        }
+    }
+
+    /// Those that have left by `x` until now may come back with the next look at their directories.
     pub fn forget_exits(&mut self) {
         // Some may have left without anybody having heard of it yet.
         for (_, member) in self.members.values() {
             member.mailbox.ask(Ask::ComeBack);
-        }
-        let names = self.entries.iter().filter(|(_, entry)| entry.misses_logger()).map(|(name, _)| name.clone());
-        for name in names.collect::<Vec<_>>() {
-            self.bring_logger_back(&name);
         }
         for (name, entry) in &mut self.entries {
             if entry.fate == Fate::ToldToExit {

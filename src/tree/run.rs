@@ -426,6 +426,8 @@ impl Tree {
         if self.ending {
             return log::info!(logger: self.log, "rescan not done: shutting down");
         }
+        // What leaves after this line is in the log stays away.
+        self.roster.forget_exits();
         log::info!(logger: self.log, "reading the settings and looking at everything again");
         match self.roster.source().again() {
             Ok(config) => {
@@ -441,7 +443,7 @@ impl Tree {
         }
         self.told.clear();
         self.roster.wake_all();
-        self.roster.forget_exits();
+        self.roster.bring_loggers_back();
         self.look_at_root();
     }
 

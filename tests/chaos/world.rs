@@ -329,8 +329,6 @@ impl<'a> World<'a> {
         if !happens(|| self.hups() > before) {
             self.overdue.push("a HUP was not heard".to_string());
         }
-        // It is said before it is done.
-        std::thread::sleep(Duration::from_millis(20));
     }
 
     /// `x`: supervision ends, and nothing but HUP or a new directory brings it back.
@@ -440,6 +438,8 @@ impl<'a> World<'a> {
     }
 
     fn rescan(&mut self) {
+        // Two at once may become one: how often it is heard would not tell of which.
+        self.wait_for_hup();
         self.tell("HUP to the tree".into());
         self.hup_after = Some(self.hups());
         self.signal_tree("HUP");
