@@ -425,6 +425,35 @@ fn supervise_adopts_what_an_earlier_one_has_left() {
 }
 
 #[test]
+fn what_cannot_look_for_an_earlier_copy_starts_no_second_one() {
+    let place = Place::new();
+    let web = place.module("web");
+    let first = place.supervised("web", &["-f", "sleep 1000"]);
+    let pid = web.wait_up(&place);
+    signal(first, "KILL");
+    wait_for("supervise to end", &place, || !is_alive(first) && !web.is_supervised());
+    for descriptors in 4..14 {
+        let mut command = std::process::Command::new("sh");
+        let script = format!("ulimit -n {descriptors}; exec \"$0\" -p status/web -f 'sleep 1000'");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_supervise")]);
+        // Without descriptors, it cannot let go of its standard output.
+        let status = place.start(command).wait();
+        let copies = processes_of("sleep\x001000\0").into_iter().filter(|copy| is_of(&place, *copy)).count();
+        assert_eq!(copies, 1, "{descriptors} descriptors: {status}\n{}", place.story());
+        assert!(is_alive(pid));
+        if status.success() {
+            break;
+        }
+    }
+    signal(pid, "KILL");
+}
+
+/// Whether the process was started in `place`.
+fn is_of(place: &Place, pid: u32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(place.path()))
+}
+
+#[test]
 fn a_panic_is_told_and_the_service_keeps_its_pid() {
     if !cfg!(debug_assertions) {
         return skipped("the command that asks for a panic is in debug builds alone");

@@ -1,9 +1,9 @@
 //! `state.json`: everything that 20 bytes cannot hold, for people and for `svctl` (supervise-service(7)).
 
-use crate::sys::file;
 use crate::sys::pidfd::{ExitStatus, signal_name};
+use crate::sys::{file, if_any};
 use serde::{Deserialize, Serialize};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -131,10 +131,13 @@ impl StateFile {
     }
 
     /// Reads the file at `path`; `None` if it is no such file. Never waits: it may be a FIFO by now.
-    pub fn read(path: &Path) -> Option<StateFile> {
+    ///
+    /// # Errors
+    /// It cannot be told, for want of descriptors or memory.
+    pub fn read(path: &Path) -> io::Result<Option<StateFile>> {
         let mut bytes = Vec::new();
-        file::read(path).ok()?.take(SIZE_MAX).read_to_end(&mut bytes).ok()?;
-        StateFile::decode(&bytes)
+        let read = file::read(path).and_then(|file| file.take(SIZE_MAX).read_to_end(&mut bytes));
+        Ok(if_any(read)?.and_then(|_| StateFile::decode(&bytes)))
     }
 
     /// Reads the bytes of a file; `None` if they are no such object.

@@ -9,16 +9,39 @@ use super::publish::past;
 use super::thread::Supervisor;
 use crate::conf::Program;
 use crate::conf::settings::KillMode;
+use crate::status::StatusDir;
 use crate::status::state::StateFile;
+use crate::sys::flock::Lock;
 use crate::sys::group;
 use crate::sys::identity::{Recorded, Role};
 use crate::sys::pidfd::signal_group;
 use crate::sys::time::Mono;
 use log::Level;
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+
+/// What an earlier supervisor has left.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    process: Option<(Recorded, Process)>,
+    /// Boxed, for it is large, and seldom there for long.
+    state: Option<Box<StateFile>>,
+}
+
+impl Earlier {
+    /// Looks for it, in a directory that `is_first` says was made just now.
+    ///
+    /// # Errors
+    /// It cannot be told, for want of descriptors or memory. To begin then would be to start a second copy.
+    pub(super) fn look(lock: &Lock, dir: &StatusDir, is_first: bool) -> io::Result<Earlier> {
+        let process = Process::adopt(lock.file())?;
+        let state = if is_first && process.is_none() { None } else { StateFile::read(&dir.state())?.map(Box::new) };
+        Ok(Earlier { process, state })
+    }
+}
 
 impl Supervisor {
     /// Gives the machine its first event.
@@ -41,12 +64,22 @@ impl Supervisor {
     /// each page of it that is ever touched is kept.
     #[inline(never)]
     fn first_event(&mut self) -> (Option<Recorded>, Event) {
-        let recorded = self.adopt();
+        let Earlier { process, state } = std::mem::take(&mut self.earlier);
+        if process.is_none() {
+            self.kill_what_is_left();
+        }
+        let recorded = process.map(|process| self.adopt(process));
         let live = recorded.map(|recorded| (recorded.role, recorded.pid));
+        if let Some(state) = &state {
+            self.publisher.recall(state);
+        }
         // What was wanted of another directory of this name is none of ours.
-        let state = if self.is_first && recorded.is_none() { None } else { self.earlier_state() };
         let directory = state.as_ref().and_then(|state| state.memory.as_ref()).and_then(|memory| memory.directory);
+        let shown = state.as_ref().and_then(|state| state.pid);
         let past = state.filter(|_| self.is_ours(directory)).and_then(|state| past(&state, Mono::now()));
+        // It may tell of the process before this one: that was to be stopped, and this one may be well.
+        let is_shown = live.is_some_and(|(_, pid)| shown.is_some_and(|shown| shown == pid.as_raw().unsigned_abs()));
+        let past = past.map(|past| Past { run: past.run.filter(|_| is_shown), ..past });
         // `supervise` ends when it has given up, and whoever starts it after that wants the service to be started.
         let ended = |past: &Past| past.failed && live.is_none() && self.spec.program == Program::Single;
         let past = past.filter(|past| !ended(past));
@@ -82,12 +115,8 @@ impl Supervisor {
         earlier.is_none() || present.is_none() || earlier == present
     }
 
-    /// Finds what an earlier supervisor has left running.
-    fn adopt(&mut self) -> Option<Recorded> {
-        let Some((recorded, process)) = Process::adopt(self.lock.file()) else {
-            self.kill_what_is_left();
-            return None;
-        };
+    /// Takes on the process that an earlier supervisor has left running.
+    fn adopt(&mut self, (recorded, process): (Recorded, Process)) -> Recorded {
         let pid = process.pid;
         match recorded.role {
             Role::Run => self.run = Some(process),
@@ -97,7 +126,7 @@ impl Supervisor {
         if let Err(error) = self.spec.service.ready() {
             self.say(Level::Warn, format!("{error}; pid {pid} goes on all the same"));
         }
-        Some(recorded)
+        recorded
     }
 
     /// With `kill_mode : group`, nothing of the old process group lives beside the new one, also where its leader has ended
@@ -106,8 +135,8 @@ impl Supervisor {
         if self.settings.kill_mode != KillMode::Group {
             return;
         }
-        let recorded = Recorded::read(self.lock.file()).filter(|recorded| recorded.role == Role::Run);
-        let Some(recorded) = recorded else { return };
+        let recorded = Recorded::read(self.lock.file()).ok().flatten();
+        let Some(recorded) = recorded.filter(|recorded| recorded.role == Role::Run) else { return };
         let pipe = self.spec.service.output().map(|pipe| PathBuf::from(OsStr::from_bytes(pipe.path().to_bytes())));
         let paths = [Some(self.spec.dir.stdout()), Some(self.spec.dir.stderr()), pipe];
         let files = paths.into_iter().flatten().filter_map(|path| std::fs::metadata(path).ok());
@@ -119,12 +148,5 @@ impl Supervisor {
                 format!("pid {pid} ended while there was no supervisor: killed what is left of its process group"),
             );
         }
-    }
-
-    /// What an earlier supervisor has written down.
-    fn earlier_state(&mut self) -> Option<StateFile> {
-        let state = StateFile::read(&self.spec.dir.state())?;
-        self.publisher.recall(&state);
-        Some(state)
     }
 }

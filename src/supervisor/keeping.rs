@@ -46,7 +46,7 @@ impl Supervisor {
             Ok(fresh) => {
                 self.lock_trouble = false;
                 // It is written into the new file with the next look.
-                self.unrecorded = self.unrecorded.or(Recorded::read(self.lock.file()));
+                self.unrecorded = self.unrecorded.or(Recorded::read(self.lock.file()).ok().flatten());
                 self.lock = fresh;
                 self.publisher.forget();
                 self.relink_runit();

@@ -33,6 +33,10 @@ pub fn supervise(mut spec: Box<Spec>) -> Outcome {
             }
             Err((returned, error)) => {
                 spec = returned;
+                // It may take for ever, and no orphan is reaped until all have begun.
+                if let Some(handed) = &mut spec.handed {
+                    handed.beginning = None;
+                }
                 if !told {
                     tell(&spec, &error);
                     told = true;

@@ -7,6 +7,7 @@ use crate::sys::poll::Source;
 use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid};
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -36,12 +37,15 @@ impl Process {
     }
 
     /// The process that is recorded in `lock`, if it still lives.
-    pub fn adopt(lock: &File) -> Option<(Recorded, Process)> {
-        let recorded = Recorded::read(lock)?;
-        let pidfd = recorded.open()?;
+    ///
+    /// # Errors
+    /// It cannot be told, for want of descriptors or memory.
+    pub fn adopt(lock: &File) -> io::Result<Option<(Recorded, Process)>> {
+        let Some(recorded) = Recorded::read(lock)? else { return Ok(None) };
+        let Some(pidfd) = recorded.open()? else { return Ok(None) };
         orphans::register(recorded.pid);
         let process = Process { pid: recorded.pid, pidfd, adopted: true, ended: None, patience: Duration::ZERO };
-        Some((recorded, process))
+        Ok(Some((recorded, process)))
     }
 
     /// What to wait for.

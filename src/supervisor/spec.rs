@@ -80,6 +80,8 @@ pub enum OpenError {
     Foreign(PathBuf, Option<Pid>),
     /// Whether one has, cannot be told.
     ForeignLock(PathBuf, std::io::Error),
+    /// Whether an earlier supervisor has left something running, cannot be told.
+    Earlier(std::io::Error),
 }
 
 impl From<LockError> for OpenError {
@@ -107,6 +109,9 @@ impl OpenError {
             }
             OpenError::Foreign(path, None) => {
                 format!("{}: already supervised by a process of another pid namespace", path.display())
+            }
+            OpenError::Earlier(error) => {
+                format!("{}: cannot see what runs from earlier: {}", dir.path().display(), errno_text(error))
             }
             OpenError::ForeignLock(path, error) => format!("cannot lock {}: {}", path.display(), errno_text(error)),
         }

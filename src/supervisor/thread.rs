@@ -3,6 +3,7 @@
 //! It decides nothing. It waits for orders, a few descriptors (the control FIFO, the run process, what runs beside
 //! it) and the machine's deadline, so a service at which nothing happens costs nothing.
 
+use super::beginning::Earlier;
 use super::command::Command;
 use super::controls::Controls;
 use super::limits::Rules;
@@ -60,8 +61,8 @@ pub struct Supervisor {
     pub(super) parking: Option<Arc<Parking>>,
     /// That the lock file is gone and cannot be made anew has been said.
     pub(super) lock_trouble: bool,
-    /// The status directory was made just now: nobody has left anything in it.
-    pub(super) is_first: bool,
+    /// Taken when it begins.
+    pub(super) earlier: Earlier,
     /// A process that runs and is not in the lock file yet, for want of room on the disk.
     pub(super) unrecorded: Option<Recorded>,
     /// What the last start could not do without being the worse for it.
@@ -110,11 +111,18 @@ impl Supervisor {
             Ok(lock) => lock,
             Err(error) => return Err((spec, error.into())),
         };
+        let earlier = match Earlier::look(&lock, &spec.dir, is_first) {
+            Ok(earlier) => earlier,
+            Err(error) => {
+                spec.handed = Some(handed);
+                return Err((spec, OpenError::Earlier(error)));
+            }
+        };
         let runit = handed.runit.take();
         let log = Log::new(&spec.dir, &spec.module, spec.echo);
         let settings = spec.config.settings(&spec.module, spec.program);
         let definition = spec.service.describe();
-        let mut supervisor = Supervisor::assemble(spec, (handed, lock, is_first), log, settings, definition);
+        let mut supervisor = Supervisor::assemble(spec, (handed, lock, is_first), earlier, log, settings, definition);
         supervisor.keep_fifos();
         supervisor.open_runit(runit, before);
         for complaint in std::mem::take(&mut supervisor.spec.complaints) {
@@ -132,6 +140,7 @@ impl Supervisor {
     fn assemble(
         spec: Box<Spec>,
         (handed, lock, is_first): (Handed, Lock, bool),
+        earlier: Earlier,
         log: Log,
         settings: Arc<Settings>,
         definition: String,
@@ -145,7 +154,7 @@ impl Supervisor {
             parking: None,
             runit: None,
             publisher: Publisher::new(if is_first { Known::Neither } else { Known::Nothing }),
-            is_first,
+            earlier,
             definition,
             run: None,
             aside: None,

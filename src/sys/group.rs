@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 /// member writes to one of the `outputs` (device and inode) that the leader was started with.
 pub fn outlives(recorded: &Recorded, outputs: &[(u64, u64)]) -> bool {
     // As long as any member lives, nobody else gets the number; so whoever has it is the leader, or the group is gone.
-    if stat(recorded.pid).is_some() {
+    if !matches!(stat(recorded.pid), Ok(None)) {
         return false;
     }
     let Ok(entries) = std::fs::read_dir("/proc") else { return false };
@@ -21,7 +21,7 @@ pub fn outlives(recorded: &Recorded, outputs: &[(u64, u64)]) -> bool {
 
 /// The process group: field 5 of `/proc/PID/stat`.
 fn group_of(pid: Pid) -> Option<Pid> {
-    stat(pid)?.split_ascii_whitespace().nth(2)?.parse().ok().map(Pid::from_raw)
+    stat(pid).ok()??.split_ascii_whitespace().nth(2)?.parse().ok().map(Pid::from_raw)
 }
 
 fn writes_to(pid: Pid, outputs: &[(u64, u64)]) -> bool {

@@ -11,11 +11,12 @@
 //! directory to which it belongs (0:0 for a command).
 
 use super::flock::Lock;
+use super::if_any;
 use super::pidfd::Pidfd;
 use super::time::{boot_id, boot_time};
 use nix::unistd::Pid;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::OnceLock;
@@ -97,11 +98,14 @@ pub struct Recorded {
 
 impl Recorded {
     /// Reads the record in `lock`; `None` if there is none, or it is of another boot or another file.
-    pub fn read(lock: &File) -> Option<Recorded> {
+    ///
+    /// # Errors
+    /// It cannot be told, for want of memory.
+    pub fn read(lock: &File) -> io::Result<Option<Recorded>> {
         let mut line = [0; SIZE];
-        lock.read_exact_at(&mut line, 0).ok()?;
-        let inode = lock.metadata().ok()?.ino();
-        Recorded::parse(std::str::from_utf8(&line).ok()?, inode, boot())
+        let read = lock.read_exact_at(&mut line, 0).and_then(|()| lock.metadata());
+        let Some(metadata) = if_any(read)? else { return Ok(None) };
+        Ok(std::str::from_utf8(&line).ok().and_then(|line| Recorded::parse(line, metadata.ino(), boot())))
     }
 
     /// Reads a record's line.
@@ -119,7 +123,7 @@ impl Recorded {
 
     /// The record of a process of `directory` that runs now, and has not been reaped.
     pub fn of(role: Role, pid: Pid, directory: Option<(u64, u64)>) -> Option<Recorded> {
-        let started = start_time(pid)?;
+        let started = start_time(pid).ok()??;
         Some(Recorded { role, pid, directory, made: (started, started.saturating_add(tick())) })
     }
 
@@ -133,39 +137,43 @@ impl Recorded {
     }
 
     /// Opens the process if it is still the one that was recorded, and not a later one with its number.
-    pub fn open(&self) -> Option<Pidfd> {
-        if !self.matches() {
-            return None;
+    ///
+    /// # Errors
+    /// It cannot be told, for want of descriptors or memory.
+    pub fn open(&self) -> io::Result<Option<Pidfd>> {
+        if !self.matches()? {
+            return Ok(None);
         }
-        let pidfd = Pidfd::open(self.pid).ok()?;
+        let Some(pidfd) = if_any(Pidfd::open(self.pid).map_err(io::Error::from))? else { return Ok(None) };
         // It may have been replaced between the look and the open.
-        self.matches().then_some(pidfd)
+        Ok(self.matches()?.then_some(pidfd))
     }
 
     /// Whether it is stopped by a signal, whoever sent it.
     pub fn is_stopped(&self) -> bool {
-        stat(self.pid).is_some_and(|fields| fields.trim_start().starts_with('T'))
+        stat(self.pid).is_ok_and(|fields| fields.is_some_and(|fields| fields.trim_start().starts_with('T')))
     }
 
-    fn matches(&self) -> bool {
-        let Some(started) = start_time(self.pid) else { return false };
+    fn matches(&self) -> io::Result<bool> {
+        let Some(started) = start_time(self.pid)? else { return Ok(false) };
         let tick = tick();
         // The kernel rounds down to a tick.
-        started.saturating_add(tick) >= self.made.0 && started <= self.made.1
+        Ok(started.saturating_add(tick) >= self.made.0 && started <= self.made.1)
     }
 }
 
 /// When a process was made: field 22 of `/proc/PID/stat`, in nanoseconds of `CLOCK_BOOTTIME`.
-fn start_time(pid: Pid) -> Option<u64> {
-    let ticks: u64 = stat(pid)?.split_ascii_whitespace().nth(19)?.parse().ok()?;
-    ticks.checked_mul(tick())
+fn start_time(pid: Pid) -> io::Result<Option<u64>> {
+    let Some(fields) = stat(pid)? else { return Ok(None) };
+    let ticks: Option<u64> = fields.split_ascii_whitespace().nth(19).and_then(|ticks| ticks.parse().ok());
+    Ok(ticks.and_then(|ticks| ticks.checked_mul(tick())))
 }
 
-/// `/proc/PID/stat` from field 3 on.
-pub(super) fn stat(pid: Pid) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// `/proc/PID/stat` from field 3 on; `None` if there is no such process.
+pub(super) fn stat(pid: Pid) -> io::Result<Option<String>> {
+    let Some(stat) = if_any(std::fs::read_to_string(format!("/proc/{pid}/stat")))? else { return Ok(None) };
     // The name may hold blanks and brackets: what counts comes after the last bracket, which closes field 2.
-    stat.rsplit_once(')').map(|(_, fields)| fields.to_string())
+    Ok(stat.rsplit_once(')').map(|(_, fields)| fields.to_string()))
 }
 
 /// Length of a clock tick, in nanoseconds.
@@ -209,11 +217,11 @@ mod tests {
         let us = nix::unistd::getpid();
         let now = boot_time();
         let recorded = |made| Recorded { role: Role::Run, pid: us, directory: None, made };
-        assert!(recorded((0, now)).open().is_some());
-        let started = start_time(us).unwrap();
-        assert!(recorded((started, started + tick())).open().is_some());
-        assert!(recorded((now + 2 * tick(), now + 3 * tick())).open().is_none());
-        assert!(recorded((0, started.saturating_sub(tick()))).open().is_none());
+        assert!(recorded((0, now)).open().unwrap().is_some());
+        let started = start_time(us).unwrap().unwrap();
+        assert!(recorded((started, started + tick())).open().unwrap().is_some());
+        assert!(recorded((now + 2 * tick(), now + 3 * tick())).open().unwrap().is_none());
+        assert!(recorded((0, started.saturating_sub(tick()))).open().unwrap().is_none());
     }
 
     #[test]
@@ -221,8 +229,8 @@ mod tests {
         let lock = tempfile::tempfile().unwrap();
         let recorded = Recorded::of(Role::Run, nix::unistd::getpid(), Some((8, 9))).unwrap();
         recorded.write(&lock).unwrap();
-        assert_eq!(Recorded::read(&lock), Some(recorded));
-        assert!(recorded.open().is_some());
+        assert_eq!(Recorded::read(&lock).unwrap(), Some(recorded));
+        assert!(recorded.open().unwrap().is_some());
     }
 
     proptest! {

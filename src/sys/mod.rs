@@ -66,3 +66,17 @@ pub fn errno_text(error: &std::io::Error) -> String {
         None => error.to_string(),
     }
 }
+
+/// What there is: nothing, if it is missing or not what was expected. A want of descriptors or memory stays an error, for then
+/// nobody can say whether there is anything.
+///
+/// # Errors
+/// `EMFILE`, `ENFILE`, `ENOMEM`, `EAGAIN`.
+pub fn if_any<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    let is_want = |errno| matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN);
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.raw_os_error().map(Errno::from_raw).is_some_and(is_want) => Err(error),
+        Err(_) => Ok(None),
+    }
+}

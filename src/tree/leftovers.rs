@@ -85,14 +85,15 @@ impl Roster {
 impl Leftover {
     /// What is left of the module whose status directory is `dir`, if it is that of `definition`.
     fn read(dir: &StatusDir, definition: &Path) -> Option<Leftover> {
-        let state = StateFile::read(&dir.state());
+        let state = StateFile::read(&dir.state()).ok().flatten();
         // A module of `supervise` may have its status directory beside ours.
         if state.as_ref().is_some_and(|state| Path::new(&state.definition) != definition) {
             return None;
         }
         // A process records itself before anything else can be written down.
-        let recorded = crate::sys::file::read(&dir.lock_path()).ok().and_then(|lock| Recorded::read(&lock));
-        match (recorded.filter(|recorded| recorded.open().is_some()), state.and_then(|state| state.memory)) {
+        let recorded =
+            crate::sys::file::read(&dir.lock_path()).ok().and_then(|lock| Recorded::read(&lock).ok().flatten());
+        match (recorded.filter(|recorded| !matches!(recorded.open(), Ok(None))), state.and_then(|state| state.memory)) {
             (Some(recorded), _) => Some(Leftover { directory: recorded.directory, runs: true }),
             (None, Some(memory)) => Some(Leftover { directory: memory.directory, runs: false }),
             (None, None) => None,
