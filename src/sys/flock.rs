@@ -44,7 +44,8 @@ impl Lock {
             let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(locked) => locked,
                 Err((file, Errno::EWOULDBLOCK)) => match holder(&file) {
-                    Some(pid) if is_gone(pid) && Mono::now() < deadline => {
+                    // Nobody: it was let go of just now, or by somebody of another pid namespace it never will.
+                    holder if holder.is_none_or(is_gone) && Mono::now() < deadline => {
                         std::thread::sleep(LET_GO / 200);
                         continue;
                     }

@@ -138,6 +138,14 @@ impl Subject {
         self.logger_hit |= std::mem::take(&mut self.logger_left);
     }
 
+    /// The tree is killed: what waits in a pipe without a logger is lost, unless the service runs and holds it.
+    pub fn loses_its_tree(&mut self) {
+        if self.wants != [Want::Up] || self.service_hit {
+            self.pipe_is_lost();
+        }
+        self.comes_back();
+    }
+
     /// Those that have left come back, and begin afresh.
     pub fn comes_back(&mut self) {
         self.logger_comes_back();

@@ -421,7 +421,7 @@ impl<'a> World<'a> {
         self.signal_tree("KILL");
         self.wait_for_end();
         self.crashes += 1;
-        self.subjects.values_mut().for_each(Subject::comes_back);
+        self.subjects.values_mut().for_each(Subject::loses_its_tree);
     }
 
     /// Ends it in good order: nothing is left.
