@@ -25,6 +25,9 @@ use std::time::Duration;
 
 const NAME: &str = "supervise";
 
+/// How long it may take until the alarm programs of what has just happened are started, for one who is told to end.
+const WAIT_WHEN_ABANDONED: Duration = Duration::from_secs(1);
+
 /// Supervise one service in one status directory.
 #[derive(clap::Parser, Debug)]
 #[command(
@@ -121,7 +124,9 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     // A panic is our mistake, and no reason to leave the service alone.
     let outcome = supervisor.run().unwrap_or_else(opening::supervise);
-    alarms.wait_at_most(WAIT_AT_END);
+    // Who is told to end while the service goes on ends at once.
+    let patience = if outcome == Outcome::Abandoned { WAIT_WHEN_ABANDONED } else { WAIT_AT_END };
+    alarms.wait_for_starts(patience);
     alarms.drop_waiting();
     Ok(match outcome {
         Outcome::Left(_) | Outcome::Abandoned => ExitCode::SUCCESS,

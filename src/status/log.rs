@@ -204,10 +204,12 @@ impl Sink {
 
     fn write_backlog(&mut self, dir: &StatusDir) {
         let path = (self.path)(dir);
-        let text = std::mem::take(&mut self.backlog);
+        let mut text = std::mem::take(&mut self.backlog);
         match append(&path, text.as_bytes()) {
             Ok(()) => self.failing = false,
-            Err(error) => {
+            Err((written, error)) => {
+                // The rest of a line that is there in part comes right behind it.
+                text = String::from_utf8_lossy(text.as_bytes().get(written..).unwrap_or_default()).into_owned();
                 if !self.failing {
                     console::line(&format!(
                         "[WARNING] {} {}: {}; supervision goes on, the lines are kept for the next try",
@@ -231,15 +233,31 @@ impl Sink {
     }
 }
 
-fn append(path: &Path, text: &[u8]) -> io::Result<()> {
-    let (mut file, size) = file::append(path)?;
-    if size > ROTATE_AT {
-        let mut old = path.as_os_str().to_owned();
-        old.push(".1");
-        std::fs::rename(path, old)?;
-        file = file::append(path)?.0;
+/// Appends all of it; if that fails, says how much was written.
+fn append(path: &Path, text: &[u8]) -> Result<(), (usize, io::Error)> {
+    let mut file = open(path).map_err(|error| (0, error))?;
+    let mut written = 0;
+    while let Some(rest) = text.get(written..).filter(|rest| !rest.is_empty()) {
+        match file.write(rest) {
+            Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
+            Ok(more) => written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((written, error)),
+        }
     }
-    file.write_all(text)
+    Ok(())
+}
+
+/// Opens the log; one that has grown too long is put aside first.
+fn open(path: &Path) -> io::Result<std::fs::File> {
+    let (file, size) = file::append(path)?;
+    if size <= ROTATE_AT {
+        return Ok(file);
+    }
+    let mut old = path.as_os_str().to_owned();
+    old.push(".1");
+    std::fs::rename(path, old)?;
+    Ok(file::append(path)?.0)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::thread::Supervisor;
 use crate::conf::settings::KillMode;
 use crate::service::shortcomings;
 use crate::sys::identity::Role;
-use crate::sys::pidfd::{signal_group, signal_name};
+use crate::sys::pidfd::signal_name;
 use crate::sys::start::{StartError, Started};
 use crate::sys::{Errno, Pid, describe};
 use log::Level;
@@ -35,7 +35,7 @@ impl Supervisor {
             Action::KillControls => self.controls.kill(),
             Action::KillAside => {
                 if let Some(aside) = &self.aside {
-                    let _ = signal_group(aside.pid, libc::SIGKILL);
+                    let _ = aside.signal_group(libc::SIGKILL);
                 }
             }
             Action::Alarm(alarm) => {
@@ -90,7 +90,7 @@ impl Supervisor {
         self.has_acted = true;
         let sent = match group {
             // It leads no group if the setting was changed while it ran.
-            true => signal_group(run.pid, number).or_else(|_| run.pidfd.signal(number)),
+            true => run.signal_group(number).or_else(|_| run.pidfd.signal(number)),
             false => run.pidfd.signal(number),
         };
         // It may just have ended: then the next event is its exit.

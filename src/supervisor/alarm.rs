@@ -10,6 +10,7 @@ use crate::status::log::{Log, stamp};
 use crate::sys::pidfd::{ExitStatus, signal_group, signal_name};
 use crate::sys::poll::{self, Source};
 use crate::sys::start::{Environment, Input, Leads, Output, Plan, Started, look_up, start};
+use crate::sys::thread::Thread;
 use crate::sys::time::Mono;
 use crate::sys::{Errno, errno_text, file};
 use parking_lot::{Condvar, Mutex};
@@ -183,14 +184,13 @@ impl Alarms {
         state.waiting.push_back(message);
         if state.workers < WORKERS_MAX {
             let alarms = self.clone();
-            let builder = std::thread::Builder::new().name("alarm".into()).stack_size(STACK_SIZE);
-            match builder.spawn(move || alarms.work()) {
+            match Thread::spawn("alarm", STACK_SIZE, move || alarms.work()) {
                 Ok(_) => state.workers += 1,
                 // Others may be at work, and take it; else the next alarm tries again.
                 Err(_) if state.workers > 0 => {}
-                Err(error) => {
+                Err(errno) => {
                     if let Some(message) = state.waiting.back() {
-                        let text = errno_text(&error);
+                        let text = crate::sys::describe(errno);
                         log::warn!(logger: message.log, "alarm waits for the next one: no thread: {text}");
                     }
                 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 const OPEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// After a panic, the thread waits this long before it begins anew.
-const AFTER_PANIC: Duration = Duration::from_secs(1);
+pub const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Supervises as [`Supervisor::run`] does, waiting for the status directory first if need be.
 pub fn supervise(mut spec: Box<Spec>) -> Outcome {

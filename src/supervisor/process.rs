@@ -2,7 +2,7 @@
 
 use crate::sys::identity::Recorded;
 use crate::sys::orphans;
-use crate::sys::pidfd::{ExitStatus, Pidfd};
+use crate::sys::pidfd::{ExitStatus, Pidfd, signal_group};
 use crate::sys::poll::Source;
 use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid};
@@ -46,6 +46,20 @@ impl Process {
         orphans::register(recorded.pid);
         let process = Process { pid: recorded.pid, pidfd, adopted: true, ended: None, patience: Duration::ZERO };
         Ok(Some((recorded, process)))
+    }
+
+    /// Sends a signal to the process group that it leads.
+    ///
+    /// # Errors
+    /// `ESRCH` when it, or its group, is gone.
+    pub fn signal_group(&self, number: i32) -> Result<(), Errno> {
+        // Our child keeps its number until we reap it. An adopted one is reaped by the main thread, and then the number may
+        // become that of somebody else's group.
+        let _nobody_reaps = self.adopted.then(orphans::hold);
+        if self.adopted && self.pidfd.signal(0) == Err(Errno::ESRCH) {
+            return Err(Errno::ESRCH);
+        }
+        signal_group(self.pid, number)
     }
 
     /// What to wait for.

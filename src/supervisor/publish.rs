@@ -17,6 +17,8 @@ use std::time::SystemTime;
 #[derive(Debug)]
 pub struct Publisher {
     written: Option<(Record, Vec<u8>)>,
+    /// What was wanted at first, which is what a later supervisor would take for granted.
+    first_want: Option<Want>,
     /// The end of the wait that is shown, and how it is written. It is computed once for each wait: the sum of two clocks
     /// would differ by microseconds.
     next_start: Option<(Mono, String)>,
@@ -54,6 +56,7 @@ impl Publisher {
         let now = SystemTime::now();
         Publisher {
             written: None,
+            first_want: None,
             pid_changed: now,
             since: now,
             last: None,
@@ -83,7 +86,8 @@ impl Publisher {
     /// Whether something else is wanted than what is written. That is the one thing that a later supervisor, if this one is
     /// killed now, could not find out by itself.
     pub fn wants_other(&self, machine: &Machine) -> bool {
-        self.written.as_ref().is_some_and(|(record, _)| record.want != shown_want(machine))
+        let known = self.written.as_ref().map(|(record, _)| record.want).or(self.first_want);
+        known.is_some_and(|known| known != shown_want(machine))
     }
 
     /// Notes that the run process has ended just now.
@@ -93,6 +97,7 @@ impl Publisher {
 
     /// Notes what has changed, and when. To be called when it has: it may be a while until it is written.
     pub fn note(&mut self, machine: &Machine) {
+        self.first_want.get_or_insert(shown_want(machine));
         let (name, pid) = (state_name(machine), shown_pid(machine));
         if self.last == Some((name, pid)) {
             return;

@@ -24,7 +24,6 @@ use crate::sys::errno_text;
 use crate::sys::flock::Lock;
 use crate::sys::handover;
 use crate::sys::identity::Recorded;
-use crate::sys::pidfd::signal_group;
 use crate::sys::poll::{self, Source::Readable};
 use crate::sys::replace::Known;
 use crate::sys::start::StartError;
@@ -314,7 +313,7 @@ impl Supervisor {
         let Some(run) = &mut self.run else { return };
         // Before it is reaped: until then the group's number cannot belong to anybody else.
         if self.machine.kills_leftovers() && !run.is_known_to_have_ended() {
-            let _ = signal_group(run.pid, libc::SIGKILL);
+            let _ = run.signal_group(libc::SIGKILL);
         }
         let Some(status) = run.reap(self.machine.exit_matters(), now) else { return };
         // It is reaped before the next one is started, though the kernel takes longer for that than for anything else on

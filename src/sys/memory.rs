@@ -16,6 +16,12 @@ fn is_limited() -> bool {
     getrlimit(Resource::RLIMIT_AS).is_ok_and(|(soft, _)| soft != RLIM_INFINITY) || *STRICT.get_or_init(mode)
 }
 
+/// Size of a page, in bytes.
+pub(super) fn page_size() -> usize {
+    // SAFETY: sysconf takes an integer and reads a constant.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok().filter(|size| *size > 0).unwrap_or(4096)
+}
+
 /// Whether a mapping of so many bytes could be made just now; it is given back at once.
 ///
 /// # Errors

@@ -30,6 +30,11 @@ pub fn status_of(pid: Pid) -> Option<ExitStatus> {
     ADOPTED.lock().get(&pid.as_raw()).copied().flatten()
 }
 
+/// Keeps [`reap`] from reaping until what this returns is dropped.
+pub fn hold() -> impl Drop {
+    ADOPTED.lock()
+}
+
 /// Forgets a process that was registered.
 pub fn forget(pid: Pid) {
     ADOPTED.lock().remove(&pid.as_raw());

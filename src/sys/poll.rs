@@ -71,10 +71,16 @@ fn poll(entries: &mut [libc::pollfd], to_wakers: bool, deadline: Option<Mono>) -
             Ok(count) => return to_wakers && count > 0,
             Err(Errno::EINTR) if mask.is_some() => return true,
             Err(Errno::EINTR) => {}
-            // ENOMEM: the kernel could not even make the table; the caller looks at everything and comes back.
+            // ENOMEM, the kernel could not even make the table, or EINVAL, it is longer than the limit of descriptors: the
+            // entries are looked at one by one, after a pause, for this does not wait.
             Err(_) => {
                 std::thread::sleep(Duration::from_millis(100));
-                entries.iter_mut().for_each(|entry| entry.revents = libc::POLLIN);
+                for entry in entries.iter_mut() {
+                    // SAFETY: the entry is ours.
+                    if unsafe { libc::poll(entry, 1, 0) } < 0 {
+                        entry.revents = 0;
+                    }
+                }
                 return true;
             }
         }

@@ -5,6 +5,7 @@
 //! every new process needs, too: with a thousand threads, each of which starts a process, that is a tenth of the whole
 //! start. What overruns one of these stacks meets a guard page all the same.
 
+use super::memory::page_size;
 use nix::errno::Errno;
 use std::ffi::{CString, c_void};
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -25,7 +26,7 @@ struct Beginning<F> {
 }
 
 impl Thread {
-    /// Starts a thread with a stack of so many bytes. `ps -L` shows the beginning of its name. A panic of `body` ends the
+    /// Starts a thread with a stack of so many bytes, or as many as the machine wants at least. `ps -L` shows the beginning of its name. A panic of `body` ends the
     /// thread and nothing else.
     ///
     /// # Errors
@@ -69,6 +70,7 @@ impl Drop for Thread {
 
 fn spawn<F: FnOnce() + Send + 'static>(stack: usize, beginning: Box<Beginning<F>>) -> Result<Thread, Errno> {
     let checked = |code| if code == 0 { Ok(()) } else { Err(Errno::from_raw(code)) };
+    let stack = stack.max(least_stack()).next_multiple_of(page_size());
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: initialises the place we own.
     checked(unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) })?;
@@ -93,6 +95,12 @@ fn spawn<F: FnOnce() + Send + 'static>(stack: usize, beginning: Box<Beginning<F>
             Err(errno)
         }
     }
+}
+
+/// As small as a thread's stack may be here, in bytes: 16 KiB on x86-64, 128 KiB on AArch64.
+fn least_stack() -> usize {
+    // SAFETY: sysconf takes an integer and reads a constant.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_THREAD_STACK_MIN) }).unwrap_or(0)
 }
 
 extern "C" fn start<F: FnOnce()>(beginning: *mut c_void) -> *mut c_void {

@@ -13,11 +13,14 @@ const QUIET: Duration = Duration::from_millis(50);
 /// The same for one with a `log/` that has no `run` yet.
 const QUIET_WITHOUT_LOGGER: Duration = Duration::from_secs(1);
 
+/// One that is never quiet is taken as it is after this long.
+const LONGEST: Duration = Duration::from_secs(5);
+
 /// Directories that are being filled.
 #[derive(Debug, Default)]
 pub struct Filling {
-    /// When they were last touched.
-    touched: HashMap<OsString, Mono>,
+    /// When they were made, and last touched.
+    touched: HashMap<OsString, (Mono, Mono)>,
     /// Those that have become services, and are to be looked at once more.
     again: BTreeSet<OsString>,
     at: Option<Mono>,
@@ -26,12 +29,13 @@ pub struct Filling {
 impl Filling {
     /// `name` was made just now.
     pub fn made(&mut self, name: OsString) {
-        self.touched.insert(name, Mono::now());
+        let now = Mono::now();
+        self.touched.insert(name, (now, now));
     }
 
     /// Something has happened in it, if it is one.
     pub fn touched(&mut self, name: &OsStr) {
-        if let Some(touched) = self.touched.get_mut(name) {
+        if let Some((_, touched)) = self.touched.get_mut(name) {
             *touched = Mono::now();
         }
     }
@@ -45,10 +49,11 @@ impl Filling {
     /// of its `run`, is yet to come, and it is to be looked at again when it has been quiet for a moment (a longer one, if
     /// its `log/` has no `run` yet).
     pub fn goes_on(&mut self, root: &Path, name: &OsStr) -> bool {
-        let Some(touched) = self.touched.get(name) else { return false };
+        let Some((made, touched)) = self.touched.get(name) else { return false };
         let log = root.join(name).join("log");
         let patience = if log.is_dir() && !log.join("run").exists() { QUIET_WITHOUT_LOGGER } else { QUIET };
-        if Mono::now().since(*touched) >= patience {
+        let now = Mono::now();
+        if now.since(*touched) >= patience || now.since(*made) >= LONGEST {
             self.touched.remove(name);
             return false;
         }

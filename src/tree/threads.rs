@@ -10,7 +10,7 @@ use crate::service::{Definition, Directory, Service, Streams};
 use crate::status::StatusDir;
 use crate::supervisor::machine::Leave;
 use crate::supervisor::mailbox::{Ask, Mailbox, Orders};
-use crate::supervisor::opening::supervise;
+use crate::supervisor::opening::{AFTER_PANIC, supervise};
 use crate::supervisor::panics::catch;
 use crate::supervisor::spec::Spec;
 use crate::sys::errno_text;
@@ -189,6 +189,10 @@ impl Roster {
         let thread = Thread::spawn(&module, STACK_SIZE, move || {
             its_mailbox.attend();
             let outcome = catch(|| supervise(spec)).ok();
+            if outcome.is_none() {
+                // What begins anew may panic again; no processor is to be burnt for that.
+                std::thread::sleep(AFTER_PANIC);
+            }
             // It fails only when the main loop is gone, and the process with it.
             let _ = reporter.send(Report { member: id, outcome });
             if ending.load(Ordering::Relaxed) {
