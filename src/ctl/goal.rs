@@ -175,14 +175,23 @@ impl Trace {
         }
         match state.state.as_str() {
             "failed" if is_new => Some(format!("failed: {}", reason())),
-            "backoff" if self.delays.len() > 2 || (self.delays.len() > 1 && self.expected_exits == 0) => {
+            // A restart may begin in a delay, and has one of its own then.
+            "backoff"
+                if self.delays.len() > 2
+                    || (self.delays.len() > 1 && self.expected_exits == 0 && self.goal != Goal::NewRun) =>
+            {
                 Some(format!("cannot be started: {}", reason()))
             }
-            "paused" if state.pid.is_some() => {
+            "paused" if Run::of(now).is_some_and(|run| !self.is_on_its_way_out(run)) => {
                 Some(format!("paused (pid {}), and stays so until it gets `cont`", state.pid.unwrap_or_default()))
             }
             _ => None,
         }
+    }
+
+    /// Whether it is the run process that has to end first.
+    fn is_on_its_way_out(&self, run: Run) -> bool {
+        self.expected_exits > 0 && self.old.is_some_and(|old| old.is(run))
     }
 
     /// Takes down what changed.
@@ -191,7 +200,7 @@ impl Trace {
         let mut ended = exit.is_some() && exit != self.last_exit;
         self.last_exit = exit;
         if let Some(run) = Run::of(now) {
-            let counts = self.goal != Goal::NewRun || !self.old.is_some_and(|old| old.is(run));
+            let counts = !self.is_on_its_way_out(run);
             match self.run {
                 Some((seen, _)) if seen.is(run) => {}
                 // Its end was too quick to be seen by itself.
@@ -251,6 +260,23 @@ mod tests {
 
     fn in_ms(ms: u64) -> Mono {
         T0 + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn what_has_to_end_first_is_neither_up_nor_paused_for_good() {
+        // A start while the old one is being stopped.
+        let mut trace_of = trace(Goal::Up, &seen("stopping", 50, Some(7)));
+        assert_eq!(trace_of.look(&seen("stopping", 50, Some(7)), in_ms(10)), Verdict::NotYet(None));
+        assert_eq!(trace_of.look(&after(seen("backoff", 60, None), "a", 9), in_ms(20)), Verdict::NotYet(None));
+        let up = after(seen("up", 61, Some(8)), "a", 9);
+        assert!(matches!(trace_of.look(&up, in_ms(30)), Verdict::NotYet(Some(_))));
+        assert_eq!(trace_of.look(&up, in_ms(2000)), Verdict::Reached);
+        // A restart of what is paused, or waits.
+        let mut trace_of = trace(Goal::NewRun, &seen("paused", 50, Some(7)));
+        assert_eq!(trace_of.look(&seen("paused", 50, Some(7)), in_ms(10)), Verdict::NotYet(None));
+        let mut trace_of = trace(Goal::NewRun, &seen("backoff", 50, None));
+        assert_eq!(trace_of.look(&seen("backoff", 51, None), in_ms(10)), Verdict::NotYet(None));
+        assert!(matches!(trace_of.look(&seen("backoff", 52, None), in_ms(20)), Verdict::Failed(_)));
     }
 
     #[test]

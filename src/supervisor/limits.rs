@@ -167,9 +167,12 @@ impl Limits {
     pub fn next_after_exit(&mut self, rules: &Rules, asked: bool, now: Mono) -> Mono {
         let delay = self.delay(rules);
         let next = self.last_start.map_or(now, |start| (start + delay).max(now));
-        if next <= now {
+        let grows = rules.delay_max > rules.delay;
+        // Whatever ends at once has lived for a delay of 0.
+        let life = if grows && delay.is_zero() { SMALLEST_GROWN_DELAY } else { delay };
+        if self.last_start.is_none_or(|start| start + life <= now) {
             self.grown = None;
-        } else if !asked && rules.delay_max > rules.delay {
+        } else if !asked && grows {
             self.grown = Some(delay.saturating_mul(2).max(SMALLEST_GROWN_DELAY).min(rules.delay_max));
         }
         self.next = Some(next);
@@ -321,6 +324,25 @@ mod tests {
         assert_eq!(limits.next_after_exit(&rules, false, later), later);
         limits.started(later);
         assert_eq!(limits.next_after_exit(&rules, false, later), later + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_delay_of_0_grows_too() {
+        let rules = Rules { delay: Duration::ZERO, delay_max: Duration::from_millis(300), ..rules() };
+        let mut limits = Limits::default();
+        let mut now = at(0);
+        let mut gaps = Vec::new();
+        for _ in 0..5 {
+            limits.started(now);
+            let next = limits.next_after_exit(&rules, false, now);
+            gaps.push(next.since(now).as_millis());
+            now = next;
+        }
+        assert_eq!(gaps, [0, 100, 200, 300, 300]);
+        limits.started(now);
+        limits.next_after_exit(&rules, false, now + Duration::from_secs(1));
+        limits.started(at(9));
+        assert_eq!(limits.next_after_exit(&rules, false, at(9)), at(9));
     }
 
     #[test]

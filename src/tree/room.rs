@@ -93,7 +93,8 @@ fn fits(needed: usize, limit: usize, there: Needs, what: &str, option: &str) -> 
         return Ok(());
     }
     let full = there.modules;
-    let text = format!("no {what} to be had: the limit is {limit} ({option}), and {full} modules fill it");
+    let who = if full == 0 { "the tree alone fills it".into() } else { format!("{full} modules fill it") };
+    let text = format!("no {what} to be had: the limit is {limit} ({option}), and {who}");
     Err(io::Error::other(text))
 }
 

@@ -289,12 +289,12 @@ impl Tree {
         } else if let Some(watch) = &mut self.watch {
             watch.complete(&self.root, &self.changes);
         }
+        let is_readable = self.look_at_all();
         match self.watch.as_ref().map(|watch| watch.partial().map(str::to_owned)) {
-            Some(None) => self.sees_again(),
-            Some(Some(text)) => self.cannot_see_now(&text),
-            None => {}
+            Some(None) if is_readable => self.sees_again(),
+            Some(Some(text)) if is_readable => self.cannot_see_now(&text),
+            _ => {}
         }
-        self.look_at_all();
         if self.root_identity() != self.identity {
             // It was replaced before it was watched.
             self.look_again_in(Duration::ZERO);
@@ -313,12 +313,18 @@ impl Tree {
         self.look_again_in(WITHOUT_INOTIFY);
     }
 
-    fn look_at_all(&mut self) {
+    /// Looks at every name; whether they could be read.
+    fn look_at_all(&mut self) -> bool {
         let names = match scan::names(&self.root) {
             Ok(names) => names,
             Err(error) => {
-                log::warn!(logger: self.log, "{}: {}; tried again in 1 s", self.root.display(), errno_text(&error));
-                return self.look_again_in(LOOK_AGAIN);
+                self.cannot_see(format!(
+                    "{}: {}; services go on, tried again every second",
+                    self.root.display(),
+                    errno_text(&error)
+                ));
+                self.look_again_in(LOOK_AGAIN);
+                return false;
             }
         };
         let known = self.roster.names().into_iter().map(OsString::from);
@@ -327,6 +333,7 @@ impl Tree {
         for name in all {
             self.look_at(&name);
         }
+        true
     }
 
     /// Looks at one name, and has the roster do what follows.
