@@ -1,6 +1,7 @@
 //! One service twice: under the tree, and under a real `runsv`; and the tools that look at both.
 
 use crate::common::*;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -195,5 +196,15 @@ pub fn start_in(place: &Place, mut command: Command) -> Running<'_> {
     words.extend(command.get_args().map(ToOwned::to_owned));
     command = Command::new("sh");
     command.arg("-c").arg("cd \"$0\" && exec \"$@\"").arg(peer(place)).args(words);
+    // It hands on what it was given, and a shell has its background jobs ignore INT and QUIT.
+    let with_defaults = || {
+        for signal in [libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: installs no code.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec it calls nothing but `signal`, which may be called there.
+    unsafe { command.pre_exec(with_defaults) };
     place.start(command)
 }
