@@ -2,7 +2,13 @@
 
 use crate::common::{FAST, Place, SLEEP, is_alive, script, signal, tree_command, wait_for};
 use crate::stage::{Mounted, on_stage};
+use std::path::Path;
 use std::time::Duration;
+
+/// Removes a directory into which a log line may just be written.
+fn remove(place: &Place, dir: &Path) {
+    wait_for("it to be removed", place, || std::fs::remove_dir_all(dir).is_ok() || !dir.exists());
+}
 
 #[test]
 fn a_status_directory_that_is_removed_is_made_anew_and_nothing_is_started_twice() {
@@ -13,8 +19,8 @@ fn a_status_directory_that_is_removed_is_made_anew_and_nothing_is_started_twice(
     let tree = place.reaped_tree();
     let (web, mail) = (place.module("web"), place.module("mail"));
     let (pid, old) = (web.wait_up(&place), mail.wait_up(&place));
-    std::fs::remove_dir_all(web.dir()).unwrap();
-    std::fs::remove_dir_all(mail.dir()).unwrap();
+    remove(&place, web.dir());
+    remove(&place, mail.dir());
     tree.signal("HUP");
     assert_eq!(web.wait_up(&place), pid);
     assert_eq!(mail.wait_up(&place), old);
@@ -48,7 +54,7 @@ fn a_status_root_that_is_removed_keeps_a_second_tree_out_again() {
     modules.iter().for_each(|(name, _)| place.run(name, SLEEP));
     let tree = place.tree();
     let pids: Vec<_> = modules.iter().map(|(_, module)| module.wait_up(&place)).collect();
-    std::fs::remove_dir_all(place.status_root()).unwrap();
+    remove(&place, &place.status_root());
     tree.signal("HUP");
     wait_for("the tree to listen", &place, || place.own().is_supervised());
     for ((_, module), pid) in modules.iter().zip(&pids) {
@@ -62,7 +68,7 @@ fn a_status_root_that_is_removed_keeps_a_second_tree_out_again() {
     assert_eq!(second.status.code(), Some(111), "{told}");
     assert!(told.contains(&format!("already in use by supervise-tree, pid {}", tree.pid())), "{told}");
     // One event of a service is as good as HUP, and the tree's own FIFO works again.
-    std::fs::remove_dir_all(place.status_root()).unwrap();
+    remove(&place, &place.status_root());
     signal(pids[0], "KILL");
     modules[0].1.wait_new_pid(&place, pids[0]);
     tree.signal("HUP");
