@@ -137,6 +137,74 @@ fn an_upgrade_that_cannot_be_executed_changes_nothing() {
 }
 
 #[test]
+fn a_program_that_could_not_begin_is_not_tried() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", SLEEP);
+    let program = own_copy(&place);
+    let tree = tree_of(&place, &program);
+    let web = place.module("web");
+    let pid = web.wait_up(&place);
+    let fresh = place.path().join("fresh");
+    let not_done = |ask: &dyn Fn(), why: &str| {
+        ask();
+        tree.signal("USR2");
+        wait_for(why, &place, || {
+            let text = place.own().text("supervise.log.wf");
+            text.lines().any(|line| line.contains("upgrade not done") && line.contains(why))
+        });
+        assert_eq!((begun(&place), web.pid(), is_alive(pid)), (1, pid, true));
+    };
+    let replace_by = |content: &[u8]| {
+        std::fs::write(&fresh, content).expect("written");
+        std::fs::set_permissions(&fresh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+        std::fs::rename(&fresh, &program).expect("replaced");
+    };
+    let whole = std::fs::read(&program).expect("program");
+    not_done(&|| replace_by(&whole[..whole.len() / 4]), "--version: signal");
+    not_done(&|| replace_by(b"#!/bin/sh\nexit 3\n"), "--version: exit code 3");
+    not_done(&|| replace_by(b"#!/bin/sh\nexec sleep 1000\n"), "--version: signal KILL");
+    replace_by(&whole);
+    let lock = place.own().path("lock");
+    let in_its_place = || {
+        std::fs::remove_file(&lock).expect("removed");
+        std::fs::create_dir(&lock).expect("made");
+    };
+    not_done(&in_its_place, "is not as it was");
+    std::fs::remove_dir(&lock).expect("removed");
+    tree.signal("HUP");
+    place.wait_told("was removed: made anew");
+    upgrade(&place, || tree.signal("USR2"));
+    assert_eq!(web.wait_up(&place), pid);
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn a_working_directory_that_is_gone_stops_an_upgrade_only_if_it_is_needed() {
+    for is_needed in [true, false] {
+        let place = Place::new();
+        place.run("web", SLEEP);
+        let here = place.path().join("here");
+        std::fs::create_dir(&here).expect("made");
+        let mut command = Command::new("sh");
+        command.args(["-c", "cd here && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_supervise-tree")]);
+        command.args(if is_needed { vec!["-F", "supervise.conf"] } else { Vec::new() });
+        command.arg("-p").arg(place.status_root()).arg(place.root());
+        let tree = place.start(command);
+        let pid = place.module("web").wait_up(&place);
+        std::fs::remove_dir(&here).expect("removed");
+        if is_needed {
+            tree.signal("USR2");
+            place.own().wait_text(&place, "supervise.log.wf", "upgrade not done: the working directory is gone");
+        } else {
+            upgrade(&place, || tree.signal("USR2"));
+        }
+        assert_eq!((place.module("web").wait_up(&place), is_alive(pid)), (pid, true));
+        assert!(tree.stop().success());
+    }
+}
+
+#[test]
 fn no_program_is_replaced_while_its_root_is_away() {
     let place = Place::new();
     place.run("web", SLEEP);

@@ -4,6 +4,7 @@ use super::{TEMPORARY, USAGE, default_status_root, fail, parse, prepare};
 use crate::conf::CONFIG_FILE;
 use crate::conf::source::Source;
 use crate::status::log::Echo;
+use crate::supervisor::panics::catch;
 use crate::tree::run::{Options, Restart, run};
 use crate::tree::upgrade::Handover;
 use std::ffi::OsString;
@@ -63,9 +64,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(options) => options,
         Err(message) => return fail(NAME, USAGE, &message),
     };
-    match run(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => fail(NAME, TEMPORARY, &message),
+    // A panic is noted and not printed, so nobody would know why the tree is gone.
+    match catch(|| run(options)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(message)) => fail(NAME, TEMPORARY, &message),
+        Err(panic) => fail(NAME, TEMPORARY, &format!("{panic}; this is a bug; services run on")),
     }
 }
 
@@ -75,9 +78,13 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
     let absolute = |path: PathBuf| {
         std::path::absolute(&path).map_err(|error| format!("{}: {}", path.display(), crate::sys::errno_text(&error)))
     };
+    let paths = [Some(&arguments.root), arguments.status_root.as_ref(), arguments.conf.as_ref()];
+    let are_relative = arguments.status_root.is_none() || paths.into_iter().flatten().any(|path| path.is_relative());
     let root = absolute(arguments.root)?;
     let conf = arguments.conf.map(absolute).transpose()?;
-    let source = Source::choose(conf, [root.join(CONFIG_FILE), absolute(CONFIG_FILE.into())?]);
+    // Without a working directory there is no file in it.
+    let here = absolute(CONFIG_FILE.into()).ok();
+    let source = Source::choose(conf, [root.join(CONFIG_FILE)].into_iter().chain(here));
     let (own_echo, echo) = match (arguments.verbose, arguments.quiet) {
         (true, _) => (Echo::All, Echo::All),
         (_, true) => (Echo::Trouble, Echo::Trouble),
@@ -87,6 +94,6 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
     // Found now: once the file is replaced, the kernel calls this one deleted.
     let program = std::env::current_exe().map_err(|error| crate::sys::errno_text(&error))?;
     let arguments = words.into_iter().filter(|word| !word.as_bytes().starts_with(b"--handover=")).collect();
-    let restart = Restart { program, arguments };
+    let restart = Restart { program, arguments, are_relative };
     Ok(Options { root, status_root, source, own_echo, echo, runit, restart, handover })
 }

@@ -28,7 +28,7 @@ const FILE_MAX: u64 = 4 * 1024 * 1024;
 /// The section that others inherit from.
 pub const GLOBAL: &str = "global";
 
-/// The file's name, where it is looked for without `-c`.
+/// The file's name, where it is looked for without `-F`.
 pub const CONFIG_FILE: &str = "supervise.conf";
 
 /// Which program reads the file: some defaults differ.

@@ -69,6 +69,8 @@ pub struct Parking {
 #[derive(Debug, Default)]
 struct State {
     parked: BTreeMap<String, Numbers>,
+    /// Modules of which the next program could not read what they do.
+    unwritten: Vec<String>,
     open: bool,
 }
 
@@ -81,6 +83,16 @@ impl Parking {
         while !state.open {
             self.changed.wait(&mut state);
         }
+    }
+
+    /// Says that what `module` does could not be written down. To be called before it is parked.
+    pub fn note_unwritten(&self, module: &str) {
+        self.state.lock().unwritten.push(module.to_string());
+    }
+
+    /// Those of which that was said.
+    pub fn unwritten(&self) -> Vec<String> {
+        self.state.lock().unwritten.clone()
     }
 
     /// Waits until all `modules` are parked, and returns their descriptors' numbers.

@@ -305,6 +305,10 @@ impl Supervisor {
             let runit = self.runit.as_ref().and_then(|runit| runit.keep_open(keep));
             Numbers { lock, control, ok, runit, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }
         };
+        // The next program knows of a process what is in the files alone: it would start a second one.
+        if self.unrecorded.is_some() || self.lock_trouble || self.publisher.is_behind() {
+            parking.note_unwritten(&self.spec.module);
+        }
         parking.park(&self.spec.module, keep(true));
         keep(false);
     }

@@ -41,10 +41,15 @@ impl Own {
         &self.lock
     }
 
+    /// Whether the next program would find it as it is.
+    pub fn is_in_place(&self) -> bool {
+        self.lock.is_at(&self.dir.lock_path())
+    }
+
     /// Makes it anew if somebody has removed it: a lock file that is not there keeps nobody out. Whether that was
     /// done; a failure is logged once for as long as it lasts.
     pub fn keep(&mut self, log: &Log) -> bool {
-        if self.lock.is_at(&self.dir.lock_path()) {
+        if self.is_in_place() {
             return false;
         }
         let made = self.dir.make().map_err(|error| error.describe(self.dir.path()));

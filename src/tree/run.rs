@@ -71,6 +71,8 @@ pub struct Restart {
     pub program: PathBuf,
     /// Its arguments, the name first.
     pub arguments: Vec<OsString>,
+    /// Whether some of them mean nothing without the working directory.
+    pub are_relative: bool,
 }
 
 /// Supervises everything in the root until it is told to end.
@@ -477,7 +479,7 @@ impl Tree {
             self.upgrade_waits = false;
             return log::warn!(logger: self.log, "upgrade not done: {} is not there", self.root.display());
         }
-        match upgrade(&self.roster, messages, self.own.lock(), &self.restart) {
+        match upgrade(&self.roster, messages, &self.own, &self.restart) {
             Done::Not => self.upgrade_waits = false,
             Done::Later(why) => {
                 // It may be tried a hundred times before all that leave have left.

@@ -1,23 +1,32 @@
 //! SIGUSR2: the program replaces itself by the one that is now at its path. The pid stays, services and their parent
 //! stay, exit statuses are still waited for, and no lock is free in between.
 
+use super::own::Own;
 use super::roster::Roster;
 use super::run::Restart;
 use super::signals::{Messages, Wish};
 use crate::status::dir::OWN_DIR;
 use crate::supervisor::parking::{Handed, Numbers, Parking};
+use crate::sys::file::c_path;
 use crate::sys::flock::Lock;
+use crate::sys::pidfd::ExitStatus;
+use crate::sys::poll::{self, Source};
 use crate::sys::setup::{Inherited, inherited};
+use crate::sys::start::{Environment, Input, Leads, Output, Plan, start};
+use crate::sys::time::Mono;
 use crate::sys::{describe, handover};
 use log::{error, info, warn};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long the threads may take to come to rest. One that hangs in a dead file system must not stop the rest for long.
 const PARKING_TIME: Duration = Duration::from_secs(5);
+
+/// How long the next program may take to say its version.
+const VERSION_TIME: Duration = Duration::from_secs(2);
 
 /// How often it is looked meanwhile whether one of them has ended instead.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -76,7 +85,7 @@ pub enum Done {
 }
 
 /// Replaces the program. Returns only if that was not possible; then all goes on as before.
-pub fn upgrade(roster: &Roster, messages: &Messages, own_lock: &Lock, restart: &Restart) -> Done {
+pub fn upgrade(roster: &Roster, messages: &Messages, own: &Own, restart: &Restart) -> Done {
     let log = roster.log();
     roster.alarms().wait_at_most(PARKING_TIME);
     let parking = Arc::new(Parking::default());
@@ -93,34 +102,83 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own_lock: &Lock, restart: &
             let names = missing.join(", ");
             warn!(logger: log, "upgrade not done: no answer from {names}; all goes on as before");
         }
+        Ok(_) if !parking.unwritten().is_empty() => {
+            let names = parking.unwritten().join(", ");
+            warn!(logger: log, "upgrade not done: what runs cannot be written down ({names}); all goes on as before");
+        }
         // What the listening thread has taken from the kernel would be lost with us.
         Ok(_) if others_wait(messages) => {
             parking.resume();
             return Done::Later("something else was asked for first");
         }
-        Ok(mut modules) => {
-            modules.extend(roster.keep_pipes_open(true));
-            let dropped = roster.alarms().to_start();
-            if dropped > 0 {
-                warn!(logger: log, "{dropped} alarm programs not run: others take too long");
-            }
-            info!(logger: log, "replacing the program by {}", restart.program.display());
-            let inherited = inherited();
-            let letter = Letter {
-                own_lock: own_lock.file().as_raw_fd(),
-                nofile: inherited.nofile,
-                umask: inherited.umask,
-                modules,
-                told_to_exit: roster.told_to_exit(),
-            };
-            let failed = replace(&letter, own_lock, restart);
-            let _ = handover::keep_open(own_lock.file(), false);
-            roster.keep_pipes_open(false);
-            error!(logger: log, "upgrade not done: {}: {failed}; all goes on as before", restart.program.display());
-        }
+        Ok(modules) => match check(own, restart) {
+            Err(why) => warn!(logger: log, "upgrade not done: {why}; all goes on as before"),
+            Ok(()) => hand_over(modules, roster, own.lock(), restart),
+        },
     }
     parking.resume();
     Done::Not
+}
+
+/// Hands over what the parked threads have left open, and all else. Returns only if that was not possible.
+fn hand_over(mut modules: BTreeMap<String, Numbers>, roster: &Roster, own_lock: &Lock, restart: &Restart) {
+    let log = roster.log();
+    modules.extend(roster.keep_pipes_open(true));
+    let dropped = roster.alarms().to_start();
+    if dropped > 0 {
+        warn!(logger: log, "{dropped} alarm programs not run: others take too long");
+    }
+    info!(logger: log, "replacing the program by {}", restart.program.display());
+    let inherited = inherited();
+    let letter = Letter {
+        own_lock: own_lock.file().as_raw_fd(),
+        nofile: inherited.nofile,
+        umask: inherited.umask,
+        modules,
+        told_to_exit: roster.told_to_exit(),
+    };
+    let failed = replace(&letter, own_lock, restart);
+    let _ = handover::keep_open(own_lock.file(), false);
+    roster.keep_pipes_open(false);
+    error!(logger: log, "upgrade not done: {}: {failed}; all goes on as before", restart.program.display());
+}
+
+/// Whether the next program could begin: nobody would be left to say so if not.
+///
+/// # Errors
+/// Why not.
+fn check(own: &Own, restart: &Restart) -> Result<(), String> {
+    if !own.is_in_place() {
+        return Err(format!("{} is not as it was", own.dir().path().display()));
+    }
+    if restart.are_relative && std::env::current_dir().is_err() {
+        return Err("the working directory is gone, and the arguments are relative to it".into());
+    }
+    let named = |text: String| format!("{}: {text}", restart.program.display());
+    let program = c_path(&restart.program, "").map_err(|error| named(error.to_string()))?;
+    let started = start(&Plan {
+        program: &program,
+        arguments: &[program.clone(), c"--version".to_owned()],
+        shell_fallback: false,
+        environment: &Environment::inherited(),
+        directory: None,
+        leads: Leads::Session,
+        recorder: None,
+        stdin: Input::Null,
+        stdout: Output::Null,
+        stderr: Output::Null,
+    });
+    let pidfd = started.map_err(|error| named(error.to_string()))?.pidfd;
+    let ended = || poll::wait([Some(Source::Readable(pidfd.as_fd()))], Some(Mono::now() + VERSION_TIME)) == [true];
+    if !ended() {
+        let _ = pidfd.signal(libc::SIGKILL);
+        ended();
+    }
+    match pidfd.reap() {
+        Ok(Some(ExitStatus::Code(0))) => Ok(()),
+        Ok(Some(status)) => Err(named(format!("--version: {status}"))),
+        Ok(None) | Err(_) => Err(named("--version does not end".into())),
+    }
 }
 
 /// Waits until all are parked, or one of them has ended instead.

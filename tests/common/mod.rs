@@ -137,9 +137,19 @@ impl Place {
         command.current_dir(self.path()).stdin(Stdio::null()).output().expect("run")
     }
 
-    /// Everything that supervisors and programs said here, for a test that fails.
+    /// Everything that supervisors and programs said here, and what each process waits for, for a test that fails.
     pub fn story(&self) -> String {
         let mut story = String::new();
+        for pid in processes_of(&self.path().to_string_lossy()) {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let _ = writeln!(story, "--- pid {pid}: {}", String::from_utf8_lossy(&line).replace('\0', " "));
+            for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+                let read = |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+                let state = read("stat").rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+                let (name, place) = (read("comm"), read("wchan"));
+                let _ = writeln!(story, "    {}: {} in {place}", name.trim_end(), state.unwrap_or('?'));
+            }
+        }
         collect(self.path(), &mut story);
         story
     }

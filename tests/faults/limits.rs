@@ -1,10 +1,13 @@
 //! Too few descriptors, processes and pages: what does not fit says so and waits, and what runs does not suffer.
 
-use crate::common::{FAST, Module, Place, Running, SLEEP, is_alive, processes_of, signal, tree_command, wait_for};
+use crate::common::{
+    FAST, Module, Place, Running, SLEEP, holds_for, is_alive, processes_of, signal, tree_command, wait_for,
+};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
 /// Sets a soft limit of a process, and its hard one too if that is asked for; raw calls only.
 fn set_limit(pid: u32, resource: u32, soft: u64) -> io::Result<()> {
@@ -273,8 +276,18 @@ fn at_the_limit_of_a_files_size_services_run_and_are_restarted() {
     signal(pid, "KILL");
     wait_for("it to run again", &place, || sleepers(&place).iter().any(|other| *other != pid));
     let next = sleepers(&place);
+    // Nothing in the files tells of it: a new program would start it once more.
+    tree.signal("USR2");
+    let is_replaced = || {
+        let line = std::fs::read(format!("/proc/{}/cmdline", tree.pid())).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains("--handover=")
+    };
+    holds_for(Duration::from_secs(1), "the old program", &place, || !is_replaced() && sleepers(&place) == next);
     set_limit(tree.pid(), libc::RLIMIT_FSIZE, u64::MAX).unwrap();
     assert_eq!(vec![web.wait_new_pid(&place, pid)], next);
+    tree.signal("USR2");
+    wait_for("the new program", &place, is_replaced);
+    assert_eq!(vec![web.wait_up(&place)], next);
     is_steered(&place, &web);
     assert!(tree.stop().success());
 }
