@@ -38,9 +38,15 @@ impl Earlier {
     /// It cannot be told, for want of descriptors or memory. To begin then would be to start a second copy.
     pub(super) fn look(lock: &Lock, dir: &StatusDir, is_first: bool) -> io::Result<Earlier> {
         let process = Process::adopt(lock.file())?;
-        let state = if is_first && process.is_none() { None } else { StateFile::read(&dir.state())?.map(Box::new) };
+        let state = if is_first && process.is_none() { None } else { state(dir)? };
         Ok(Earlier { process, state })
     }
+}
+
+/// By itself, so that a state that is not boxed yet leaves the thread's stack: each page of it that is ever touched is kept.
+#[inline(never)]
+fn state(dir: &StatusDir) -> io::Result<Option<Box<StateFile>>> {
+    Ok(StateFile::read(&dir.state())?.map(Box::new))
 }
 
 impl Supervisor {

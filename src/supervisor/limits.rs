@@ -306,19 +306,23 @@ mod tests {
         assert_eq!(limits.next_after_exit(&rules(), false, at(5)), at(5));
     }
 
+    /// Five runs that end when they begin, and the waits after them, in milliseconds.
+    fn ends_at_once(rules: &Rules) -> (Limits, Mono, Vec<u128>) {
+        let (mut limits, mut now, mut gaps) = (Limits::default(), at(0), Vec::new());
+        for _ in 0..5 {
+            limits.started(now);
+            let next = limits.next_after_exit(rules, false, now);
+            gaps.push(next.since(now).as_millis());
+            now = next;
+        }
+        (limits, now, gaps)
+    }
+
     #[test]
     fn the_delay_doubles_up_to_its_ceiling_and_falls_back_after_a_long_life() {
         let rules = Rules { delay_max: Duration::from_secs(5), ..rules() };
-        let mut limits = Limits::default();
-        let mut now = at(0);
-        let mut gaps = Vec::new();
-        for _ in 0..5 {
-            limits.started(now);
-            let next = limits.next_after_exit(&rules, false, now);
-            gaps.push(next.since(now).as_secs());
-            now = next;
-        }
-        assert_eq!(gaps, [1, 2, 4, 5, 5]);
+        let (mut limits, now, gaps) = ends_at_once(&rules);
+        assert_eq!(gaps, [1000, 2000, 4000, 5000, 5000]);
         limits.started(now);
         let later = now + Duration::from_secs(6);
         assert_eq!(limits.next_after_exit(&rules, false, later), later);
@@ -329,15 +333,7 @@ mod tests {
     #[test]
     fn a_delay_of_0_grows_too() {
         let rules = Rules { delay: Duration::ZERO, delay_max: Duration::from_millis(300), ..rules() };
-        let mut limits = Limits::default();
-        let mut now = at(0);
-        let mut gaps = Vec::new();
-        for _ in 0..5 {
-            limits.started(now);
-            let next = limits.next_after_exit(&rules, false, now);
-            gaps.push(next.since(now).as_millis());
-            now = next;
-        }
+        let (mut limits, now, gaps) = ends_at_once(&rules);
         assert_eq!(gaps, [0, 100, 200, 300, 300]);
         limits.started(now);
         limits.next_after_exit(&rules, false, now + Duration::from_secs(1));

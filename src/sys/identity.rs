@@ -103,9 +103,11 @@ impl Recorded {
     /// It cannot be told, for want of memory.
     pub fn read(lock: &File) -> io::Result<Option<Recorded>> {
         let mut line = [0; SIZE];
-        let read = lock.read_exact_at(&mut line, 0).and_then(|()| lock.metadata());
-        let Some(metadata) = if_any(read)? else { return Ok(None) };
-        Ok(std::str::from_utf8(&line).ok().and_then(|line| Recorded::parse(line, metadata.ino(), boot())))
+        if if_any(lock.read_exact_at(&mut line, 0))?.is_none() {
+            return Ok(None);
+        }
+        let Some(inode) = if_any(lock.metadata().map(|metadata| metadata.ino()))? else { return Ok(None) };
+        Ok(std::str::from_utf8(&line).ok().and_then(|line| Recorded::parse(line, inode, boot())))
     }
 
     /// Reads a record's line.
