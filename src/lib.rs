@@ -5,22 +5,22 @@
 //! 1. A directory `web` with an executable `run` appears in the services root. inotify tells
 //!    [`tree::watch`], which notes the name and rings the main loop's bell.
 //! 2. The main loop ([`tree::run`]) looks at the name with [`tree::scan`]: it is a service. If the directory was made
-//!    here, file by file, it waits until that has been quiet for 50 ms ([`tree::filling`]). Then it hands it to the
+//!    here, file by file, it waits until that has been quiet for 50 ms ([`tree::debounce`]). Then it hands it to the
 //!    [`tree::roster`], which starts a supervisor thread for it, and one more for its `log/` if it has one.
 //! 3. The thread ([`supervisor::opening`], then [`supervisor::thread`]) makes `status/web`, takes its lock, opens its
 //!    FIFOs, and gives its
-//!    [`supervisor::machine`] the first event: *begin*.
+//!    [`machine`] the first event: *begin*.
 //! 4. The machine, a pure function of state, event and time, answers with actions: run `control/u` if there is one, then
 //!    *start*. `supervisor/actions.rs` carries them out.
-//! 5. [`service`] knows what that means for a service directory, and [`sys::start`] does it: `clone` as vfork,
+//! 5. [`service`] knows what that means for a service directory, and [`sys::process::start`] does it: `clone` as vfork,
 //!    everything opened by path in the child, `execve`. The thread gives the machine the pid.
 //! 6. The thread waits: for the process's descriptor, the control FIFO, orders of the tree, and the machine's deadline,
-//!    if it has one. What a start or a signal has changed is written down in the next lull (`supervisor/lull.rs`), once
+//!    if it has one. What a start or a signal has changed is written down in the next lull (`supervisor/deferral.rs`), once
 //!    the new program has had the processor; everything else at once (`supervisor/report.rs`): `status`, `state.json`
 //!    ([`supervisor::publish`], [`status`]) and the log. While nothing happens, nothing runs.
 //!
 //! When the process ends, its descriptor becomes readable, the thread reaps it and tells the machine, and
-//! `Machine::judge` (in `supervisor/transitions.rs`) decides whether it is started again. A byte on the control FIFO
+//! `Machine::judge` (in `machine/transitions.rs`) decides whether it is started again. A byte on the control FIFO
 //! is one more event. When the directory goes away, the roster asks the thread to leave; the machine stops the
 //! process first.
 //!
@@ -40,8 +40,9 @@
 //! | [`ctl`] | `svctl`: shows and steers, through status directories alone |
 //! | [`cli`] | the command lines of all three, and what the two supervisors do with them |
 //! | [`tree`] | the scanner: directory events, the roster of threads, signals, orphans |
-//! | [`supervisor`] | one service's life: the machine, the thread that drives it, alarms |
+//! | [`supervisor`] | one service's life: the thread that drives its machine, alarms |
 //! | [`service`] | what to run: a service directory or a command, and the pipe to a logger |
+//! | [`machine`] | the rules, pure: state, event and time in, state and actions out |
 //! | [`conf`] | `supervise.conf`: lines, sections, typed settings, each with its origin |
 //! | [`status`] | the status directory, one file for each entry |
 //! | [`sys`] | every raw system call and every `unsafe` |
@@ -49,6 +50,7 @@
 pub mod cli;
 pub mod conf;
 pub mod ctl;
+pub mod machine;
 pub mod service;
 pub mod status;
 pub mod supervisor;

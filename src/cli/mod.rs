@@ -48,7 +48,7 @@ fn in_one_line(message: &str) -> String {
 
 /// Says on standard error why `program` ends with `code`.
 pub fn fail(program: &str, code: u8, message: &str) -> ExitCode {
-    crate::sys::console::line(&format!("{program}: {message}"));
+    crate::sys::terminal::console::line(&format!("{program}: {message}"));
     ExitCode::from(code)
 }
 
@@ -63,7 +63,7 @@ pub fn default_status_root() -> std::path::PathBuf {
 /// One line for the user, when the kernel is too old.
 pub fn prepare() -> Result<(), String> {
     crate::supervisor::panics::note_panics();
-    crate::sys::setup::prepare()
+    crate::sys::process::setup::prepare()
 }
 
 #[cfg(test)]

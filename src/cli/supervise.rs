@@ -2,18 +2,20 @@
 
 use super::{NO_DIRECTORY, TEMPORARY, USAGE, fail, parse, prepare};
 use crate::conf::CONFIG_FILE;
+use crate::conf::Program;
+use crate::conf::shell_words;
 use crate::conf::source::Source;
-use crate::conf::{Program, words};
 use crate::service::{Command, Definition, Service, Streams};
 use crate::status::StatusDir;
 use crate::status::dir::MakeError;
 use crate::status::log::Echo;
 use crate::supervisor::alarm::{Alarms, WAIT_AT_END};
 use crate::supervisor::mailbox::Orders;
+use crate::supervisor::opening;
 use crate::supervisor::spec::{OpenError, Outcome, Spec};
-use crate::supervisor::{opening, thread::Supervisor};
-use crate::sys::detach::{Side, fork_away};
-use crate::sys::signals::Signals;
+use crate::supervisor::thread::Supervisor;
+use crate::sys::process::detach::{Side, fork_away};
+use crate::sys::threads::signals::Signals;
 use crate::sys::{describe, errno_text};
 use nix::sys::signal::Signal;
 use std::ffi::{OsStr, OsString};
@@ -143,7 +145,8 @@ fn what(arguments: &Arguments) -> Result<(PathBuf, Vec<OsString>), Failure> {
             Ok((dir.into(), command.to_vec()))
         }
         (None, Some(dir), Some(command)) => {
-            let words = words::split_bytes(command).map_err(|what| usage(format!("-f: {what} in {command:?}")))?;
+            let words =
+                shell_words::split_bytes(command).map_err(|what| usage(format!("-f: {what} in {command:?}")))?;
             Ok((dir.clone(), words))
         }
         _ => Err(usage("-p and -f, or -u, are needed".into())),
@@ -184,7 +187,7 @@ fn spec(
         None => Source::choose(arguments.conf.map(absolute), [absolute(CONFIG_FILE.into())]),
     };
     let (config, complaint) = source.first();
-    let echo = if arguments.foreground { Echo::All } else { Echo::Trouble };
+    let echo = if arguments.foreground { Echo::All } else { Echo::Warnings };
     let complaints = complaint.iter().chain(config.complaints()).map(ToString::to_string).collect();
     Ok(Spec {
         service: Service::new(Definition::Command(command), Streams::new(&dir, None, None)),
@@ -197,7 +200,7 @@ fn spec(
         restart_hook: arguments.restart_sh.map(|_| arguments.seconds),
         alarms,
         orders: Orders::Signals(signals),
-        house_log: None,
+        tree_log: None,
         echo,
         complaints,
         leave: None,

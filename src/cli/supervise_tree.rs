@@ -53,7 +53,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => Handover::default(),
         Some(Ok(handover)) => handover,
         Some(Err(message)) => {
-            crate::sys::console::line(&format!("{NAME}: nothing was handed over: {message}; adopting what runs"));
+            crate::sys::terminal::console::line(&format!(
+                "{NAME}: nothing was handed over: {message}; adopting what runs"
+            ));
             Handover::default()
         }
     };
@@ -85,15 +87,15 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
     // Without a working directory there is no file in it.
     let here = absolute(CONFIG_FILE.into()).ok();
     let source = Source::choose(conf, [root.join(CONFIG_FILE)].into_iter().chain(here));
-    let (own_echo, echo) = match (arguments.verbose, arguments.quiet) {
+    let (tree_echo, echo) = match (arguments.verbose, arguments.quiet) {
         (true, _) => (Echo::All, Echo::All),
-        (_, true) => (Echo::Trouble, Echo::Trouble),
-        _ => (Echo::All, Echo::Trouble),
+        (_, true) => (Echo::Warnings, Echo::Warnings),
+        _ => (Echo::All, Echo::Warnings),
     };
     let status_root = absolute(arguments.status_root.unwrap_or_else(default_status_root))?;
     // Found now: once the file is replaced, the kernel calls this one deleted.
     let program = std::env::current_exe().map_err(|error| crate::sys::errno_text(&error))?;
     let arguments = words.into_iter().filter(|word| !word.as_bytes().starts_with(b"--handover=")).collect();
     let restart = Restart { program, arguments, are_relative };
-    Ok(Options { root, status_root, source, own_echo, echo, runit, restart, handover })
+    Ok(Options { root, status_root, source, tree_echo, echo, runit, restart, handover })
 }

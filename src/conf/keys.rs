@@ -2,7 +2,7 @@
 
 use super::Program;
 use super::settings::{KillMode, Restart, Settings};
-use super::words;
+use crate::conf::shell_words;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub const KEYS: &[Key] = &[
         name: "alarm_command",
         default: |_| "",
         adds: false,
-        apply: |s, v| set(&mut s.alarm_command, words::split(v)),
+        apply: |s, v| set(&mut s.alarm_command, shell_words::split(v)),
     },
     Key { name: "alarm_mailer", default: |_| "mail", adds: false, apply: |s, v| set(&mut s.alarm_mailer, program(v)) },
     Key {
@@ -119,7 +119,7 @@ fn seconds(value: &str) -> Result<Duration, String> {
 }
 
 fn program(value: &str) -> Result<Vec<String>, String> {
-    match words::split(value)? {
+    match shell_words::split(value)? {
         words if words.is_empty() => Err("names no program".into()),
         words => Ok(words),
     }

@@ -10,8 +10,8 @@ pub mod keys;
 pub mod lines;
 pub mod sections;
 pub mod settings;
+pub mod shell_words;
 pub mod source;
-pub mod words;
 
 use keys::{KEYS, Key};
 use sections::{Section, Sections};

@@ -128,8 +128,8 @@ fn normalise<'a>(lines: &'a [Line], found: &mut Vec<(usize, String)>) -> (String
 
 #[cfg(test)]
 mod tests {
-    use super::super::lines::classify;
     use super::*;
+    use crate::conf::lines::classify;
 
     fn build(text: &str) -> (Sections, Vec<(usize, String)>) {
         let mut found = Vec::new();

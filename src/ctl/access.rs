@@ -42,7 +42,7 @@ fn culprit(path: &Path) -> PathBuf {
 
 /// A path in a message, with what would break the line escaped.
 pub fn shown(path: &Path) -> String {
-    super::words::text(&path.to_string_lossy())
+    crate::ctl::format::text(&path.to_string_lossy())
 }
 
 /// A user's name, else the number.

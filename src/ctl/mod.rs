@@ -10,50 +10,40 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | [`show`] | the verbs that show: `status`, `config` |
+//! | [`steer`] | the verbs that change something, and waiting for the result |
+//! | [`logs`] | `logs` |
 //! | [`root`], [`snapshot`], [`parallel`] | which modules there are; how one of them is; looking at a thousand |
-//! | [`status`], [`table`], [`watch`] | `status`: taking stock, drawing the table, `--watch` |
-//! | [`steer`], [`send`] | `start`, `stop`, `restart`, signals, `enable` …: to all first, then waiting |
-//! | [`goal`], [`errand`], [`wait`] | when an action is done: the rules, one module's way there, waiting for many |
-//! | [`check`], [`service`] | a service's own `check` script, and its directory; the verb `check` |
-//! | [`logs`], [`tail`] | `logs`: many files, their lines mixed; one file |
-//! | [`config`] | `config` |
-//! | [`tree`] | `rescan`, `upgrade`, `shutdown`, `reload` of the whole tree |
+//! | [`service`] | a module's service directory |
 //! | [`completions`] | `completions`, and the answers to a shell |
-//! | [`report`], [`words`], [`access`], [`exit`] | what comes out: lines, words, refusals, exit codes |
+//! | [`report`], [`mod@format`], [`access`], [`exit`] | what comes out: lines, names, refusals, exit codes |
 
 pub mod access;
-pub mod check;
 pub mod completions;
-pub mod config;
-pub mod errand;
 pub mod exit;
-pub mod goal;
+pub mod format;
 pub mod logs;
 pub mod parallel;
 pub mod report;
 pub mod root;
-pub mod send;
 pub mod service;
+pub mod show;
 pub mod snapshot;
-pub mod status;
 pub mod steer;
-pub mod table;
-pub mod tail;
-pub mod tree;
-pub mod wait;
-pub mod watch;
-pub mod words;
 
 use crate::cli;
 use crate::cli::svctl::{Awaited, Cli, Switch, Verb};
 use exit::Outcome;
-use goal::Goal;
-use report::{Form, Out, Report};
-use root::{Refusal, StatusRoot};
+use logs::print;
+use report::{Out, OutputFormat, Report};
+use root::{CtlError, StatusRoot};
+use show::{config, status, watch};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
-use steer::Order;
+use steer::control::{self, Order};
+use steer::goal::Goal;
+use steer::{check, tree};
 
 /// The program: answers a shell that asks for completions, or does what the command line says.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -83,12 +73,12 @@ fn run(cli: &Cli) -> u8 {
     report::code(outcomes, &out)
 }
 
-fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, Refusal> {
+fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
     let root = || StatusRoot::find(cli.status_root.as_deref());
     match &cli.verb {
         Verb::Status(arguments) if arguments.watch => watch::watch(&root()?, &arguments.modules, cli.json, out),
         Verb::Status(arguments) => status::once(&root()?, &arguments.modules, cli.json, out),
-        Verb::Logs(arguments) => logs::logs(&root()?, arguments, cli.json, out),
+        Verb::Logs(arguments) => print::logs(&root()?, arguments, cli.json, out),
         // A file can be checked where nothing runs yet.
         Verb::Config(arguments) => {
             config::config(&StatusRoot::name(cli.status_root.as_deref()), arguments, cli.json, out)
@@ -100,9 +90,9 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, Refusal> {
         verb => {
             let root = root()?;
             let form = match (cli.json, verb) {
-                (true, _) => Form::Json,
-                (false, Verb::Check(_)) => Form::Quiet,
-                (false, _) => Form::Lines,
+                (true, _) => OutputFormat::Json,
+                (false, Verb::Check(_)) => OutputFormat::Quiet,
+                (false, _) => OutputFormat::Lines,
             };
             let mut report = Report::new(out, form);
             act(verb, &root, cli.wait, &mut report)?;
@@ -112,22 +102,22 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, Refusal> {
 }
 
 /// The verbs that report a line for each module.
-fn act(verb: &Verb, root: &StatusRoot, patience: Duration, report: &mut Report<'_>) -> Result<(), Refusal> {
+fn act(verb: &Verb, root: &StatusRoot, timeout: Duration, report: &mut Report<'_>) -> Result<(), CtlError> {
     if let Some((order, modules)) = order(verb) {
-        return steer::steer(root, root.select(modules)?, order, patience, report);
+        return control::steer(root, root.select(modules)?, order, timeout, report);
     }
     match verb {
         Verb::Reload(_) => tree::hup(root, "told to read its settings and look for services again", report),
         Verb::Rescan => tree::hup(root, "told to look for services again", report),
-        Verb::Upgrade => tree::upgrade(root, patience, report),
-        Verb::Shutdown => tree::shutdown(root, patience, report),
+        Verb::Upgrade => tree::upgrade(root, timeout, report),
+        Verb::Shutdown => tree::shutdown(root, timeout, report),
         Verb::Wait(arguments) => {
             let goal = match arguments.state {
                 Awaited::Up => Goal::IsUp,
                 Awaited::Down => Goal::IsDown,
                 Awaited::Ready => Goal::IsReady,
             };
-            steer::wait(root, &arguments.modules, goal, patience, report)?;
+            control::wait(root, &arguments.modules, goal, timeout, report)?;
         }
         Verb::Check(arguments) => {
             let mut modules = Vec::new();
@@ -137,7 +127,7 @@ fn act(verb: &Verb, root: &StatusRoot, patience: Duration, report: &mut Report<'
                     Err(missing) => report.missing(&missing),
                 }
             }
-            check::check(modules, patience, report);
+            check::check(modules, timeout, report);
         }
         // All others have an order, or were dispatched before.
         _ => {}
@@ -148,27 +138,27 @@ fn act(verb: &Verb, root: &StatusRoot, patience: Duration, report: &mut Report<'
 /// The order of a verb that has one, and to whom it goes.
 fn order(verb: &Verb) -> Option<(Order, &[OsString])> {
     let (order, modules) = match verb {
-        Verb::Start(to) => (steer::START, &to.modules),
-        Verb::Stop(to) => (steer::STOP, &to.modules),
-        Verb::Restart(to) => (steer::RESTART, &to.modules),
-        Verb::Once(to) => (steer::ONCE, &to.modules),
-        Verb::Pause(to) => (steer::PAUSE, &to.modules),
-        Verb::Cont(to) => (steer::CONT, &to.modules),
-        Verb::Kill(to) => (steer::KILL, &to.modules),
-        Verb::Term(to) => (steer::TERM, &to.modules),
-        Verb::Hup(to) => (steer::HUP, &to.modules),
-        Verb::Int(to) => (steer::INT, &to.modules),
-        Verb::Quit(to) => (steer::QUIT, &to.modules),
-        Verb::Alrm(to) => (steer::ALRM, &to.modules),
-        Verb::Usr1(to) => (steer::USR1, &to.modules),
-        Verb::Usr2(to) => (steer::USR2, &to.modules),
-        Verb::Winch(to) => (steer::WINCH, &to.modules),
-        Verb::Exit(to) => (steer::EXIT, &to.modules),
-        Verb::Enable(to) => (steer::ENABLE, &to.modules),
-        Verb::Disable(to) => (steer::DISABLE, &to.modules),
-        Verb::Alarm(to) if to.switch == Switch::On => (steer::ALARM_ON, &to.modules),
-        Verb::Alarm(to) => (steer::ALARM_OFF, &to.modules),
-        Verb::Reload(to) if !to.modules.is_empty() => (steer::RELOAD, &to.modules),
+        Verb::Start(to) => (control::START, &to.modules),
+        Verb::Stop(to) => (control::STOP, &to.modules),
+        Verb::Restart(to) => (control::RESTART, &to.modules),
+        Verb::Once(to) => (control::ONCE, &to.modules),
+        Verb::Pause(to) => (control::PAUSE, &to.modules),
+        Verb::Cont(to) => (control::CONT, &to.modules),
+        Verb::Kill(to) => (control::KILL, &to.modules),
+        Verb::Term(to) => (control::TERM, &to.modules),
+        Verb::Hup(to) => (control::HUP, &to.modules),
+        Verb::Int(to) => (control::INT, &to.modules),
+        Verb::Quit(to) => (control::QUIT, &to.modules),
+        Verb::Alrm(to) => (control::ALRM, &to.modules),
+        Verb::Usr1(to) => (control::USR1, &to.modules),
+        Verb::Usr2(to) => (control::USR2, &to.modules),
+        Verb::Winch(to) => (control::WINCH, &to.modules),
+        Verb::Exit(to) => (control::EXIT, &to.modules),
+        Verb::Enable(to) => (control::ENABLE, &to.modules),
+        Verb::Disable(to) => (control::DISABLE, &to.modules),
+        Verb::Alarm(to) if to.switch == Switch::On => (control::ALARM_ON, &to.modules),
+        Verb::Alarm(to) => (control::ALARM_OFF, &to.modules),
+        Verb::Reload(to) if !to.modules.is_empty() => (control::RELOAD, &to.modules),
         Verb::Status(_)
         | Verb::Reload(_)
         | Verb::Check(_)

@@ -5,8 +5,8 @@
 
 use super::exit::{self, Outcome};
 use super::root::{Missing, Module};
-use super::words;
-use crate::sys::terminal::{self, Size};
+use crate::ctl::format;
+use crate::sys::terminal::screen::{self, Size};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -31,7 +31,7 @@ impl Out {
         let is_terminal = io::stdout().is_terminal();
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        let terminal = if is_terminal { terminal::size(io::stdout().as_fd()) } else { None };
+        let terminal = if is_terminal { screen::size(io::stdout().as_fd()) } else { None };
         Out { colour: is_terminal && !plain, terminal, lost: None }
     }
 
@@ -87,7 +87,7 @@ impl Default for Out {
 
 /// How results are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum OutputFormat {
     /// A line each.
     Lines,
     /// Only what is not `ok`, on standard error.
@@ -109,7 +109,7 @@ pub struct Extra {
 #[derive(Debug)]
 pub struct Report<'a> {
     out: &'a mut Out,
-    form: Form,
+    form: OutputFormat,
     outcomes: Vec<Outcome>,
     objects: Vec<Value>,
     /// A progress line stands on the terminal.
@@ -118,7 +118,7 @@ pub struct Report<'a> {
 
 impl<'a> Report<'a> {
     /// None yet.
-    pub fn new(out: &'a mut Out, form: Form) -> Report<'a> {
+    pub fn new(out: &'a mut Out, form: OutputFormat) -> Report<'a> {
         Report { out, form, outcomes: Vec::new(), objects: Vec::new(), in_progress: false }
     }
 
@@ -133,7 +133,7 @@ impl<'a> Report<'a> {
         }
         let mut line = format!("{}: {}: {text}", outcome.word(), module.shown());
         for written in &extra.stderr {
-            line += &format!("\n    | {}", words::text(written));
+            line += &format!("\n    | {}", format::text(written));
         }
         self.add(outcome, &line, object);
     }
@@ -143,7 +143,7 @@ impl<'a> Report<'a> {
         let object = json!({
             "module": missing.word.to_string_lossy(), "result": Outcome::NoSuchModule.word(), "message": missing.why,
         });
-        let line = format!("{}: {}: {}", Outcome::NoSuchModule.word(), words::name(&missing.word), missing.why);
+        let line = format!("{}: {}: {}", Outcome::NoSuchModule.word(), format::name(&missing.word), missing.why);
         self.add(Outcome::NoSuchModule, &line, object);
     }
 
@@ -156,10 +156,10 @@ impl<'a> Report<'a> {
     fn add(&mut self, outcome: Outcome, line: &str, object: Value) {
         self.outcomes.push(outcome);
         match self.form {
-            Form::Json => self.objects.push(object),
-            Form::Quiet if outcome == Outcome::Done => {}
-            Form::Quiet => self.out.note(line),
-            Form::Lines => {
+            OutputFormat::Json => self.objects.push(object),
+            OutputFormat::Quiet if outcome == Outcome::Done => {}
+            OutputFormat::Quiet => self.out.note(line),
+            OutputFormat::Lines => {
                 self.wipe();
                 self.out.line(&paint(self.out.colour, outcome, line));
             }
@@ -168,12 +168,12 @@ impl<'a> Report<'a> {
 
     /// Shows who is waited for, if somebody sits in front of it.
     pub fn progress(&mut self, waiting: &[String], of: usize) {
-        if self.form != Form::Lines || waiting.is_empty() || !io::stderr().is_terminal() {
+        if self.form != OutputFormat::Lines || waiting.is_empty() || !io::stderr().is_terminal() {
             return;
         }
-        let columns = terminal::size(io::stderr().as_fd()).map_or(80, |size| size.columns);
+        let columns = screen::size(io::stderr().as_fd()).map_or(80, |size| size.columns);
         let text = format!("waiting for {} of {of}: {}", waiting.len(), waiting.join(" "));
-        let _ = write!(io::stderr(), "\r\x1b[K{}", words::cut(&text, columns.saturating_sub(1)));
+        let _ = write!(io::stderr(), "\r\x1b[K{}", format::cut(&text, columns.saturating_sub(1)));
         self.in_progress = true;
     }
 
@@ -188,9 +188,9 @@ impl<'a> Report<'a> {
     pub fn finish(mut self) -> Vec<Outcome> {
         self.wipe();
         match self.form {
-            Form::Json => self.out.line(&Value::from(std::mem::take(&mut self.objects)).to_string()),
-            Form::Lines if self.outcomes.len() > SUMMARY_FROM => self.out.line(&summary(&self.outcomes)),
-            Form::Lines | Form::Quiet => {}
+            OutputFormat::Json => self.out.line(&Value::from(std::mem::take(&mut self.objects)).to_string()),
+            OutputFormat::Lines if self.outcomes.len() > SUMMARY_FROM => self.out.line(&summary(&self.outcomes)),
+            OutputFormat::Lines | OutputFormat::Quiet => {}
         }
         std::mem::take(&mut self.outcomes)
     }

@@ -2,9 +2,10 @@
 
 use super::access;
 use super::exit::Outcome;
-use super::{parallel, words};
+use super::parallel;
 use crate::conf::nearest;
-use crate::status::dir::OWN_DIR;
+use crate::ctl::format;
+use crate::status::dir::TREE_DIR;
 use crate::status::{StatusDir, runit};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -20,7 +21,7 @@ const GLOB: [char; 3] = ['*', '?', '['];
 
 /// The call as a whole cannot be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct CtlError {
     /// Decides the exit code.
     pub outcome: Outcome,
     /// What is wrong, and what to do about it.
@@ -39,7 +40,7 @@ pub struct Module {
 impl Module {
     /// Its name for people.
     pub fn shown(&self) -> String {
-        words::name(&self.name)
+        format::name(&self.name)
     }
 
     /// Its name in JSON.
@@ -83,7 +84,7 @@ impl StatusRoot {
     ///
     /// # Errors
     /// There is none, it is no directory, or it may not be entered.
-    pub fn find(option: Option<&Path>) -> Result<StatusRoot, Refusal> {
+    pub fn find(option: Option<&Path>) -> Result<StatusRoot, CtlError> {
         let root = StatusRoot::name(option);
         match std::fs::metadata(&root.0).and_then(|metadata| match metadata.is_dir() {
             true => std::fs::metadata(root.0.join(".")),
@@ -106,14 +107,14 @@ impl StatusRoot {
 
     /// The directory of the tree itself, which there is if a tree ever ran here.
     pub fn tree(&self) -> StatusDir {
-        StatusDir::new(self.0.join(OWN_DIR))
+        StatusDir::new(self.0.join(TREE_DIR))
     }
 
     /// All modules, each service right before its logger, ordered by name.
     ///
     /// # Errors
     /// The root cannot be read.
-    pub fn modules(&self) -> Result<Vec<Module>, Refusal> {
+    pub fn modules(&self) -> Result<Vec<Module>, CtlError> {
         Ok(self.directories()?.into_iter().filter(|(_, is_one)| *is_one).map(|(module, _)| module).collect())
     }
 
@@ -121,7 +122,7 @@ impl StatusRoot {
     ///
     /// # Errors
     /// The root cannot be read.
-    pub fn directories(&self) -> Result<Vec<(Module, bool)>, Refusal> {
+    pub fn directories(&self) -> Result<Vec<(Module, bool)>, CtlError> {
         let entries = std::fs::read_dir(&self.0).map_err(|error| self.refused(&error))?;
         let below = parallel::map(&look(entries).1, |name| {
             let mut found = Vec::new();
@@ -138,7 +139,7 @@ impl StatusRoot {
     ///
     /// # Errors
     /// The root cannot be read, where that was necessary.
-    pub fn select(&self, words: &[OsString]) -> Result<Vec<Result<Module, Missing>>, Refusal> {
+    pub fn select(&self, words: &[OsString]) -> Result<Vec<Result<Module, Missing>>, CtlError> {
         let mut selected = Vec::new();
         let mut seen = HashSet::new();
         let mut all = None;
@@ -202,13 +203,13 @@ impl StatusRoot {
         }
     }
 
-    fn refused(&self, error: &io::Error) -> Refusal {
+    fn refused(&self, error: &io::Error) -> CtlError {
         let hint = match access::is_denied(error) {
             true => "",
             false => "; name the status root with -p or $SUPERVISE_STATUS",
         };
         let text = format!("{}{hint}", access::explain(&self.0, error));
-        Refusal { outcome: if access::is_denied(error) { Outcome::Denied } else { Outcome::NoRoot }, text }
+        CtlError { outcome: if access::is_denied(error) { Outcome::Denied } else { Outcome::NoRoot }, text }
     }
 }
 
@@ -238,7 +239,7 @@ fn matching(word: &OsStr, all: &[Module]) -> Result<Vec<Module>, Missing> {
         let names: Vec<String> = all.iter().map(Module::json).collect();
         let hint = nearest(&text, names.iter().map(String::as_str));
         return Err(missing(match hint {
-            Some(meant) => format!("no such module (did you mean {}?)", words::name(OsStr::new(meant))),
+            Some(meant) => format!("no such module (did you mean {}?)", format::name(OsStr::new(meant))),
             None => "no such module".into(),
         }));
     }

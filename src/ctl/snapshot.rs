@@ -2,10 +2,11 @@
 
 use super::access;
 use super::root::Module;
-use super::words;
+use crate::ctl::format;
 use crate::status::record::Record;
 use crate::status::state::StateFile;
-use crate::sys::{fifo, file};
+use crate::sys::files::fifo;
+use crate::sys::files::file;
 use chrono::DateTime;
 use std::io::{self, Read};
 use std::path::Path;
@@ -49,7 +50,7 @@ pub struct Snapshot {
 
 /// Why there is no snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unseen {
+pub enum SnapshotError {
     /// There is no such status directory any more.
     Gone,
     /// It may not be read; which file, and whose it is.
@@ -61,7 +62,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// It is gone, or we may not look.
-    pub fn read(module: &Module) -> Result<Snapshot, Unseen> {
+    pub fn read(module: &Module) -> Result<Snapshot, SnapshotError> {
         let (raw, mut state, record) = read_both(module)?;
         state.module = module.json();
         let changed = record.map(|record| record.changed);
@@ -105,17 +106,17 @@ impl Snapshot {
     pub fn describe(&self, now: SystemTime) -> String {
         let mut text = self.state_name();
         match (self.state.pid, self.uptime(now)) {
-            (Some(pid), Some(uptime)) => text += &format!(" (pid {pid}) {}", words::spoken(uptime)),
+            (Some(pid), Some(uptime)) => text += &format!(" (pid {pid}) {}", format::spoken(uptime)),
             (Some(pid), None) => text += &format!(" (pid {pid})"),
             (None, _) => {}
         }
         if !self.is_up()
             && let Some(reason) = &self.state.reason
         {
-            text += &format!(": {}", words::text(reason));
+            text += &format!(": {}", format::text(reason));
         }
         match self.next_start(now) {
-            Some(wait) if self.state.state == "backoff" => text + &format!(", next start in {}", words::spoken(wait)),
+            Some(wait) if self.state.state == "backoff" => text + &format!(", next start in {}", format::spoken(wait)),
             _ => text,
         }
     }
@@ -124,7 +125,7 @@ impl Snapshot {
     pub fn state_name(&self) -> String {
         match self.state.state.as_str() {
             "" => "unknown".into(),
-            name => words::text(name),
+            name => format::text(name),
         }
     }
 }
@@ -139,16 +140,16 @@ type Files = (Option<Vec<u8>>, StateFile, Option<Record>);
 
 /// Reads `state.json` and `status`, which are replaced one after the other: where they speak of different processes,
 /// a change was under way, and they are read again. If they still do, the record says nothing.
-fn read_both(module: &Module) -> Result<Files, Unseen> {
+fn read_both(module: &Module) -> Result<Files, SnapshotError> {
     let mut tries_left = 3;
     loop {
         tries_left -= 1;
         let raw = match read(&module.dir.state()) {
             Ok(raw) => raw,
             Err(error) if access::is_denied(&error) => {
-                return Err(Unseen::Denied(access::explain(&module.dir.state(), &error)));
+                return Err(SnapshotError::Denied(access::explain(&module.dir.state(), &error)));
             }
-            Err(_) if !module.dir.path().is_dir() => return Err(Unseen::Gone),
+            Err(_) if !module.dir.path().is_dir() => return Err(SnapshotError::Gone),
             Err(_) => Vec::new(),
         };
         let record = read(&module.dir.status()).ok().and_then(|bytes| Record::decode(&bytes));
@@ -280,7 +281,7 @@ mod tests {
         std::fs::write(dir.path().join("state.json"), "{").unwrap();
         let snapshot = Snapshot::read(&module(dir.path())).unwrap();
         assert_eq!(snapshot.describe(UNIX_EPOCH), "unknown");
-        assert_eq!(Snapshot::read(&module(&dir.path().join("none"))), Err(Unseen::Gone));
+        assert_eq!(Snapshot::read(&module(&dir.path().join("none"))), Err(SnapshotError::Gone));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A command: what `supervise -f` and `-u` run, and its `-r`.
 
 use super::{Streams, c_path};
-use crate::sys::identity::Recorder;
-use crate::sys::start::{Environment, Leads, Plan, StartError, Started, Step, look_up, start};
+use crate::sys::process::record::Recorder;
+use crate::sys::process::start::{Environment, Leader, Plan, StartError, Started, Step, look_up, start};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Command {
         recorder: Recorder<'_>,
         own_group: bool,
     ) -> Result<Started, StartError> {
-        let leads = if own_group { Leads::Group } else { Leads::Nothing };
+        let leads = if own_group { Leader::Group } else { Leader::Nothing };
         self.execute(&self.program()?, &self.words, streams, recorder, leads)
     }
 
@@ -73,7 +73,7 @@ impl Command {
         script.extend_from_slice(format!(" {exits}").as_bytes());
         let script = CString::new(script).unwrap_or_default();
         let words = [c"sh".to_owned(), c"-c".to_owned(), script];
-        self.execute(c"/bin/sh", &words, streams, recorder, Leads::Group).map(Some)
+        self.execute(c"/bin/sh", &words, streams, recorder, Leader::Group).map(Some)
     }
 
     fn execute(
@@ -82,7 +82,7 @@ impl Command {
         arguments: &[CString],
         streams: &Streams,
         recorder: Recorder<'_>,
-        leads: Leads,
+        leads: Leader,
     ) -> Result<Started, StartError> {
         start(&Plan {
             program,

@@ -2,10 +2,10 @@
 
 use super::directory::Directory;
 use super::{Definition, Service, Streams};
-use crate::sys::file;
-use crate::sys::flock::Lock;
-use crate::sys::identity::{Recorder, Role};
-use crate::sys::start::{StartError, Started};
+use crate::sys::files::file;
+use crate::sys::files::flock::Lock;
+use crate::sys::process::record::{Recorder, Role};
+use crate::sys::process::start::{StartError, Started};
 use std::ffi::CString;
 use std::path::PathBuf;
 
@@ -35,7 +35,7 @@ impl Service {
     }
 
     /// Whether there may be something to run before a start, as things are now.
-    pub fn may_have_before_start(&self) -> bool {
+    pub fn may_have_pre_start(&self) -> bool {
         match &self.definition {
             Definition::Directory(_) => self.has_control('u'),
             Definition::Command(_) => true,
@@ -47,7 +47,7 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::start`].
-    pub fn before_start(&self, exits: u32, lock: &Lock) -> Result<Option<Started>, StartError> {
+    pub fn run_pre_start(&self, exits: u32, lock: &Lock) -> Result<Option<Started>, StartError> {
         let recorder = || Recorder::new(lock, Role::Hook, self.directory());
         match &self.definition {
             Definition::Directory(directory) => directory.control('u', &self.streams, || Some(recorder())),
@@ -55,8 +55,8 @@ impl Service {
         }
     }
 
-    /// What [`Service::before_start`] runs, for messages.
-    pub fn name_before_start(&self) -> &'static str {
+    /// What [`Service::run_pre_start`] runs, for messages.
+    pub fn pre_start_name(&self) -> &'static str {
         match &self.definition {
             Definition::Directory(_) => "control/u",
             Definition::Command(_) => "the restart command",

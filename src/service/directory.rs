@@ -1,10 +1,12 @@
 //! A service directory: `run`, `finish`, `down`; its `control/` is in the file of that name.
 
 use super::{Streams, c_path};
-use crate::sys::file::{self, Identity};
-use crate::sys::identity::Recorder;
-use crate::sys::pidfd::ExitStatus;
-use crate::sys::start::{Directory as WorkingDirectory, Environment, Leads, Plan, StartError, Started, start};
+use crate::sys::files::file::{self, Identity};
+use crate::sys::process::pidfd::ExitStatus;
+use crate::sys::process::record::Recorder;
+use crate::sys::process::start::{
+    Directory as WorkingDirectory, Environment, Leader, Plan, StartError, Started, start,
+};
 use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -95,7 +97,7 @@ impl Directory {
                 expect: Some(self.service()),
                 within: self.within,
             }),
-            leads: Leads::Session,
+            leads: Leader::Session,
             recorder,
             stdin: streams.stdin(),
             stdout: streams.stdout(),

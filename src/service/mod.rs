@@ -9,11 +9,11 @@ pub mod pipe;
 
 use crate::status::StatusDir;
 use crate::sys::Errno;
-use crate::sys::file;
-use crate::sys::flock::Lock;
-use crate::sys::identity::{Recorder, Role};
-use crate::sys::pidfd::ExitStatus;
-use crate::sys::start::{Input, Output, StartError, Started, Step};
+use crate::sys::files::file;
+use crate::sys::files::flock::Lock;
+use crate::sys::process::pidfd::ExitStatus;
+use crate::sys::process::record::{Recorder, Role};
+use crate::sys::process::start::{Input, Output, StartError, Started, Step};
 use pipe::LogPipe;
 use std::ffi::CString;
 use std::path::Path;
@@ -167,7 +167,7 @@ impl Service {
 }
 
 /// What a start could not do without being the worse for it, for the log.
-pub fn shortcomings(dir: &StatusDir, started: &Started) -> Vec<String> {
+pub fn start_warnings(dir: &StatusDir, started: &Started) -> Vec<String> {
     let mut all = Vec::new();
     for (path, lost) in [(dir.stdout(), started.stdout_lost), (dir.stderr(), started.stderr_lost)] {
         if let Some(errno) = lost {

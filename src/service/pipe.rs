@@ -5,7 +5,7 @@
 
 use super::c_path;
 use crate::status::StatusDir;
-use crate::sys::fifo::{Ends, Fifo};
+use crate::sys::files::fifo::{Ends, Fifo};
 use crate::sys::handover;
 use parking_lot::Mutex;
 use std::ffi::{CStr, CString};
@@ -146,7 +146,7 @@ mod tests {
         pipe.ready().unwrap();
         std::fs::remove_file(&path).unwrap();
         pipe.ready().unwrap();
-        assert!(crate::sys::file::is_fifo(&path));
+        assert!(crate::sys::files::file::is_fifo(&path));
     }
 
     #[test]

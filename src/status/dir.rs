@@ -1,13 +1,14 @@
 //! The directory, what its entries are called, whose it has to be, and its lock.
 
-use crate::sys::flock::{Lock, LockError};
-use crate::sys::{Errno, errno_text, file};
+use crate::sys::files::file;
+use crate::sys::files::flock::{Lock, LockError};
+use crate::sys::{Errno, errno_text};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// The status directory of the tree itself, in the status root.
-pub const OWN_DIR: &str = ".supervise-tree";
+pub const TREE_DIR: &str = ".supervise-tree";
 
 /// A module's status directory; it need not exist yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

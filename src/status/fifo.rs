@@ -1,7 +1,7 @@
 //! `control` and `ok`: where commands come in, and how a writer can tell that somebody reads them.
 
 use super::StatusDir;
-use crate::sys::fifo::{Ends, Fifo};
+use crate::sys::files::fifo::{Ends, Fifo};
 use crate::sys::handover;
 use log::Level;
 use std::io;
@@ -14,7 +14,7 @@ const READ_SIZE: usize = 512;
 
 /// What is wrong with a FIFO.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct FifoError {
     /// FATAL if somebody has to do something, WARNING if it passes by itself.
     pub level: Level,
     /// A line for the user.
@@ -50,7 +50,7 @@ impl Fifos {
     /// # Errors
     /// What is wrong, once for as long as it lasts: something else is in the place of a FIFO (it is not touched,
     /// and not read), or it cannot be made.
-    pub fn keep(&mut self, dir: &StatusDir) -> Result<(), Trouble> {
+    pub fn keep(&mut self, dir: &StatusDir) -> Result<(), FifoError> {
         let control = keep(&mut self.control, &dir.control(), Ends::Both);
         let ok = keep(&mut self.ok, &dir.ok(), Ends::Read);
         match control.and(ok) {
@@ -88,7 +88,7 @@ pub(super) fn read(fifo: Option<&Fifo>) -> Vec<u8> {
     room[..taken].to_vec()
 }
 
-fn keep(fifo: &mut Option<Fifo>, path: &std::path::Path, ends: Ends) -> Result<(), Trouble> {
+fn keep(fifo: &mut Option<Fifo>, path: &std::path::Path, ends: Ends) -> Result<(), FifoError> {
     if fifo.as_ref().is_some_and(|fifo| fifo.is_at(path)) {
         return Ok(());
     }
@@ -101,14 +101,14 @@ fn keep(fifo: &mut Option<Fifo>, path: &std::path::Path, ends: Ends) -> Result<(
     }
 }
 
-fn describe(path: &std::path::Path, error: &io::Error) -> Trouble {
+fn describe(path: &std::path::Path, error: &io::Error) -> FifoError {
     // A directory, a socket or a link has errnos of its own, before it is even looked at.
     let other = std::fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_fifo());
     let path = path.display();
     if other || error.kind() == io::ErrorKind::InvalidInput {
         let text = format!("{path} is not a FIFO and is not read: remove it, and it is made anew within 5 s");
-        return Trouble { level: Level::Error, text };
+        return FifoError { level: Level::Error, text };
     }
     let text = format!("{path}: {}; tried again within 5 s", crate::sys::errno_text(error));
-    Trouble { level: Level::Warn, text }
+    FifoError { level: Level::Warn, text }
 }

@@ -4,7 +4,9 @@
 //! service, and a file that was removed, rotated or on a full disk is simply tried again.
 
 use super::StatusDir;
-use crate::sys::{console, errno_text, file, time};
+use crate::sys::files::file;
+use crate::sys::terminal::console;
+use crate::sys::{errno_text, time};
 use chrono::{Datelike, Timelike};
 use parking_lot::Mutex;
 use std::cell::Cell;
@@ -29,7 +31,7 @@ pub enum Echo {
     /// Nothing.
     Nothing,
     /// WARNING and FATAL.
-    Trouble,
+    Warnings,
     /// All.
     All,
 }
@@ -96,7 +98,7 @@ impl Sinks {
     fn take(&self, record: &log::Record<'_>) {
         let line = record.args().to_string();
         let serious = record.level() <= log::Level::Warn;
-        if self.echo == Echo::All || (self.echo == Echo::Trouble && serious) {
+        if self.echo == Echo::All || (self.echo == Echo::Warnings && serious) {
             let at = line.match_indices(' ').nth(2).map_or(0, |(at, _)| at + 1);
             let (stamp, text) = line.split_at(at);
             match self.name.as_str() {

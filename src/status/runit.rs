@@ -12,9 +12,10 @@
 
 use super::StatusDir;
 use super::record::tai64n;
-use crate::sys::fifo::{Ends, Fifo};
-use crate::sys::replace::Known;
-use crate::sys::{errno_text, file, handover};
+use crate::sys::files::fifo::{Ends, Fifo};
+use crate::sys::files::file;
+use crate::sys::files::replace::FilePair;
+use crate::sys::{errno_text, handover};
 use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -205,7 +206,7 @@ impl Files {
         let mut write = |name: &str, old: Option<&[u8]>, new: &[u8]| {
             if result.is_ok() && old != Some(new) {
                 let path = self.path.join(name);
-                result = Known::Nothing
+                result = FilePair::Unknown
                     .replace(&path, new)
                     .map_err(|error| format!("{}: {}; tried again within 5 s", path.display(), errno_text(&error)));
             }

@@ -1,7 +1,8 @@
 //! `state.json`: everything that 20 bytes cannot hold, for people and for `svctl` (supervise-service(7)).
 
-use crate::sys::pidfd::{ExitStatus, signal_name};
-use crate::sys::{file, if_any};
+use crate::sys::files::file;
+use crate::sys::ok_unless_exhausted;
+use crate::sys::process::pidfd::{ExitStatus, signal_name};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read};
 use std::path::Path;
@@ -67,7 +68,7 @@ pub struct Memory {
     /// When the run process was started.
     pub up_since: Option<u64>,
     /// Until when its end counts as asked for.
-    pub asked_until: Option<u64>,
+    pub expected_exit_until: Option<u64>,
     /// Whether the run process is being stopped, and when it gets KILL.
     pub stopping: bool,
     /// See `stopping`.
@@ -83,7 +84,7 @@ pub struct Memory {
     /// When a start was last tried.
     pub last_start: Option<u64>,
     /// The restart delay, if it has grown.
-    pub grown_delay: Option<u64>,
+    pub backoff_delay: Option<u64>,
     /// The alarm window: when it opened, exits in it, core dumps in it.
     pub window: Option<(u64, u32, u32)>,
     /// When a run process last ended.
@@ -137,7 +138,7 @@ impl StateFile {
     pub fn read(path: &Path) -> io::Result<Option<StateFile>> {
         let mut bytes = Vec::new();
         let read = file::read(path).and_then(|file| file.take(SIZE_MAX).read_to_end(&mut bytes));
-        Ok(if_any(read)?.and_then(|_| StateFile::decode(&bytes)))
+        Ok(ok_unless_exhausted(read)?.and_then(|_| StateFile::decode(&bytes)))
     }
 
     /// Reads the bytes of a file; `None` if they are no such object.

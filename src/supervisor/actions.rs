@@ -4,14 +4,14 @@
 //! the new program's `execve`.
 
 use super::alarm::Message;
-use super::machine::{Action, Event};
 use super::process::Process;
 use super::thread::Supervisor;
 use crate::conf::settings::KillMode;
-use crate::service::shortcomings;
-use crate::sys::identity::Role;
-use crate::sys::pidfd::signal_name;
-use crate::sys::start::{StartError, Started};
+use crate::machine::table::{Action, Event};
+use crate::service::start_warnings;
+use crate::sys::process::pidfd::signal_name;
+use crate::sys::process::record::Role;
+use crate::sys::process::start::{StartError, Started};
 use crate::sys::{Errno, Pid, describe};
 use log::Level;
 
@@ -19,23 +19,23 @@ impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Start => return Some(self.start()),
-            Action::RunHook(_) if !self.spec.service.may_have_before_start() => return Some(Event::HookStarted(None)),
+            Action::RunHook(_) if !self.spec.service.may_have_pre_start() => return Some(Event::HookStarted(None)),
             Action::RunHook(exits) => {
-                let started = self.spec.service.before_start(exits, &self.lock);
-                return Some(Event::HookStarted(self.run_aside(Role::Hook, started)));
+                let started = self.spec.service.run_pre_start(exits, &self.lock);
+                return Some(Event::HookStarted(self.run_helper(Role::Hook, started)));
             }
             // It was looked for a moment ago.
             Action::RunFinish(_) if !self.machine.expects_finish() => return Some(Event::FinishStarted(None)),
             Action::RunFinish(exit) => {
                 let started = self.spec.service.finish(&self.spec.module, exit, &self.lock);
-                return Some(Event::FinishStarted(self.run_aside(Role::Finish, started)));
+                return Some(Event::FinishStarted(self.run_helper(Role::Finish, started)));
             }
             Action::Signal { number, group } => self.signal(number, group),
             Action::RunControl(control) => return self.run_control(control),
             Action::KillControls => self.controls.kill(),
-            Action::KillAside => {
-                if let Some(aside) = &self.aside {
-                    let _ = aside.signal_group(libc::SIGKILL);
+            Action::KillHelper => {
+                if let Some(helper) = &self.helper {
+                    let _ = helper.signal_group(libc::SIGKILL);
                 }
             }
             Action::Alarm(alarm) => {
@@ -44,7 +44,7 @@ impl Supervisor {
                     spec.alarms.send(message);
                 }
             }
-            Action::Say(level, text) => self.say(level, text),
+            Action::Log(level, text) => self.say(level, text),
         }
         None
     }
@@ -54,14 +54,14 @@ impl Supervisor {
         let own_group = self.settings.kill_mode != KillMode::Process || self.spec.foreground;
         match self.spec.service.start(&self.lock, own_group) {
             Ok(started) => {
-                let shortcomings = shortcomings(&self.spec.dir, &started);
-                let earlier = std::mem::replace(&mut self.shortcomings, shortcomings.clone());
-                for text in shortcomings.into_iter().filter(|text| !earlier.contains(text)) {
+                let start_warnings = start_warnings(&self.spec.dir, &started);
+                let earlier = std::mem::replace(&mut self.start_warnings, start_warnings.clone());
+                for text in start_warnings.into_iter().filter(|text| !earlier.contains(text)) {
                     self.say(Level::Warn, text);
                 }
-                let Started { pid, pidfd, unrecorded, .. } = started;
-                self.note_unrecorded(Role::Run, pid, unrecorded);
-                self.has_acted = true;
+                let Started { pid, pidfd, unwritten_record, .. } = started;
+                self.note_unrecorded(Role::Run, pid, unwritten_record);
+                self.acted_this_turn = true;
                 self.run = Some(Process::child(pid, pidfd));
                 Event::Started(pid)
             }
@@ -69,16 +69,16 @@ impl Supervisor {
         }
     }
 
-    fn run_aside(&mut self, role: Role, started: Result<Option<Started>, StartError>) -> Option<Pid> {
+    fn run_helper(&mut self, role: Role, started: Result<Option<Started>, StartError>) -> Option<Pid> {
         match started {
-            Ok(Some(Started { pid, pidfd, unrecorded, .. })) => {
-                self.note_unrecorded(role, pid, unrecorded);
-                self.aside = Some(Process::child(pid, pidfd));
+            Ok(Some(Started { pid, pidfd, unwritten_record, .. })) => {
+                self.note_unrecorded(role, pid, unwritten_record);
+                self.helper = Some(Process::child(pid, pidfd));
                 Some(pid)
             }
             Ok(None) => None,
             Err(error) => {
-                let name = if role == Role::Hook { self.spec.service.name_before_start() } else { "finish" };
+                let name = if role == Role::Hook { self.spec.service.pre_start_name() } else { "finish" };
                 self.say(Level::Warn, format!("{name} could not be run: {error}; going on without"));
                 None
             }
@@ -87,7 +87,7 @@ impl Supervisor {
 
     fn signal(&mut self, number: i32, group: bool) {
         let Some(run) = &self.run else { return };
-        self.has_acted = true;
+        self.acted_this_turn = true;
         let sent = match group {
             // It leads no group if the setting was changed while it ran.
             true => run.signal_group(number).or_else(|_| run.pidfd.signal(number)),

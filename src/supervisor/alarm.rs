@@ -3,16 +3,17 @@
 //! A few worker threads exist while there is something to send, and none otherwise. No shell is involved, and
 //! nothing that a service or a directory's name says becomes an option or a command.
 
-use super::machine::{Alarm, AlarmReason};
 use crate::conf::settings::Settings;
+use crate::machine::table::{Alarm, AlarmReason};
 use crate::status::StatusDir;
 use crate::status::log::{Log, stamp};
-use crate::sys::pidfd::{ExitStatus, signal_group, signal_name};
-use crate::sys::poll::{self, Source};
-use crate::sys::start::{Environment, Input, Leads, Output, Plan, Started, look_up, start};
-use crate::sys::thread::Thread;
+use crate::sys::files::file;
+use crate::sys::process::pidfd::{ExitStatus, signal_group, signal_name};
+use crate::sys::process::start::{Environment, Input, Leader, Output, Plan, Started, look_up, start};
+use crate::sys::threads::poll::{self, Source};
+use crate::sys::threads::thread::Thread;
 use crate::sys::time::Mono;
-use crate::sys::{Errno, errno_text, file};
+use crate::sys::{Errno, errno_text};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::ffi::{CString, OsStr, OsString};
@@ -129,7 +130,7 @@ fn programs(settings: &Settings, subject: &str) -> Vec<Vec<String>> {
 /// The last lines of `__stderr`, without anything that a terminal or a mailer would act on.
 fn tail(dir: &StatusDir) -> String {
     let mut bytes = Vec::new();
-    let read = crate::sys::file::read(&dir.stderr()).and_then(|mut file| {
+    let read = crate::sys::files::file::read(&dir.stderr()).and_then(|mut file| {
         let size = file.metadata()?.len();
         file.seek(SeekFrom::Start(size.saturating_sub(TAIL_BYTES)))?;
         file.take(TAIL_BYTES).read_to_end(&mut bytes)
@@ -265,7 +266,7 @@ fn start_program(words: &[String], message: &Message) -> Result<Started, String>
         shell_fallback: true,
         environment: &message.environment,
         directory: None,
-        leads: Leads::Group,
+        leads: Leader::Group,
         recorder: None,
         stdin: Input::Descriptor(body.as_fd()),
         stdout: Output::Null,

@@ -1,20 +1,20 @@
 //! The first event: to begin anew, or where another supervisor of the same boot was killed. Its process is found by the
 //! record in the lock file, and what it wanted and counted by `state.json`.
 
-use super::command::Command;
-use super::limits::Limits;
-use super::machine::{Event, Past, Want};
 use super::process::Process;
 use super::publish::past;
 use super::thread::Supervisor;
 use crate::conf::Program;
 use crate::conf::settings::KillMode;
+use crate::machine::command::Command;
+use crate::machine::limits::Limits;
+use crate::machine::table::{Event, SavedState, Want};
 use crate::status::StatusDir;
 use crate::status::state::StateFile;
-use crate::sys::flock::Lock;
-use crate::sys::group;
-use crate::sys::identity::{Recorded, Role};
-use crate::sys::pidfd::signal_group;
+use crate::sys::files::flock::Lock;
+use crate::sys::process::group;
+use crate::sys::process::pidfd::signal_group;
+use crate::sys::process::record::{Recorded, Role};
 use crate::sys::time::Mono;
 use log::Level;
 use std::ffi::OsStr;
@@ -25,21 +25,21 @@ use std::path::PathBuf;
 
 /// What an earlier supervisor has left.
 #[derive(Debug, Default)]
-pub(super) struct Earlier {
+pub(super) struct Predecessor {
     process: Option<(Recorded, Process)>,
     /// Boxed, for it is large, and seldom there for long.
     state: Option<Box<StateFile>>,
 }
 
-impl Earlier {
+impl Predecessor {
     /// Looks for it, in a directory that `is_first` says was made just now.
     ///
     /// # Errors
     /// It cannot be told, for want of descriptors or memory. To begin then would be to start a second copy.
-    pub(super) fn look(lock: &Lock, dir: &StatusDir, is_first: bool) -> io::Result<Earlier> {
+    pub(super) fn look(lock: &Lock, dir: &StatusDir, is_first: bool) -> io::Result<Predecessor> {
         let process = Process::adopt(lock.file())?;
         let state = if is_first && process.is_none() { None } else { state(dir)? };
-        Ok(Earlier { process, state })
+        Ok(Predecessor { process, state })
     }
 }
 
@@ -70,7 +70,7 @@ impl Supervisor {
     /// each page of it that is ever touched is kept.
     #[inline(never)]
     fn first_event(&mut self) -> (Option<Recorded>, Event) {
-        let Earlier { process, state } = std::mem::take(&mut self.earlier);
+        let Predecessor { process, state } = std::mem::take(&mut self.earlier);
         if process.is_none() {
             self.kill_what_is_left();
         }
@@ -85,9 +85,9 @@ impl Supervisor {
         let past = state.filter(|_| self.is_ours(directory)).and_then(|state| past(&state, Mono::now()));
         // It may tell of the process before this one: that was to be stopped, and this one may be well.
         let is_shown = live.is_some_and(|(_, pid)| shown.is_some_and(|shown| shown == pid.as_raw().unsigned_abs()));
-        let past = past.map(|past| Past { run: past.run.filter(|_| is_shown), ..past });
+        let past = past.map(|past| SavedState { run: past.run.filter(|_| is_shown), ..past });
         // `supervise` ends when it has given up, and whoever starts it after that wants the service to be started.
-        let ended = |past: &Past| past.failed && live.is_none() && self.spec.program == Program::Single;
+        let ended = |past: &SavedState| past.failed && live.is_none() && self.spec.program == Program::Single;
         let past = past.filter(|past| !ended(past));
         let event = match (past, live) {
             (_, None) if self.spec.leave.is_some() => Event::Begin(false),
@@ -96,7 +96,7 @@ impl Supervisor {
             (None, None) => Event::Begin(self.spec.wanted),
             // What runs is wanted, unless it is known that it is not.
             (past, live) => {
-                let past = past.unwrap_or(Past {
+                let past = past.unwrap_or(SavedState {
                     want: Want::Up,
                     alarm: true,
                     paused: false,
@@ -109,7 +109,7 @@ impl Supervisor {
                 });
                 // The earlier supervisor may have been killed between the signal and the note of it.
                 let paused = recorded.is_some_and(|recorded| recorded.is_stopped());
-                Event::Resume(Box::new(Past { paused, ..past }), live)
+                Event::Resume(Box::new(SavedState { paused, ..past }), live)
             }
         };
         (recorded, event)
@@ -126,7 +126,7 @@ impl Supervisor {
         let pid = process.pid;
         match recorded.role {
             Role::Run => self.run = Some(process),
-            Role::Finish | Role::Hook => self.aside = Some(process),
+            Role::Finish | Role::Hook => self.helper = Some(process),
         }
         // It has its end of the pipe to the logger; without ours, that pipe would not outlive it.
         if let Err(error) = self.spec.service.ready() {

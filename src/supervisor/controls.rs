@@ -3,14 +3,14 @@
 //! A command without a script waits for nobody, and no script runs for longer than its time. What a script answers
 //! goes back to the machine as [`Event::Control`].
 
-use super::machine::{Control, Event};
 use super::process::Process;
 use super::thread::Supervisor;
-use super::transitions::CONTROL_TIME;
+use crate::machine::states::CONTROL_TIME;
+use crate::machine::table::{Control, Event};
 use crate::sys::Pid;
-use crate::sys::pidfd::{ExitStatus, signal_group};
-use crate::sys::poll::Source;
-use crate::sys::start::Started;
+use crate::sys::process::pidfd::{ExitStatus, signal_group};
+use crate::sys::process::start::Started;
+use crate::sys::threads::poll::Source;
 use crate::sys::time::Mono;
 use log::Level;
 use std::collections::VecDeque;

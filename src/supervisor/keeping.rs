@@ -5,14 +5,14 @@ use super::process::Process;
 use super::spec::OpenError;
 use super::thread::Supervisor;
 use crate::status::dir::MakeError;
-use crate::sys::identity::{Recorded, Role};
+use crate::sys::process::record::{Recorded, Role};
 use crate::sys::{Errno, Pid, describe};
 use log::Level;
 
 impl Supervisor {
     /// Notes that a process was started and could not write itself into the lock file.
     pub(super) fn note_unrecorded(&mut self, role: Role, pid: Pid, why: Option<Errno>) {
-        self.unrecorded = why.and_then(|_| Recorded::of(role, pid, self.spec.service.directory()));
+        self.unwritten_record = why.and_then(|_| Recorded::of(role, pid, self.spec.service.directory()));
         if let Some(errno) = why {
             let lock = self.spec.dir.lock_path();
             let text = format!(
@@ -26,11 +26,11 @@ impl Supervisor {
 
     /// Writes into the lock file what is not in it yet.
     pub(super) fn keep_record(&mut self) {
-        let Some(recorded) = self.unrecorded else { return };
+        let Some(recorded) = self.unwritten_record else { return };
         let runs = |process: &Option<Process>| process.as_ref().is_some_and(|process| process.pid == recorded.pid);
         // It has ended and was reaped: its number may be another's by now.
-        if !(runs(&self.run) || runs(&self.aside)) || recorded.write(self.lock.file()).is_ok() {
-            self.unrecorded = None;
+        if !(runs(&self.run) || runs(&self.helper)) || recorded.write(self.lock.file()).is_ok() {
+            self.unwritten_record = None;
         }
     }
 
@@ -38,15 +38,15 @@ impl Supervisor {
     /// nobody out. Whether the directory is ours to write into.
     pub(super) fn keep_lock(&mut self) -> bool {
         if self.lock.is_at(&self.spec.dir.lock_path()) {
-            self.lock_trouble = false;
+            self.lock_failure_logged = false;
             return true;
         }
         let fresh = self.spec.dir.make().map_err(OpenError::Directory).and_then(|_| Ok(self.spec.dir.lock()?));
         match fresh {
             Ok(fresh) => {
-                self.lock_trouble = false;
+                self.lock_failure_logged = false;
                 // It is written into the new file with the next look.
-                self.unrecorded = self.unrecorded.or(Recorded::read(self.lock.file()).ok().flatten());
+                self.unwritten_record = self.unwritten_record.or(Recorded::read(self.lock.file()).ok().flatten());
                 self.lock = fresh;
                 self.publisher.forget();
                 self.relink_runit();
@@ -54,7 +54,7 @@ impl Supervisor {
                 self.say(Level::Warn, format!("{} was removed: made anew", self.spec.dir.lock_path().display()));
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.lock_trouble, true) {
+                if !std::mem::replace(&mut self.lock_failure_logged, true) {
                     let text = error.describe(&self.spec.dir);
                     self.say(Level::Error, format!("{text}; tried again within 5 s"));
                 }

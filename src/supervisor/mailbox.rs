@@ -1,11 +1,11 @@
 //! What the tree asks of a supervisor thread.
 
-use super::machine::Leave;
 use super::parking::Parking;
 use crate::conf::Config;
-use crate::sys::poll::Source;
-use crate::sys::signals::Signals;
-use crate::sys::wake::Waker;
+use crate::machine::table::Leave;
+use crate::sys::threads::poll::Source;
+use crate::sys::threads::signals::Signals;
+use crate::sys::threads::wake::Waker;
 use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 use std::os::fd::AsFd;

@@ -1,17 +1,17 @@
 //! Supervision from its beginning to its end, waiting first for a status directory that cannot be had yet.
 
-use super::machine::Leave;
 use super::mailbox::{Ask, Order};
-use super::parking::Numbers;
+use super::parking::FdNumbers;
 use super::spec::{OpenError, Outcome, Spec};
 use super::thread::Supervisor;
+use crate::machine::table::Leave;
 use crate::status::log::Log;
-use crate::sys::poll;
+use crate::sys::threads::poll;
 use crate::sys::time::Mono;
 use std::time::Duration;
 
 /// How often a status directory that somebody else has locked, or that cannot be made, is tried again.
-const OPEN_AGAIN: Duration = Duration::from_secs(5);
+const OPEN_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// After a panic, the thread waits this long before it begins anew.
 pub const AFTER_PANIC: Duration = Duration::from_secs(1);
@@ -52,9 +52,9 @@ pub fn supervise(mut spec: Box<Spec>) -> Outcome {
 /// Says why a module is not supervised: in its own log, or in the tree's if it cannot have one.
 #[inline(never)]
 fn tell(spec: &Spec, error: &OpenError) {
-    let again = OPEN_AGAIN.as_secs();
+    let again = OPEN_RETRY_INTERVAL.as_secs();
     let text = format!("{}; not started, tried again every {again} s", error.describe(&spec.dir));
-    match (error, &spec.house_log) {
+    match (error, &spec.tree_log) {
         (OpenError::Directory(_), Some(log)) => log::warn!(logger: log, "{}: {text}", spec.module),
         _ => log::warn!(logger: Log::new(&spec.dir, &spec.module, spec.echo), "{text}"),
     }
@@ -62,7 +62,7 @@ fn tell(spec: &Spec, error: &OpenError) {
 
 #[inline(never)]
 fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
-    let deadline = Mono::now() + OPEN_AGAIN;
+    let deadline = Mono::now() + OPEN_RETRY_INTERVAL;
     loop {
         let [ordered] = poll::wait([Some(spec.orders.source())], Some(deadline));
         if !ordered {
@@ -74,7 +74,7 @@ fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
                 Order::Ask(Ask::KillNow) => return Some(Outcome::Left(Leave::Stop)),
                 Order::Ask(Ask::Configure(config)) => spec.config = config,
                 // Nothing is held yet, and nothing runs.
-                Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, Numbers::default()),
+                Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, FdNumbers::default()),
                 Order::Ask(Ask::Publish | Ask::ComeBack) => {}
                 Order::Abandon(_) => return Some(Outcome::Abandoned),
             }

@@ -13,7 +13,7 @@ use std::time::Instant;
 /// The numbers of a module's descriptors; those that it does not have are missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Numbers {
+pub struct FdNumbers {
     /// The locked file.
     pub lock: Option<RawFd>,
     /// The control FIFO.
@@ -28,7 +28,7 @@ pub struct Numbers {
 
 /// A module's descriptors, handed over by the program before us.
 #[derive(Debug, Default)]
-pub struct Handed {
+pub struct InheritedFds {
     /// The locked file.
     pub lock: Option<OwnedFd>,
     /// The control FIFO.
@@ -44,11 +44,11 @@ pub struct Handed {
     pub beginning: Option<Arc<()>>,
 }
 
-impl Handed {
+impl InheritedFds {
     /// Takes over what has these numbers.
-    pub fn receive(numbers: Numbers, beginning: &Arc<()>) -> Handed {
+    pub fn receive(numbers: FdNumbers, beginning: &Arc<()>) -> InheritedFds {
         let receive = |number: Option<RawFd>| number.and_then(|number| crate::sys::handover::receive(number).ok());
-        Handed {
+        InheritedFds {
             lock: receive(numbers.lock),
             control: receive(numbers.control),
             ok: receive(numbers.ok),
@@ -68,7 +68,7 @@ pub struct Parking {
 
 #[derive(Debug, Default)]
 struct State {
-    parked: BTreeMap<String, Numbers>,
+    parked: BTreeMap<String, FdNumbers>,
     /// Modules of which the next program could not read what they do.
     unwritten: Vec<String>,
     open: bool,
@@ -76,7 +76,7 @@ struct State {
 
 impl Parking {
     /// Parks the calling thread, which supervises `module`, until [`Parking::resume`].
-    pub fn park(&self, module: &str, numbers: Numbers) {
+    pub fn park(&self, module: &str, numbers: FdNumbers) {
         let mut state = self.state.lock();
         state.parked.insert(module.to_string(), numbers);
         self.changed.notify_all();
@@ -99,7 +99,7 @@ impl Parking {
     ///
     /// # Errors
     /// Those that are not by `deadline`.
-    pub fn wait(&self, modules: &[String], deadline: Instant) -> Result<BTreeMap<String, Numbers>, Vec<String>> {
+    pub fn wait(&self, modules: &[String], deadline: Instant) -> Result<BTreeMap<String, FdNumbers>, Vec<String>> {
         let mut state = self.state.lock();
         loop {
             let missing: Vec<String> =

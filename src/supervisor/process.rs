@@ -1,9 +1,9 @@
 //! A process under supervision: a child of ours, or one that an earlier supervisor has left us.
 
-use crate::sys::identity::Recorded;
-use crate::sys::orphans;
-use crate::sys::pidfd::{ExitStatus, Pidfd, signal_group};
-use crate::sys::poll::Source;
+use crate::sys::process::orphans;
+use crate::sys::process::pidfd::{ExitStatus, Pidfd, signal_group};
+use crate::sys::process::record::Recorded;
+use crate::sys::threads::poll::Source;
 use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid};
 use std::fs::File;

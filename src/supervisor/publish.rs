@@ -1,13 +1,13 @@
 //! What the world sees: `status` and `state.json`, written when they have changed.
 
-use super::limits::Limits;
-use super::machine::{Machine, Past, PastRun, State, Stop};
+use crate::machine::limits::Limits;
+use crate::machine::table::{Machine, SavedRun, SavedState, State, Stop};
 use crate::status::StatusDir;
 use crate::status::record::{Record, Want};
 use crate::status::state::{LastExit, Memory, StateFile, rfc3339};
 use crate::sys::errno_text;
-use crate::sys::identity::boot;
-use crate::sys::replace::Known;
+use crate::sys::files::replace::FilePair;
+use crate::sys::process::record::boot;
 use crate::sys::time::Mono;
 use std::io;
 use std::path::Path;
@@ -28,12 +28,12 @@ pub struct Publisher {
     last_exit: Option<LastExit>,
     failing: bool,
     /// What is known of `status` and `state.json`.
-    files: [Known; 2],
+    files: [FilePair; 2],
 }
 
 /// What the files say beside what the machine knows.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub struct StatusContext<'a> {
     /// The module's name.
     pub module: &'a str,
     /// The service directory or the command.
@@ -52,7 +52,7 @@ pub struct Facts<'a> {
 
 impl Publisher {
     /// Nothing written yet, in a directory about whose two files so much is known.
-    pub fn new(known: Known) -> Publisher {
+    pub fn new(known: FilePair) -> Publisher {
         let now = SystemTime::now();
         Publisher {
             written: None,
@@ -75,17 +75,17 @@ impl Publisher {
     /// What was written is gone: it is written again at the next call.
     pub fn forget(&mut self) {
         self.written = None;
-        self.files = [Known::Nothing; 2];
+        self.files = [FilePair::Unknown; 2];
     }
 
     /// Whether the files could not be written.
-    pub fn is_behind(&self) -> bool {
+    pub fn last_write_failed(&self) -> bool {
         self.failing
     }
 
     /// Whether something else is wanted than what is written. That is the one thing that a later supervisor, if this one is
     /// killed now, could not find out by itself.
-    pub fn wants_other(&self, machine: &Machine) -> bool {
+    pub fn want_is_unwritten(&self, machine: &Machine) -> bool {
         let known = self.written.as_ref().map(|(record, _)| record.want).or(self.first_want);
         known.is_some_and(|known| known != shown_want(machine))
     }
@@ -117,7 +117,7 @@ impl Publisher {
     ///
     /// # Errors
     /// The line to be logged, once for as long as writing fails; it is tried again at the next call.
-    pub fn publish(&mut self, machine: &Machine, facts: Facts<'_>, dir: &StatusDir) -> Result<(), String> {
+    pub fn publish(&mut self, machine: &Machine, facts: StatusContext<'_>, dir: &StatusDir) -> Result<(), String> {
         self.note(machine);
         let record = self.record(machine);
         let state = self.encode_state(machine, facts);
@@ -179,11 +179,11 @@ impl Publisher {
 
     /// By itself, so that what is encoded leaves the thread's stack before it is written: each page that is touched is kept.
     #[inline(never)]
-    fn encode_state(&mut self, machine: &Machine, facts: Facts<'_>) -> Vec<u8> {
+    fn encode_state(&mut self, machine: &Machine, facts: StatusContext<'_>) -> Vec<u8> {
         self.state(machine, facts).encode()
     }
 
-    fn state(&mut self, machine: &Machine, facts: Facts<'_>) -> StateFile {
+    fn state(&mut self, machine: &Machine, facts: StatusContext<'_>) -> StateFile {
         StateFile {
             module: facts.module.to_string(),
             state: state_name(machine).to_string(),
@@ -199,7 +199,7 @@ impl Publisher {
             alarm: machine.alarm(),
             supervisor_pid: std::process::id(),
             definition: facts.definition.to_string(),
-            log_pid: facts.log_pid.filter(|_| machine.state() != State::Gone),
+            log_pid: facts.log_pid.filter(|_| machine.state() != State::Ended),
             config: (!facts.config.as_os_str().is_empty()).then(|| facts.config.to_string_lossy().into_owned()),
             svdir: facts.svdir.map(|path| path.to_string_lossy().into_owned()),
             memory: facts.remember.then(|| memory(machine, facts.directory)),
@@ -209,7 +209,7 @@ impl Publisher {
 
 /// What is wanted; when supervision has ended in good order, nobody wants it up any more.
 fn shown_want(machine: &Machine) -> Want {
-    if machine.state() == State::Gone { Want::Down } else { machine.want() }
+    if machine.state() == State::Ended { Want::Down } else { machine.want() }
 }
 
 /// The run process's pid, 0 when there is none.
@@ -217,7 +217,7 @@ fn shown_pid(machine: &Machine) -> u32 {
     machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs())
 }
 
-fn put(known: &mut Known, path: &Path, content: &[u8]) -> Result<(), (std::path::PathBuf, io::Error)> {
+fn put(known: &mut FilePair, path: &Path, content: &[u8]) -> Result<(), (std::path::PathBuf, io::Error)> {
     known.replace(path, content).map_err(|error| (path.to_owned(), error))
 }
 
@@ -228,9 +228,9 @@ fn memory(machine: &Machine, directory: Option<(u64, u64)>) -> Memory {
 }
 
 /// What `state.json` tells of a supervisor of this boot that was killed.
-pub fn past(state: &StateFile, now: Mono) -> Option<Past> {
+pub fn past(state: &StateFile, now: Mono) -> Option<SavedState> {
     let memory = state.memory.as_ref().filter(|memory| !memory.boot.is_empty() && memory.boot == boot())?;
-    Some(Past {
+    Some(SavedState {
         want: [Want::Up, Want::Down, Want::Once].into_iter().find(|want| want.name() == state.want)?,
         alarm: state.alarm,
         paused: state.paused,
@@ -238,10 +238,10 @@ pub fn past(state: &StateFile, now: Mono) -> Option<Past> {
         to_start: memory.to_start,
         leaving: memory.leaving && state.supervisor_pid == std::process::id(),
         starts: state.restarts.saturating_add(1),
-        run: memory.up_since.map(|since| PastRun {
+        run: memory.up_since.map(|since| SavedRun {
             since: Mono::from_nanoseconds(since),
             stop: if memory.stopping { Stop::Signalled(memory.kill_at.map(Mono::from_nanoseconds)) } else { Stop::No },
-            asked_until: memory.asked_until.map(Mono::from_nanoseconds),
+            expected_exit_until: memory.expected_exit_until.map(Mono::from_nanoseconds),
             again: memory.again,
         }),
         limits: Limits::recall(memory, now),
@@ -251,13 +251,13 @@ pub fn past(state: &StateFile, now: Mono) -> Option<Past> {
 /// `state` in `state.json`.
 pub fn state_name(machine: &Machine) -> &'static str {
     match machine.state() {
-        State::Down | State::Gone => "down",
+        State::Down | State::Ended => "down",
         State::Backoff { .. } => "backoff",
-        State::Preparing | State::Starting { .. } | State::Launching => "starting",
+        State::PreStartRequested | State::PreStart { .. } | State::StartRequested => "starting",
         State::Up(run) if run.stop != Stop::No => "stopping",
         State::Up(run) if run.paused => "paused",
         State::Up(_) => "up",
-        State::Ending(_) | State::Finishing { .. } => "finishing",
+        State::FinishRequested(_) | State::Finishing { .. } => "finishing",
         State::Failed => "failed",
     }
 }

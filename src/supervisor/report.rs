@@ -1,49 +1,49 @@
 //! What can wait until the run process is started or signalled: the files of the status directory, and the log.
 
-use super::lull::PutOff;
-use super::machine::{Leave, State};
-use super::publish::Facts;
+use super::publish::StatusContext;
 use super::runit::Runit;
 use super::spec::Outcome;
 use super::thread::Supervisor;
 use crate::conf::Program;
-use crate::status::fifo::Trouble;
+use crate::machine::table::{Leave, State};
+use crate::status::fifo::FifoError;
+use crate::supervisor::deferral::DeferredReport;
 use crate::sys::time::Mono;
 use log::Level;
 use std::time::Duration;
 
 /// How often it is tried to bring the status directory into order, when nothing else happens.
-const MEND_AGAIN: Duration = Duration::from_secs(5);
+const REPAIR_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Supervisor {
-    /// Reports, unless a process has just been started or signalled, and `lull` does not say that this is a while ago; then
+    /// Reports, unless a process has just been started or signalled, and `quiet` does not say that this is a while ago; then
     /// what follows from it may as well be told with it.
-    pub(super) fn report_in_time(&mut self, lull: bool) {
+    pub(super) fn report_when_quiet(&mut self, quiet: bool) {
         let now = Mono::now();
-        let has_acted = std::mem::take(&mut self.has_acted);
-        if has_acted {
-            self.put_off.get_or_insert_with(|| PutOff::from(now)).note_action(now);
+        let acted_this_turn = std::mem::take(&mut self.acted_this_turn);
+        if acted_this_turn {
+            self.deferred.get_or_insert_with(|| DeferredReport::from(now)).note_action(now);
         }
         let ends = self.outcome.is_some()
             || self.parking.is_some()
-            || matches!(self.machine.state(), State::Gone | State::Failed);
-        let is_over = |until| (lull && !has_acted) || now >= until;
-        if ends || self.put_off_until().is_none_or(is_over) {
+            || matches!(self.machine.state(), State::Ended | State::Failed);
+        let is_over = |until| (quiet && !acted_this_turn) || now >= until;
+        if ends || self.deferred_until().is_none_or(is_over) {
             self.report();
         }
     }
 
     /// Until when a report is put off, if one is.
-    pub(super) fn put_off_until(&self) -> Option<Mono> {
-        let put_off = self.put_off.as_ref()?;
-        Some(if self.publisher.wants_other(&self.machine) { put_off.least() } else { put_off.most() })
+    pub(super) fn deferred_until(&self) -> Option<Mono> {
+        let deferred = self.deferred.as_ref()?;
+        Some(if self.publisher.want_is_unwritten(&self.machine) { deferred.earliest() } else { deferred.latest() })
     }
 
     /// Brings the status directory into order, writes what has changed, and logs what there is to be logged. If the machine
     /// is through, supervision ends with it.
     pub(super) fn report(&mut self) {
-        self.has_acted = false;
-        self.put_off = None;
+        self.acted_this_turn = false;
+        self.deferred = None;
         let ours = self.keep_lock();
         self.write_files(ours);
         self.write_lines(ours);
@@ -62,7 +62,7 @@ impl Supervisor {
         if ours && !has_ended {
             self.keep_fifos();
         }
-        let facts = Facts {
+        let facts = StatusContext {
             module: &self.spec.module,
             definition: &self.definition,
             config: self.spec.config.path(),
@@ -78,19 +78,19 @@ impl Supervisor {
             self.publish_runit();
         }
         let in_order = ours
-            && !self.lock_trouble
-            && self.unrecorded.is_none()
-            && !self.publisher.is_behind()
+            && !self.lock_failure_logged
+            && self.unwritten_record.is_none()
+            && !self.publisher.last_write_failed()
             && self.fifos.are_open()
             && self.runit.as_ref().is_none_or(Runit::is_in_order);
-        self.mend_at = (!in_order).then(|| Mono::now() + MEND_AGAIN);
+        self.repair_at = (!in_order).then(|| Mono::now() + REPAIR_INTERVAL);
     }
 
     /// The lines that wait, into the module's log, or into the tree's if the directory is somebody else's by now.
     fn write_lines(&mut self, ours: bool) {
         let lines = std::mem::take(&mut self.lines);
         let module = &self.spec.module;
-        match &self.spec.house_log {
+        match &self.spec.tree_log {
             Some(log) if !ours => {
                 lines.iter().for_each(|(level, text)| log::log!(logger: log, *level, "{module}: {text}"));
             }
@@ -104,22 +104,22 @@ impl Supervisor {
     /// How supervision has ended, if by its state it has.
     fn outcome_of_state(&self) -> Option<Outcome> {
         match self.machine.state() {
-            State::Gone => Some(Outcome::Left(self.machine.leave().unwrap_or(Leave::WhenDown))),
+            State::Ended => Some(Outcome::Left(self.machine.leave().unwrap_or(Leave::WhenDown))),
             State::Failed if self.spec.program == Program::Single => Some(Outcome::GaveUp),
             State::Failed
             | State::Down
             | State::Backoff { .. }
-            | State::Preparing
-            | State::Starting { .. }
-            | State::Launching
+            | State::PreStartRequested
+            | State::PreStart { .. }
+            | State::StartRequested
             | State::Up(_)
-            | State::Ending(_)
+            | State::FinishRequested(_)
             | State::Finishing { .. } => None,
         }
     }
 
     pub(super) fn keep_fifos(&mut self) {
-        if let Err(Trouble { level, text }) = self.fifos.keep(&self.spec.dir) {
+        if let Err(FifoError { level, text }) = self.fifos.keep(&self.spec.dir) {
             self.say(level, text);
         }
     }

@@ -4,15 +4,15 @@
 //! directory's `supervise` is a link to them, where one can be made. A service directory that somebody else supervises
 //! is left alone.
 
-use super::command::Command;
-use super::machine::{Event, Machine, State, Want};
 use super::spec::{OpenError, Spec};
 use super::thread::Supervisor;
+use crate::machine::command::Command;
+use crate::machine::table::{Event, Machine, State, Want};
 use crate::status::log::Log;
 use crate::status::runit::{Files, NAME, Phase, Record};
 use crate::sys::errno_text;
-use crate::sys::file::Identity;
-use crate::sys::flock::{Lock, LockError};
+use crate::sys::files::file::Identity;
+use crate::sys::files::flock::{Lock, LockError};
 use crate::sys::time::Mono;
 use log::Level;
 use std::io;
@@ -58,7 +58,7 @@ pub struct Runit {
     since: SystemTime,
     shown: (Phase, u32),
     /// Until when a start that failed was put off.
-    put_off: Option<Mono>,
+    deferred: Option<Mono>,
 }
 
 impl Runit {
@@ -88,28 +88,28 @@ impl Runit {
             State::Finishing { pid, .. } => (Phase::Finish, pid.as_raw().unsigned_abs()),
             State::Down
             | State::Backoff { .. }
-            | State::Preparing
-            | State::Starting { .. }
-            | State::Launching
-            | State::Ending(_)
+            | State::PreStartRequested
+            | State::PreStart { .. }
+            | State::StartRequested
+            | State::FinishRequested(_)
             | State::Failed
-            | State::Gone => (Phase::Down, 0),
+            | State::Ended => (Phase::Down, 0),
         };
-        let put_off = if let State::Backoff { until } = machine.state() { Some(until) } else { None };
+        let deferred = if let State::Backoff { until } = machine.state() { Some(until) } else { None };
         let now = SystemTime::now();
         let run = machine.run();
         match (phase, run) {
             (Phase::Run, Some(run)) if self.shown != (phase, pid) => {
                 self.since = now.checked_sub(Mono::now().since(run.since)).unwrap_or(now);
             }
-            (Phase::Down, _) if self.shown.0 != Phase::Down || (put_off.is_some() && put_off != self.put_off) => {
+            (Phase::Down, _) if self.shown.0 != Phase::Down || (deferred.is_some() && deferred != self.deferred) => {
                 self.since = now;
             }
             // `finish` goes on with the time of its `run`.
             (Phase::Run | Phase::Down | Phase::Finish, _) => {}
         }
         self.shown = (phase, pid);
-        self.put_off = put_off;
+        self.deferred = deferred;
         Record {
             since: self.since,
             pid,
@@ -154,7 +154,7 @@ impl Supervisor {
             svdir: tree.root.clone(),
             since: SystemTime::now(),
             shown: (Phase::Down, 0),
-            put_off: None,
+            deferred: None,
         };
         let mut complaint = runit.files.keep(&self.spec.dir).err();
         let link = path.join(NAME);

@@ -1,17 +1,17 @@
 //! What makes a supervisor, and what may keep one from beginning.
 
 use super::alarm::Alarms;
-use super::machine::Leave;
 use super::mailbox::Orders;
-use super::parking::Handed;
+use super::parking::InheritedFds;
 use super::runit::RunitTree;
 use crate::conf::source::Source;
 use crate::conf::{Config, Program};
+use crate::machine::table::Leave;
 use crate::service::Service;
 use crate::status::StatusDir;
 use crate::status::dir::MakeError;
 use crate::status::log::{Echo, Log};
-use crate::sys::flock::LockError;
+use crate::sys::files::flock::LockError;
 use crate::sys::{Pid, errno_text};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,13 +41,13 @@ pub struct Spec {
     /// Who gives orders.
     pub orders: Orders,
     /// The tree's log, for when the module cannot have one of its own.
-    pub house_log: Option<Log>,
+    pub tree_log: Option<Log>,
     /// What is said on standard error, too.
     pub echo: Echo,
     /// What is wrong with the settings, for the module's log.
     pub complaints: Vec<String>,
     /// What the program before us has handed over.
-    pub handed: Option<Handed>,
+    pub handed: Option<InheritedFds>,
     /// Whether it stays attached to whatever terminal it was started from.
     pub foreground: bool,
     /// Runit's files are kept, too.
@@ -81,7 +81,7 @@ pub enum OpenError {
     /// Whether one has, cannot be told.
     ForeignLock(PathBuf, std::io::Error),
     /// Whether an earlier supervisor has left something running, cannot be told.
-    Earlier(std::io::Error),
+    Predecessor(std::io::Error),
 }
 
 impl From<LockError> for OpenError {
@@ -110,7 +110,7 @@ impl OpenError {
             OpenError::Foreign(path, None) => {
                 format!("{}: already supervised by a process of another pid namespace", path.display())
             }
-            OpenError::Earlier(error) => {
+            OpenError::Predecessor(error) => {
                 format!("{}: cannot see what runs from earlier: {}", dir.path().display(), errno_text(error))
             }
             OpenError::ForeignLock(path, error) => format!("cannot lock {}: {}", path.display(), errno_text(error)),

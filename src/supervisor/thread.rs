@@ -3,30 +3,30 @@
 //! It decides nothing. It waits for orders, a few descriptors (the control FIFO, the run process, what runs beside
 //! it) and the machine's deadline, so a service at which nothing happens costs nothing.
 
-use super::beginning::Earlier;
-use super::command::Command;
+use super::beginning::Predecessor;
 use super::controls::Controls;
-use super::limits::Rules;
-use super::lull::PutOff;
-use super::machine::{Event, Leave, Machine, State};
 use super::mailbox::{Ask, Order};
 use super::panics::catch;
-use super::parking::{Handed, Numbers, Parking};
+use super::parking::{FdNumbers, InheritedFds, Parking};
 use super::process::Process;
 use super::publish::Publisher;
 use super::runit::{self, Runit};
 use super::spec::{OpenError, Outcome, Spec};
 use crate::conf::settings::Settings;
 use crate::conf::{Config, Program};
+use crate::machine::command::Command;
+use crate::machine::limits::Policy;
+use crate::machine::table::{Event, Leave, Machine, State};
 use crate::status::fifo::Fifos;
 use crate::status::log::Log;
+use crate::supervisor::deferral::DeferredReport;
 use crate::sys::errno_text;
-use crate::sys::flock::Lock;
+use crate::sys::files::flock::Lock;
+use crate::sys::files::replace::FilePair;
 use crate::sys::handover;
-use crate::sys::identity::Recorded;
-use crate::sys::poll::{self, Source::Readable};
-use crate::sys::replace::Known;
-use crate::sys::start::StartError;
+use crate::sys::process::record::Recorded;
+use crate::sys::process::start::StartError;
+use crate::sys::threads::poll::{self, Source::Readable};
 use crate::sys::time::Mono;
 use log::Level;
 use std::collections::VecDeque;
@@ -45,12 +45,12 @@ pub struct Supervisor {
     pub(super) definition: String,
     pub(super) run: Option<Process>,
     /// The restart hook, `control/u` or `finish`.
-    pub(super) aside: Option<Process>,
+    pub(super) helper: Option<Process>,
     pub(super) controls: Controls,
     /// A process was started or signalled in this turn.
-    pub(super) has_acted: bool,
+    pub(super) acted_this_turn: bool,
     /// What has happened is not written down yet.
-    pub(super) put_off: Option<PutOff>,
+    pub(super) deferred: Option<DeferredReport>,
     /// Lines that are written once the urgent things are done.
     pub(super) lines: Vec<(Level, String)>,
     pub(super) outcome: Option<Outcome>,
@@ -59,35 +59,35 @@ pub struct Supervisor {
     /// Where to come to rest when this turn is over.
     pub(super) parking: Option<Arc<Parking>>,
     /// That the lock file is gone and cannot be made anew has been said.
-    pub(super) lock_trouble: bool,
+    pub(super) lock_failure_logged: bool,
     /// Taken when it begins.
-    pub(super) earlier: Earlier,
+    pub(super) earlier: Predecessor,
     /// A process that runs and is not in the lock file yet, for want of room on the disk.
-    pub(super) unrecorded: Option<Recorded>,
+    pub(super) unwritten_record: Option<Recorded>,
     /// What the last start could not do without being the worse for it.
-    pub(super) shortcomings: Vec<String>,
+    pub(super) start_warnings: Vec<String>,
     /// When to bring the status directory into order, if it is not.
-    pub(super) mend_at: Option<Mono>,
+    pub(super) repair_at: Option<Mono>,
     // Last: it is let go of when everything else is closed.
     pub(super) lock: Lock,
 }
 
 /// What a thread has waited for, and what of it has come; none of it has when something is due by the clock.
 #[derive(Clone, Copy, Debug)]
-struct Ready {
+struct PollResult {
     orders: bool,
     /// The control FIFO.
     control: bool,
     /// The end of the run process.
     run: bool,
     /// The end of what runs beside it.
-    aside: bool,
+    helper: bool,
     /// The end of a script in `control/`.
     script: bool,
     /// The FIFO of runit's tools.
     runit: bool,
     /// The lull in which put-off reports are written.
-    lull: bool,
+    quiet: bool,
 }
 
 impl Supervisor {
@@ -110,11 +110,11 @@ impl Supervisor {
             Ok(lock) => lock,
             Err(error) => return Err((spec, error.into())),
         };
-        let earlier = match Earlier::look(&lock, &spec.dir, is_first) {
+        let earlier = match Predecessor::look(&lock, &spec.dir, is_first) {
             Ok(earlier) => earlier,
             Err(error) => {
                 spec.handed = Some(handed);
-                return Err((spec, OpenError::Earlier(error)));
+                return Err((spec, OpenError::Predecessor(error)));
             }
         };
         let runit = handed.runit.take();
@@ -138,34 +138,34 @@ impl Supervisor {
     #[inline(never)]
     fn assemble(
         spec: Box<Spec>,
-        (handed, lock, is_first): (Handed, Lock, bool),
-        earlier: Earlier,
+        (handed, lock, is_first): (InheritedFds, Lock, bool),
+        earlier: Predecessor,
         log: Log,
         settings: Arc<Settings>,
         definition: String,
     ) -> Box<Supervisor> {
         Box::new(Supervisor {
-            machine: Machine::new(rules(&settings, &spec)),
+            machine: Machine::new(policy(&settings, &spec)),
             settings,
             log,
             fifos: Fifos::inherit(handed.control, handed.ok),
             beginning: handed.beginning,
             parking: None,
             runit: None,
-            publisher: Publisher::new(if is_first { Known::Neither } else { Known::Nothing }),
+            publisher: Publisher::new(if is_first { FilePair::Absent } else { FilePair::Unknown }),
             earlier,
             definition,
             run: None,
-            aside: None,
+            helper: None,
             controls: Controls::default(),
-            has_acted: false,
-            put_off: None,
+            acted_this_turn: false,
+            deferred: None,
             lines: Vec::new(),
             outcome: None,
-            lock_trouble: false,
-            unrecorded: None,
-            shortcomings: Vec::new(),
-            mend_at: None,
+            lock_failure_logged: false,
+            unwritten_record: None,
+            start_warnings: Vec::new(),
+            repair_at: None,
             lock,
             spec,
         })
@@ -180,7 +180,7 @@ impl Supervisor {
         self.beginning = None;
         self.report();
         match self.machine.reason() {
-            Some(super::machine::Reason::StartFailed(error)) => Err(error),
+            Some(crate::machine::table::Reason::StartFailed(error)) => Err(error),
             _ => Ok(()),
         }
     }
@@ -189,7 +189,7 @@ impl Supervisor {
     pub(super) fn begin_in_turn(&mut self) {
         self.begin_or_resume();
         self.beginning = None;
-        self.report_in_time(false);
+        self.report_when_quiet(false);
     }
 
     /// Leaves in good order after a first start that failed, so that the next supervisor begins afresh.
@@ -228,7 +228,7 @@ impl Supervisor {
     fn turn(&mut self) {
         let ready = self.wait();
         self.deal_with(&ready);
-        self.report_in_time(ready.lull);
+        self.report_when_quiet(ready.quiet);
         // The next program would not know what a script was run for, and would take who leaves for one who stays.
         if self.outcome.is_none()
             && self.controls.are_idle()
@@ -240,34 +240,34 @@ impl Supervisor {
 
     /// Waits until something comes, or is due.
     #[inline(never)]
-    fn wait(&self) -> Ready {
+    fn wait(&self) -> PollResult {
         let deadlines = [
             self.machine.deadline(),
             // What was put off mends, too.
-            self.put_off_until().or(self.mend_at),
+            self.deferred_until().or(self.repair_at),
             self.run.as_ref().and_then(Process::deadline),
-            self.aside.as_ref().and_then(Process::deadline),
+            self.helper.as_ref().and_then(Process::deadline),
             self.controls.deadline(),
         ];
         // While the script of a stop runs, the end has to wait for it; the zombie keeps the pid.
         let awaited = self.run.as_ref().filter(|_| !self.controls.hold_the_end());
-        let [orders, control, run, aside, script, runit, lull] = poll::wait(
+        let [orders, control, run, helper, script, runit, quiet] = poll::wait(
             [
                 Some(self.spec.orders.source()),
                 self.fifos.control().map(Readable),
                 awaited.map(Process::source),
-                self.aside.as_ref().map(Process::source),
+                self.helper.as_ref().map(Process::source),
                 self.controls.source(),
                 self.runit.as_ref().and_then(Runit::control).map(Readable),
-                self.put_off.as_ref().and_then(PutOff::source),
+                self.deferred.as_ref().and_then(DeferredReport::source),
             ],
             deadlines.into_iter().flatten().min(),
         );
-        Ready { orders, control, run, aside, script, runit, lull }
+        PollResult { orders, control, run, helper, script, runit, quiet }
     }
 
     #[inline(never)]
-    fn deal_with(&mut self, ready: &Ready) {
+    fn deal_with(&mut self, ready: &PollResult) {
         let now = Mono::now();
         let due = |process: &Option<Process>| {
             process.as_ref().and_then(Process::deadline).is_some_and(|deadline| now >= deadline)
@@ -279,7 +279,7 @@ impl Supervisor {
             self.script_has_ended(now);
         }
         self.kill_late_script(now);
-        if ready.aside || due(&self.aside) {
+        if ready.helper || due(&self.helper) {
             self.aside_has_ended(now);
         }
         if ready.orders {
@@ -292,7 +292,7 @@ impl Supervisor {
             self.take_runit_commands();
         }
         if self.machine.deadline().is_some_and(|deadline| Mono::now() >= deadline) {
-            self.handle(Event::Due);
+            self.handle(Event::DeadlineReached);
         }
     }
 
@@ -303,10 +303,10 @@ impl Supervisor {
             let lock = handover::keep_open(self.lock.file(), keep).ok();
             let (control, ok) = self.fifos.keep_open(keep);
             let runit = self.runit.as_ref().and_then(|runit| runit.keep_open(keep));
-            Numbers { lock, control, ok, runit, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }
+            FdNumbers { lock, control, ok, runit, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }
         };
         // The next program knows of a process what is in the files alone: it would start a second one.
-        if self.unrecorded.is_some() || self.lock_trouble || self.publisher.is_behind() {
+        if self.unwritten_record.is_some() || self.lock_failure_logged || self.publisher.last_write_failed() {
             parking.note_unwritten(&self.spec.module);
         }
         parking.park(&self.spec.module, keep(true));
@@ -329,12 +329,13 @@ impl Supervisor {
     }
 
     fn aside_has_ended(&mut self, now: Mono) {
-        let Some(status) = self.aside.as_mut().and_then(|aside| aside.reap(self.machine.leave().is_none(), now)) else {
+        let Some(status) = self.helper.as_mut().and_then(|helper| helper.reap(self.machine.leave().is_none(), now))
+        else {
             return;
         };
-        self.aside = None;
+        self.helper = None;
         match self.machine.state() {
-            State::Starting { .. } => self.handle(Event::HookEnded),
+            State::PreStart { .. } => self.handle(Event::HookEnded),
             _ => self.handle(Event::FinishEnded(status)),
         }
     }
@@ -422,21 +423,21 @@ impl Supervisor {
 
     fn configure(&mut self, config: Arc<Config>) {
         self.settings = config.settings(&self.spec.module, self.spec.program);
-        let rules = rules(&self.settings, &self.spec);
+        let policy = policy(&self.settings, &self.spec);
         self.spec.config = config;
-        self.handle(Event::Rules(Box::new(rules)));
+        self.handle(Event::Policy(Box::new(policy)));
     }
 }
 
 /// The rules for a module: with `-r` there are no limits.
-fn rules(settings: &Settings, spec: &Spec) -> Rules {
-    let rules = Rules {
+fn policy(settings: &Settings, spec: &Spec) -> Policy {
+    let policy = Policy {
         ends_when_failed: spec.program == Program::Single,
         controls: spec.service.may_have_controls(),
-        ..Rules::new(settings)
+        ..Policy::new(settings)
     };
     match spec.restart_hook {
-        None => rules,
-        Some(count_reset) => Rules { interval: None, restart_hook: true, count_reset, ..rules },
+        None => policy,
+        Some(count_reset) => Policy { interval: None, restart_hook: true, count_reset, ..policy },
     }
 }

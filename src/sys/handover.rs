@@ -42,7 +42,7 @@ pub fn receive(number: RawFd) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// What `memfd_create` and `write` give.
 pub fn letter(text: &[u8]) -> io::Result<File> {
-    let file = super::file::in_memory(c"handover", text)?;
+    let file = crate::sys::files::file::in_memory(c"handover", text)?;
     keep_open(&file, true)?;
     Ok(file)
 }

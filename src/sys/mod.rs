@@ -1,50 +1,22 @@
 //! Every raw system call and every `unsafe` block of the project, behind safe functions.
 //!
-//! | file | what it wraps |
+//! | room | what it wraps |
 //! |---|---|
-//! | [`start`] | a new process: `clone` as vfork with shared descriptors, everything opened by path in the child |
-//! | [`pidfd`] | waiting for a process and signalling it without a race on its number |
+//! | [`process`] | processes: started, waited for, signalled, recorded, reaped |
+//! | [`files`] | opening without ever blocking or following a planted link; locks, FIFOs, inotify |
+//! | [`threads`] | threads, and what they wait for |
+//! | [`terminal`] | the terminal, and standard error |
 //! | [`handover`] | descriptors that stay open while the program replaces itself |
-//! | [`identity`] | which process it was, recorded so that a later supervisor finds it again |
-//! | [`group`] | what is left of a process group whose leader is gone |
-//! | [`orphans`] | reaping what was re-parented to us (child subreaper, PID 1) |
-//! | [`signals`] | blocking signals, and reading them from a descriptor |
-//! | [`thread`] | threads by the thousand |
-//! | [`poll`] | `ppoll` with a monotonic deadline, and a timer to be polled |
-//! | [`wake`] | one thread wakes another that polls |
-//! | [`fifo`], [`mod@file`], [`flock`] | opening without ever blocking or following a planted link |
-//! | [`mod@replace`] | new content in the place of a file's old one, in one step |
 //! | [`memory`] | whether there is any left |
-//! | [`setup`] | what a program sets up once: descriptor limit, umask, allocator, kernel check |
-//! | [`detach`] | leaving the terminal, with the result reported to the waiting parent |
-//! | [`console`] | standard error that can be stuck without holding us up |
-//! | [`inotify`] | directories watched for changes |
-//! | [`terminal`] | the terminal's size, and a screen of our own on it |
 //! | [`time`] | the monotonic clock and the boot id |
 
-mod child;
-pub mod console;
-pub mod detach;
-pub mod fifo;
-pub mod file;
-pub mod flock;
-pub mod group;
+pub mod files;
 pub mod handover;
-pub mod identity;
-pub mod inotify;
 pub mod memory;
-pub mod orphans;
-pub mod pidfd;
-pub mod poll;
-pub mod replace;
-pub mod setup;
-pub mod signals;
-mod stack;
-pub mod start;
+pub mod process;
 pub mod terminal;
-pub mod thread;
+pub mod threads;
 pub mod time;
-pub mod wake;
 
 pub use nix::errno::Errno;
 pub use nix::unistd::Pid;
@@ -72,7 +44,7 @@ pub fn errno_text(error: &std::io::Error) -> String {
 ///
 /// # Errors
 /// `EMFILE`, `ENFILE`, `ENOMEM`, `EAGAIN`.
-pub fn if_any<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
+pub fn ok_unless_exhausted<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
     let is_want = |errno| matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN);
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,11 +1,11 @@
 //! What the roster knows of a service, and of a supervisor thread.
 
-use super::room::Needs;
-use super::scan::Found;
+use super::scan::ServiceDir;
 use crate::service::pipe::LogPipe;
 use crate::supervisor::mailbox::Mailbox;
 use crate::supervisor::spec::Outcome;
-use crate::sys::thread::Thread;
+use crate::sys::threads::thread::Thread;
+use crate::tree::capacity::Demand;
 use std::sync::Arc;
 
 /// A supervisor thread has ended.
@@ -18,33 +18,36 @@ pub struct Report {
 
 /// One supervisor thread.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(super) struct SupervisorThread {
     pub(super) module: String,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) thread: Thread,
-    pub(super) needs: Needs,
+    pub(super) needs: Demand,
 }
 
 /// A service, from its directory's appearance to the end of its last thread.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) found: Found,
+    pub(super) found: ServiceDir,
     pub(super) service: Option<u64>,
     pub(super) logger: Option<u64>,
     /// From the service to the logger.
     pub(super) pipe: Option<Arc<LogPipe>>,
-    pub(super) fate: Fate,
+    pub(super) lifecycle: Lifecycle,
 }
 
 impl Entry {
     /// An entry that has to wait until another one has left the same directory.
-    pub(super) fn waiting(found: Found) -> Entry {
-        Entry { fate: Fate::Leaves(Some(found.clone())), found, service: None, logger: None, pipe: None }
+    pub(super) fn waiting(found: ServiceDir) -> Entry {
+        Entry { lifecycle: Lifecycle::Leaves(Some(found.clone())), found, service: None, logger: None, pipe: None }
     }
 
     /// Whether its logger has left, and nothing else.
     pub(super) fn misses_logger(&self) -> bool {
-        self.fate == Fate::Stays && self.service.is_some() && self.logger.is_none() && self.pipe.is_some()
+        self.lifecycle == Lifecycle::Supervised
+            && self.service.is_some()
+            && self.logger.is_none()
+            && self.pipe.is_some()
     }
 
     pub(super) fn has_threads(&self) -> bool {
@@ -52,28 +55,28 @@ impl Entry {
     }
 
     /// What is to come in its place.
-    pub(super) fn successor(&self) -> Option<&Found> {
-        match &self.fate {
-            Fate::Leaves(next) => next.as_ref(),
-            Fate::Stays | Fate::ToldToExit => None,
+    pub(super) fn successor(&self) -> Option<&ServiceDir> {
+        match &self.lifecycle {
+            Lifecycle::Leaves(next) => next.as_ref(),
+            Lifecycle::Supervised | Lifecycle::Exited => None,
         }
     }
 
     /// Whether something may still run in the directory that `found` is, under another name.
-    pub(super) fn is_leaving_from(&self, found: &Found) -> bool {
+    pub(super) fn is_leaving_from(&self, found: &ServiceDir) -> bool {
         let same =
             (self.found.identity.device, self.found.identity.inode) == (found.identity.device, found.identity.inode);
-        matches!(self.fate, Fate::Leaves(_)) && same && self.found.name != found.name
+        matches!(self.lifecycle, Lifecycle::Leaves(_)) && same && self.found.name != found.name
     }
 }
 
 /// What becomes of an entry when its threads have ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum Lifecycle {
     /// Nobody has told it to leave.
-    Stays,
+    Supervised,
     /// It was told to leave; what is to come in its place.
-    Leaves(Option<Found>),
+    Leaves(Option<ServiceDir>),
     /// Its thread ended by `x`: it stays away until somebody wants it back.
-    ToldToExit,
+    Exited,
 }

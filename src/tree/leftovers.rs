@@ -2,11 +2,11 @@
 //! have another name, or not be complete for the moment, or another one may have taken its place.
 
 use super::roster::Roster;
-use super::scan::{self, Found, Sight};
+use super::scan::{self, EntryKind, ServiceDir};
 use crate::status::StatusDir;
 use crate::status::state::StateFile;
-use crate::sys::file::Identity;
-use crate::sys::identity::Recorded;
+use crate::sys::files::file::Identity;
+use crate::sys::process::record::Recorded;
 use std::io;
 use std::path::Path;
 
@@ -22,7 +22,7 @@ struct Leftover {
 /// What has become of a service directory.
 enum Place {
     /// It is where it was, and complete.
-    Kept(Found),
+    Kept(ServiceDir),
     /// It is where it was, but has no executable `run`, or cannot be looked at.
     Incomplete(Identity),
     /// It is gone, or another one is in its place.
@@ -53,8 +53,8 @@ impl Roster {
         }
         let directory = [service, logger].iter().flatten().find_map(|left| left.directory);
         // One that has left alone, by `x`, has nothing to remember; its service goes on writing into the pipe.
-        let has_logger = logger.is_some() || self.told_to_exit_before(&format!("{name}/log"));
-        let found = |identity| Found { name: name.clone(), path, has_logger, identity };
+        let has_logger = logger.is_some() || self.exited_before(&format!("{name}/log"));
+        let found = |identity| ServiceDir { name: name.clone(), path, has_logger, identity };
         // If a thread cannot be had, the look at the root says so, and what can be seen from there is tried again.
         let _ = match look(root, &name, directory) {
             Place::Incomplete(identity) if runs => {
@@ -62,7 +62,7 @@ impl Roster {
                 self.start(found(identity))
             }
             // Its logger was still reading what was left; one that has ended just now is started again for the rest.
-            Place::Kept(found) if self.told_to_exit_before(&name) => self.start_to_leave(found, true),
+            Place::Kept(found) if self.exited_before(&name) => self.start_to_leave(found, true),
             // The look at the root would find it, too, unless it is removed or renamed just now: then the new name has
             // to wait for the old one.
             Place::Kept(found) => self.start(found),
@@ -92,7 +92,7 @@ impl Leftover {
         }
         // A process records itself before anything else can be written down.
         let recorded =
-            crate::sys::file::read(&dir.lock_path()).ok().and_then(|lock| Recorded::read(&lock).ok().flatten());
+            crate::sys::files::file::read(&dir.lock_path()).ok().and_then(|lock| Recorded::read(&lock).ok().flatten());
         match (recorded.filter(|recorded| !matches!(recorded.open(), Ok(None))), state.and_then(|state| state.memory)) {
             (Some(recorded), _) => Some(Leftover { directory: recorded.directory, runs: true }),
             (None, Some(memory)) => Some(Leftover { directory: memory.directory, runs: false }),
@@ -106,9 +106,9 @@ fn look(root: &Path, name: &str, directory: Option<(u64, u64)>) -> Place {
     match std::fs::metadata(root.join(name)) {
         Ok(metadata) => match (Identity::of(&metadata), scan::look(root, name.as_ref())) {
             (identity, _) if !was(&identity) => Place::Gone,
-            (_, Sight::Service(found)) => Place::Kept(found),
-            (identity, Sight::NotYet | Sight::Unknown) => Place::Incomplete(identity),
-            (_, Sight::Gone | Sight::Ignored | Sight::Refused(_)) => Place::Gone,
+            (_, EntryKind::Service(found)) => Place::Kept(found),
+            (identity, EntryKind::NotYet | EntryKind::Unknown) => Place::Incomplete(identity),
+            (_, EntryKind::Gone | EntryKind::Ignored | EntryKind::Refused(_)) => Place::Gone,
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Place::Gone,
         Err(_) => {

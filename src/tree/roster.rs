@@ -3,20 +3,20 @@
 //! The roster never runs two services from one directory, nor one name twice: what is replaced has to be gone
 //! before what replaces it begins.
 
-use super::entry::{Entry, Fate, Member, Report};
-use super::room::Needs;
-use super::scan::Found;
+use super::entry::{Entry, Lifecycle, Report, SupervisorThread};
+use super::scan::ServiceDir;
 use super::upgrade::Handover;
 use crate::conf::Config;
 use crate::conf::source::Source;
+use crate::machine::table::Leave;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::alarm::Alarms;
-use crate::supervisor::machine::Leave;
 use crate::supervisor::mailbox::Ask;
-use crate::supervisor::parking::{Numbers, Parking};
+use crate::supervisor::parking::{FdNumbers, Parking};
 use crate::supervisor::runit::RunitTree;
 use crate::supervisor::spec::Outcome;
-use crate::sys::file::Identity;
+use crate::sys::files::file::Identity;
+use crate::tree::capacity::Demand;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
@@ -58,9 +58,9 @@ pub struct Roster {
     waiting: BTreeSet<String>,
     /// The process ends when all threads have.
     pub(super) ending: Arc<AtomicBool>,
-    pub(super) members: HashMap<u64, (String, Member)>,
+    pub(super) members: HashMap<u64, (String, SupervisorThread)>,
     /// What all members need.
-    pub(super) needs: Needs,
+    pub(super) needs: Demand,
     /// For whom there was no room: it has been said.
     pub(super) refused: BTreeSet<String>,
     pub(super) next_member: u64,
@@ -81,7 +81,7 @@ impl Roster {
             waiting: BTreeSet::new(),
             ending: Arc::default(),
             members: HashMap::new(),
-            needs: Needs::default(),
+            needs: Demand::default(),
             refused: BTreeSet::new(),
             next_member: 0,
             reporter,
@@ -118,7 +118,7 @@ impl Roster {
     ///
     /// # Errors
     /// No thread or descriptor was to be had: to be tried again.
-    pub fn want(&mut self, found: Found) -> io::Result<()> {
+    pub fn want(&mut self, found: ServiceDir) -> io::Result<()> {
         let Some(entry) = self.entries.get_mut(&found.name) else {
             if self.seen.contains(&place_of(found.identity)) {
                 self.notice_rename(&found);
@@ -130,8 +130,8 @@ impl Roster {
                 }
             }
             // One that has left by `x` stays away, also when the program was replaced meanwhile.
-            if self.stays_away(&found.name) {
-                let entry = Entry { fate: Fate::ToldToExit, ..Entry::waiting(found.clone()) };
+            if self.has_exited(&found.name) {
+                let entry = Entry { lifecycle: Lifecycle::Exited, ..Entry::waiting(found.clone()) };
                 self.entries.insert(found.name, entry);
                 return Ok(());
             }
@@ -140,26 +140,26 @@ impl Roster {
         let same = entry.found.identity == found.identity;
         // A logger that is gone is still of use to the service that writes to it; one that is new is not yet.
         let new_logger = !entry.found.has_logger && found.has_logger;
-        match &mut entry.fate {
-            Fate::Stays if same && new_logger => {
+        match &mut entry.lifecycle {
+            Lifecycle::Supervised if same && new_logger => {
                 let log = &self.shared.log;
                 log::info!(logger: log, "{}: has a log/run now: restarting it with its logger", found.name);
                 self.leave(&found.name.clone(), Some(found));
                 Ok(())
             }
-            Fate::Stays | Fate::ToldToExit if same => Ok(()),
-            Fate::Stays => {
+            Lifecycle::Supervised | Lifecycle::Exited if same => Ok(()),
+            Lifecycle::Supervised => {
                 let log = &self.shared.log;
                 log::info!(logger: log, "{}: another directory now: stopping the old one first", found.name);
                 self.leave(&found.name.clone(), Some(found));
                 Ok(())
             }
-            Fate::ToldToExit => {
-                entry.fate = Fate::Leaves(Some(found.clone()));
+            Lifecycle::Exited => {
+                entry.lifecycle = Lifecycle::Leaves(Some(found.clone()));
                 self.waiting.insert(found.name);
-                self.start_what_waited()
+                self.start_pending()
             }
-            Fate::Leaves(next) => {
+            Lifecycle::Leaves(next) => {
                 self.waiting.insert(found.name.clone());
                 *next = Some(found);
                 Ok(())
@@ -177,9 +177,9 @@ impl Roster {
 
     /// If the directory had another name until now, what runs under that name is told to leave first: the new name may
     /// have been looked at before the old one.
-    fn notice_rename(&mut self, found: &Found) {
+    fn notice_rename(&mut self, found: &ServiceDir) {
         let is_old_name = |entry: &&Entry| {
-            entry.fate == Fate::Stays
+            entry.lifecycle == Lifecycle::Supervised
                 && entry.found.identity == found.identity
                 && !std::fs::metadata(&entry.found.path).is_ok_and(|now| Identity::of(&now) == found.identity)
         };
@@ -193,26 +193,26 @@ impl Roster {
     /// The directory is gone: its service is stopped.
     pub fn gone(&mut self, name: &str) {
         self.refused.remove(name);
-        match self.entries.get_mut(name).map(|entry| &mut entry.fate) {
+        match self.entries.get_mut(name).map(|entry| &mut entry.lifecycle) {
             None => {}
-            Some(Fate::Stays) => {
+            Some(Lifecycle::Supervised) => {
                 log::info!(logger: self.shared.log, "{name}: directory gone, stopping");
                 self.leave(name, None);
             }
-            Some(Fate::Leaves(next)) => {
+            Some(Lifecycle::Leaves(next)) => {
                 *next = None;
                 self.settle(name);
             }
-            Some(Fate::ToldToExit) => {
+            Some(Lifecycle::Exited) => {
                 self.entries.remove(name);
             }
         }
     }
 
     /// The directory was taken away, and may have been put in again: one that has left by `x` comes back then.
-    pub fn taken_away(&mut self, name: &str) {
-        if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.fate == Fate::ToldToExit) {
-            entry.fate = Fate::Leaves(None);
+    pub fn directory_removed(&mut self, name: &str) {
+        if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.lifecycle == Lifecycle::Exited) {
+            entry.lifecycle = Lifecycle::Leaves(None);
             self.settle(name);
         }
     }
@@ -232,8 +232,8 @@ impl Roster {
             member.mailbox.ask(Ask::ComeBack);
         }
         for (name, entry) in &mut self.entries {
-            if entry.fate == Fate::ToldToExit {
-                entry.fate = Fate::Leaves(None);
+            if entry.lifecycle == Lifecycle::Exited {
+                entry.lifecycle = Lifecycle::Leaves(None);
                 self.waiting.insert(name.clone());
             }
         }
@@ -250,8 +250,8 @@ impl Roster {
 
     /// Those that have left by `x`.
     pub fn told_to_exit(&self) -> Vec<String> {
-        let told = |(name, entry): (&String, &Entry)| match entry.fate {
-            Fate::ToldToExit => Some(name.clone()),
+        let told = |(name, entry): (&String, &Entry)| match entry.lifecycle {
+            Lifecycle::Exited => Some(name.clone()),
             _ if entry.misses_logger() => Some(format!("{name}/log")),
             _ => None,
         };
@@ -260,11 +260,11 @@ impl Roster {
 
     /// Says whether the pipes to loggers that have left alone stay open when the program is replaced: nobody else may
     /// hold what waits in them.
-    pub fn keep_pipes_open(&self, keep: bool) -> Vec<(String, Numbers)> {
+    pub fn keep_pipes_open(&self, keep: bool) -> Vec<(String, FdNumbers)> {
         let without_logger = self.entries.iter().filter(|(_, entry)| entry.misses_logger());
         let keep = |(name, entry): (&String, &Entry)| {
             let pipe = entry.pipe.as_ref().and_then(|pipe| pipe.keep_open(keep));
-            (format!("{name}/log"), Numbers { pipe, ..Numbers::default() })
+            (format!("{name}/log"), FdNumbers { pipe, ..FdNumbers::default() })
         };
         without_logger.map(keep).collect()
     }
@@ -328,8 +328,8 @@ impl Roster {
     pub fn leave_all(&mut self) {
         self.ending.store(true, Ordering::Relaxed);
         for name in self.names() {
-            match self.entries.get(&name).map(|entry| &entry.fate) {
-                Some(Fate::Stays) => self.leave(&name, None),
+            match self.entries.get(&name).map(|entry| &entry.lifecycle) {
+                Some(Lifecycle::Supervised) => self.leave(&name, None),
                 _ => self.gone(&name),
             }
         }
@@ -370,11 +370,11 @@ impl Roster {
             // Nobody writes into it any more, and an entry may stay for long.
             entry.pipe = None;
             let told_to_exit = report.outcome == Some(Outcome::Left(Leave::WhenDown));
-            if entry.fate == Fate::Stays && told_to_exit && !comes_back {
+            if entry.lifecycle == Lifecycle::Supervised && told_to_exit && !comes_back {
                 log::info!(logger: self.shared.log, "{name}: left, as told by x; HUP brings it back");
-                entry.fate = Fate::ToldToExit;
-            } else if entry.fate == Fate::Stays {
-                entry.fate = Fate::Leaves(Some(entry.found.clone()));
+                entry.lifecycle = Lifecycle::Exited;
+            } else if entry.lifecycle == Lifecycle::Supervised {
+                entry.lifecycle = Lifecycle::Leaves(Some(entry.found.clone()));
                 self.waiting.insert(name.clone());
             }
             if let Some(logger) = entry.logger {
@@ -382,22 +382,21 @@ impl Roster {
             }
         }
         self.settle(&name);
-        self.start_what_waited()
+        self.start_pending()
     }
 
-    /// Removes an entry that has no thread left; one that has a successor is found by [`Roster::start_what_waited`].
+    /// Removes an entry that has no thread left; one that has a successor is found by [`Roster::start_pending`].
     fn settle(&mut self, name: &str) {
-        let done = self
-            .entries
-            .get(name)
-            .is_some_and(|entry| entry.service.is_none() && entry.logger.is_none() && entry.fate == Fate::Leaves(None));
+        let done = self.entries.get(name).is_some_and(|entry| {
+            entry.service.is_none() && entry.logger.is_none() && entry.lifecycle == Lifecycle::Leaves(None)
+        });
         if done {
             self.entries.remove(name);
         }
     }
 
     /// Starts what can be started now of all that waits for something else's end.
-    fn start_what_waited(&mut self) -> io::Result<()> {
+    fn start_pending(&mut self) -> io::Result<()> {
         let mut result = Ok(());
         for name in self.waiting.clone() {
             let next = match self.entries.get(&name) {
@@ -405,8 +404,9 @@ impl Roster {
                 Some(entry) => entry.successor().cloned(),
                 None => None,
             };
-            let busy =
-                |next: &Found| self.entries.values().any(|entry| entry.has_threads() && entry.is_leaving_from(next));
+            let busy = |next: &ServiceDir| {
+                self.entries.values().any(|entry| entry.has_threads() && entry.is_leaving_from(next))
+            };
             if next.as_ref().is_some_and(busy) {
                 continue;
             }
@@ -419,12 +419,12 @@ impl Roster {
         result
     }
 
-    fn leave(&mut self, name: &str, next: Option<Found>) {
+    fn leave(&mut self, name: &str, next: Option<ServiceDir>) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         if next.is_some() {
             self.waiting.insert(name.to_string());
         }
-        entry.fate = Fate::Leaves(next);
+        entry.lifecycle = Lifecycle::Leaves(next);
         let (service, logger) = (entry.service, entry.logger);
         match (service, logger) {
             (Some(service), _) => self.ask(service, Ask::Leave(Leave::Stop)),

@@ -1,23 +1,24 @@
 //! The main loop: directory events, thread reports, signals, orphans.
 
 use super::entry::Report;
-use super::filling::Filling;
-use super::own::Own;
-use super::room;
 use super::roster::{Roster, Shared};
-use super::scan::{self, Sight};
-use super::signals::{Messages, Wish, listen};
+use super::scan::{self, EntryKind};
+use super::signals::{Messages, TreeRequest, listen};
 use super::upgrade::{Done, Handover, upgrade};
-use super::watch::{Changes, Dirty, Watch};
+use super::watch::{Changes, Pending, Watch};
 use crate::conf::source::Source;
-use crate::status::dir::OWN_DIR;
+use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::alarm::WAIT_AT_END;
 use crate::supervisor::runit::RunitTree;
-use crate::sys::file::Identity;
-use crate::sys::signals::Signals;
+use crate::sys::files::file::Identity;
+use crate::sys::process::orphans;
+use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
-use crate::sys::{describe, errno_text, orphans};
+use crate::sys::{describe, errno_text};
+use crate::tree::capacity;
+use crate::tree::debounce::NewDirectories;
+use crate::tree::tree_dir::TreeDir;
 use crossbeam_channel::{after, never, select};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeSet, HashSet};
@@ -28,20 +29,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a root that is gone is looked for, and what could not be started is tried again.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const ROOT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a root is looked for that has gone within the last second: `runsvchdir` renames a link away, and another
 /// one into its place.
-const LOOK_AGAIN_AT_FIRST: Duration = Duration::from_millis(20);
+const ROOT_SWAP_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// After an upgrade, how often it is checked whether all threads have begun.
-const BEGINNING: Duration = Duration::from_millis(20);
+const ADOPTION_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// While the last alarms are sent, how often it is seen whether somebody is in a hurry.
-const LOOK_FOR_HURRY: Duration = Duration::from_millis(50);
+const SECOND_TERM_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How often everything is looked at where inotify is not to be had.
-const WITHOUT_INOTIFY: Duration = Duration::from_secs(5);
+const POLL_INTERVAL_WITHOUT_INOTIFY: Duration = Duration::from_secs(5);
 
 /// What the program was asked to do.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub struct Options {
     /// Where the settings come from.
     pub source: Source,
     /// What the tree itself says on standard error.
-    pub own_echo: Echo,
+    pub tree_echo: Echo,
     /// What modules say there.
     pub echo: Echo,
     /// Keep runit's files, too.
@@ -80,7 +81,7 @@ pub struct Restart {
 /// # Errors
 /// One line, when it cannot begin: another tree has the status root, or the root is not there.
 pub fn run(mut options: Options) -> Result<(), String> {
-    let own = Own::take(&options.status_root, options.handover.own_lock.take())?;
+    let own = TreeDir::take(&options.status_root, options.handover.own_lock.take())?;
     let metadata = std::fs::metadata(&options.root);
     let metadata =
         metadata.map_err(|error| format!("cannot read {}: {}", options.root.display(), errno_text(&error)))?;
@@ -90,12 +91,12 @@ pub fn run(mut options: Options) -> Result<(), String> {
     let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2, Signal::SIGCHLD]);
     let signals = signals.map_err(|errno| format!("cannot take signals: {}", describe(errno)))?;
     let services = scan::names(&options.root).map_or(0, |names| names.len());
-    room::make(signals.as_fd(), services);
-    let log = Log::new(own.dir(), "", options.own_echo);
+    capacity::make(signals.as_fd(), services);
+    let log = Log::new(own.dir(), "", options.tree_echo);
     if let Err(errno) = orphans::become_subreaper() {
         log::warn!(logger: log, "cannot become child subreaper: {}; orphans go elsewhere", describe(errno));
     }
-    let handed = options.handover.modules.remove(OWN_DIR).unwrap_or_default();
+    let handed = options.handover.modules.remove(TREE_DIR).unwrap_or_default();
     let messages = listen(signals, own.dir().clone(), log.clone(), handed);
     let messages = messages.map_err(|error| format!("cannot start a thread: {}", errno_text(&error)))?;
     Tree::new(options, log, own).run(&messages);
@@ -103,7 +104,7 @@ pub fn run(mut options: Options) -> Result<(), String> {
 }
 
 struct Tree {
-    own: Own,
+    own: TreeDir,
     restart: Restart,
     root: PathBuf,
     roster: Roster,
@@ -115,7 +116,7 @@ struct Tree {
     /// What has been complained about, so that it is said once.
     told: HashSet<OsString>,
     /// Directories that are being filled.
-    filling: Filling,
+    filling: NewDirectories,
     /// Since when the root is not there.
     root_gone: Option<Mono>,
     /// When to look at everything again, if something is not as it should be.
@@ -123,16 +124,16 @@ struct Tree {
     /// When to reap orphans, if not now.
     reap_at: Option<Mono>,
     /// The root is missing, or inotify is: it has been said.
-    blind: Option<String>,
+    watch_problem: Option<String>,
     ending: bool,
     /// An upgrade was put off: it has been said.
     upgrade_waits: bool,
     /// It was told to end more than once.
-    hurry: bool,
+    kill_now: bool,
 }
 
 impl Tree {
-    fn new(options: Options, log: Log, own: Own) -> Tree {
+    fn new(options: Options, log: Log, own: TreeDir) -> Tree {
         let (config, complaint) = options.source.first();
         for complaint in complaint.iter().chain(config.complaints()) {
             log::warn!(logger: log, "{complaint}");
@@ -156,14 +157,14 @@ impl Tree {
             watch: None,
             identity: None,
             told: HashSet::new(),
-            filling: Filling::default(),
+            filling: NewDirectories::default(),
             root_gone: None,
             again: None,
             reap_at: None,
-            blind: None,
+            watch_problem: None,
             ending: false,
             upgrade_waits: false,
-            hurry: false,
+            kill_now: false,
         }
     }
 
@@ -181,15 +182,15 @@ impl Tree {
             let timer = |at: Option<Mono>| at.map_or_else(never, |at| after(at.since(Mono::now())));
             let (again, filling, reap) = (timer(self.again), timer(self.filling.at()), timer(self.reap_at));
             select! {
-                recv(self.changes.bell()) -> _ => self.changed(),
+                recv(self.changes.notify_rx()) -> _ => self.changed(),
                 recv(reports) -> report => {
                     report.into_iter().for_each(|report| self.ended(report));
-                    self.hear_reports();
+                    self.drain_reports();
                 }
-                recv(messages.wishes) -> wish => match wish {
-                    Ok(Wish::Shutdown) => self.shut_down(),
-                    Ok(Wish::Rescan) => self.rescan(),
-                    Ok(Wish::Upgrade) => self.upgrade(messages),
+                recv(messages.requests) -> request => match request {
+                    Ok(TreeRequest::Shutdown) => self.shut_down(),
+                    Ok(TreeRequest::Rescan) => self.rescan(),
+                    Ok(TreeRequest::Upgrade) => self.upgrade(messages),
                     Err(_) => {}
                 },
                 recv(messages.children) -> _ => self.reap_orphans(),
@@ -215,8 +216,8 @@ impl Tree {
     fn send_last_alarms(&mut self, messages: &Messages) {
         let alarms = self.roster.alarms();
         let deadline = Mono::now() + WAIT_AT_END;
-        while !self.hurry && Mono::now() < deadline && !alarms.wait_for_starts(LOOK_FOR_HURRY) {
-            self.hurry = messages.wishes.try_iter().any(|wish| wish == Wish::Shutdown);
+        while !self.kill_now && Mono::now() < deadline && !alarms.wait_for_starts(SECOND_TERM_POLL_INTERVAL) {
+            self.kill_now = messages.requests.try_iter().any(|request| request == TreeRequest::Shutdown);
         }
         let dropped = alarms.drop_waiting();
         if dropped > 0 {
@@ -228,10 +229,10 @@ impl Tree {
         if self.ending {
             return;
         }
-        let Dirty { names, made, taken, all, root } = self.changes.take();
+        let Pending { names, made, taken, all, root } = self.changes.take();
         made.into_iter().for_each(|name| self.filling.made(name));
-        self.hear_reports();
-        taken.iter().filter_map(|name| name.to_str()).for_each(|name| self.roster.taken_away(name));
+        self.drain_reports();
+        taken.iter().filter_map(|name| name.to_str()).for_each(|name| self.roster.directory_removed(name));
         names.iter().for_each(|name| self.filling.touched(name));
         if all {
             log::warn!(logger: self.log, "directory events were lost: looking at everything again");
@@ -246,12 +247,12 @@ impl Tree {
 
     fn ended(&mut self, report: Report) {
         if self.roster.ended(report).is_err() {
-            self.look_again_in(LOOK_AGAIN);
+            self.look_again_in(ROOT_RETRY_INTERVAL);
         }
     }
 
     /// Hears first who has left: what happens to a directory afterwards may be meant to bring its module back.
-    fn hear_reports(&mut self) {
+    fn drain_reports(&mut self) {
         for report in self.roster.reports().try_iter() {
             self.ended(report);
         }
@@ -274,13 +275,13 @@ impl Tree {
             // Whatever runs goes on: a root that is unmounted or being replaced is no order to stop everything.
             self.watch = None;
             self.identity = None;
-            self.cannot_see(format!(
+            self.root_unreadable(format!(
                 "{} is not there: services go on, looking for it every second",
                 self.root.display()
             ));
             let since = *self.root_gone.get_or_insert_with(Mono::now);
-            let is_new = Mono::now().since(since) < LOOK_AGAIN;
-            return self.look_again_in(if is_new { LOOK_AGAIN_AT_FIRST } else { LOOK_AGAIN });
+            let is_new = Mono::now().since(since) < ROOT_RETRY_INTERVAL;
+            return self.look_again_in(if is_new { ROOT_SWAP_RETRY_INTERVAL } else { ROOT_RETRY_INTERVAL });
         }
         self.root_gone = None;
         if self.watch.is_none() || identity != self.identity {
@@ -293,8 +294,8 @@ impl Tree {
         }
         let is_readable = self.look_at_all();
         match self.watch.as_ref().map(|watch| watch.partial().map(str::to_owned)) {
-            Some(None) if is_readable => self.sees_again(),
-            Some(Some(text)) if is_readable => self.cannot_see_now(&text),
+            Some(None) if is_readable => self.root_readable_again(),
+            Some(Some(text)) if is_readable => self.root_unreadable_now(&text),
             _ => {}
         }
         if self.root_identity() != self.identity {
@@ -306,13 +307,13 @@ impl Tree {
     fn watch_root(&mut self) {
         match Watch::new(&self.root, &self.changes) {
             Ok(watch) => self.watch = Some(watch),
-            Err(text) => self.cannot_see_now(&text),
+            Err(text) => self.root_unreadable_now(&text),
         }
     }
 
-    fn cannot_see_now(&mut self, why: &str) {
-        self.cannot_see(format!("{why}; looking every {} s", WITHOUT_INOTIFY.as_secs()));
-        self.look_again_in(WITHOUT_INOTIFY);
+    fn root_unreadable_now(&mut self, why: &str) {
+        self.root_unreadable(format!("{why}; looking every {} s", POLL_INTERVAL_WITHOUT_INOTIFY.as_secs()));
+        self.look_again_in(POLL_INTERVAL_WITHOUT_INOTIFY);
     }
 
     /// Looks at every name; whether they could be read.
@@ -320,12 +321,12 @@ impl Tree {
         let names = match scan::names(&self.root) {
             Ok(names) => names,
             Err(error) => {
-                self.cannot_see(format!(
+                self.root_unreadable(format!(
                     "{}: {}; services go on, tried again every second",
                     self.root.display(),
                     errno_text(&error)
                 ));
-                self.look_again_in(LOOK_AGAIN);
+                self.look_again_in(ROOT_RETRY_INTERVAL);
                 return false;
             }
         };
@@ -342,29 +343,29 @@ impl Tree {
     fn look_at(&mut self, name: &OsStr) {
         let path = self.root.join(name);
         match scan::look(&self.root, name) {
-            Sight::Service(_) if self.filling.goes_on(&self.root, name) => {}
-            Sight::Service(found) => {
+            EntryKind::Service(_) if self.filling.is_incomplete(&self.root, name) => {}
+            EntryKind::Service(found) => {
                 self.told.remove(name);
                 self.watch_no_longer(&path);
                 if self.roster.want(found).is_err() {
-                    self.look_again_in(LOOK_AGAIN);
+                    self.look_again_in(ROOT_RETRY_INTERVAL);
                 }
             }
-            Sight::NotYet => self.not_yet(name, &path),
+            EntryKind::NotYet => self.not_yet(name, &path),
             // Everything is gone if the root is; that is no order to stop anything.
-            Sight::Gone if !scan::is_gone(&self.root, self.identity, name) => self.look_at_root(),
-            Sight::Gone => {
+            EntryKind::Gone if !scan::is_gone(&self.root, self.identity, name) => self.look_at_root(),
+            EntryKind::Gone => {
                 self.told.remove(name);
                 self.watch_no_longer(&path);
                 self.filling.forget(name);
                 self.gone(name);
             }
-            Sight::Refused(why) => {
+            EntryKind::Refused(why) => {
                 self.gone(name);
                 self.tell(name, &format!("passed over: {why}"));
             }
-            Sight::Ignored => {}
-            Sight::Unknown => self.look_again_in(LOOK_AGAIN),
+            EntryKind::Ignored => {}
+            EntryKind::Unknown => self.look_again_in(ROOT_RETRY_INTERVAL),
         }
     }
 
@@ -385,14 +386,14 @@ impl Tree {
     /// (its next start says what is missing).
     fn not_yet(&mut self, name: &OsStr, path: &Path) {
         if let Some(Err(text)) = self.watch.as_mut().map(|watch| watch.add_below(path)) {
-            self.tell(name, &format!("{text}; looking every {} s", WITHOUT_INOTIFY.as_secs()));
-            return self.look_again_in(WITHOUT_INOTIFY);
+            self.tell(name, &format!("{text}; looking every {} s", POLL_INTERVAL_WITHOUT_INOTIFY.as_secs()));
+            return self.look_again_in(POLL_INTERVAL_WITHOUT_INOTIFY);
         }
         self.filling.made(name.to_owned());
         // It may have been made between the look and the watch; then it is just being filled, and there may be more
         // to come.
-        if let Sight::Service(_) = scan::look(&self.root, name) {
-            self.filling.goes_on(&self.root, name);
+        if let EntryKind::Service(_) = scan::look(&self.root, name) {
+            self.filling.is_incomplete(&self.root, name);
             return;
         }
         if name.to_str().is_some_and(|name| self.roster.knows(name)) {
@@ -418,15 +419,15 @@ impl Tree {
         self.again = Some(self.again.map_or(at, |earlier| earlier.min(at)));
     }
 
-    fn cannot_see(&mut self, why: String) {
-        if self.blind.as_ref() != Some(&why) {
+    fn root_unreadable(&mut self, why: String) {
+        if self.watch_problem.as_ref() != Some(&why) {
             log::warn!(logger: self.log, "{why}");
-            self.blind = Some(why);
+            self.watch_problem = Some(why);
         }
     }
 
-    fn sees_again(&mut self) {
-        if self.blind.take().is_some() {
+    fn root_readable_again(&mut self) {
+        if self.watch_problem.take().is_some() {
             log::info!(logger: self.log, "{} is watched again", self.root.display());
         }
     }
@@ -458,7 +459,7 @@ impl Tree {
 
     fn shut_down(&mut self) {
         if self.ending {
-            self.hurry = true;
+            self.kill_now = true;
             log::warn!(logger: self.log, "told to end again: killing what is left");
             return self.roster.kill_all();
         }
@@ -466,7 +467,7 @@ impl Tree {
         self.ending = true;
         self.watch = None;
         self.again = None;
-        self.filling = Filling::default();
+        self.filling = NewDirectories::default();
         self.roster.leave_all();
     }
 
@@ -487,7 +488,7 @@ impl Tree {
                     log::info!(logger: self.log, "upgrade put off: {why}");
                 }
                 // Behind what waits now; we hold the other end ourselves, so it cannot be closed.
-                let _ = messages.wish.send(Wish::Upgrade);
+                let _ = messages.request.send(TreeRequest::Upgrade);
             }
         }
     }
@@ -495,7 +496,7 @@ impl Tree {
     fn reap_orphans(&mut self) {
         // After an upgrade all services are our children like any orphan, until their threads have adopted them.
         if self.roster.is_beginning() {
-            self.reap_at = Some(Mono::now() + BEGINNING);
+            self.reap_at = Some(Mono::now() + ADOPTION_POLL_INTERVAL);
             return;
         }
         self.reap_at = None;

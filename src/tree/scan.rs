@@ -2,7 +2,7 @@
 
 use crate::conf::CONFIG_FILE;
 use crate::sys::Errno;
-use crate::sys::file::{self, Identity};
+use crate::sys::files::file::{self, Identity};
 use nix::fcntl::AtFlags;
 use nix::sys::stat::fstatat;
 use std::io;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// A service directory that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct ServiceDir {
     /// The module: the directory's name.
     pub name: String,
     /// Where it is.
@@ -24,9 +24,9 @@ pub struct Found {
 
 /// What a name in the services root is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sight {
+pub enum EntryKind {
     /// A service directory.
-    Service(Found),
+    Service(ServiceDir),
     /// A directory without an executable `run`: it may become a service.
     NotYet,
     /// Nothing of that name.
@@ -42,37 +42,37 @@ pub enum Sight {
 const LEADS_NOWHERE: &str = "a link that leads nowhere";
 
 /// Looks at one name in `root`.
-pub fn look(root: &Path, name: &std::ffi::OsStr) -> Sight {
+pub fn look(root: &Path, name: &std::ffi::OsStr) -> EntryKind {
     if name.as_bytes().starts_with(b".") || name == CONFIG_FILE {
-        return Sight::Ignored;
+        return EntryKind::Ignored;
     }
     let path = root.join(name);
     let metadata = match std::fs::metadata(&path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return dangling_or_gone(&path),
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Sight::Refused(LEADS_NOWHERE),
-        Err(_) => return Sight::Unknown,
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return EntryKind::Refused(LEADS_NOWHERE),
+        Err(_) => return EntryKind::Unknown,
     };
     if !metadata.is_dir() {
-        return Sight::Refused("not a directory");
+        return EntryKind::Refused("not a directory");
     }
     let Some(name) = name.to_str().filter(|name| !name.chars().any(char::is_control)) else {
-        return Sight::Refused("a control character or invalid UTF-8 in its name");
+        return EntryKind::Refused("a control character or invalid UTF-8 in its name");
     };
     if !file::is_executable(&file::entry(&path, "run")) {
-        return Sight::NotYet;
+        return EntryKind::NotYet;
     }
     let log = file::entry(&path, "log");
     let has_logger = file::is_executable(&file::entry(&log, "run"));
-    Sight::Service(Found { name: name.to_string(), identity: Identity::of(&metadata), path, has_logger })
+    EntryKind::Service(ServiceDir { name: name.to_string(), identity: Identity::of(&metadata), path, has_logger })
 }
 
 /// A link without a target: whoever made it meant a service by it, and is told so.
-fn dangling_or_gone(path: &Path) -> Sight {
+fn dangling_or_gone(path: &Path) -> EntryKind {
     match std::fs::symlink_metadata(path) {
-        Ok(_) => Sight::Refused(LEADS_NOWHERE),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Sight::Gone,
-        Err(_) => Sight::Unknown,
+        Ok(_) => EntryKind::Refused(LEADS_NOWHERE),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => EntryKind::Gone,
+        Err(_) => EntryKind::Unknown,
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_directory_with_run_is_a_service_and_log_its_logger() {
         let root = root();
-        let Sight::Service(found) = look(root.path(), OsStr::new("web")) else { panic!() };
+        let EntryKind::Service(found) = look(root.path(), OsStr::new("web")) else { panic!() };
         assert_eq!(found.name, "web");
         assert!(found.has_logger);
     }
@@ -128,11 +128,11 @@ mod tests {
         symlink("web", root.path().join("alias")).unwrap();
         symlink("nowhere", root.path().join("broken")).unwrap();
         let identity = |name| match look(root.path(), OsStr::new(name)) {
-            Sight::Service(found) => Some(found.identity),
+            EntryKind::Service(found) => Some(found.identity),
             _ => None,
         };
         assert_eq!(identity("alias"), identity("web"));
-        assert_eq!(look(root.path(), OsStr::new("broken")), Sight::Refused(LEADS_NOWHERE));
+        assert_eq!(look(root.path(), OsStr::new("broken")), EntryKind::Refused(LEADS_NOWHERE));
     }
 
     #[test]
@@ -145,12 +145,12 @@ mod tests {
         std::fs::create_dir(root.path().join("run-is-a-directory")).unwrap();
         std::fs::create_dir(root.path().join("run-is-a-directory/run")).unwrap();
         let entry = |name| look(root.path(), OsStr::new(name));
-        assert_eq!(entry("web"), Sight::NotYet);
-        assert_eq!(entry("run-is-a-directory"), Sight::NotYet);
-        assert_eq!(entry("file"), Sight::Refused("not a directory"));
-        assert!(matches!(entry("new\nline"), Sight::Refused(_)));
-        assert_eq!(entry(".hidden"), Sight::Ignored);
-        assert_eq!(entry("supervise.conf"), Sight::Ignored);
-        assert_eq!(entry("none"), Sight::Gone);
+        assert_eq!(entry("web"), EntryKind::NotYet);
+        assert_eq!(entry("run-is-a-directory"), EntryKind::NotYet);
+        assert_eq!(entry("file"), EntryKind::Refused("not a directory"));
+        assert!(matches!(entry("new\nline"), EntryKind::Refused(_)));
+        assert_eq!(entry(".hidden"), EntryKind::Ignored);
+        assert_eq!(entry("supervise.conf"), EntryKind::Ignored);
+        assert_eq!(entry("none"), EntryKind::Gone);
     }
 }

@@ -1,13 +1,13 @@
 //! Signals, and the bytes of the tree's own FIFO, as messages for the main loop.
 
 use crate::status::StatusDir;
-use crate::status::dir::OWN_DIR;
-use crate::status::fifo::{Fifos, Trouble};
+use crate::status::dir::TREE_DIR;
+use crate::status::fifo::{FifoError, Fifos};
 use crate::status::log::Log;
 use crate::supervisor::mailbox::{Ask, Mailbox};
-use crate::supervisor::parking::{Handed, Numbers, Parking};
-use crate::sys::poll::{self, Source::Readable, Source::Woken};
-use crate::sys::signals::Signals;
+use crate::supervisor::parking::{FdNumbers, InheritedFds, Parking};
+use crate::sys::threads::poll::{self, Source::Readable, Source::Woken};
+use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use nix::sys::signal::Signal;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How often it is tried to open a FIFO that could not be opened.
-const MEND_AGAIN: Duration = Duration::from_secs(5);
+const REPAIR_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Stack of the thread, in bytes.
 const STACK_SIZE: usize = 128 * 1024;
@@ -28,7 +28,7 @@ const CHILDREN_WAIT: Duration = Duration::from_millis(100);
 
 /// What somebody wants of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum TreeRequest {
     /// TERM, INT, or `t` on the FIFO.
     Shutdown,
     /// HUP, or `h` on the FIFO.
@@ -41,16 +41,16 @@ pub enum Wish {
 #[derive(Debug)]
 pub struct Messages {
     /// What somebody wants.
-    pub wishes: Receiver<Wish>,
+    pub requests: Receiver<TreeRequest>,
     /// For the main loop's own wishes.
-    pub wish: Sender<Wish>,
+    pub request: Sender<TreeRequest>,
     /// Some process of ours has ended; one message for however many.
     pub children: Receiver<()>,
     orders: Arc<Mailbox>,
 }
 
 impl Messages {
-    /// Has the listening thread come to rest, under the name [`OWN_DIR`]. What it has taken has become a message by
+    /// Has the listening thread come to rest, under the name [`TREE_DIR`]. What it has taken has become a message by
     /// then; what comes later stays with the kernel, and is there for the next program.
     pub fn park(&self, parking: &Arc<Parking>) {
         self.orders.ask(Ask::Park(parking.clone()));
@@ -66,15 +66,23 @@ impl Messages {
 ///
 /// # Errors
 /// When there is no thread or descriptor to be had.
-pub fn listen(signals: Signals, dir: StatusDir, log: Log, handed: Handed) -> std::io::Result<Messages> {
-    let (wish, wishes) = unbounded();
+pub fn listen(signals: Signals, dir: StatusDir, log: Log, handed: InheritedFds) -> std::io::Result<Messages> {
+    let (request, requests) = unbounded();
     let (child, children) = bounded(1);
     let orders = Arc::new(Mailbox::default());
     let fifos = Fifos::inherit(handed.control, handed.ok);
-    let listener =
-        Listener { signals, orders: orders.clone(), fifos, dir, log, wish: wish.clone(), child, children_at: None };
+    let listener = Listener {
+        signals,
+        orders: orders.clone(),
+        fifos,
+        dir,
+        log,
+        request: request.clone(),
+        child,
+        children_at: None,
+    };
     std::thread::Builder::new().name("signals".into()).stack_size(STACK_SIZE).spawn(move || listener.run())?;
-    Ok(Messages { wish, wishes, children, orders })
+    Ok(Messages { request, requests, children, orders })
 }
 
 struct Listener {
@@ -83,7 +91,7 @@ struct Listener {
     fifos: Fifos,
     dir: StatusDir,
     log: Log,
-    wish: Sender<Wish>,
+    request: Sender<TreeRequest>,
     child: Sender<()>,
     /// When the main loop is told that children have ended, if some have.
     children_at: Option<Mono>,
@@ -95,18 +103,18 @@ impl Listener {
         loop {
             // Not between a child's end and its next start.
             if self.children_at.is_none()
-                && let Err(Trouble { level, text }) = self.fifos.keep(&self.dir)
+                && let Err(FifoError { level, text }) = self.fifos.keep(&self.dir)
             {
                 log::log!(logger: self.log, level, "{text}");
             }
-            let mend_at = (!self.fifos.are_open()).then(|| Mono::now() + MEND_AGAIN);
+            let repair_at = (!self.fifos.are_open()).then(|| Mono::now() + REPAIR_INTERVAL);
             let [signal, command, order] = poll::wait(
                 [Some(Readable(self.signals.as_fd())), self.fifos.control().map(Readable), Some(Woken)],
-                [self.children_at, mend_at].into_iter().flatten().min(),
+                [self.children_at, repair_at].into_iter().flatten().min(),
             );
             if self.children_at.is_some_and(|at| Mono::now() >= at) {
                 self.children_at = None;
-                self.signals.hear_all();
+                self.signals.unmask_all();
                 // Full: the main loop has not looked yet, and will.
                 let _ = self.child.try_send(());
             }
@@ -131,7 +139,7 @@ impl Listener {
             match ask {
                 Ask::Park(parking) => {
                     let (control, ok) = self.fifos.keep_open(true);
-                    parking.park(OWN_DIR, Numbers { control, ok, ..Numbers::default() });
+                    parking.park(TREE_DIR, FdNumbers { control, ok, ..FdNumbers::default() });
                     self.fifos.keep_open(false);
                 }
                 Ask::Leave(_) | Ask::KillNow | Ask::Configure(_) | Ask::Publish | Ask::ComeBack => {}
@@ -141,11 +149,11 @@ impl Listener {
 
     fn take(&mut self, signal: Signal) {
         match signal {
-            Signal::SIGTERM | Signal::SIGINT => self.wish(Wish::Shutdown),
-            Signal::SIGHUP => self.wish(Wish::Rescan),
-            Signal::SIGUSR2 => self.wish(Wish::Upgrade),
+            Signal::SIGTERM | Signal::SIGINT => self.request(TreeRequest::Shutdown),
+            Signal::SIGHUP => self.request(TreeRequest::Rescan),
+            Signal::SIGUSR2 => self.request(TreeRequest::Upgrade),
             Signal::SIGCHLD => {
-                self.signals.be_deaf_to(Signal::SIGCHLD);
+                self.signals.mask(Signal::SIGCHLD);
                 self.children_at = Some(Mono::now() + CHILDREN_WAIT);
             }
             _ => {}
@@ -154,15 +162,15 @@ impl Listener {
 
     fn command(&self, byte: u8) {
         match byte {
-            b't' => self.wish(Wish::Shutdown),
-            b'2' => self.wish(Wish::Upgrade),
-            b'h' => self.wish(Wish::Rescan),
+            b't' => self.request(TreeRequest::Shutdown),
+            b'2' => self.request(TreeRequest::Upgrade),
+            b'h' => self.request(TreeRequest::Rescan),
             _ => {}
         }
     }
 
-    fn wish(&self, wish: Wish) {
+    fn request(&self, request: TreeRequest) {
         // It fails only when the main loop is gone, and the process with it.
-        let _ = self.wish.send(wish);
+        let _ = self.request.send(request);
     }
 }

@@ -1,20 +1,20 @@
 //! The threads of a service directory: how they are started, anew or for something that an earlier tree has left.
 
-use super::entry::{Entry, Fate, Member, Report};
-use super::room::{self, Needs};
+use super::entry::{Entry, Lifecycle, Report, SupervisorThread};
 use super::roster::Roster;
-use super::scan::Found;
+use super::scan::ServiceDir;
 use crate::conf::Program;
+use crate::machine::table::Leave;
 use crate::service::pipe::LogPipe;
 use crate::service::{Definition, Directory, Service, Streams};
 use crate::status::StatusDir;
-use crate::supervisor::machine::Leave;
 use crate::supervisor::mailbox::{Ask, Mailbox, Orders};
 use crate::supervisor::opening::{AFTER_PANIC, supervise};
 use crate::supervisor::panics::catch;
 use crate::supervisor::spec::Spec;
 use crate::sys::errno_text;
-use crate::sys::thread::Thread;
+use crate::sys::threads::thread::Thread;
+use crate::tree::capacity::{self, Demand};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,38 +41,38 @@ struct Told {
 
 impl Roster {
     /// Starts the threads of a service directory: the logger first, so that it is there when the service writes.
-    pub(super) fn start(&mut self, found: Found) -> io::Result<()> {
-        self.start_threads(found, Fate::Stays, Told::default())
+    pub(super) fn start(&mut self, found: ServiceDir) -> io::Result<()> {
+        self.start_threads(found, Lifecycle::Supervised, Told::default())
     }
 
     /// Starts the threads of a service directory that is gone (or whose module has left by `x`), only to stop what runs
     /// and to clear up. A logger that runs reads to the end of its input; one that does not cannot be started again.
-    pub(super) fn start_to_leave(&mut self, found: Found, logs_on: bool) -> io::Result<()> {
+    pub(super) fn start_to_leave(&mut self, found: ServiceDir, logs_on: bool) -> io::Result<()> {
         let logger = if logs_on { None } else { Some(Leave::EndOfInput) };
-        let fate = if self.told_to_exit_before(&found.name) { Fate::ToldToExit } else { Fate::Leaves(None) };
-        self.start_threads(found, fate, Told { service: Some(Leave::Stop), logger })
+        let lifecycle = if self.exited_before(&found.name) { Lifecycle::Exited } else { Lifecycle::Leaves(None) };
+        self.start_threads(found, lifecycle, Told { service: Some(Leave::Stop), logger })
     }
 
     /// Whether the module has left the program before us by `x`.
-    pub(super) fn told_to_exit_before(&self, name: &str) -> bool {
+    pub(super) fn exited_before(&self, name: &str) -> bool {
         self.handover.told_to_exit.iter().any(|told| told == name)
     }
 
     /// The same, and whoever asks sees to it: it is said once.
-    pub(super) fn stays_away(&mut self, module: &str) -> bool {
+    pub(super) fn has_exited(&mut self, module: &str) -> bool {
         let at = self.handover.told_to_exit.iter().position(|told| told == module);
         at.map(|at| self.handover.told_to_exit.swap_remove(at)).is_some()
     }
 
-    fn start_threads(&mut self, found: Found, fate: Fate, told: Told) -> io::Result<()> {
+    fn start_threads(&mut self, found: ServiceDir, lifecycle: Lifecycle, told: Told) -> io::Result<()> {
         self.note_seen(found.identity);
         let name = found.name.clone();
         let mut more = self.needs_of(false);
         if found.has_logger {
             more += self.needs_of(true);
         }
-        room::for_modules(self.needs, more, STACK_SIZE).inspect_err(|error| self.refused(&name, error))?;
-        let mut entry = Entry { service: None, logger: None, pipe: None, fate, found };
+        capacity::for_modules(self.needs, more, STACK_SIZE).inspect_err(|error| self.refused(&name, error))?;
+        let mut entry = Entry { service: None, logger: None, pipe: None, lifecycle, found };
         if entry.found.has_logger {
             let module = format!("{name}/log");
             // The logger's directory lies in it, and would be made with a parent that all may read. What is wrong with
@@ -80,7 +80,7 @@ impl Roster {
             let _ = self.status_dir(&name).make();
             let to_logger = Arc::new(self.log_pipe(&module));
             entry.pipe = Some(to_logger.clone());
-            if !self.stays_away(&module) {
+            if !self.has_exited(&module) {
                 let member = self.spawn(&entry.found, Part::Logger(to_logger), told.logger);
                 entry.logger = Some(member.inspect_err(|error| self.refused(&name, error))?);
             }
@@ -96,7 +96,7 @@ impl Roster {
                 self.refused(&name, &error);
                 if let Some(logger) = entry.logger {
                     self.ask(logger, Ask::Leave(Leave::EndOfInput));
-                    entry.fate = Fate::Leaves(None);
+                    entry.lifecycle = Lifecycle::Leaves(None);
                     self.entries.insert(name, entry);
                 }
                 Err(error)
@@ -143,11 +143,11 @@ impl Roster {
         StatusDir::of(&self.shared.status_root, module)
     }
 
-    fn needs_of(&self, is_logger: bool) -> Needs {
-        Needs::of(is_logger, self.shared.runit.is_some())
+    fn needs_of(&self, is_logger: bool) -> Demand {
+        Demand::of(is_logger, self.shared.runit.is_some())
     }
 
-    fn spawn(&mut self, found: &Found, part: Part, leave: Option<Leave>) -> io::Result<u64> {
+    fn spawn(&mut self, found: &ServiceDir, part: Part, leave: Option<Leave>) -> io::Result<u64> {
         let (path, identity) = (found.path.clone(), found.identity);
         let (module, directory, input, output) = match part {
             Part::Service(pipe) => (found.name.clone(), Directory::new(path, identity), None, pipe),
@@ -172,7 +172,7 @@ impl Roster {
             restart_hook: None,
             alarms: self.alarms.clone(),
             orders: Orders::Tree(mailbox.clone()),
-            house_log: Some(self.shared.log.clone()),
+            tree_log: Some(self.shared.log.clone()),
             echo: self.shared.echo,
             complaints: Vec::new(),
             runit: self.shared.runit.clone(),
@@ -201,9 +201,9 @@ impl Roster {
                 Thread::quit();
             }
         });
-        let thread = thread.map_err(|errno| room::no_thread(&errno.into()))?;
+        let thread = thread.map_err(|errno| capacity::no_thread(&errno.into()))?;
         self.needs += needs;
-        self.members.insert(id, (found.name.clone(), Member { module, mailbox, thread, needs }));
+        self.members.insert(id, (found.name.clone(), SupervisorThread { module, mailbox, thread, needs }));
         Ok(id)
     }
 }

@@ -1,20 +1,20 @@
 //! SIGUSR2: the program replaces itself by the one that is now at its path. The pid stays, services and their parent
 //! stay, exit statuses are still waited for, and no lock is free in between.
 
-use super::own::Own;
 use super::roster::Roster;
 use super::run::Restart;
-use super::signals::{Messages, Wish};
-use crate::status::dir::OWN_DIR;
-use crate::supervisor::parking::{Handed, Numbers, Parking};
-use crate::sys::file::c_path;
-use crate::sys::flock::Lock;
-use crate::sys::pidfd::ExitStatus;
-use crate::sys::poll::{self, Source};
-use crate::sys::setup::{Inherited, inherited};
-use crate::sys::start::{Environment, Input, Leads, Output, Plan, start};
+use super::signals::{Messages, TreeRequest};
+use crate::status::dir::TREE_DIR;
+use crate::supervisor::parking::{FdNumbers, InheritedFds, Parking};
+use crate::sys::files::file::c_path;
+use crate::sys::files::flock::Lock;
+use crate::sys::process::pidfd::ExitStatus;
+use crate::sys::process::setup::{Inherited, inherited};
+use crate::sys::process::start::{Environment, Input, Leader, Output, Plan, start};
+use crate::sys::threads::poll::{self, Source};
 use crate::sys::time::Mono;
 use crate::sys::{describe, handover};
+use crate::tree::tree_dir::TreeDir;
 use log::{error, info, warn};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -29,16 +29,16 @@ const PARKING_TIME: Duration = Duration::from_secs(5);
 const VERSION_TIME: Duration = Duration::from_secs(2);
 
 /// How often it is looked meanwhile whether one of them has ended instead.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const ROOT_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What one program tells the next.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Letter {
+struct HandoverState {
     own_lock: RawFd,
     nofile: (u64, u64),
     umask: u32,
-    modules: BTreeMap<String, Numbers>,
+    modules: BTreeMap<String, FdNumbers>,
     told_to_exit: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ pub struct Handover {
     /// The tree's own lock.
     pub own_lock: Option<OwnedFd>,
     /// The modules' descriptors.
-    pub modules: HashMap<String, Handed>,
+    pub modules: HashMap<String, InheritedFds>,
     /// Modules that have left by `x`, and stay away; loggers that have left alone among them.
     pub told_to_exit: Vec<String>,
     /// Others have this, too, until they have begun.
@@ -62,10 +62,10 @@ impl Handover {
     /// A line for the user; nothing was handed over then.
     pub fn receive(number: RawFd) -> Result<Handover, String> {
         let text = handover::read_letter(number).map_err(|error| error.to_string())?;
-        let letter: Letter = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-        crate::sys::setup::inherit(Inherited { nofile: letter.nofile, umask: letter.umask });
+        let letter: HandoverState = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+        crate::sys::process::setup::inherit(Inherited { nofile: letter.nofile, umask: letter.umask });
         let beginning = Arc::new(());
-        let receive = |(module, numbers)| (module, Handed::receive(numbers, &beginning));
+        let receive = |(module, numbers)| (module, InheritedFds::receive(numbers, &beginning));
         Ok(Handover {
             own_lock: handover::receive(letter.own_lock).ok(),
             modules: letter.modules.into_iter().map(receive).collect(),
@@ -85,13 +85,13 @@ pub enum Done {
 }
 
 /// Replaces the program. Returns only if that was not possible; then all goes on as before.
-pub fn upgrade(roster: &Roster, messages: &Messages, own: &Own, restart: &Restart) -> Done {
+pub fn upgrade(roster: &Roster, messages: &Messages, own: &TreeDir, restart: &Restart) -> Done {
     let log = roster.log();
     roster.alarms().wait_at_most(PARKING_TIME);
     let parking = Arc::new(Parking::default());
     let mut modules = roster.park_all(&parking);
     messages.park(&parking);
-    modules.push(OWN_DIR.to_string());
+    modules.push(TREE_DIR.to_string());
     match wait(roster, &parking, &modules) {
         // A thread that has ended has something to say first; one that did so before it was asked never answers.
         _ if roster.has_reports() => {
@@ -121,7 +121,7 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own: &Own, restart: &Restar
 }
 
 /// Hands over what the parked threads have left open, and all else. Returns only if that was not possible.
-fn hand_over(mut modules: BTreeMap<String, Numbers>, roster: &Roster, own_lock: &Lock, restart: &Restart) {
+fn hand_over(mut modules: BTreeMap<String, FdNumbers>, roster: &Roster, own_lock: &Lock, restart: &Restart) {
     let log = roster.log();
     modules.extend(roster.keep_pipes_open(true));
     let dropped = roster.alarms().to_start();
@@ -130,7 +130,7 @@ fn hand_over(mut modules: BTreeMap<String, Numbers>, roster: &Roster, own_lock: 
     }
     info!(logger: log, "replacing the program by {}", restart.program.display());
     let inherited = inherited();
-    let letter = Letter {
+    let letter = HandoverState {
         own_lock: own_lock.file().as_raw_fd(),
         nofile: inherited.nofile,
         umask: inherited.umask,
@@ -147,7 +147,7 @@ fn hand_over(mut modules: BTreeMap<String, Numbers>, roster: &Roster, own_lock: 
 ///
 /// # Errors
 /// Why not.
-fn check(own: &Own, restart: &Restart) -> Result<(), String> {
+fn check(own: &TreeDir, restart: &Restart) -> Result<(), String> {
     if !own.is_in_place() {
         return Err(format!("{} is not as it was", own.dir().path().display()));
     }
@@ -162,7 +162,7 @@ fn check(own: &Own, restart: &Restart) -> Result<(), String> {
         shell_fallback: false,
         environment: &Environment::inherited(),
         directory: None,
-        leads: Leads::Session,
+        leads: Leader::Session,
         recorder: None,
         stdin: Input::Null,
         stdout: Output::Null,
@@ -182,10 +182,10 @@ fn check(own: &Own, restart: &Restart) -> Result<(), String> {
 }
 
 /// Waits until all are parked, or one of them has ended instead.
-fn wait(roster: &Roster, parking: &Parking, modules: &[String]) -> Result<BTreeMap<String, Numbers>, Vec<String>> {
+fn wait(roster: &Roster, parking: &Parking, modules: &[String]) -> Result<BTreeMap<String, FdNumbers>, Vec<String>> {
     let deadline = Instant::now() + PARKING_TIME;
     loop {
-        let parked = parking.wait(modules, deadline.min(Instant::now() + LOOK_AGAIN));
+        let parked = parking.wait(modules, deadline.min(Instant::now() + ROOT_RETRY_INTERVAL));
         if parked.is_ok() || roster.has_reports() || Instant::now() >= deadline {
             return parked;
         }
@@ -194,15 +194,16 @@ fn wait(roster: &Roster, parking: &Parking, modules: &[String]) -> Result<BTreeM
 
 /// Whether something else than an upgrade waits; other upgrades that were asked for become one with this.
 fn others_wait(messages: &Messages) -> bool {
-    let others: Vec<Wish> = messages.wishes.try_iter().filter(|wish| *wish != Wish::Upgrade).collect();
-    for wish in &others {
+    let others: Vec<TreeRequest> =
+        messages.requests.try_iter().filter(|request| *request != TreeRequest::Upgrade).collect();
+    for request in &others {
         // They come before the upgrade, which is put behind them; we hold the other end, so it cannot be closed.
-        let _ = messages.wish.send(*wish);
+        let _ = messages.request.send(*request);
     }
     !others.is_empty()
 }
 
-fn replace(letter: &Letter, own_lock: &Lock, restart: &Restart) -> String {
+fn replace(letter: &HandoverState, own_lock: &Lock, restart: &Restart) -> String {
     let text = match serde_json::to_vec(letter) {
         Ok(text) => text,
         Err(error) => return error.to_string(),

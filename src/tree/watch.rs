@@ -1,12 +1,12 @@
 //! Which names in the services root have changed, by inotify.
 //!
-//! Watched are the root itself, the directories that may become services, and the [way](super::way) to the root.
+//! Watched are the root itself, the directories that may become services, and the [way](crate::tree::root_path) to the root.
 //! Bursts coalesce: an event says "look again", never what has happened.
 
-use super::room;
-use super::way::Way;
 use crate::supervisor::panics::catch;
 use crate::sys::Errno;
+use crate::tree::capacity;
+use crate::tree::root_path::RootPathWatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use notify::event::{CreateKind, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -21,7 +21,7 @@ const NOTIFY_STACK_SIZE: usize = 2 * 1024 * 1024;
 
 /// What is to be looked at again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dirty {
+pub struct Pending {
     /// These names in the root.
     pub names: BTreeSet<OsString>,
     /// Those of them that were made as empty directories, and are being filled.
@@ -37,26 +37,26 @@ pub struct Dirty {
 /// Collects events until somebody looks.
 #[derive(Debug)]
 pub struct Changes {
-    dirty: Arc<Mutex<Dirty>>,
-    bell: Receiver<()>,
-    ring: Sender<()>,
+    pending: Arc<Mutex<Pending>>,
+    notify_rx: Receiver<()>,
+    notify_tx: Sender<()>,
 }
 
 impl Changes {
     /// Nothing has changed yet.
     pub fn new() -> Changes {
-        let (ring, bell) = bounded(1);
-        Changes { dirty: Arc::default(), bell, ring }
+        let (notify_tx, notify_rx) = bounded(1);
+        Changes { pending: Arc::default(), notify_rx, notify_tx }
     }
 
     /// Receives something when there is something to take.
-    pub fn bell(&self) -> &Receiver<()> {
-        &self.bell
+    pub fn notify_rx(&self) -> &Receiver<()> {
+        &self.notify_rx
     }
 
     /// Takes what has changed since the last call.
-    pub fn take(&self) -> Dirty {
-        std::mem::take(&mut *self.dirty.lock())
+    pub fn take(&self) -> Pending {
+        std::mem::take(&mut *self.pending.lock())
     }
 }
 
@@ -70,7 +70,7 @@ impl Default for Changes {
 #[derive(Debug)]
 pub struct Watch {
     watcher: RecommendedWatcher,
-    way: Option<Way>,
+    way: Option<RootPathWatch>,
     /// Directories that may become services.
     below: HashSet<PathBuf>,
     /// Why a new root of the same name would not be noticed.
@@ -84,16 +84,16 @@ impl Watch {
     /// A line for the user: what could not be watched, and why.
     pub fn new(root: &Path, changes: &Changes) -> Result<Watch, String> {
         let cannot = |error: &std::io::Error| format!("cannot watch {}: {error}", root.display());
-        room::for_thread(NOTIFY_STACK_SIZE).map_err(|error| cannot(&error))?;
-        let (dirty, ring, owned_root) = (changes.dirty.clone(), changes.ring.clone(), root.to_owned());
+        capacity::for_thread(NOTIFY_STACK_SIZE).map_err(|error| cannot(&error))?;
+        let (pending, notify_tx, owned_root) = (changes.pending.clone(), changes.notify_tx.clone(), root.to_owned());
         let ours = Arc::new(());
         let its = Arc::downgrade(&ours);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let _held = &ours;
             // notify's thread does not survive a panic; nothing here can.
-            if note(&mut dirty.lock(), event, &owned_root) {
+            if note(&mut pending.lock(), event, &owned_root) {
                 // Full: the bell has rung already.
-                let _ = ring.try_send(());
+                let _ = notify_tx.try_send(());
             }
         });
         let watcher = watcher.map_err(|error| describe(root, &error))?;
@@ -101,31 +101,31 @@ impl Watch {
             // notify could not make its thread, and keeps that to itself: it panics at the next call, and when it is
             // dropped. We know it by what the thread would have held.
             let _ = catch(|| drop(watcher));
-            return Err(cannot(&room::no_thread(&Errno::EAGAIN.into())));
+            return Err(cannot(&capacity::no_thread(&Errno::EAGAIN.into())));
         }
         let mut watch = Watch { watcher, way: None, below: HashSet::new(), partial: None };
         watch.add(root)?;
-        watch.watch_way(root, changes);
+        watch.watch_root_path(root, changes);
         Ok(watch)
     }
 
     /// Watches the way to the root, if that was not wholly possible before.
     pub fn complete(&mut self, root: &Path, changes: &Changes) {
         if self.partial.is_some() {
-            self.watch_way(root, changes);
+            self.watch_root_path(root, changes);
         }
     }
 
-    fn watch_way(&mut self, root: &Path, changes: &Changes) {
+    fn watch_root_path(&mut self, root: &Path, changes: &Changes) {
         // The old one first: it has what the new one may need.
         self.way = None;
-        let (dirty, ring) = (changes.dirty.clone(), changes.ring.clone());
+        let (pending, notify_tx) = (changes.pending.clone(), changes.notify_tx.clone());
         let changed = move || {
-            dirty.lock().root = true;
+            pending.lock().root = true;
             // Full: the bell has rung already.
-            let _ = ring.try_send(());
+            let _ = notify_tx.try_send(());
         };
-        match Way::watch(root, changed) {
+        match RootPathWatch::watch(root, changed) {
             Ok((way, whole)) => {
                 self.way = Some(way);
                 self.partial = whole.err();
@@ -167,16 +167,16 @@ impl Watch {
 }
 
 /// Notes an event; whether there is something to look at.
-fn note(dirty: &mut Dirty, event: notify::Result<notify::Event>, root: &Path) -> bool {
+fn note(pending: &mut Pending, event: notify::Result<notify::Event>, root: &Path) -> bool {
     let event = match event {
         Ok(event) => event,
         Err(_) => {
-            dirty.all = true;
+            pending.all = true;
             return true;
         }
     };
     if event.need_rescan() {
-        dirty.all = true;
+        pending.all = true;
         return true;
     }
     // Our own reading of directories causes these.
@@ -186,19 +186,19 @@ fn note(dirty: &mut Dirty, event: notify::Result<notify::Event>, root: &Path) ->
     let mut noted = false;
     for path in &event.paths {
         if let Some(name) = path.strip_prefix(root).ok().and_then(|below| below.components().next()) {
-            dirty.names.insert(name.as_os_str().to_owned());
+            pending.names.insert(name.as_os_str().to_owned());
             if event.kind == EventKind::Create(CreateKind::Folder) && path.parent() == Some(root) {
-                dirty.made.insert(name.as_os_str().to_owned());
+                pending.made.insert(name.as_os_str().to_owned());
             }
             if matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)))
                 && path.parent() == Some(root)
             {
-                dirty.taken.insert(name.as_os_str().to_owned());
+                pending.taken.insert(name.as_os_str().to_owned());
             }
             noted = true;
         }
         if path == root {
-            dirty.root = true;
+            pending.root = true;
             noted = true;
         }
     }
@@ -223,12 +223,12 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn wait(changes: &Changes, wanted: impl Fn(&Dirty) -> bool) -> bool {
-        let mut seen = Dirty::default();
-        while changes.bell().recv_timeout(Duration::from_secs(5)).is_ok() {
-            let dirty = changes.take();
-            seen.names.extend(dirty.names);
-            seen.root |= dirty.root;
+    fn wait(changes: &Changes, wanted: impl Fn(&Pending) -> bool) -> bool {
+        let mut seen = Pending::default();
+        while changes.notify_rx().recv_timeout(Duration::from_secs(5)).is_ok() {
+            let pending = changes.take();
+            seen.names.extend(pending.names);
+            seen.root |= pending.root;
             if wanted(&seen) {
                 return true;
             }
@@ -242,11 +242,11 @@ mod tests {
         let changes = Changes::new();
         let mut watch = Watch::new(root.path(), &changes).unwrap();
         std::fs::create_dir(root.path().join("web")).unwrap();
-        assert!(wait(&changes, |dirty| dirty.names.contains(std::ffi::OsStr::new("web"))));
+        assert!(wait(&changes, |pending| pending.names.contains(std::ffi::OsStr::new("web"))));
         watch.add_below(&root.path().join("web")).unwrap();
         changes.take();
         std::fs::write(root.path().join("web/run"), "").unwrap();
-        assert!(wait(&changes, |dirty| dirty.names.contains(std::ffi::OsStr::new("web"))));
+        assert!(wait(&changes, |pending| pending.names.contains(std::ffi::OsStr::new("web"))));
     }
 
     #[test]

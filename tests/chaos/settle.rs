@@ -13,7 +13,7 @@ use supervise_tree::status::record::{Record, Want};
 const REST: Duration = Duration::from_secs(45);
 
 /// The text of a panic that this test has asked for.
-const ASKED_FOR: &str = "a panic was asked for";
+const EXPECTED_EXIT_WINDOW: &str = "a panic was asked for";
 
 /// What a look at everything has found.
 struct Look {
@@ -77,7 +77,9 @@ impl World<'_> {
         wrong.extend(doubled.lines().map(|line| format!("two at the same time: {line}")));
         let said = self.place.own().text("supervise.log.wf");
         wrong.extend(
-            said.lines().filter(|line| line.contains("[FATAL]") && !line.contains(ASKED_FOR)).map(str::to_owned),
+            said.lines()
+                .filter(|line| line.contains("[FATAL]") && !line.contains(EXPECTED_EXIT_WINDOW))
+                .map(str::to_owned),
         );
         for (id, subject) in &mut self.subjects {
             wrong.extend(subject.lines.read_on().err().map(|what| format!("lines of {id}: {what}")));

@@ -4,11 +4,11 @@
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::Duration;
-use supervise_tree::supervisor::command::Command;
-use supervise_tree::supervisor::machine::{Action, Control, Event, Leave, Machine, State, Want};
+use supervise_tree::machine::command::Command;
+use supervise_tree::machine::table::{Action, Control, Event, Leave, Machine, State, Want};
 use supervise_tree::sys::Errno;
-use supervise_tree::sys::pidfd::ExitStatus;
-use supervise_tree::sys::start::{StartError, Step};
+use supervise_tree::sys::process::pidfd::ExitStatus;
+use supervise_tree::sys::process::start::{StartError, Step};
 use supervise_tree::sys::time::Mono;
 
 /// The machine, and the processes that it believes in.
@@ -78,7 +78,7 @@ impl World {
                         }
                     }
                     Action::KillControls => self.scripts.clear(),
-                    Action::KillAside | Action::Alarm(_) | Action::Say(..) => {}
+                    Action::KillHelper | Action::Alarm(_) | Action::Log(..) => {}
                 }
             }
         }
@@ -96,11 +96,11 @@ impl World {
                 self.feed(Event::Exited(ExitStatus::Signal { number: libc_sigsegv(), core: true }));
             }
             b'F' if self.aside.take().is_some() => match self.machine.state() {
-                State::Starting { .. } => self.feed(Event::HookEnded),
+                State::PreStart { .. } => self.feed(Event::HookEnded),
                 _ => self.feed(Event::FinishEnded(ExitStatus::Code(0))),
             },
             b'N' if self.aside.take().is_some() => match self.machine.state() {
-                State::Starting { .. } => self.feed(Event::HookEnded),
+                State::PreStart { .. } => self.feed(Event::HookEnded),
                 _ => self.feed(Event::FinishEnded(ExitStatus::Code(125))),
             },
             b'S' | b'T' => {
@@ -112,7 +112,7 @@ impl World {
             b'D' => {
                 if let Some(deadline) = self.machine.deadline() {
                     self.now = self.now.max(deadline);
-                    self.feed(Event::Due);
+                    self.feed(Event::DeadlineReached);
                 }
             }
             b'B' => self.starts_fail = !self.starts_fail,
@@ -129,10 +129,10 @@ impl World {
         let state = self.machine.state();
         assert_eq!(self.machine.run().map(|run| run.pid), self.run, "{state:?}");
         match state {
-            State::Starting { pid, .. } | State::Finishing { pid, .. } => assert_eq!(Some(pid), self.aside),
+            State::PreStart { pid, .. } | State::Finishing { pid, .. } => assert_eq!(Some(pid), self.aside),
             _ => assert_eq!(self.aside, None, "{state:?}"),
         }
-        assert!(!matches!(state, State::Preparing | State::Launching | State::Ending(_)), "{state:?}");
+        assert!(!matches!(state, State::PreStartRequested | State::StartRequested | State::FinishRequested(_)), "{state:?}");
     }
 }
 

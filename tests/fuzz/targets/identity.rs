@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use supervise_tree::sys::identity::Recorded;
+use supervise_tree::sys::process::record::Recorded;
 
 const INODE: u64 = 77;
 const BOOT: &str = "2f0c7e0a-6f9f-4b9e-8d35-6b3a53d1b0a4";

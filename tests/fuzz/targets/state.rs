@@ -12,10 +12,10 @@ use std::path::Path;
 use std::time::Duration;
 use supervise_tree::conf::{Config, Program};
 use supervise_tree::status::state::{Memory, StateFile};
-use supervise_tree::supervisor::limits::Rules;
-use supervise_tree::supervisor::machine::{Event, Machine, State};
+use supervise_tree::machine::limits::Policy;
+use supervise_tree::machine::table::{Event, Machine, State};
 use supervise_tree::supervisor::publish::past;
-use supervise_tree::sys::identity::{Role, boot};
+use supervise_tree::sys::process::record::{Role, boot};
 use supervise_tree::sys::time::Mono;
 
 /// Most events until a machine that was told to end has ended: the stop's deadline, KILL, `finish` and its deadline.
@@ -42,13 +42,13 @@ fuzz_target!(|bytes: &[u8]| {
     let pid = Pid::from_raw(4711);
     for live in [None, Some(Role::Run), Some(Role::Finish), Some(Role::Hook)] {
         for stream in [&b"ECDFtudoDkE"[..], b"pcxDDE", b"DDDDDD"] {
-            let mut world = World::new(Machine::new(Rules::new(&settings)), now, true);
+            let mut world = World::new(Machine::new(Policy::new(&settings)), now, true);
             match live {
                 Some(Role::Run) => world.run = Some(pid),
                 Some(Role::Finish | Role::Hook) => world.aside = Some(pid),
                 None => {}
             }
-            world.feed(Event::Resume(past, live.map(|role| (role, pid))));
+            world.feed(Event::Resume(Box::new(past), live.map(|role| (role, pid))));
             // A delay that somebody has written into the file must not keep it down for ever.
             if let State::Backoff { until } = world.machine.state() {
                 assert!(until.since(now) <= settings.restart_delay_max, "{until:?}");
@@ -59,7 +59,7 @@ fuzz_target!(|bytes: &[u8]| {
             for byte in b"LKEF".iter().cycle().take(EVENTS_TO_THE_END) {
                 world.take(*byte);
             }
-            assert_eq!(world.machine.state(), State::Gone);
+            assert_eq!(world.machine.state(), State::Ended);
             // What it would write down can be read again.
             let mut memory = Memory::default();
             world.machine.remember(&mut memory);

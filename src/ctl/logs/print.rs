@@ -1,0 +1,360 @@
+//! `logs`: what modules wrote last, and with `-f` what they write, each line under its module's name.
+
+use crate::cli::svctl::Logs;
+use crate::ctl::access;
+use crate::ctl::exit::Outcome;
+use crate::ctl::format;
+use crate::ctl::logs::tail::Tail;
+use crate::ctl::report::Out;
+use crate::ctl::root::{CtlError, Missing, Module, StatusRoot};
+use crate::ctl::steer::wait::{no_watch, watches};
+use crate::sys::Errno;
+use crate::sys::files::inotify::{Event, Interest, Watches};
+use crate::sys::threads::poll;
+use crate::sys::threads::poll::Source;
+use crate::sys::time::Mono;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::io::stdout;
+use std::os::fd::AsFd;
+
+/// The name column does not get wider than this for one long name.
+const NAME_MAX: usize = 32;
+
+/// `[NOTICE] 2026-01-31 12:00:00 …`: where the stamp ends that orders the supervisor's two logs.
+const STAMP: usize = "YYYY-MM-DD HH:MM:SS".len();
+
+/// The key of directories whose events are about modules that come and go. No module has this name.
+const ANEW: &str = "";
+
+/// One file of one module.
+struct Stream {
+    module: OsString,
+    /// The file's name in JSON.
+    name: &'static str,
+    /// It is a standard error, or a log of troubles.
+    is_error_stream: bool,
+    tail: Tail,
+    /// It could not be read, and that was said.
+    failed: bool,
+}
+
+/// How lines are shown.
+struct Style {
+    json: bool,
+    /// Without a name: one module was asked for.
+    bare: bool,
+    colour: bool,
+    /// A terminal would obey what a service writes.
+    guard: bool,
+    width: usize,
+}
+
+/// All that is shown, or followed.
+struct Show<'a> {
+    root: &'a StatusRoot,
+    arguments: &'a Logs,
+    streams: Vec<Stream>,
+    outcomes: Vec<Outcome>,
+    style: Style,
+}
+
+/// Shows the last lines, and follows if that was asked for.
+///
+/// # Errors
+/// The status root cannot be read, or inotify is used up.
+pub fn logs(root: &StatusRoot, arguments: &Logs, json: bool, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
+    let one = arguments.modules.len() == 1 && !Missing::new(&arguments.modules[0]).is_glob();
+    let style = Style { json, bare: one, colour: out.colour, guard: out.terminal.is_some(), width: 0 };
+    let mut show = Show { root, arguments, streams: Vec::new(), outcomes: Vec::new(), style };
+    // First watch, then read: what is written in between wakes us again.
+    let mut watches = if arguments.follow { Some(watches()?) } else { None };
+    show.gather(watches.as_mut(), out, true)?;
+    show.first(out);
+    match watches {
+        Some(watches) if !show.streams.is_empty() => show.follow(watches, out)?,
+        _ => {}
+    }
+    Ok(show.outcomes)
+}
+
+impl Show<'_> {
+    /// Finds the modules, those that came since the last time included.
+    fn gather(
+        &mut self,
+        mut watches: Option<&mut Watches<OsString>>,
+        out: &mut Out,
+        first: bool,
+    ) -> Result<(), CtlError> {
+        let mut modules = self.selected(out, first)?;
+        let tree = self.root.tree();
+        if self.arguments.supervisor && self.arguments.modules.is_empty() && tree.path().is_dir() {
+            modules.insert(0, Module { name: "supervise-tree".into(), dir: tree });
+        }
+        if let Some(watches) = watches.as_deref_mut() {
+            watch(watches, self.root.path(), ANEW, Interest::Entries)?;
+            // One that is no module yet may be about to become one.
+            for (module, _) in self.root.directories()?.iter().filter(|(_, is_one)| !is_one) {
+                watch(watches, module.dir.path(), ANEW, Interest::Entries)?;
+            }
+        }
+        for module in modules {
+            if let Some(watches) = watches.as_deref_mut() {
+                watch(watches, module.dir.path(), &module.name, Interest::Writes)?;
+            }
+            if self.streams.iter().all(|stream| stream.module != module.name) {
+                self.open(&module, if first { self.arguments.lines } else { usize::MAX }, out);
+            }
+        }
+        let widths = self.streams.iter().map(|stream| format::width(&format::name(&stream.module)));
+        self.style.width = widths.max().unwrap_or(0).min(NAME_MAX);
+        Ok(())
+    }
+
+    /// The modules that are meant; the first time, what is wrong with the others is said.
+    fn selected(&mut self, out: &Out, first: bool) -> Result<Vec<Module>, CtlError> {
+        if self.arguments.modules.is_empty() {
+            return self.root.modules();
+        }
+        let mut modules = Vec::new();
+        for found in self.root.select(&self.arguments.modules)? {
+            match found {
+                Ok(module) => modules.push(module),
+                Err(missing) if first => {
+                    out.note(&format!("fail: {}: {}", format::name(&missing.word), missing.why));
+                    self.outcomes.push(Outcome::NoSuchModule);
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(modules)
+    }
+
+    fn open(&mut self, module: &Module, lines: usize, out: &mut Out) {
+        let dir = &module.dir;
+        let files = match self.arguments.supervisor {
+            true => [("supervise.log", dir.log(), false), ("supervise.log.wf", dir.log_wf(), true)],
+            false => [("stdout", dir.stdout(), false), ("stderr", dir.stderr(), true)],
+        };
+        let mut nothing = true;
+        for (name, path, is_error_stream) in files {
+            match Tail::new(path.clone(), lines) {
+                Ok(tail) => {
+                    nothing &= !tail.exists();
+                    self.streams.push(Stream {
+                        module: module.name.clone(),
+                        name,
+                        is_error_stream,
+                        tail,
+                        failed: false,
+                    });
+                }
+                Err(error) => {
+                    nothing = false;
+                    let denied = access::is_denied(&error);
+                    self.outcomes.push(if denied { Outcome::Denied } else { Outcome::Failed });
+                    out.note(&format!("fail: {}: {}", module.shown(), access::explain(&path, &error)));
+                }
+            }
+        }
+        if nothing && !self.arguments.modules.is_empty() && !self.arguments.follow {
+            out.note(&format!("{}: has written nothing yet", module.shown()));
+        }
+    }
+
+    /// The last lines of each file; the supervisor's two logs are one story, told in order.
+    fn first(&mut self, out: &mut Out) {
+        let mut text = Vec::new();
+        let mut names: Vec<OsString> = self.streams.iter().map(|stream| stream.module.clone()).collect();
+        names.dedup();
+        for name in names {
+            let mut lines: Vec<(usize, Vec<u8>)> = Vec::new();
+            for (index, stream) in self.streams.iter_mut().enumerate().filter(|(_, stream)| stream.module == name) {
+                let mut each = |line: &[u8]| lines.push((index, line.to_vec()));
+                while stream.take(&mut each, out) {}
+                // Without -f nobody will see its end.
+                if !self.arguments.follow {
+                    stream.tail.flush(&mut each);
+                }
+            }
+            if self.arguments.supervisor {
+                lines.sort_by(|(_, a), (_, b)| stamp(a).cmp(&stamp(b)));
+                lines.drain(..lines.len().saturating_sub(self.arguments.lines));
+            }
+            for (index, line) in lines {
+                self.style.compose(&self.streams[index], &line, &mut text);
+            }
+        }
+        out.put_bytes(&text);
+    }
+
+    fn follow(&mut self, mut watches: Watches<OsString>, out: &mut Out) -> Result<(), CtlError> {
+        let mut dirty: BTreeSet<OsString> = self.streams.iter().map(|stream| stream.module.clone()).collect();
+        while !out.is_lost() {
+            let mut text = Vec::new();
+            let mut more = BTreeSet::new();
+            for stream in self.streams.iter_mut().filter(|stream| dirty.contains(&stream.module)) {
+                let mut lines = Vec::new();
+                if stream.take(&mut |line: &[u8]| lines.push(line.to_vec()), out) {
+                    more.insert(stream.module.clone());
+                }
+                for line in lines {
+                    self.style.compose(stream, &line, &mut text);
+                }
+            }
+            if !text.is_empty() {
+                out.put_bytes(&text);
+            }
+            dirty = more;
+            let at_once = (!dirty.is_empty()).then(Mono::now);
+            let standard = stdout();
+            let ready =
+                poll::wait_many(&[Source::Readable(watches.as_fd()), Source::HungUp(standard.as_fd())], at_once);
+            if ready[1] {
+                return Ok(());
+            }
+            let anew = take_events(&mut watches, &mut dirty);
+            if anew {
+                self.gather(Some(&mut watches), out, false)?;
+                dirty.extend(self.streams.iter().map(|stream| stream.module.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Notes who has written; true if modules came or went.
+fn take_events(watches: &mut Watches<OsString>, dirty: &mut BTreeSet<OsString>) -> bool {
+    let mut anew = false;
+    for event in watches.take() {
+        match event {
+            Event::Entry(name, _) if name != ANEW => {
+                dirty.insert(name);
+            }
+            // What was written has been said before it was closed.
+            Event::Closed(..) => {}
+            Event::Entry(..) | Event::Gone(_) | Event::All => anew = true,
+        }
+    }
+    anew
+}
+
+fn watch(
+    watches: &mut Watches<OsString>,
+    path: &std::path::Path,
+    key: impl AsRef<OsStr>,
+    interest: Interest,
+) -> Result<(), CtlError> {
+    match watches.add(path, key.as_ref().to_owned(), interest) {
+        Err(errno @ (Errno::ENOSPC | Errno::ENOMEM)) => Err(no_watch(errno, "fs.inotify.max_user_watches")),
+        // Gone again, or not for us: reading it says so.
+        Err(_) | Ok(()) => Ok(()),
+    }
+}
+
+impl Stream {
+    /// What was written since the last time; true if there is more at once.
+    fn take(&mut self, each: &mut impl FnMut(&[u8]), out: &mut Out) -> bool {
+        match self.tail.take(each) {
+            Ok(more) => {
+                self.failed = false;
+                more
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.failed, true) {
+                    out.note(&access::explain(self.tail.path(), &error));
+                }
+                false
+            }
+        }
+    }
+}
+
+impl Style {
+    /// One line as it is shown.
+    fn compose(&self, stream: &Stream, line: &[u8], text: &mut Vec<u8>) {
+        if self.json {
+            let module = stream.module.to_string_lossy();
+            let object = json!({ "module": module, "stream": stream.name, "line": String::from_utf8_lossy(line) });
+            text.extend_from_slice(object.to_string().as_bytes());
+            text.push(b'\n');
+            return;
+        }
+        if !self.bare {
+            let name = format::padded(&format::name(&stream.module), self.width);
+            let mark = if stream.is_error_stream { '!' } else { '|' };
+            let prefix = match (self.colour, stream.is_error_stream) {
+                (true, true) => format!("\x1b[31m{name} {mark}\x1b[0m "),
+                (true, false) => format!("\x1b[36m{name} {mark}\x1b[0m "),
+                (false, _) => format!("{name} {mark} "),
+            };
+            text.extend_from_slice(prefix.as_bytes());
+        }
+        match self.guard {
+            true => text.extend_from_slice(guarded(&String::from_utf8_lossy(line)).as_bytes()),
+            false => text.extend_from_slice(line),
+        }
+        text.push(b'\n');
+    }
+}
+
+/// What a terminal may be shown of a line that anybody wrote: colours stay, everything else that it would obey is
+/// made visible.
+fn guarded(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    let mut rest = line;
+    let mut coloured = false;
+    while let Some(letter) = rest.chars().next() {
+        let colour = rest.strip_prefix("\x1b[").and_then(|after| {
+            let end = after.find(|letter: char| !letter.is_ascii_digit() && letter != ';' && letter != ':')?;
+            after[end..].starts_with('m').then_some(2 + end + 1)
+        });
+        let taken = match colour {
+            Some(length) => {
+                coloured = true;
+                shown += &rest[..length];
+                length
+            }
+            None => {
+                match letter {
+                    '\t' => shown.push(letter),
+                    _ if letter.is_control() => shown.extend(letter.escape_default()),
+                    _ => shown.push(letter),
+                }
+                letter.len_utf8()
+            }
+        };
+        rest = &rest[taken..];
+    }
+    if coloured {
+        shown += "\x1b[0m";
+    }
+    shown
+}
+
+fn stamp(line: &[u8]) -> Option<&[u8]> {
+    let at = line.iter().position(|byte| *byte == b' ')? + 1;
+    line.get(at..at + STAMP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_shown_colours_and_nothing_else_that_it_obeys() {
+        assert_eq!(guarded("plain\ttext"), "plain\ttext");
+        assert_eq!(guarded("\x1b[1;31mred\x1b[0m"), "\x1b[1;31mred\x1b[0m\x1b[0m");
+        assert_eq!(guarded("a\x1b[2Jb\x1b]0;title\x07"), r"a\u{1b}[2Jb\u{1b}]0;title\u{7}");
+        assert_eq!(guarded("\x1b["), r"\u{1b}[");
+        assert_eq!(guarded("over\rwritten"), r"over\rwritten");
+    }
+
+    #[test]
+    fn the_supervisors_logs_are_ordered_by_their_stamps() {
+        assert_eq!(stamp(b"[NOTICE] 2026-01-31 12:00:00 started"), Some(&b"2026-01-31 12:00:00"[..]));
+        assert!(stamp(b"[WARNING] 2026-01-31 12:00:01 x") > stamp(b"[NOTICE] 2026-01-31 12:00:00 started"));
+        assert_eq!(stamp(b"short"), None);
+    }
+}

@@ -1,0 +1,235 @@
+//! `config`: what is in force for a module and who said so, and what is wrong in the file.
+
+use crate::cli::svctl::Config as Arguments;
+use crate::conf::{CONFIG_FILE, Config, Effective, GLOBAL, Origin, Program, Value};
+use crate::ctl::access;
+use crate::ctl::exit::Outcome;
+use crate::ctl::format;
+use crate::ctl::report::Out;
+use crate::ctl::root::{CtlError, Missing, Module, StatusRoot};
+use crate::ctl::snapshot::Snapshot;
+use serde_json::{Value as Json, json};
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// Shows effective settings, or all complaints.
+///
+/// # Errors
+/// The file that was named cannot be read.
+pub fn config(root: &StatusRoot, arguments: &Arguments, json: bool, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
+    let known = root.modules().unwrap_or_default();
+    let path = arguments.file.clone().or_else(|| find(&known));
+    let config = match &path {
+        Some(path) => read(path, arguments.check, json, out)?,
+        None => {
+            out.note(&format!("there is no {CONFIG_FILE}: the defaults are in force"));
+            Some(Config::empty())
+        }
+    };
+    // Its one complaint has been printed.
+    let Some(config) = config else { return Ok(vec![Outcome::Failed]) };
+    match arguments.check {
+        true => Ok(check(&config, json, out)),
+        false => show(root, &config, &arguments.modules, json, out),
+    }
+}
+
+/// Reads the file; `None` if it cannot be read and that was the answer to `--check`.
+fn read(path: &Path, check: bool, json: bool, out: &mut Out) -> Result<Option<Config>, CtlError> {
+    match Config::read(path) {
+        Ok(config) => Ok(Some(config)),
+        Err(complaint) if check => {
+            match json {
+                true => out.line(&Json::from(vec![object(&complaint)]).to_string()),
+                false => out.line(&format::text(&complaint.to_string())),
+            }
+            Ok(None)
+        }
+        Err(complaint) => {
+            let denied = std::fs::File::open(path).is_err_and(|error| access::is_denied(&error));
+            let outcome = if denied { Outcome::Denied } else { Outcome::Failed };
+            Err(CtlError { outcome, text: format::text(&complaint.to_string()) })
+        }
+    }
+}
+
+/// The file that most of the services have been given, or that is beside most of them, where there is one; else the
+/// one in the current directory.
+fn find(known: &[Module]) -> Option<PathBuf> {
+    let mut votes: HashMap<PathBuf, usize> = HashMap::new();
+    for module in known.iter().filter(|module| module.logged().is_none()) {
+        let Ok(snapshot) = Snapshot::read(module) else { continue };
+        // The one that was read; or, of a supervisor that found none, where it would have looked.
+        let read = snapshot.state.config.as_ref().map(PathBuf::from);
+        let beside = || Path::new(&snapshot.state.definition).parent().map(|parent| parent.join(CONFIG_FILE));
+        if let Some(path) = read.or_else(beside).filter(|path| path.is_absolute()) {
+            *votes.entry(path).or_default() += 1;
+        }
+    }
+    let mut candidates: Vec<(usize, PathBuf)> = votes.into_iter().map(|(path, votes)| (votes, path)).collect();
+    candidates.sort();
+    let beside = candidates.into_iter().rev().map(|(_, path)| path);
+    beside.chain([PathBuf::from(CONFIG_FILE)]).find(|path| path.exists())
+}
+
+/// Prints all complaints.
+fn check(config: &Config, json: bool, out: &mut Out) -> Vec<Outcome> {
+    match json {
+        true => out.line(&config.complaints().iter().map(object).collect::<Json>().to_string()),
+        false => {
+            let lines = config.complaints().iter().map(|complaint| format::text(&complaint.to_string()) + "\n");
+            out.put(&lines.collect::<String>());
+        }
+    }
+    vec![if config.complaints().is_empty() { Outcome::Done } else { Outcome::Failed }]
+}
+
+fn object(complaint: &crate::conf::Complaint) -> Json {
+    json!({ "file": complaint.path.to_string_lossy(), "line": complaint.line, "what": complaint.what })
+}
+
+/// Prints what is in force.
+fn show(
+    root: &StatusRoot,
+    config: &Config,
+    asked: &[OsString],
+    json: bool,
+    out: &mut Out,
+) -> Result<Vec<Outcome>, CtlError> {
+    let mut outcomes = Vec::new();
+    let mut parts: Vec<(OsString, Effective)> = Vec::new();
+    let tree = program_of_root(root);
+    if asked.is_empty() {
+        parts.push((GLOBAL.into(), config.effective(GLOBAL, tree)));
+    }
+    // Without a status root, a section of the file is all that a name can mean.
+    let nothing = || asked.iter().map(|word| Err(Missing::new(word))).collect();
+    for found in root.select(asked).unwrap_or_else(|_| nothing()) {
+        match found {
+            Ok(module) => parts.push((module.name.clone(), config.effective(&module.json(), program(&module, tree)))),
+            Err(missing) => match missing.word.to_str().filter(|name| config.has_section(name)) {
+                Some(name) => parts.push((name.into(), config.effective(name, tree))),
+                None => {
+                    out.note(&no_section(&missing, config.path()));
+                    outcomes.push(Outcome::NoSuchModule);
+                }
+            },
+        }
+    }
+    outcomes.extend(parts.iter().map(|_| Outcome::Done));
+    match json {
+        true => {
+            let objects = parts.iter().flat_map(|(name, effective)| {
+                effective.values.iter().map(|value| describe(name, config.path(), value))
+            });
+            out.line(&objects.collect::<Json>().to_string());
+        }
+        false => out.put(&table(&parts, config.path())),
+    }
+    Ok(outcomes)
+}
+
+fn no_section(missing: &Missing, path: &Path) -> String {
+    let why = if missing.why.is_empty() { "no such module" } else { &missing.why };
+    format!("fail: {}: {why}, and {} has no such section", format::name(&missing.word), access::shown(path))
+}
+
+/// Which program's defaults count for a module.
+fn program(module: &Module, otherwise: Program) -> Program {
+    match Snapshot::read(module) {
+        Ok(snapshot) if Path::new(&snapshot.state.definition).is_absolute() => {
+            match Path::new(&snapshot.state.definition).is_dir() {
+                true => Program::Tree,
+                false => otherwise,
+            }
+        }
+        Ok(snapshot) if !snapshot.state.definition.is_empty() => Program::Single,
+        _ => otherwise,
+    }
+}
+
+/// A tree leaves its own directory in its status root.
+fn program_of_root(root: &StatusRoot) -> Program {
+    match root.tree().path().is_dir() || !root.path().is_dir() {
+        true => Program::Tree,
+        false => Program::Single,
+    }
+}
+
+/// Keys, values, origins; a heading for each module if there are several.
+fn table(parts: &[(OsString, Effective)], path: &Path) -> String {
+    let mut text = String::new();
+    let cells: Vec<Vec<[String; 3]>> = parts
+        .iter()
+        .map(|(_, effective)| {
+            effective.values.iter().map(|value| [value.key.into(), shown(value), origin(path, value)]).collect()
+        })
+        .collect();
+    let width = |column: usize| cells.iter().flatten().map(|row| format::width(&row[column])).max().unwrap_or(0);
+    let widths = [width(0), width(1)];
+    for ((name, _), rows) in parts.iter().zip(&cells) {
+        if parts.len() > 1 {
+            text += &format!("[{}]\n", format::name(name));
+        }
+        for [key, value, origin] in rows {
+            text += &format!("{}  {}  {origin}\n", format::padded(key, widths[0]), format::padded(value, widths[1]));
+        }
+    }
+    text
+}
+
+fn shown(value: &Value) -> String {
+    if value.text.is_empty() { "-".into() } else { format::text(&value.text) }
+}
+
+/// `supervise.conf:12`, `supervise.conf:3 [global]`, `default`.
+fn origin(path: &Path, value: &Value) -> String {
+    let path = access::shown(path);
+    match value.origin {
+        Origin::Default => "default".into(),
+        Origin::Global(line) => format!("{path}:{line} [{GLOBAL}]"),
+        Origin::Own(line) => format!("{path}:{line}"),
+    }
+}
+
+fn describe(module: &OsStr, path: &Path, value: &Value) -> Json {
+    let (origin, line) = match value.origin {
+        Origin::Default => ("default", None),
+        Origin::Global(line) => ("global", Some(line)),
+        Origin::Own(line) => ("own", Some(line)),
+    };
+    let file = line.map(|_| path.to_string_lossy().into_owned());
+    let module = module.to_string_lossy();
+    json!({ "module": module, "key": value.key, "value": value.text, "origin": origin, "file": file, "line": line })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_has_its_origin_beside_it() {
+        let text = b"[global]\nalarm_interval : 60\nmax_tries : 10\n[web]\nmax_tries : 3\nstop_signal : INT\n";
+        let config = Config::parse(Path::new("/srv/supervise.conf"), text);
+        let parts = [("web".into(), config.effective("web", Program::Tree))];
+        insta::assert_snapshot!(table(&parts, config.path()));
+    }
+
+    #[test]
+    fn the_file_is_found_beside_the_services() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("status");
+        let services = dir.path().join("services");
+        for name in ["web", "db"] {
+            std::fs::create_dir_all(root.join(name)).unwrap();
+            let definition = services.join(name).display().to_string();
+            let state = crate::status::state::StateFile { definition, ..Default::default() };
+            std::fs::write(root.join(name).join("state.json"), state.encode()).unwrap();
+        }
+        std::fs::create_dir(&services).unwrap();
+        std::fs::write(services.join(CONFIG_FILE), "").unwrap();
+        let modules = StatusRoot::find(Some(&root)).unwrap().modules().unwrap();
+        assert_eq!(find(&modules), Some(services.join(CONFIG_FILE)));
+    }
+}

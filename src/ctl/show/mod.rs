@@ -1,0 +1,13 @@
+//! The verbs that show: they read status directories, and change nothing.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`status`] | `status`, once: as a table or as JSON |
+//! | [`table`] | the table itself |
+//! | [`watch`] | `status --watch` |
+//! | [`config`] | `config`: what is in force, and where it comes from |
+
+pub mod config;
+pub mod status;
+pub mod table;
+pub mod watch;

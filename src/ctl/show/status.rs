@@ -1,0 +1,140 @@
+//! `status`: once, as a table or as JSON. [`crate::ctl::show::watch`] shows the same again after each change.
+
+use crate::ctl::exit::Outcome;
+use crate::ctl::format;
+use crate::ctl::report::Out;
+use crate::ctl::root::{CtlError, Missing, Module, StatusRoot};
+use crate::ctl::show::table::{self, Health, Seen, Style};
+use crate::ctl::snapshot::{Snapshot, SnapshotError, Supervised};
+use crate::sys::files::fifo;
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// Modules as they are now, and words that meant none.
+#[derive(Debug, Default)]
+pub struct View {
+    /// What was looked at.
+    pub seen: Vec<Seen>,
+    missing: Vec<Missing>,
+    /// They were asked for one by one, so each of them counts.
+    named: bool,
+    /// A tree was here, and has ended.
+    dead_tree: bool,
+}
+
+impl View {
+    /// Looks at the modules that `words` mean; at all if there are none.
+    ///
+    /// # Errors
+    /// The status root cannot be read.
+    pub fn take(root: &StatusRoot, words: &[OsString]) -> Result<View, CtlError> {
+        let mut view = View { named: !words.is_empty(), ..View::default() };
+        let mut modules = Vec::new();
+        match words.is_empty() {
+            true => modules = root.modules()?,
+            false => {
+                for found in root.select(words)? {
+                    match found {
+                        Ok(module) => modules.push(module),
+                        Err(missing) => view.missing.push(missing),
+                    }
+                }
+            }
+        }
+        let snapshots = crate::ctl::parallel::map(&modules, Snapshot::read);
+        view.seen = modules.into_iter().zip(snapshots).collect();
+        // A name that was there a moment ago and is gone now is as good as one that never was.
+        if view.named {
+            let gone = view.seen.iter().filter(|(_, seen)| *seen == Err(SnapshotError::Gone));
+            let why = || crate::ctl::steer::module_wait::VANISHED.to_string();
+            view.missing.extend(gone.map(|(module, _)| Missing { word: module.name.clone(), why: why() }));
+        }
+        let control = root.tree().control();
+        view.dead_tree = control.exists() && fifo::has_reader(&control).is_ok_and(|read| !read);
+        Ok(view)
+    }
+
+    /// One outcome for each module.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        let of = |health| match health {
+            Health::Up => Outcome::Done,
+            // Nobody waits for a service that was removed, unless its name was given.
+            Health::Removed if !self.named => Outcome::Done,
+            Health::Removed | Health::Unsupervised => Outcome::NotSupervised,
+            Health::Denied => Outcome::Denied,
+            Health::Failed | Health::Backoff | Health::Changing | Health::Paused | Health::Down => Outcome::NotUp,
+        };
+        let seen = self.seen.iter().filter_map(|(_, seen)| Health::of(seen)).map(of);
+        seen.chain(self.missing.iter().map(|_| Outcome::NoSuchModule)).collect()
+    }
+
+    /// The table, with what is wrong around it.
+    pub fn table(&self, style: Style) -> String {
+        let mut text = String::new();
+        if self.dead_tree {
+            let colour =
+                |text: &str| if style.colour { format!("\x1b[1;31m{text}\x1b[0m\n") } else { format!("{text}\n") };
+            text += &colour("no supervise-tree runs here: this is what the last one left");
+        }
+        if !self.seen.is_empty() || self.missing.is_empty() {
+            text += &table::draw(&self.seen, style);
+        }
+        // Where the service directories have no `supervise`, the tools of runit have to be told.
+        let stays = |seen: &Seen| match seen {
+            (_, Ok(Snapshot { state, supervised: Supervised::Yes, .. })) => {
+                state.svdir.clone().filter(|svdir| !Path::new(&state.definition).starts_with(svdir))
+            }
+            _ => None,
+        };
+        if let Some(svdir) = self.seen.iter().find_map(stays) {
+            text += &format!("runit's tools: SVDIR={}\n", format::text(&svdir));
+        }
+        for Missing { word, why } in &self.missing {
+            text += &format!("fail: {}: {why}\n", format::name(word));
+        }
+        text
+    }
+
+    /// One JSON array on one line.
+    pub fn json(&self) -> String {
+        let seen = self.seen.iter().filter_map(|(module, seen)| match seen {
+            Ok(snapshot) => object(module, snapshot),
+            Err(SnapshotError::Denied(why)) => Some(json!({ "module": module.json(), "error": why })),
+            Err(SnapshotError::Gone) => None,
+        });
+        let missing = self
+            .missing
+            .iter()
+            .map(|missing| json!({ "module": missing.word.to_string_lossy(), "error": missing.why }));
+        Value::from_iter(seen.chain(missing)).to_string()
+    }
+}
+
+/// A module's `state.json`, with keys that we do not know, and whether it is supervised.
+pub fn object(module: &Module, snapshot: &Snapshot) -> Option<Value> {
+    let mut object = match &snapshot.raw {
+        Some(raw) => serde_json::from_slice(raw).ok()?,
+        None => serde_json::to_value(&snapshot.state).ok()?,
+    };
+    object["module"] = module.json().into();
+    object["supervised"] = (snapshot.supervised == Supervised::Yes).into();
+    Some(object)
+}
+
+/// Shows it once.
+///
+/// # Errors
+/// The status root cannot be read.
+pub fn once(root: &StatusRoot, words: &[OsString], json: bool, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
+    let view = View::take(root, words)?;
+    match json {
+        true => out.line(&view.json()),
+        false => {
+            let columns = out.terminal.map(|size| size.columns);
+            out.put(&view.table(Style { colour: out.colour, columns, now: SystemTime::now() }));
+        }
+    }
+    Ok(view.outcomes())
+}

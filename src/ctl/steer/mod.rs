@@ -1,0 +1,17 @@
+//! The verbs that change something, and waiting for the result.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`control`], [`send`] | `start`, `stop`, `restart`, signals, `enable` ...: to all first, then waiting |
+//! | [`goal`] | when an action is done: pure rules |
+//! | [`module_wait`], [`wait`] | one module on its way to that; waiting for many |
+//! | [`check`] | a service's own `check` script, and the verb `check` |
+//! | [`tree`] | `rescan`, `upgrade`, `shutdown`, `reload` of the whole tree |
+
+pub mod check;
+pub mod control;
+pub mod goal;
+pub mod module_wait;
+pub mod send;
+pub mod tree;
+pub mod wait;

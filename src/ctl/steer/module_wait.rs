@@ -1,0 +1,250 @@
+//! One module on its way to what was asked for: what was seen of it, its `check`, and what is said at the end.
+
+use crate::ctl::exit::Outcome;
+use crate::ctl::format;
+use crate::ctl::report::Extra;
+use crate::ctl::root::Module;
+use crate::ctl::snapshot::{Snapshot, SnapshotError};
+use crate::ctl::steer::check::{Running, Script};
+use crate::ctl::steer::goal::{Goal, Progress, Verdict};
+use crate::ctl::steer::send;
+use crate::sys::files::file;
+use crate::sys::time::Mono;
+use std::io::{Read, Seek, SeekFrom};
+use std::time::{Duration, SystemTime};
+
+/// How long after a failed `check` the next one comes; doubled each time, up to [`CHECK_PAUSE_MAX`]. A script can
+/// only be asked: it cannot tell us when its answer changes.
+const CHECK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest time between two runs of a `check`.
+const CHECK_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// At most so many lines of `__stderr` are shown after a failure.
+const STDERR_LINES: usize = 10;
+
+/// At most so many bytes at the end of `__stderr` are looked at.
+const STDERR_MAX: u64 = 16 * 1024;
+
+/// How it came out, and what is said about it.
+pub type ModuleResult = (Outcome, String, Extra);
+
+/// Where the `check` of the service is.
+#[derive(Debug)]
+enum Check {
+    /// The service is not up yet, and nobody looked for a script.
+    NotYet,
+    /// To be run at this time.
+    Due(Script, Mono),
+    /// It runs.
+    Runs(Script, Running),
+    /// It passed, or there is none.
+    Passed,
+}
+
+/// One module, until it is settled.
+#[derive(Debug)]
+pub struct ModuleWait {
+    /// The module.
+    pub module: Module,
+    /// When it has to be looked at again even if nothing changes.
+    pub again: Option<Mono>,
+    goal: Goal,
+    trace: Option<Progress>,
+    last: Option<Snapshot>,
+    check: Check,
+    check_pause: Duration,
+    /// Why the last run of `check` was none that passed.
+    check_failed: Option<String>,
+    /// Where `__stderr` ended before the command.
+    stderr_from: u64,
+    /// What is wrong with the name, for one that may still appear.
+    missing: Option<String>,
+}
+
+impl ModuleWait {
+    /// From `before`, which was seen just now, before the command is sent.
+    pub fn new(module: Module, goal: Goal, before: &Snapshot) -> ModuleWait {
+        let stderr_from = std::fs::symlink_metadata(module.dir.stderr()).map_or(0, |metadata| metadata.len());
+        let trace = Progress::new(goal, before, Mono::now(), SystemTime::now());
+        ModuleWait { trace: Some(trace), stderr_from, ..ModuleWait::expecting(module, goal, None) }
+    }
+
+    /// Of a module that need not exist yet; `missing` says what is wrong with its name if it never does.
+    pub fn expecting(module: Module, goal: Goal, missing: Option<String>) -> ModuleWait {
+        ModuleWait {
+            module,
+            again: None,
+            goal,
+            trace: None,
+            last: None,
+            check: Check::NotYet,
+            check_pause: CHECK_PAUSE,
+            check_failed: None,
+            stderr_from: 0,
+            missing,
+        }
+    }
+
+    /// Looks at the module; gives the result if there is one now.
+    pub fn look(&mut self, at: Mono) -> Option<ModuleResult> {
+        self.again = None;
+        let snapshot = match Snapshot::read(&self.module) {
+            Ok(snapshot) => snapshot,
+            Err(SnapshotError::Denied(why)) => return Some((Outcome::Denied, why, Extra::default())),
+            Err(SnapshotError::Gone) => return self.gone(),
+        };
+        let trace = self.trace.get_or_insert_with(|| Progress::new(self.goal, &snapshot, at, SystemTime::now()));
+        let verdict = trace.look(&snapshot, at);
+        self.last = Some(snapshot);
+        match verdict {
+            Verdict::Reached => self.reached(at),
+            Verdict::NotYet(again) => {
+                self.again = again;
+                self.check = Check::NotYet;
+                None
+            }
+            Verdict::Failed(why) => Some((Outcome::Failed, why, self.extra(true))),
+            Verdict::Abandoned => {
+                let why = self.last.as_ref().map_or_else(String::new, send::unsupervised);
+                Some((Outcome::NotSupervised, why, self.extra(false)))
+            }
+        }
+    }
+
+    /// The state is as it was asked for: now the service's own `check` has the word.
+    fn reached(&mut self, at: Mono) -> Option<ModuleResult> {
+        let snapshot = self.last.as_ref()?;
+        let said_so = self.goal == Goal::IsReady && snapshot.state.ready == Some(true);
+        if matches!(self.check, Check::NotYet) {
+            let script = match self.goal.wants_check() && !said_so {
+                true => Script::find(&self.module, snapshot),
+                false => Ok(None),
+            };
+            self.check = match script {
+                Ok(Some(script)) => Check::Due(script, at),
+                Ok(None) => Check::Passed,
+                Err(why) => return Some((Outcome::Denied, format!("its check was not run: {why}"), self.extra(false))),
+            };
+        }
+        matches!(self.check, Check::Passed).then(|| {
+            let text = match (self.goal, snapshot.state.pid, &snapshot.state.last_exit) {
+                (Goal::Once, None, Some(exit)) => format!("ran and ended: {}", format::ending(exit)),
+                _ => snapshot.describe(SystemTime::now()),
+            };
+            (Outcome::Done, text, self.extra(false))
+        })
+    }
+
+    fn gone(&mut self) -> Option<ModuleResult> {
+        self.last = None;
+        self.check = Check::NotYet;
+        match (self.goal, &self.missing) {
+            // It may come yet, or come back.
+            (Goal::IsUp | Goal::IsReady, _) => None,
+            (_, Some(why)) => Some((Outcome::NoSuchModule, why.clone(), Extra::default())),
+            (_, None) => Some((Outcome::NoSuchModule, VANISHED.into(), Extra::default())),
+        }
+    }
+
+    /// Runs the `check` if it is due and `room` allows; gives the result if it can no longer be run.
+    pub fn run_check(&mut self, at: Mono, room: bool) -> Option<ModuleResult> {
+        let Check::Due(script, due) = &self.check else { return None };
+        if *due > at {
+            self.again = Some(*due);
+            return None;
+        }
+        if !room {
+            return None;
+        }
+        match script.start() {
+            Ok(running) => self.check = Check::Runs(script.clone(), running),
+            Err(why) => return Some((Outcome::Failed, why, self.extra(false))),
+        }
+        None
+    }
+
+    /// The `check` that runs.
+    pub fn running(&self) -> Option<&Running> {
+        match &self.check {
+            Check::Runs(_, running) => Some(running),
+            _ => None,
+        }
+    }
+
+    /// Takes the result of the `check` that runs, if it has ended; true if the module has to be looked at again.
+    pub fn take_check(&mut self, at: Mono) -> bool {
+        let Check::Runs(script, running) = &mut self.check else { return false };
+        match running.result() {
+            None => return false,
+            Some(Ok(())) => self.check = Check::Passed,
+            Some(Err(why)) => {
+                self.check = Check::Due(script.clone(), at + self.check_pause);
+                self.check_pause = (self.check_pause * 2).min(CHECK_PAUSE_MAX);
+                self.check_failed = Some(why);
+            }
+        }
+        true
+    }
+
+    /// The result now that the time is over.
+    pub fn late(&self, waited: Duration) -> ModuleResult {
+        let waited = format::spoken(waited);
+        let Some(last) = &self.last else {
+            let why = self.missing.clone().unwrap_or_else(|| VANISHED.into());
+            return (Outcome::NoSuchModule, format!("{why}, after {waited}"), Extra::default());
+        };
+        let now = last.describe(SystemTime::now());
+        let pid = last.state.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+        let text = match (self.goal, &self.check) {
+            (_, Check::Runs(..) | Check::Due(..)) => {
+                let why = self.check_failed.as_deref().unwrap_or("it has not ended");
+                format!("{now}, but its check has not passed after {waited}: {why}")
+            }
+            (Goal::Down | Goal::IsDown, _) => format!("{}{pid}, still there after {waited}", last.state_name()),
+            _ if last.supervised != crate::ctl::snapshot::Supervised::Yes => {
+                let text = format!("{}, after {waited}", send::unsupervised(last));
+                return (Outcome::NotSupervised, text, self.extra(false));
+            }
+            (Goal::NewRun, _) if last.state.state == "stopping" => format!("stopping{pid}, still there after {waited}"),
+            (Goal::Up | Goal::NewRun | Goal::Once, _) if last.is_up() => {
+                format!("{now}: cannot tell after {waited} whether it stays up")
+            }
+            (Goal::IsReady, _) if last.is_up() => format!("{now}, not ready after {waited}"),
+            _ => format!("{now}, not up after {waited}"),
+        };
+        (Outcome::TimedOut, text, self.extra(false))
+    }
+
+    /// The result when the user has had enough of waiting.
+    pub fn interrupted(&self) -> ModuleResult {
+        let now = self.last.as_ref().map_or_else(|| "not seen".into(), |last| last.describe(SystemTime::now()));
+        (Outcome::Failed, format!("interrupted while waiting: {now}"), self.extra(false))
+    }
+
+    fn extra(&self, with_stderr: bool) -> Extra {
+        let state = self.last.as_ref().and_then(|last| crate::ctl::show::status::object(&self.module, last));
+        Extra { stderr: if with_stderr { self.stderr() } else { Vec::new() }, state }
+    }
+
+    /// The last lines that the service has written to its standard error since the command.
+    fn stderr(&self) -> Vec<String> {
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = file::read(&self.module.dir.stderr())?;
+            let end = file.metadata()?.len();
+            // A file that is shorter than it was has been truncated or made anew.
+            let from = if self.stderr_from <= end { self.stderr_from } else { 0 };
+            file.seek(SeekFrom::Start(from.max(end.saturating_sub(STDERR_MAX))))?;
+            let mut bytes = Vec::new();
+            file.take(STDERR_MAX).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = read().unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(STDERR_LINES)..].iter().map(ToString::to_string).collect()
+    }
+}
+
+/// What is said of a module whose status directory was there before.
+pub const VANISHED: &str = "its status directory has vanished";

@@ -1,0 +1,130 @@
+//! All histories in the simulated world, as far as two restarts: a breadth-first search, every event in every state.
+
+use crate::conf::settings::{KillMode, Restart};
+use crate::machine::command::Command;
+use crate::machine::limits::Policy;
+use crate::machine::table::Leave;
+use crate::machine::tests::story::{CORE, NO_FILE, NO_PROCESSES, at, policy, seconds};
+use crate::machine::tests::world::{Op, World, census};
+use crate::sys::process::pidfd::ExitStatus;
+use std::collections::{HashSet, VecDeque};
+use std::rc::Rc;
+
+/// A first start, and two restarts.
+const MOST_STARTS: i32 = 3;
+
+/// Time goes in steps of a second, and so far: just enough for two restarts with a second between them.
+const MOST_TIME: f64 = 2.0;
+
+/// With this it takes minutes instead of seconds.
+const MORE_TIME: f64 = 4.0;
+
+/// Short times, so that they pass within the search.
+fn quick() -> Policy {
+    Policy {
+        interval: Some(seconds(2.0)),
+        max_tries: Some(1),
+        max_cores: Some(2),
+        kill_timeout: Some(seconds(1.0)),
+        finish_timeout: Some(seconds(1.0)),
+        ..policy()
+    }
+}
+
+/// What can happen in every state.
+fn events(policy: &Policy) -> Vec<Op> {
+    // The mark of a paused process doubles all states in which it lives, and one search with it is enough.
+    // Scripts in `control/` that wait for each other multiply them, too.
+    let bytes: &[u8] = match (policy.restart_hook, policy.controls) {
+        (true, _) => b"udotxpc",
+        (_, true) => b"udt",
+        (_, false) => b"udotx",
+    };
+    let commands = bytes.iter().filter_map(|byte| Command::from_byte(*byte)).map(Op::Command);
+    let leaves = [Leave::WhenDown, Leave::EndOfInput, Leave::Stop].map(Op::Leave);
+    let answers = [Op::Hook(true), Op::Hook(false), Op::Finish(true), Op::Finish(false)];
+    let starts = [Ok(()), Err(NO_FILE), Err(NO_PROCESSES)].map(Op::Start);
+    let exits = [ExitStatus::Code(0), CORE].map(Op::RunEnds);
+    let ends = [ExitStatus::Code(0), ExitStatus::Code(125)].map(Op::AsideEnds);
+    let scripts = [Op::ScriptEnds(true), Op::ScriptEnds(false)];
+    let time = [Op::Wait(seconds(1.0)), Op::LookEarly, Op::DeadlineReached, Op::KillNow];
+    commands.chain(leaves).chain(answers).chain(starts).chain(exits).chain(ends).chain(scripts).chain(time).collect()
+}
+
+/// What is tried in every state, but not followed, for what follows is found on other ways.
+fn trifles() -> Vec<Op> {
+    let commands = b"khsrpcx".iter().filter_map(|byte| Command::from_byte(*byte)).map(Op::Command);
+    commands.chain([Op::Policy(quick()), Op::Command(Command::StopAndExit)]).collect()
+}
+
+fn explore((name, policy): (&str, Policy), most_time: f64) {
+    let (events, trifles) = (events(&policy), trifles());
+    let mut seen: HashSet<Rc<World>> = HashSet::new();
+    let mut edge: VecDeque<Rc<World>> = [true, false].map(|wanted| Rc::new(World::new(policy, wanted))).into();
+    let mut steps = 0;
+    while let Some(world) = edge.pop_front() {
+        if world.starts > MOST_STARTS || world.now > at(most_time) || !seen.insert(world.clone()) {
+            continue;
+        }
+        world.can_leave();
+        world.can_come_up();
+        world.can_go_down();
+        for (op, follow) in events.iter().map(|op| (*op, true)).chain(trifles.iter().map(|op| (*op, false))) {
+            if !world.can(op) {
+                continue;
+            }
+            let mut next = World::clone(&world);
+            next.happens(op);
+            steps += 1;
+            if follow {
+                edge.push_back(Rc::new(next));
+            }
+        }
+    }
+    println!("{name}: {} states, {steps} steps; {:?}", seen.len(), census(seen.iter().map(Rc::as_ref)));
+    assert!(seen.len() > 10_000, "the search ended early");
+}
+
+/// The searches, by name.
+fn searches() -> [(&'static str, Policy); 4] {
+    let hook = Policy { restart_hook: true, interval: None, kill_mode: KillMode::Process, ..quick() };
+    let patient = Policy { kill_timeout: None, finish_timeout: None, restart: Restart::OnFailure, ..quick() };
+    // Without finish_timeout there are fewer states, and what `finish` does is in the other searches.
+    let controls = Policy { controls: true, interval: None, finish_timeout: None, ..quick() };
+    [
+        ("a service of the tree", quick()),
+        ("supervise -r", hook),
+        ("no time-outs, restart on failure", patient),
+        ("scripts in control/", controls),
+    ]
+}
+
+// One test each, for they run side by side.
+
+#[test]
+fn every_state_of_a_service_within_two_restarts_keeps_the_rules() {
+    explore(searches()[0], MOST_TIME);
+}
+
+#[test]
+fn every_state_with_a_restart_hook_within_two_restarts_keeps_the_rules() {
+    explore(searches()[1], MOST_TIME);
+}
+
+#[test]
+fn every_state_without_time_outs_within_two_restarts_keeps_the_rules() {
+    explore(searches()[2], MOST_TIME);
+}
+
+#[test]
+fn every_state_with_control_scripts_within_two_restarts_keeps_the_rules() {
+    explore(searches()[3], MOST_TIME);
+}
+
+#[test]
+#[ignore = "takes minutes: the same with more time between the events"]
+fn every_state_within_two_slow_restarts_keeps_the_rules() {
+    for search in searches() {
+        explore(search, MORE_TIME);
+    }
+}

@@ -1,0 +1,429 @@
+//! What counts for the limits, loggers, hooks, and what was asked for while a start was under way: one story each.
+
+use crate::conf::settings::Restart;
+use crate::machine::limits::Policy;
+use crate::machine::table::{Action, Event, Leave, Next, Reason, State, Stop, Want};
+use crate::machine::tests::story::*;
+use crate::sys::Pid;
+use crate::sys::process::pidfd::ExitStatus;
+use log::Level;
+
+// ----- limits and alarms --------------------------------------------------------------------------------------
+
+/// Ends by itself, and is started again.
+fn fails_and_restarts(story: &mut Story) {
+    story.wait(2.0).exits(1);
+    assert_eq!(story.no_finish(), "start");
+    story.started();
+}
+
+/// Gave up after three restarts.
+fn given_up() -> Story {
+    let mut story = Story::up(policy());
+    for _ in 0..3 {
+        fails_and_restarts(&mut story);
+    }
+    assert_eq!(story.wait(2.0).exits(1), "alarm(gave up after 3 restarts) finish");
+    story.no_finish();
+    assert_eq!((story.state(), story.machine.want()), (State::Failed, Want::Down));
+    assert_eq!(story.machine.reason(), Some(Reason::GaveUpRestarts(3)));
+    story
+}
+
+#[test]
+fn up_revives_what_was_given_up_with_its_counters_cleared() {
+    for byte in ['u', 'o'] {
+        let mut story = given_up();
+        assert_eq!(story.wait(2.0).send(byte), "start");
+        assert_eq!(story.machine.reason(), None);
+        story.started();
+        story.send('u');
+        for _ in 0..3 {
+            fails_and_restarts(&mut story);
+        }
+        assert_eq!(story.wait(2.0).exits(1), "alarm(gave up after 3 restarts) finish");
+    }
+}
+
+#[test]
+fn up_while_finish_runs_after_giving_up_revives_it_too() {
+    let mut story = Story::up(policy());
+    story.wait(2.0).step(Event::Exited(CORE));
+    assert_eq!(story.machine.reason(), Some(Reason::GaveUpCores(1)));
+    story.finish_runs();
+    story.send('u');
+    assert_eq!(story.finish_ends(0), "start");
+    story.started();
+    assert_eq!(story.wait(2.0).exits(1), "alarm(Exited) finish");
+}
+
+#[test]
+fn core_dumps_are_given_up_in_their_own_words() {
+    let mut story = Story::up(Policy { max_cores: Some(1), ..policy() });
+    assert_eq!(story.wait(2.0).step(Event::Exited(CORE)), "alarm(gave up after 1 core dump) finish");
+}
+
+#[test]
+fn an_alarm_counts_the_restart_that_follows_and_none_that_does_not() {
+    let restarts = |story: &mut Story| {
+        story.wait(2.0);
+        let actions = story.machine.step(Event::Exited(ExitStatus::Code(1)), story.now);
+        actions.iter().find_map(|action| match action {
+            Action::Alarm(alarm) => Some(alarm.restarts),
+            _ => None,
+        })
+    };
+    let mut story = Story::up(Policy { max_tries: Some(1), ..policy() });
+    assert_eq!(restarts(&mut story), Some(1));
+    story.no_finish();
+    story.started();
+    assert_eq!(restarts(&mut story), Some(1));
+    let mut story = Story::up(Policy { restart: Restart::Never, ..policy() });
+    assert_eq!(restarts(&mut story), Some(0));
+}
+
+#[test]
+fn what_is_given_up_names_the_way_back_only_if_there_is_one() {
+    for (ends_when_failed, expected) in [
+        (false, "gave up after 1 core dump: no restart; `u` starts it again"),
+        (true, "gave up after 1 core dump: no restart; supervision ends"),
+    ] {
+        let mut story = Story::up(Policy { ends_when_failed, ..policy() });
+        let actions = story.machine.step(Event::Exited(CORE), story.now);
+        assert_eq!(said(&actions)[0], (Level::Error, expected));
+    }
+}
+
+#[test]
+fn an_end_that_finish_is_still_to_judge_promises_no_restart() {
+    for (code, finish, level, then) in [
+        (0, true, Level::Info, "running finish; restarting in 1.0 s unless it exits 125"),
+        (1, true, Level::Warn, "running finish; restarting in 1.0 s unless it exits 125"),
+        (0, false, Level::Warn, "restarting in 1.0 s"),
+    ] {
+        let mut story = Story::up(policy());
+        story.machine.expect_finish(finish);
+        let actions = story.machine.step(Event::Exited(ExitStatus::Code(code)), story.now);
+        let expected = format!("pid 101 ended after 0.0 s: exit code {code}; {then}");
+        assert_eq!(said(&actions), [(level, expected.as_str())]);
+    }
+    // Whoever asked for the end is told that it is down, finish or not.
+    let mut story = Story::up(policy());
+    story.machine.expect_finish(true);
+    story.send('d');
+    let actions = story.machine.step(Event::Exited(ExitStatus::Code(0)), story.now);
+    assert!(said(&actions)[0].1.ends_with("; down"), "{actions:?}");
+}
+
+#[test]
+fn down_does_not_make_given_up_look_like_down() {
+    let mut story = given_up();
+    story.send('d');
+    assert_eq!(story.state(), State::Failed);
+}
+
+#[test]
+fn an_exit_that_was_asked_for_does_not_count() {
+    for byte in ['k', 't', 'i', 'q'] {
+        let mut story = Story::up(policy());
+        for _ in 0..9 {
+            story.wait(2.0).send(byte);
+            assert_eq!(story.step(Event::Exited(ExitStatus::Signal { number: 9, core: false })), "finish");
+            assert_eq!(story.no_finish(), "start");
+            story.started();
+        }
+    }
+}
+
+#[test]
+fn an_exit_long_after_the_signal_was_not_asked_for() {
+    let mut story = Story::up(policy());
+    story.send('t');
+    assert_eq!(story.clone().wait(60.0).exits(0), "finish");
+    assert_eq!(story.clone().wait(60.1).exits(0), "alarm(Exited) finish");
+}
+
+#[test]
+fn a_signal_that_asks_for_no_end_makes_an_exit_count() {
+    for byte in ['h', 'a', '1', '2', 'w', 'p', 'c'] {
+        let mut story = Story::up(policy());
+        story.send(byte);
+        assert_eq!(story.exits(0), "alarm(Exited) finish", "{byte}");
+    }
+}
+
+#[test]
+fn the_signal_to_the_last_process_does_not_excuse_the_next_one() {
+    let mut story = Story::up(policy());
+    story.wait(2.0).send('k');
+    story.exits(0);
+    story.no_finish();
+    story.started();
+    assert_eq!(story.exits(0), "alarm(Exited) finish");
+}
+
+#[test]
+fn alarms_can_be_switched_off_while_the_limits_stay() {
+    let mut story = Story::up(policy());
+    story.send('s');
+    assert_eq!(story.clone().exits(1), "finish");
+    assert_eq!(story.clone().step(Event::Exited(CORE)), "finish");
+    story.send('n');
+    assert_eq!(story.exits(1), "alarm(Exited) finish");
+}
+
+#[test]
+fn a_start_that_fails_for_want_of_processes_is_tried_again_and_does_not_count() {
+    let mut story = Story::new(policy());
+    story.step(Event::Begin(true));
+    for _ in 0..9 {
+        assert_eq!(story.step(Event::StartFailed(NO_PROCESSES)), "");
+        assert_eq!(story.machine.reason(), Some(Reason::StartFailed(NO_PROCESSES)));
+        assert_eq!(story.backoff(), seconds(1.0));
+        assert_eq!(story.due(), "start");
+    }
+    story.started();
+    assert_eq!(story.machine.reason(), None);
+    assert_eq!(story.exits(1), "alarm(Exited) finish");
+}
+
+#[test]
+fn a_start_that_needs_a_person_counts_like_an_exit() {
+    let mut story = Story::new(policy());
+    story.step(Event::Begin(true));
+    for expected in ["alarm(Exited) finish", "finish", "finish"] {
+        assert_eq!(story.step(Event::StartFailed(NO_FILE)), expected);
+        story.no_finish();
+        assert_eq!(story.due(), "start");
+    }
+    assert_eq!(story.step(Event::StartFailed(NO_FILE)), "alarm(gave up after 3 restarts) finish");
+    story.no_finish();
+    assert_eq!(story.state(), State::Failed);
+}
+
+#[test]
+fn a_start_that_fails_under_once_is_not_tried_again() {
+    let mut story = Story::new(policy());
+    story.step(Event::Begin(false));
+    story.send('o');
+    assert_eq!(story.step(Event::StartFailed(NO_FILE)), "finish");
+    story.no_finish();
+    assert_eq!((story.state(), story.machine.want()), (State::Down, Want::Down));
+}
+
+#[test]
+fn the_restart_setting_decides_after_an_exit_that_nobody_asked_for() {
+    for (restart, code, again) in
+        [(Restart::Never, 0, false), (Restart::Never, 1, false), (Restart::OnFailure, 0, false)]
+            .into_iter()
+            .chain([(Restart::OnFailure, 1, true), (Restart::Always, 0, true)])
+    {
+        let mut story = Story::up(Policy { restart, ..policy() });
+        story.wait(5.0).exits(code);
+        assert_eq!(story.no_finish(), if again { "start" } else { "" }, "{restart:?} {code}");
+        assert_eq!(story.machine.reason(), (!again).then_some(Reason::Policy));
+    }
+}
+
+#[test]
+fn a_reason_that_is_overruled_is_forgotten_at_once() {
+    let mut story = Story::up(Policy { restart: Restart::Never, ..policy() });
+    story.exits(0);
+    story.no_finish();
+    assert_eq!(story.send('u'), "");
+    assert_eq!((story.backoff(), story.machine.reason()), (seconds(1.0), None));
+}
+
+// ----- loggers ------------------------------------------------------------------------------------------------
+
+fn end_of_input() -> Event {
+    Event::Leave(Leave::EndOfInput)
+}
+
+#[test]
+fn a_logger_is_left_alone_to_read_what_is_left() {
+    let mut story = Story::up(policy());
+    assert_eq!(story.step(end_of_input()), "");
+    assert_eq!(story.exits(0), "finish");
+    assert_eq!(story.no_finish(), "");
+    assert_eq!((story.state(), story.machine.leave()), (State::Ended, Some(Leave::EndOfInput)));
+}
+
+#[test]
+fn a_logger_that_goes_on_is_stopped_and_then_killed() {
+    let mut story = Story::up(policy());
+    story.step(end_of_input());
+    assert_eq!(story.wait(9.9).step(Event::DeadlineReached), "");
+    assert_eq!(story.due(), "TERM CONT");
+    assert_eq!(story.due(), "KILL-group");
+    assert_eq!(story.now, at(20.0));
+}
+
+#[test]
+fn a_logger_without_kill_timeout_is_waited_for_ten_seconds() {
+    let mut story = Story::up(Policy { kill_timeout: None, ..policy() });
+    story.step(end_of_input());
+    assert_eq!(story.machine.deadline(), Some(at(10.0)));
+}
+
+#[test]
+fn a_logger_that_is_being_stopped_stays_so() {
+    let mut story = Story::up(policy());
+    story.send('d');
+    assert_eq!(story.step(end_of_input()), "");
+    assert!(matches!(story.state(), State::Up(run) if matches!(run.stop, Stop::Signalled(_))));
+}
+
+#[test]
+fn a_logger_in_its_delay_is_started_at_once_to_read_the_last_words() {
+    let mut story = Story::up(policy());
+    story.exits(1);
+    story.no_finish();
+    assert_eq!(story.backoff(), seconds(1.0));
+    assert_eq!(story.step(end_of_input()), "start");
+    story.started();
+    assert!(matches!(story.state(), State::Up(run) if matches!(run.stop, Stop::EndOfInput(_))));
+    story.exits(0);
+    story.no_finish();
+    assert_eq!(story.state(), State::Ended);
+}
+
+#[test]
+fn a_logger_in_its_finish_is_started_at_once_to_read_the_last_words() {
+    for with_finish in [false, true] {
+        let mut story = Story::up(policy());
+        story.exits(1);
+        if with_finish {
+            story.finish_runs();
+        }
+        assert_eq!(story.step(end_of_input()), "");
+        let then = if with_finish { story.finish_ends(0) } else { story.no_finish() };
+        assert_eq!(then, "start");
+        story.started();
+        story.exits(0);
+        assert_eq!(story.no_finish(), "");
+        assert_eq!(story.state(), State::Ended);
+    }
+}
+
+#[test]
+fn a_logger_that_has_read_everything_is_not_started_again_by_up() {
+    let mut story = Story::up(policy());
+    story.step(end_of_input());
+    story.exits(0);
+    story.finish_runs();
+    story.send('u');
+    assert_eq!(story.finish_ends(0), "");
+    assert_eq!(story.state(), State::Ended);
+}
+
+#[test]
+fn a_logger_that_nobody_wants_up_just_leaves() {
+    let mut story = Story::up(policy());
+    story.exits(1);
+    story.finish_runs();
+    story.send('d');
+    story.step(end_of_input());
+    assert_eq!(story.finish_ends(0), "");
+    assert_eq!(story.state(), State::Ended);
+}
+
+// ----- the restart hook, and what is asked for while a start is under way ------------------------------------------
+
+/// The hook was asked for, before the first restart.
+fn preparing() -> Story {
+    let mut story = Story::up(Policy { restart_hook: true, interval: None, ..policy() });
+    story.wait(5.0).exits(1);
+    assert_eq!(story.no_finish(), "hook(1)");
+    story
+}
+
+fn hook_runs(story: &mut Story) -> String {
+    story.step(Event::HookStarted(Some(Pid::from_raw(900))))
+}
+
+#[test]
+fn the_hook_comes_before_restarts_and_not_before_the_first_start() {
+    let mut story = preparing();
+    hook_runs(&mut story);
+    assert_eq!(story.step(Event::HookEnded), "start");
+}
+
+#[test]
+fn down_while_the_hook_is_prepared_or_runs_means_no_start() {
+    let mut story = preparing();
+    story.send('d');
+    assert_eq!(story.step(Event::HookStarted(None)), "");
+    assert_eq!(story.state(), State::Down);
+
+    let mut story = preparing();
+    hook_runs(&mut story);
+    story.send('d');
+    assert_eq!(story.step(Event::HookEnded), "");
+    assert_eq!(story.state(), State::Down);
+}
+
+#[test]
+fn leaving_kills_the_hook_and_starts_nothing() {
+    for leave in [Leave::WhenDown, Leave::Stop] {
+        let mut story = preparing();
+        story.step(Event::Leave(leave));
+        assert_eq!(story.clone().step(Event::HookStarted(None)), "");
+        assert_eq!(hook_runs(&mut story), "kill-aside");
+        assert_eq!(story.step(Event::HookEnded), "");
+        assert_eq!(story.state(), State::Ended);
+
+        let mut story = preparing();
+        hook_runs(&mut story);
+        assert_eq!(story.step(Event::Leave(leave)), "kill-aside");
+        story.step(Event::HookEnded);
+        assert_eq!(story.state(), State::Ended);
+    }
+}
+
+#[test]
+fn what_nobody_wants_any_more_leaves_after_its_hook() {
+    let mut story = preparing();
+    hook_runs(&mut story);
+    story.send('d');
+    story.step(end_of_input());
+    assert_eq!(story.step(Event::HookEnded), "");
+    assert_eq!(story.state(), State::Ended);
+}
+
+#[test]
+fn what_was_asked_for_during_a_start_is_done_after_it() {
+    let launching = || {
+        let mut story = Story::new(policy());
+        story.step(Event::Begin(true));
+        story
+    };
+    for (bytes, then) in [("d", "TERM CONT"), ("du", ""), ("x", ""), ("xd", "TERM CONT"), ("o", "")] {
+        let mut story = launching();
+        for byte in bytes.chars() {
+            assert_eq!(story.send(byte), "");
+        }
+        assert_eq!(story.started(), then, "{bytes}");
+    }
+    for (event, then) in [(Event::Leave(Leave::Stop), "TERM CONT"), (Event::KillNow, "TERM CONT"), (end_of_input(), "")]
+    {
+        let mut story = launching();
+        story.step(event.clone());
+        assert_eq!(story.started(), then, "{event:?}");
+        assert!(story.machine.deadline().is_some());
+    }
+}
+
+#[test]
+fn a_start_that_fails_while_leaving_is_not_tried_again() {
+    for error in [NO_FILE, NO_PROCESSES] {
+        let mut story = Story::new(policy());
+        story.step(Event::Begin(true));
+        story.step(Event::Leave(Leave::Stop));
+        story.step(Event::StartFailed(error));
+        if story.state() == State::FinishRequested(Next::AsWanted) {
+            story.no_finish();
+        }
+        assert_eq!(story.state(), State::Ended);
+    }
+}

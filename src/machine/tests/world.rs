@@ -1,0 +1,471 @@
+//! A simulated process table around a machine, and what must never happen in it.
+//!
+//! The world is more unruly than the real one: answers to what the machine asks for come late, with other events
+//! before them, and deadlines are missed. What the limits must do is counted here once more, from outside.
+
+use crate::conf::settings::KillMode;
+use crate::machine::command::Command;
+use crate::machine::limits::Policy;
+use crate::machine::table::{Action, Actions, Control, Event, Leave, Machine, Next, Run, State, Stop, Want};
+use crate::machine::tests::story::{at, brief};
+use crate::sys::Pid;
+use crate::sys::process::pidfd::ExitStatus;
+use crate::sys::process::start::StartError;
+use crate::sys::time::Mono;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+/// How long a signal that asks for an end excuses one.
+const EXPECTED_EXIT_WINDOW: Duration = Duration::from_secs(60);
+
+/// Everything that is asked for ends within so many steps.
+const STEPS: usize = 40;
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Op {
+    Command(Command),
+    Leave(Leave),
+    KillNow,
+    Policy(Policy),
+    /// The hook that was asked for runs, or there is none.
+    Hook(bool),
+    /// The start that was asked for goes well, or fails.
+    Start(Result<(), StartError>),
+    /// `finish` runs, or there is none.
+    Finish(bool),
+    RunEnds(ExitStatus),
+    /// The hook or `finish` ends.
+    AsideEnds(ExitStatus),
+    /// The script in `control/` that runs ends, with 0 or not.
+    ScriptEnds(bool),
+    /// Time passes, and nobody looks at deadlines.
+    Wait(Duration),
+    /// Somebody looks at the deadline although it is not reached.
+    LookEarly,
+    /// Time passes until the deadline, and somebody looks at it.
+    DeadlineReached,
+}
+
+/// What the machine has asked for and has no answer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Pending {
+    Hook,
+    Start,
+    Finish,
+}
+
+/// A live process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Process {
+    pid: Pid,
+    killed: bool,
+}
+
+/// The exits that count, since the window opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Window {
+    opened: Mono,
+    exits: u32,
+    cores: u32,
+}
+
+/// A machine, the processes that it has, and what is known of the past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct World {
+    pub machine: Machine,
+    pub now: Mono,
+    /// Starts that were asked for.
+    pub starts: i32,
+    run: Option<Process>,
+    aside: Option<Process>,
+    pending: Option<Pending>,
+    /// Scripts in `control/` for a run process: the first one runs.
+    scripts: VecDeque<(Control, Pid)>,
+    /// The one that has ended just now, and whether it has done the work.
+    answer: Option<(Control, bool)>,
+    last_start: Option<Mono>,
+    /// The smallest `restart_delay` since the last start.
+    least_delay: Duration,
+    /// When the run process last got a signal that asks for its end.
+    asked: Option<Mono>,
+    window: Option<Window>,
+    gave_up: bool,
+}
+
+/// What an exit must lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Must {
+    alarm: bool,
+    give_up: bool,
+}
+
+impl World {
+    /// Supervision begins.
+    pub fn new(policy: Policy, wanted: bool) -> World {
+        let mut world = World {
+            machine: Machine::new(policy),
+            now: at(0.0),
+            starts: 0,
+            run: None,
+            aside: None,
+            pending: None,
+            scripts: VecDeque::new(),
+            answer: None,
+            last_start: None,
+            least_delay: policy.delay,
+            asked: None,
+            window: None,
+            gave_up: false,
+        };
+        world.step(Event::Begin(wanted));
+        world
+    }
+
+    /// Whether `op` can happen now.
+    pub fn can(&self, op: Op) -> bool {
+        match op {
+            Op::Command(_) | Op::Leave(_) | Op::KillNow | Op::Policy(_) | Op::Wait(_) => true,
+            Op::Hook(_) => self.pending == Some(Pending::Hook),
+            Op::Start(_) => self.pending == Some(Pending::Start),
+            Op::Finish(_) => self.pending == Some(Pending::Finish),
+            Op::RunEnds(_) => self.run.is_some(),
+            Op::AsideEnds(_) => self.aside.is_some(),
+            Op::ScriptEnds(_) => !self.scripts.is_empty(),
+            Op::LookEarly => self.machine.deadline().is_none_or(|deadline| deadline > self.now),
+            Op::DeadlineReached => self.machine.deadline().is_some(),
+        }
+    }
+
+    /// `op` happens.
+    pub fn happens(&mut self, op: Op) {
+        match op {
+            Op::Command(command) => self.command(command),
+            Op::Leave(leave) => self.step(Event::Leave(leave)),
+            Op::KillNow => self.step(Event::KillNow),
+            Op::Policy(policy) => {
+                self.least_delay = self.least_delay.min(policy.delay);
+                // Settings do not make it another service.
+                self.step(Event::Policy(Box::new(Policy { controls: self.machine.policy.controls, ..policy })));
+            }
+            Op::Hook(runs) => {
+                let pid = self.runs_aside(runs);
+                self.step(Event::HookStarted(pid));
+            }
+            Op::Finish(runs) => {
+                let pid = self.runs_aside(runs);
+                self.step(Event::FinishStarted(pid));
+            }
+            Op::Start(result) => self.start_is_answered(result),
+            Op::RunEnds(status) => self.run_ends(status),
+            Op::AsideEnds(status) => {
+                self.aside = None;
+                match self.machine.state() {
+                    State::PreStart { .. } => self.step(Event::HookEnded),
+                    _ => self.step(Event::FinishEnded(status)),
+                }
+            }
+            Op::ScriptEnds(done) => {
+                let (control, run) = self.scripts.pop_front().expect("a script");
+                self.answer = Some((control, done));
+                self.step(Event::Control { control, run, done });
+                self.answer = None;
+            }
+            Op::Wait(time) => self.now = self.now + time,
+            Op::LookEarly => {
+                let before = self.machine.clone();
+                self.step(Event::DeadlineReached);
+                assert_eq!(before, self.machine, "a deadline that is not reached changes nothing");
+            }
+            Op::DeadlineReached => {
+                self.now = self.now.max(self.machine.deadline().expect("a deadline"));
+                self.step(Event::DeadlineReached);
+                let next = self.machine.deadline();
+                assert!(next.is_none_or(|next| next > self.now), "a deadline that stays is a busy loop: {self:?}");
+            }
+        }
+    }
+
+    fn runs_aside(&mut self, runs: bool) -> Option<Pid> {
+        self.pending = None;
+        self.aside = runs.then(|| Process { pid: Pid::from_raw(500 + self.starts), killed: false });
+        self.aside.map(|aside| aside.pid)
+    }
+
+    fn command(&mut self, command: Command) {
+        let given_up = matches!(
+            self.machine.state(),
+            State::Failed | State::FinishRequested(Next::GiveUp) | State::Finishing { next: Next::GiveUp, .. }
+        );
+        if given_up && matches!(command, Command::Up | Command::Once) && self.machine.leave().is_none() {
+            self.window = None;
+            self.gave_up = false;
+        }
+        if let (Command::Signal(signal), Some(_)) = (command, self.run)
+            && signal.asks_for_exit()
+        {
+            self.asked = Some(self.now);
+        }
+        self.step(Event::Command(command));
+    }
+
+    fn start_is_answered(&mut self, result: Result<(), StartError>) {
+        self.pending = None;
+        match result {
+            Ok(()) => {
+                let pid = Pid::from_raw(100 + self.starts);
+                self.run = Some(Process { pid, killed: false });
+                self.step(Event::Started(pid));
+            }
+            Err(error) => {
+                let counts = !error.passes_by_itself() && self.is_unasked(None);
+                self.ends(Event::StartFailed(error), counts, false);
+            }
+        }
+    }
+
+    fn run_ends(&mut self, status: ExitStatus) {
+        let counts = self.is_unasked(Some(status));
+        self.run = None;
+        self.asked = None;
+        // One that runs goes on; in truth, only one that has nothing to do with the end.
+        self.scripts.truncate(1);
+        self.ends(Event::Exited(status), counts, status.core());
+    }
+
+    /// Whether nobody asked for the end that comes now, so that it counts.
+    fn is_unasked(&self, status: Option<ExitStatus>) -> bool {
+        let stopped = self.machine.run().is_some_and(|run| run.stop != Stop::No);
+        let asked = self.asked.is_some_and(|asked| self.now.since(asked) <= EXPECTED_EXIT_WINDOW);
+        let failed = status != Some(ExitStatus::Code(0)) || self.machine.policy.restarts_after(status);
+        let signalled = status.is_some() && (asked || stopped);
+        self.machine.want() == Want::Up && self.machine.leave().is_none() && !signalled && failed
+    }
+
+    fn ends(&mut self, event: Event, counts: bool, core: bool) {
+        let must = if counts { self.count(core) } else { Must { alarm: false, give_up: false } };
+        let actions = self.machine.step(event.clone(), self.now);
+        let alarms = actions.iter().filter(|action| matches!(action, Action::Alarm(_))).count();
+        assert_eq!(alarms, usize::from(must.alarm && self.machine.alarm()), "{must:?} {self:?}");
+        assert_eq!(self.machine.state() == State::FinishRequested(Next::GiveUp), must.give_up, "{self:?}");
+        self.gave_up |= must.give_up;
+        self.carry_out(actions);
+    }
+
+    fn count(&mut self, core: bool) -> Must {
+        let policy = self.machine.policy;
+        let Some(interval) = policy.interval else { return Must { alarm: false, give_up: false } };
+        let open = self.window.filter(|window| self.now.since(window.opened) < interval);
+        let mut window = open.unwrap_or(Window { opened: self.now, exits: 0, cores: 0 });
+        window.exits += 1;
+        window.cores += u32::from(core);
+        self.window = Some(window);
+        let give_up = policy.max_tries.is_some_and(|most| window.exits > most)
+            || (core && policy.max_cores.is_some_and(|most| window.cores >= most));
+        Must { alarm: give_up || window.exits == 1, give_up }
+    }
+
+    fn step(&mut self, event: Event) {
+        let before = (self.machine.state(), self.machine.leave());
+        let actions = self.machine.step(event.clone(), self.now);
+        assert!(!brief(&actions).contains("alarm"), "an alarm without an exit: {event:?} {self:?}");
+        if before.0 == State::Ended {
+            assert!(self.machine.state() == State::Ended && actions.is_empty(), "{event:?} {self:?}");
+        }
+        assert!(self.machine.leave() >= before.1, "a reason to leave is taken back: {event:?} {self:?}");
+        self.carry_out(actions);
+    }
+
+    fn carry_out(&mut self, actions: Actions) {
+        for action in actions {
+            match action {
+                Action::Start => self.start_is_allowed(),
+                Action::RunHook(_) => {
+                    self.nothing_runs("a hook");
+                    let hook = self.machine.policy.restart_hook && self.starts > 0;
+                    assert!(hook || self.machine.policy.controls, "{self:?}");
+                    self.pending = Some(Pending::Hook);
+                }
+                Action::RunFinish(_) => {
+                    self.nothing_runs("finish");
+                    self.pending = Some(Pending::Finish);
+                }
+                Action::Signal { number, group } => {
+                    let mode = self.machine.policy.kill_mode;
+                    let to_group = mode == KillMode::Group || (mode == KillMode::Mixed && number == libc::SIGKILL);
+                    // `k` is a signal like any other; the KILL of a stop is for the group.
+                    assert!(group == to_group || (!group && mode == KillMode::Mixed), "{self:?}");
+                    assert!(self.may_send(number), "{number} was not left to us: {self:?}");
+                    let run = self.run.as_mut().expect("a signal is for a live process");
+                    run.killed |= number == libc::SIGKILL;
+                }
+                Action::RunControl(control) => {
+                    let run = self.run.expect("a script is for a live process").pid;
+                    assert!(self.machine.policy.controls, "{self:?}");
+                    // What waits already runs once. (One more after the one that runs would only double the states.)
+                    if !self.scripts.iter().any(|waiting| *waiting == (control, run)) {
+                        self.scripts.push_back((control, run));
+                    }
+                }
+                Action::KillControls => self.scripts.clear(),
+                Action::KillHelper => self.aside.as_mut().expect("something beside is alive").killed = true,
+                Action::Alarm(_) | Action::Log(..) => {}
+            }
+        }
+        self.agrees();
+    }
+
+    /// Where there may be scripts, nothing but KILL is sent unless one was asked, and has not done it.
+    fn may_send(&self, number: i32) -> bool {
+        if !self.machine.policy.controls || number == libc::SIGKILL {
+            return true;
+        }
+        match self.answer {
+            None => false,
+            Some((Control::Stop, done)) => {
+                number == libc::SIGCONT || (!done && number == self.machine.policy.stop_signal)
+            }
+            Some((Control::Signal(signal), done)) => !done && number == signal.number(),
+            Some((Control::Pause, done)) => !done && number == libc::SIGSTOP,
+            Some((Control::Continue, done)) => !done && number == libc::SIGCONT,
+            Some((Control::Stopped { .. }, _)) => false,
+        }
+    }
+
+    fn nothing_runs(&self, what: &str) {
+        let idle = self.run.is_none() && self.aside.is_none() && self.pending.is_none();
+        assert!(idle, "{what} beside something else: {self:?}");
+    }
+
+    fn start_is_allowed(&mut self) {
+        self.nothing_runs("a second process");
+        assert!(self.machine.want() != Want::Down, "a start that nobody wants: {self:?}");
+        assert!(!self.gave_up, "a start after giving up: {self:?}");
+        match self.machine.leave() {
+            // What is in a logger's pipe is read without delay.
+            Some(Leave::EndOfInput) => {}
+            None => {
+                let gap = self.last_start.map(|last| self.now.since(last));
+                assert!(gap.is_none_or(|gap| gap >= self.least_delay), "started after {gap:?}: {self:?}");
+            }
+            Some(Leave::WhenDown | Leave::Stop) => panic!("a start while leaving: {self:?}"),
+        }
+        self.starts += 1;
+        self.last_start = Some(self.now);
+        self.least_delay = self.machine.policy.delay;
+        self.pending = Some(Pending::Start);
+    }
+
+    /// The machine and the process table tell the same.
+    fn agrees(&self) {
+        let of = |process: Option<Process>| process.map(|process| process.pid);
+        let expected = match self.machine.state() {
+            State::Down | State::Backoff { .. } | State::Failed | State::Ended => (None, None, None),
+            State::PreStartRequested => (None, None, Some(Pending::Hook)),
+            State::PreStart { pid, .. } => (None, Some(pid), None),
+            State::StartRequested => (None, None, Some(Pending::Start)),
+            State::Up(run) => (Some(run.pid), None, None),
+            State::FinishRequested(_) => (None, None, Some(Pending::Finish)),
+            State::Finishing { pid, .. } => (None, Some(pid), None),
+        };
+        assert_eq!((of(self.run), of(self.aside), self.pending), expected, "{self:?}");
+        let waits = matches!(self.machine.state(), State::Backoff { .. });
+        if self.run.is_none() && self.aside.is_none() && !waits {
+            assert_eq!(self.machine.deadline(), None, "{self:?}");
+        }
+        if self.machine.state() == State::Ended {
+            assert!(self.machine.leave().is_some(), "{self:?}");
+        }
+        if let State::Up(Run { stop: Stop::Asked, pid, .. }) = self.machine.state() {
+            let asked = self.scripts.contains(&(Control::Stop, pid));
+            assert!(asked, "it waits for a script that nobody runs: {self:?}");
+        }
+        let idle = matches!(self.machine.state(), State::Down | State::Failed | State::Backoff { .. });
+        assert!(!idle || self.machine.leave().is_none(), "it is to leave, and nothing keeps it: {self:?}");
+    }
+
+    // ----- what can always be reached ---------------------------------------------------------------------------
+
+    /// Told to stop and leave, in a world that obeys KILL and nothing else, it leaves.
+    pub fn can_leave(&self) {
+        self.reaches(
+            "leave",
+            Op::Leave(Leave::Stop),
+            |world| world.machine.state() == State::Ended,
+            |world| {
+                let dies = ExitStatus::Signal { number: libc::SIGKILL, core: false };
+                match (world.pending, world.run, world.aside, world.machine.deadline()) {
+                    (None, Some(run), _, _) if run.killed => Op::RunEnds(dies),
+                    (None, _, Some(aside), _) if aside.killed => Op::AsideEnds(dies),
+                    // Its time is over.
+                    (None, Some(_), _, _) if !world.scripts.is_empty() => Op::ScriptEnds(false),
+                    (None, _, _, Some(_)) => Op::DeadlineReached,
+                    // There is no kill_timeout: somebody must lose patience.
+                    (None, _, _, None) => Op::KillNow,
+                    (Some(_), ..) => world.good_answer(),
+                }
+            },
+        );
+    }
+
+    /// Told to go up, in a world in which all goes well, it comes up.
+    pub fn can_come_up(&self) {
+        let up = |world: &World| matches!(world.machine.state(), State::Up(run) if run.stop == Stop::No);
+        if self.machine.leave().is_none() {
+            self.reaches("come up", Op::Command(Command::Up), up, World::good_answer);
+        }
+    }
+
+    /// Told to go down, in a world in which all goes well, it goes down.
+    pub fn can_go_down(&self) {
+        let down = |world: &World| matches!(world.machine.state(), State::Down | State::Failed | State::Ended);
+        self.reaches("go down", Op::Command(Command::Down), down, World::good_answer);
+    }
+
+    /// What a well-behaved world does next.
+    fn good_answer(&self) -> Op {
+        match (self.pending, self.run, self.aside) {
+            (Some(Pending::Hook), ..) => Op::Hook(false),
+            (Some(Pending::Start), ..) => Op::Start(Ok(())),
+            (Some(Pending::Finish), ..) => Op::Finish(false),
+            (None, Some(_), _) if !self.scripts.is_empty() => Op::ScriptEnds(true),
+            (None, Some(_), _) => Op::RunEnds(ExitStatus::Code(0)),
+            (None, None, Some(_)) => Op::AsideEnds(ExitStatus::Code(0)),
+            (None, None, None) => Op::DeadlineReached,
+        }
+    }
+
+    fn reaches(&self, what: &str, first: Op, there: impl Fn(&World) -> bool, next: impl Fn(&World) -> Op) {
+        let mut world = self.clone();
+        world.happens(first);
+        for _ in 0..STEPS {
+            if there(&world) {
+                return;
+            }
+            let op = next(&world);
+            assert!(world.can(op), "it does not {what}: {op:?} is to come, {world:?}");
+            world.happens(op);
+        }
+        panic!("it does not {what}: {world:?}, which began as {self:?}");
+    }
+}
+
+/// The reason is left out: errno has no hash, and equality decides anyway.
+impl Hash for World {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Machine { state, want, leave, alarm, limits, starts, .. } = &self.machine;
+        (state, want.name(), leave, alarm, limits, starts).hash(hasher);
+        (self.now, self.run, self.aside, self.pending, &self.scripts, self.asked, self.window, self.gave_up)
+            .hash(hasher);
+    }
+}
+
+/// How often each state was seen, by name.
+pub fn census<'a>(worlds: impl Iterator<Item = &'a World>) -> HashMap<&'static str, usize> {
+    let mut counts = HashMap::new();
+    for world in worlds {
+        *counts.entry(crate::supervisor::publish::state_name(&world.machine)).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,112 @@
+//! What can be asked of a machine: what is, what is wanted, and until when to wait.
+
+use crate::conf::settings::KillMode;
+use crate::machine::states::*;
+use crate::machine::table::Machine;
+use crate::status::state::Memory;
+use crate::sys::process::pidfd::ExitStatus;
+use crate::sys::time::Mono;
+
+impl Machine {
+    /// Writes down what a later supervisor has to know.
+    pub fn remember(&self, memory: &mut Memory) {
+        self.limits.remember(memory);
+        memory.leaving = self.leave == Some(Leave::WhenDown);
+        memory.to_start = match self.state {
+            State::Backoff { .. } | State::PreStartRequested | State::PreStart { .. } | State::StartRequested => true,
+            State::FinishRequested(next) | State::Finishing { next, .. } => next == Next::Start,
+            State::Down | State::Up(_) | State::Failed | State::Ended => false,
+        };
+        memory.gives_up =
+            matches!(self.state, State::FinishRequested(Next::GiveUp) | State::Finishing { next: Next::GiveUp, .. });
+        let Some(run) = self.run() else { return };
+        memory.up_since = Some(run.since.nanoseconds());
+        memory.expected_exit_until = run.expected_exit_until.map(Mono::nanoseconds);
+        memory.again = run.again;
+        match run.stop {
+            // A logger whose service is gone leaves with it, whoever supervises it then.
+            // A stop whose script was not through begins anew: nothing is wanted, or a start after it.
+            Stop::No | Stop::EndOfInput(_) | Stop::Asked => {}
+            Stop::Signalled(at) => (memory.stopping, memory.kill_at) = (true, at.map(Mono::nanoseconds)),
+            // It is sent again.
+            Stop::Killed => (memory.stopping, memory.kill_at) = (true, Some(0)),
+        }
+    }
+
+    /// What is.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// What is wanted.
+    pub fn want(&self) -> Want {
+        self.want
+    }
+
+    /// Why supervision is to end, if it is.
+    pub fn leave(&self) -> Option<Leave> {
+        self.leave
+    }
+
+    /// Whether alarms are raised.
+    pub fn alarm(&self) -> bool {
+        self.alarm
+    }
+
+    /// How often the run process was started again.
+    pub fn restarts(&self) -> u64 {
+        self.starts.saturating_sub(1)
+    }
+
+    /// How the last run process ended.
+    pub fn last_exit(&self) -> Option<ExitStatus> {
+        self.last_exit
+    }
+
+    /// Why the state is what it is, where it is not what somebody asked for.
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+
+    /// The run process that lives.
+    pub fn run(&self) -> Option<Run> {
+        match self.state {
+            State::Up(run) => Some(run),
+            _ => None,
+        }
+    }
+
+    /// When [`Event::DeadlineReached`] is to come; `None`: only something that happens can change the state.
+    pub fn deadline(&self) -> Option<Mono> {
+        match self.state {
+            State::Backoff { until } => Some(until),
+            State::Up(Run { stop: Stop::EndOfInput(at), .. }) => Some(at),
+            State::Up(Run { stop: Stop::Signalled(at), .. }) => at,
+            State::Finishing { until, .. } | State::PreStart { until, .. } => until,
+            State::Up(Run { stop: Stop::No | Stop::Asked | Stop::Killed, .. })
+            | State::Down
+            | State::PreStartRequested
+            | State::StartRequested
+            | State::FinishRequested(_)
+            | State::Failed
+            | State::Ended => None,
+        }
+    }
+
+    /// Whether what is left of the run process's group is to be killed when it has ended and is not yet reaped.
+    pub fn kills_leftovers(&self) -> bool {
+        match self.policy.kill_mode {
+            KillMode::Process => false,
+            KillMode::Group => true,
+            KillMode::Mixed => match self.state {
+                State::Up(run) => run.stop != Stop::No,
+                _ => false,
+            },
+        }
+    }
+
+    /// Whether how the run process ends decides anything: not if somebody has asked for its end.
+    pub fn exit_matters(&self) -> bool {
+        self.want == Want::Up && self.leave.is_none() && self.run().is_none_or(|run| run.stop == Stop::No)
+    }
+}

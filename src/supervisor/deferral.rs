@@ -1,0 +1,165 @@
+//! When a start or a signal is written down: once the processes have had the processors.
+//!
+//! The kernel lets a parent go on while the new program is still being loaded. What the parent did then (two files and
+//! a line in the log cost as much as a third of the start itself) would keep the program from its processor, and, when a
+//! thousand services start at once, all others from theirs. So it waits for a lull, which is when no process has been
+//! started or signalled for [`QUIET_PERIOD`], but not for long: the log and the status files lag behind by that, and while other
+//! services are being started or stopped by [`MAX_DELAY`] and [`MAX_DELAY_PER_WAITER`] for every report that waits, at most. A process that
+//! was told to end has most often ended by then, and one report tells both. Only what is wanted is never written later than
+//! after a [`QUIET_PERIOD`]: nobody could find that out if we were killed.
+//!
+//! One timer tells all threads of the lull. A thread that looked by itself, now and then, whether it has come would take
+//! the processor from the others each time: three looks a thread were a tenth of the start of a thousand services.
+
+use crate::sys::threads::poll::{Source, Timer};
+use crate::sys::time::Mono;
+use std::os::fd::AsFd;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// For this long after a start or a signal nothing is written.
+const QUIET_PERIOD: Duration = Duration::from_millis(5);
+
+/// Past this time it is written, whatever happens to others ...
+const MAX_DELAY: Duration = Duration::from_millis(500);
+
+/// ... and so much later for each that waits: as long as its start took, or a little longer. So when thousands are started,
+/// the first reports come when the last have been.
+const MAX_DELAY_PER_WAITER: Duration = Duration::from_micros(400);
+
+/// The timer is not set anew for what happens within this time: then a lull is that much shorter.
+const TIMER_GRANULARITY: Duration = Duration::from_millis(1);
+
+/// How many reports wait.
+static WAITING: AtomicU32 = AtomicU32::new(0);
+
+/// A report that was put off.
+#[derive(Debug)]
+pub struct DeferredReport {
+    quiet: Option<&'static QuietTimer>,
+    since: Mono,
+}
+
+impl DeferredReport {
+    /// One for a process that was started or signalled just now.
+    pub fn from(now: Mono) -> DeferredReport {
+        // Without a descriptor for the timer, each report waits for itself alone.
+        static LULL: OnceLock<Option<QuietTimer>> = OnceLock::new();
+        WAITING.fetch_add(1, Ordering::Relaxed);
+        DeferredReport { quiet: LULL.get_or_init(QuietTimer::new).as_ref(), since: now }
+    }
+
+    /// Tells all others that one more has been started or signalled.
+    pub fn note_action(&self, now: Mono) {
+        if let Some(quiet) = self.quiet {
+            quiet.note_action(now);
+        }
+    }
+
+    /// What to wait for.
+    pub fn source(&self) -> Option<Source<'static>> {
+        self.quiet.map(|quiet| Source::Readable(quiet.timer.as_fd()))
+    }
+
+    /// Until when at the least, whether there is a lull or not.
+    pub fn earliest(&self) -> Mono {
+        self.since + QUIET_PERIOD
+    }
+
+    /// Until when at the most; the more others come to wait, the later.
+    pub fn latest(&self) -> Mono {
+        match self.quiet {
+            Some(_) => self.since + MAX_DELAY + MAX_DELAY_PER_WAITER * WAITING.load(Ordering::Relaxed),
+            None => self.earliest(),
+        }
+    }
+}
+
+impl Drop for DeferredReport {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The timer that runs out when nothing has happened for a while.
+#[derive(Debug)]
+struct QuietTimer {
+    timer: Timer,
+    /// When it was last set, in nanoseconds of the monotonic clock.
+    set: AtomicU64,
+}
+
+impl QuietTimer {
+    fn new() -> Option<QuietTimer> {
+        Some(QuietTimer { timer: Timer::new().ok()?, set: AtomicU64::new(0) })
+    }
+
+    fn note_action(&self, now: Mono) {
+        let now = now.nanoseconds();
+        if now.saturating_sub(self.set.load(Ordering::Relaxed)) >= TIMER_GRANULARITY.as_nanos() as u64 {
+            self.set.store(now, Ordering::Relaxed);
+            self.timer.set(QUIET_PERIOD);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::threads::poll;
+
+    fn wait(quiet: &QuietTimer, limit: Duration) -> Option<Duration> {
+        let began = Mono::now();
+        let [over] = poll::wait([Some(Source::Readable(quiet.timer.as_fd()))], Some(began + limit));
+        over.then(|| Mono::now().since(began))
+    }
+
+    #[test]
+    fn it_comes_when_nothing_has_happened_for_a_while_and_all_are_told() {
+        let quiet = QuietTimer::new().unwrap();
+        assert_eq!(wait(&quiet, Duration::ZERO), None, "nothing has happened yet");
+        quiet.note_action(Mono::now());
+        assert!(wait(&quiet, Duration::from_secs(20)).unwrap() >= QUIET_PERIOD / 2);
+        assert!(wait(&quiet, Duration::ZERO).is_some(), "whoever looks later is told, too");
+    }
+
+    #[test]
+    fn what_happens_meanwhile_puts_it_off() {
+        let quiet = QuietTimer::new().unwrap();
+        let began = Mono::now();
+        let mut last = began;
+        while last < began + 4 * QUIET_PERIOD {
+            last = Mono::now();
+            quiet.note_action(last);
+            // On a machine that stands still for longer than a lull, one has come rightly.
+            if wait(&quiet, Duration::ZERO).is_some() {
+                assert!(Mono::now() + TIMER_GRANULARITY >= last + QUIET_PERIOD);
+            }
+        }
+        assert!(wait(&quiet, Duration::from_secs(20)).is_some());
+        assert!(Mono::now() + TIMER_GRANULARITY >= last + QUIET_PERIOD);
+    }
+
+    #[test]
+    fn without_a_timer_it_waits_for_itself_alone() {
+        let now = Mono::now();
+        let mut alone = DeferredReport::from(now);
+        alone.quiet = None;
+        assert!(alone.source().is_none());
+        assert_eq!(alone.latest(), now + QUIET_PERIOD);
+    }
+
+    #[test]
+    fn the_more_wait_the_longer() {
+        let now = Mono::now();
+        let first = DeferredReport::from(now);
+        let alone = first.latest();
+        assert!(alone > now + MAX_DELAY);
+        let others: Vec<DeferredReport> = (0..100).map(|_| DeferredReport::from(now)).collect();
+        assert!(first.latest() >= now + MAX_DELAY + 101 * MAX_DELAY_PER_WAITER);
+        drop(others);
+        // Other tests may start something meanwhile, but not so many.
+        assert!(first.latest() < now + MAX_DELAY + 100 * MAX_DELAY_PER_WAITER);
+    }
+}

@@ -1,0 +1,120 @@
+//! FIFOs, opened so that nobody ever waits for the other end.
+
+use crate::sys::files::file::{self, Identity};
+use nix::fcntl::{FcntlArg, fcntl};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Which ends of the FIFO a descriptor holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// The reading end: a writer's `open` succeeds as long as we have it.
+    Read,
+    /// Both: there is a reader and a writer for as long as we have it, so neither side sees an end of file.
+    Both,
+}
+
+/// An open FIFO, and which file it was.
+#[derive(Debug)]
+pub struct Fifo {
+    file: File,
+    identity: Identity,
+}
+
+impl Fifo {
+    /// Opens the FIFO at `path`, made with mode 0600 if there is nothing.
+    ///
+    /// # Errors
+    /// `InvalidInput` when something else is in its place (it is not touched), and what `mkfifo` and `open` give.
+    pub fn open_or_make(path: &Path, ends: Ends) -> io::Result<Fifo> {
+        // Most often there is none, when thousands begin at once.
+        let made = make(path);
+        match (made, Fifo::open(path, ends)) {
+            (Err(why), Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(why),
+            (_, opened) => opened,
+        }
+    }
+
+    /// Takes over a FIFO that the program before us had open.
+    ///
+    /// # Errors
+    /// What `fstat` gives.
+    pub fn inherit(descriptor: OwnedFd) -> io::Result<Fifo> {
+        let file = File::from(descriptor);
+        let identity = Identity::of(&file.metadata()?);
+        Ok(Fifo { file, identity })
+    }
+
+    fn open(path: &Path, ends: Ends) -> io::Result<Fifo> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(ends == Ends::Both)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY)
+            .open(path)?;
+        let metadata = file.metadata()?;
+        if ends == Ends::Read {
+            // Nobody writes into it: one page's worth of kernel memory will do instead of sixteen. As well if not.
+            let _ = fcntl(&file, FcntlArg::F_SETPIPE_SZ(1));
+        }
+        match metadata.file_type().is_fifo() {
+            true => Ok(Fifo { identity: Identity::of(&metadata), file }),
+            false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a FIFO")),
+        }
+    }
+
+    /// Whether the entry at `path` is still this FIFO.
+    pub fn is_at(&self, path: &Path) -> bool {
+        file::identity(path).is_ok_and(|there| there == self.identity)
+    }
+
+    /// Reads what there is, at most `room.len()` bytes; 0 when there is nothing.
+    pub fn read(&self, room: &mut [u8]) -> usize {
+        (&self.file).read(room).unwrap_or(0)
+    }
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let path = file::c_path(path, "")?;
+    // SAFETY: a path that lives through the call.
+    match unsafe { libc::mkfifo(path.as_ptr(), 0o600) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+impl AsFd for Fifo {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Whether somebody has the FIFO at `path` open for reading. Nothing is written, and nothing waits.
+///
+/// # Errors
+/// `NotFound`, `PermissionDenied` and the like; something that is no FIFO has no reader.
+pub fn has_reader(path: &Path) -> io::Result<bool> {
+    let mut options = OpenOptions::new();
+    options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY);
+    match options.open(path) {
+        Ok(file) => Ok(file.metadata()?.file_type().is_fifo()),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ELOOP)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes `bytes` into the FIFO at `path`, without ever waiting for a reader.
+///
+/// # Errors
+/// `ENXIO` when nobody reads it, `InvalidInput` when it is no FIFO, `WouldBlock` when it is full, and what
+/// `open` gives.
+pub fn send(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file =
+        OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY).open(path)?;
+    match file.metadata()?.file_type().is_fifo() {
+        true => file.write_all(bytes),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a FIFO")),
+    }
+}

@@ -1,0 +1,190 @@
+//! The lock that keeps a second supervisor out, and who holds it.
+
+use crate::sys::files::file::{self, Identity};
+use crate::sys::time::Mono;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, Flock, FlockArg, fcntl};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long somebody who was killed may still hold a lock: through a child that was just being started, and lets go of
+/// everything as soon as it gets a processor.
+const RELEASE_GRACE: Duration = Duration::from_secs(1);
+
+/// A lock held with `flock(LOCK_EX)`, until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    file: Flock<File>,
+    identity: Identity,
+}
+
+/// Why there is no lock.
+#[derive(Debug)]
+pub enum LockError {
+    /// Somebody else has it; the pid, where `/proc/locks` shows it.
+    Held(Option<Pid>),
+    /// It could not be opened or locked.
+    Io(io::Error),
+}
+
+impl Lock {
+    /// Takes the lock at `path`; the file is made with mode 0600. Waits for nobody who lives.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] naming the holder, or what `open` gives.
+    pub fn take(path: &Path) -> Result<Lock, LockError> {
+        let deadline = Mono::now() + RELEASE_GRACE;
+        loop {
+            let (file, identity) = file::read_write(path, 0o600).map_err(LockError::Io)?;
+            let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(locked) => locked,
+                Err((file, Errno::EWOULDBLOCK)) => match holder(&file) {
+                    // Nobody: it was let go of just now, or by somebody of another pid namespace it never will.
+                    holder if holder.is_none_or(is_gone) && Mono::now() < deadline => {
+                        std::thread::sleep(RELEASE_GRACE / 200);
+                        continue;
+                    }
+                    holder => return Err(LockError::Held(holder)),
+                },
+                Err((_, errno)) => return Err(LockError::Io(errno.into())),
+            };
+            // The file may have been removed and made again between open and flock; then somebody else can
+            // lock the new one, and ours guards nothing.
+            let lock = Lock { file, identity };
+            if lock.is_at(path) {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// Takes a lock file of somebody else's, which may be held with `flock` (runit, daemontools) or `fcntl` (s6).
+    ///
+    /// # Errors
+    /// [`LockError::Held`] naming the holder; `NotFound` when there is no such file.
+    pub fn claim(path: &Path) -> Result<Lock, LockError> {
+        let file = file::read(path).map_err(LockError::Io)?;
+        let mut question = libc::flock {
+            l_type: libc::F_WRLCK as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        fcntl(&file, FcntlArg::F_GETLK(&mut question)).map_err(|errno| LockError::Io(errno.into()))?;
+        if i32::from(question.l_type) != libc::F_UNLCK {
+            // 0 and -1 stand for a process of another pid namespace, or none.
+            return Err(LockError::Held(Some(Pid::from_raw(question.l_pid)).filter(|pid| pid.as_raw() > 0)));
+        }
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Lock::of(file),
+            Err((file, Errno::EWOULDBLOCK)) => Err(LockError::Held(holder(&file))),
+            Err((_, errno)) => Err(LockError::Io(errno.into())),
+        }
+    }
+
+    /// Takes over a lock that the program before us held by this descriptor.
+    ///
+    /// # Errors
+    /// As [`Lock::take`]; `NotFound` when the file at `path` is another one by now.
+    pub fn inherit(descriptor: OwnedFd, path: &Path) -> Result<Lock, LockError> {
+        // The lock belongs to the open file, and so to us already; this cannot wait.
+        let lock = match Flock::lock(File::from(descriptor), FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Lock::of(file)?,
+            Err((_, errno)) => return Err(LockError::Io(errno.into())),
+        };
+        match lock.is_at(path) {
+            true => Ok(lock),
+            false => Err(LockError::Io(io::ErrorKind::NotFound.into())),
+        }
+    }
+
+    fn of(file: Flock<File>) -> Result<Lock, LockError> {
+        let identity = Identity::of(&file.metadata().map_err(LockError::Io)?);
+        Ok(Lock { file, identity })
+    }
+
+    /// The locked file: it holds the record of the process that is supervised.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Its inode.
+    pub fn inode(&self) -> u64 {
+        self.identity.inode
+    }
+
+    /// Whether the lock file at `path` is still the one that is locked.
+    pub fn is_at(&self, path: &Path) -> bool {
+        file::identity(path).is_ok_and(|there| there == self.identity)
+    }
+}
+
+/// Who holds a `flock` on `file`, by `/proc/locks`; `None` if it does not say (another pid namespace).
+pub fn holder(file: &File) -> Option<Pid> {
+    let inode = file.metadata().ok()?.ino().to_string();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| {
+        // `1: FLOCK  ADVISORY  WRITE 708 00:13:9437 0 EOF`; the device as shown need not be what stat
+        // says (btrfs, overlayfs), so the inode alone decides.
+        let mut words = line.split_whitespace().skip(1);
+        let (kind, _, _, pid, place) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
+        let pid = pid.parse().ok().filter(|pid| *pid > 0)?;
+        (kind == "FLOCK" && place.rsplit(':').next() == Some(&inode)).then(|| Pid::from_raw(pid))
+    })
+}
+
+fn is_gone(pid: Pid) -> bool {
+    nix::sys::signal::kill(pid, None) == Err(Errno::ESRCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_taker_learns_who_holds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::take(&path).unwrap();
+        match Lock::take(&path) {
+            Err(LockError::Held(Some(pid))) => assert_eq!(pid, nix::unistd::getpid()),
+            other => panic!("{other:?}"),
+        }
+        drop(held);
+        assert!(Lock::take(&path).is_ok());
+    }
+
+    #[test]
+    fn a_removed_lock_file_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::take(&path).unwrap();
+        assert!(held.is_at(&path));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!held.is_at(&path));
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
+        assert!(matches!(Lock::take(&path), Err(LockError::Io(_))));
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn it_is_taken_from_the_dead_once_their_last_child_lets_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        // The shell takes the lock and dies; its child holds it for a while.
+        let script = "exec 9> $0; flock 9; sleep 0.3 & exit 0";
+        assert!(std::process::Command::new("sh").args(["-c", script]).arg(&path).status().unwrap().success());
+        assert!(Lock::take(&path).is_ok());
+    }
+}

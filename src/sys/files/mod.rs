@@ -1,0 +1,15 @@
+//! Files, opened without ever blocking or following a planted link.
+//!
+//! | file | what it wraps |
+//! |---|---|
+//! | [`mod@file`] | regular files in directories that somebody else may have touched |
+//! | [`fifo`] | FIFOs, opened so that nobody waits for the other end |
+//! | [`flock`] | the lock that keeps a second supervisor out |
+//! | [`mod@replace`] | new content in the place of a file's old one, in one step |
+//! | [`inotify`] | directories watched for changes |
+
+pub mod fifo;
+pub mod file;
+pub mod flock;
+pub mod inotify;
+pub mod replace;

@@ -1,0 +1,23 @@
+//! Processes: started, waited for, signalled, recorded, reaped.
+//!
+//! | file | what it wraps |
+//! |---|---|
+//! | [`start`] | a new process: `clone` as vfork with shared descriptors, everything opened by path in the child |
+//! | `child` | the child's side of that, until `execve` |
+//! | `stack` | the stack that the child has until then |
+//! | [`pidfd`] | waiting for a process and signalling it without a race on its number |
+//! | [`record`] | which process it was, recorded so that a later supervisor finds it again |
+//! | [`group`] | what is left of a process group whose leader is gone |
+//! | [`orphans`] | reaping what was re-parented to us (child subreaper, PID 1) |
+//! | [`setup`] | what a program sets up once: descriptor limit, umask, allocator, kernel check |
+//! | [`detach`] | leaving the terminal, with the result reported to the waiting parent |
+
+mod child;
+pub mod detach;
+pub mod group;
+pub mod orphans;
+pub mod pidfd;
+pub mod record;
+pub mod setup;
+mod stack;
+pub mod start;

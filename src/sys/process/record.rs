@@ -1,0 +1,246 @@
+//! Which process it was: pid, start time and boot, recorded so that a later supervisor can find it again.
+//!
+//! The child itself writes the record, before it lets go of our descriptors (the lock among them). So whoever gets
+//! the lock after we were killed finds a record of every process that we ever started, at whatever point we
+//! were killed. It is one line of the lock file:
+//!
+//! `run 0000004711 00000000000812345678 00000000000812399999 INODE BOOT-ID DEVICE:INODE`
+//!
+//! that is: what it is, its pid, two points of `CLOCK_BOOTTIME` in nanoseconds between which it was made
+//! (`/proc/PID/stat` field 22 lies between them, to its 10 ms), the lock file's inode, the boot id, and the service
+//! directory to which it belongs (0:0 for a command).
+
+use crate::sys::files::flock::Lock;
+use crate::sys::ok_unless_exhausted;
+use crate::sys::process::pidfd::Pidfd;
+use crate::sys::time::{boot_id, boot_time};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::OnceLock;
+
+/// Size of a record, in bytes.
+pub const SIZE: usize = 160;
+
+/// What a process was started as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The run process.
+    Run,
+    /// `finish`.
+    Finish,
+    /// What runs before a start: `control/u`, or the restart command.
+    Hook,
+}
+
+impl Role {
+    fn word(self) -> &'static str {
+        match self {
+            Role::Run => "run",
+            Role::Finish => "fin",
+            Role::Hook => "hok",
+        }
+    }
+}
+
+/// Where a child writes its record, and all of it that is known before it exists.
+#[derive(Debug)]
+pub struct Recorder<'a> {
+    pub(super) file: BorrowedFd<'a>,
+    pub(super) line: [u8; SIZE],
+}
+
+/// Where in the line the pid and the second point of time are filled in.
+pub(super) const PID: std::ops::Range<usize> = 4..14;
+pub(super) const AFTER: std::ops::Range<usize> = 36..56;
+
+impl<'a> Recorder<'a> {
+    /// A recorder into `lock`, for a process of the service directory `directory` that is going to be started now.
+    pub fn new(lock: &'a Lock, role: Role, directory: Option<(u64, u64)>) -> Recorder<'a> {
+        let line = line(role, 0, (boot_time(), 0), lock.inode(), directory);
+        let file = lock.file().as_fd();
+        debug_assert!(file.as_raw_fd() > 2);
+        Recorder { file, line }
+    }
+}
+
+/// A record, filled up with blanks.
+fn line(role: Role, pid: i32, made: (u64, u64), inode: u64, directory: Option<(u64, u64)>) -> [u8; SIZE] {
+    let mut line = [b' '; SIZE];
+    let (device, directory) = directory.unwrap_or_default();
+    let (role, boot) = (role.word(), boot());
+    let mut place = &mut line[..SIZE - 1];
+    // A boot id is 36 letters, a number at most 20: it fits.
+    let _ = write!(place, "{role} {pid:010} {:020} {:020} {inode} {boot} {device}:{directory}", made.0, made.1);
+    line[SIZE - 1] = b'\n';
+    line
+}
+
+/// The boot id, read once.
+pub fn boot() -> &'static str {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    BOOT.get_or_init(boot_id)
+}
+
+/// A process that was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// What it was started as.
+    pub role: Role,
+    /// Its pid.
+    pub pid: Pid,
+    /// The service directory to which it belongs: device and inode.
+    pub directory: Option<(u64, u64)>,
+    made: (u64, u64),
+}
+
+impl Recorded {
+    /// Reads the record in `lock`; `None` if there is none, or it is of another boot or another file.
+    ///
+    /// # Errors
+    /// It cannot be told, for want of memory.
+    pub fn read(lock: &File) -> io::Result<Option<Recorded>> {
+        let mut line = [0; SIZE];
+        if ok_unless_exhausted(lock.read_exact_at(&mut line, 0))?.is_none() {
+            return Ok(None);
+        }
+        let Some(inode) = ok_unless_exhausted(lock.metadata().map(|metadata| metadata.ino()))? else { return Ok(None) };
+        Ok(std::str::from_utf8(&line).ok().and_then(|line| Recorded::parse(line, inode, boot())))
+    }
+
+    /// Reads a record's line.
+    pub fn parse(line: &str, inode: u64, boot: &str) -> Option<Recorded> {
+        let mut words = line.split_ascii_whitespace();
+        let role = words.next()?;
+        let role = [Role::Run, Role::Finish, Role::Hook].into_iter().find(|known| known.word() == role)?;
+        let pid: i32 = words.next()?.parse().ok().filter(|pid| *pid > 1)?;
+        let made = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let same = words.next()?.parse() == Ok(inode) && !boot.is_empty() && words.next()? == boot;
+        let (device, directory) = words.next()?.split_once(':')?;
+        let directory = Some((device.parse().ok()?, directory.parse().ok()?)).filter(|known| *known != (0, 0));
+        (same && made.0 <= made.1).then_some(Recorded { role, pid: Pid::from_raw(pid), directory, made })
+    }
+
+    /// The record of a process of `directory` that runs now, and has not been reaped.
+    pub fn of(role: Role, pid: Pid, directory: Option<(u64, u64)>) -> Option<Recorded> {
+        let started = start_time(pid).ok()??;
+        Some(Recorded { role, pid, directory, made: (started, started.saturating_add(tick())) })
+    }
+
+    /// Writes the record into a lock file.
+    ///
+    /// # Errors
+    /// What `write` gives.
+    pub fn write(&self, lock: &File) -> std::io::Result<()> {
+        let inode = lock.metadata()?.ino();
+        lock.write_all_at(&line(self.role, self.pid.as_raw(), self.made, inode, self.directory), 0)
+    }
+
+    /// Opens the process if it is still the one that was recorded, and not a later one with its number.
+    ///
+    /// # Errors
+    /// It cannot be told, for want of descriptors or memory.
+    pub fn open(&self) -> io::Result<Option<Pidfd>> {
+        if !self.matches()? {
+            return Ok(None);
+        }
+        let Some(pidfd) = ok_unless_exhausted(Pidfd::open(self.pid).map_err(io::Error::from))? else { return Ok(None) };
+        // It may have been replaced between the look and the open.
+        Ok(self.matches()?.then_some(pidfd))
+    }
+
+    /// Whether it is stopped by a signal, whoever sent it.
+    pub fn is_stopped(&self) -> bool {
+        stat(self.pid).is_ok_and(|fields| fields.is_some_and(|fields| fields.trim_start().starts_with('T')))
+    }
+
+    fn matches(&self) -> io::Result<bool> {
+        let Some(started) = start_time(self.pid)? else { return Ok(false) };
+        let tick = tick();
+        // The kernel rounds down to a tick.
+        Ok(started.saturating_add(tick) >= self.made.0 && started <= self.made.1)
+    }
+}
+
+/// When a process was made: field 22 of `/proc/PID/stat`, in nanoseconds of `CLOCK_BOOTTIME`.
+fn start_time(pid: Pid) -> io::Result<Option<u64>> {
+    let Some(fields) = stat(pid)? else { return Ok(None) };
+    let ticks: Option<u64> = fields.split_ascii_whitespace().nth(19).and_then(|ticks| ticks.parse().ok());
+    Ok(ticks.and_then(|ticks| ticks.checked_mul(tick())))
+}
+
+/// `/proc/PID/stat` from field 3 on; `None` if there is no such process.
+pub(super) fn stat(pid: Pid) -> io::Result<Option<String>> {
+    let Some(stat) = ok_unless_exhausted(std::fs::read_to_string(format!("/proc/{pid}/stat")))? else {
+        return Ok(None);
+    };
+    // The name may hold blanks and brackets: what counts comes after the last bracket, which closes field 2.
+    Ok(stat.rsplit_once(')').map(|(_, fields)| fields.to_string()))
+}
+
+/// Length of a clock tick, in nanoseconds.
+fn tick() -> u64 {
+    // SAFETY: sysconf takes an integer and reads a constant.
+    let hertz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    1_000_000_000 / u64::try_from(hertz).ok().filter(|hertz| *hertz > 0).unwrap_or(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record(pid: u32, before: u64, after: u64) -> String {
+        format!("run {pid:010} {before:020} {after:020} 77 boot-id 8:9   \n")
+    }
+
+    #[test]
+    fn a_record_of_another_boot_or_file_is_none() {
+        assert!(Recorded::parse(&record(5, 1, 2), 77, "boot-id").is_some());
+        assert!(Recorded::parse(&record(5, 1, 2), 78, "boot-id").is_none());
+        assert!(Recorded::parse(&record(5, 1, 2), 77, "another").is_none());
+        assert!(Recorded::parse(&record(5, 1, 2), 77, "").is_none());
+        assert!(Recorded::parse(&record(1, 1, 2), 77, "boot-id").is_none());
+    }
+
+    #[test]
+    fn a_record_knows_the_service_directory_however_large_the_numbers() {
+        let of = |line: &str| Recorded::parse(line, 77, "boot-id").and_then(|recorded| recorded.directory);
+        assert_eq!(of(&record(5, 1, 2)), Some((8, 9)));
+        assert_eq!(of(&record(5, 1, 2).replace("8:9", "0:0")), None);
+        let most = (u64::MAX, u64::MAX);
+        let line = line(Role::Finish, i32::MAX, most, u64::MAX, Some(most));
+        let recorded = Recorded::parse(std::str::from_utf8(&line).unwrap(), u64::MAX, boot()).unwrap();
+        assert_eq!((recorded.directory, recorded.made, recorded.pid.as_raw()), (Some(most), most, i32::MAX));
+    }
+
+    #[test]
+    fn we_are_found_by_our_start_time_and_not_by_another() {
+        let us = nix::unistd::getpid();
+        let now = boot_time();
+        let recorded = |made| Recorded { role: Role::Run, pid: us, directory: None, made };
+        assert!(recorded((0, now)).open().unwrap().is_some());
+        let started = start_time(us).unwrap().unwrap();
+        assert!(recorded((started, started + tick())).open().unwrap().is_some());
+        assert!(recorded((now + 2 * tick(), now + 3 * tick())).open().unwrap().is_none());
+        assert!(recorded((0, started.saturating_sub(tick()))).open().unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_written_later_is_read_as_if_it_had_been_there_from_the_start() {
+        let lock = tempfile::tempfile().unwrap();
+        let recorded = Recorded::of(Role::Run, nix::unistd::getpid(), Some((8, 9))).unwrap();
+        recorded.write(&lock).unwrap();
+        assert_eq!(Recorded::read(&lock).unwrap(), Some(recorded));
+        assert!(recorded.open().unwrap().is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_it_panic(text: String, inode: u64) {
+            let _ = Recorded::parse(&text, inode, "boot-id");
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! Starting a process.
+//!
+//! `clone(CLONE_VM | CLONE_VFORK | CLONE_FILES)`: the child borrows our memory and our descriptor table until
+//! it execs, so nothing is copied, and a start costs the same whether we hold ten descriptors or ten
+//! thousand. The price is a list of rules for the child, kept by `child.rs`:
+//!
+//! - it touches no descriptor before `close_range(…, CLOSE_RANGE_UNSHARE)` has given it a table
+//!   of its own, with nothing in it; afterwards it opens what it needs by path;
+//! - it makes raw system calls only, allocates nothing, indexes nothing, and cannot panic: a panic would
+//!   unwind in the parent's memory;
+//! - all signals stay blocked, 32 and 33 (glibc's own) too, until every disposition is the default one: a
+//!   handler of ours must not run in it;
+//! - what it reads was built before; what it has to say (the failed step and its errno) goes into atomics.
+
+use crate::sys::process::child::{Order, changed_dispositions, in_child, set_signal_mask};
+use crate::sys::process::pidfd::Pidfd;
+use crate::sys::process::record::Recorder;
+use crate::sys::process::setup::{OUR_UMASK, inherited};
+use crate::sys::process::stack::Stack;
+use nix::errno::Errno;
+use nix::unistd::Pid;
+use std::ffi::{CStr, CString, OsStr, c_char, c_int};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::null;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Where standard input comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// `/dev/null`.
+    Null,
+    /// The reading end of the FIFO at this path. Somebody must hold its writing end.
+    Fifo(&'a CStr),
+    /// A descriptor of ours.
+    Descriptor(BorrowedFd<'a>),
+}
+
+/// Where standard output or standard error goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Output<'a> {
+    /// `/dev/null`.
+    Null,
+    /// Appended to the regular file at this path, which is made with mode 0644. If that is impossible, the
+    /// process gets `/dev/null`, and [`Started`] says so: no disk is no reason not to run.
+    File(&'a CStr),
+    /// Into the FIFO at this path, opened for reading too: it neither waits for a reader nor gets SIGPIPE
+    /// while the reader, or we, are being replaced.
+    Fifo(&'a CStr),
+    /// The same as standard output (for standard error alone).
+    Same,
+}
+
+/// A working directory that must still be the one that was meant.
+#[derive(Clone, Copy, Debug)]
+pub struct Directory<'a> {
+    /// Its path.
+    pub path: &'a CStr,
+    /// Device and inode that it must have; if others, the start fails with `ESTALE`.
+    pub expect: Option<(u64, u64)>,
+    /// The directory in it that is meant.
+    pub within: Option<&'a CStr>,
+}
+
+/// What the new process leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leader {
+    /// A new session, and so a new process group, without a terminal.
+    Session,
+    /// A new process group in our session.
+    Group,
+    /// Nothing: it stays in our group.
+    Nothing,
+}
+
+/// Everything that makes one start; nothing in it is looked up in the child.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// The file to execute, as the child sees it from its working directory.
+    pub program: &'a CStr,
+    /// The arguments, the name first.
+    pub arguments: &'a [CString],
+    /// Run by `/bin/sh` if the kernel does not know its format, as `execvp` does.
+    pub shell_fallback: bool,
+    /// The environment.
+    pub environment: &'a Environment,
+    /// Working directory, or ours.
+    pub directory: Option<Directory<'a>>,
+    /// Session or group.
+    pub leads: Leader,
+    /// Where the child records who it is, before it does anything else.
+    pub recorder: Option<Recorder<'a>>,
+    /// Standard input.
+    pub stdin: Input<'a>,
+    /// Standard output.
+    pub stdout: Output<'a>,
+    /// Standard error.
+    pub stderr: Output<'a>,
+}
+
+/// Environment variables, in the form that `execve` takes.
+#[derive(Debug)]
+pub struct Environment {
+    pointers: Vec<*const c_char>,
+    // The pointers point into these.
+    _strings: Vec<CString>,
+}
+
+// SAFETY: the pointers point into heap memory that `_strings` owns, and nothing of it ever changes.
+unsafe impl Send for Environment {}
+// SAFETY: as above.
+unsafe impl Sync for Environment {}
+
+impl Environment {
+    /// What this process was started with; made once, shared by all starts.
+    pub fn inherited() -> Arc<Environment> {
+        static OURS: OnceLock<Arc<Environment>> = OnceLock::new();
+        OURS.get_or_init(|| Arc::new(Environment::with(&[]))).clone()
+    }
+
+    /// The same with `more` variables, which replace those of the same name.
+    pub fn with(more: &[(&str, &OsStr)]) -> Environment {
+        let ours = std::env::vars_os().filter(|(name, _)| !more.iter().any(|(other, _)| name == other));
+        let added = more.iter().map(|(name, value)| (OsStr::new(name).to_owned(), (*value).to_owned()));
+        let strings: Vec<CString> = ours
+            .chain(added)
+            .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
+            .collect();
+        let pointers = strings.iter().map(|string| string.as_ptr()).chain([null()]).collect();
+        Environment { pointers, _strings: strings }
+    }
+}
+
+/// A process that runs.
+#[derive(Debug)]
+pub struct Started {
+    /// Its number.
+    pub pid: Pid,
+    /// Its descriptor.
+    pub pidfd: Pidfd,
+    /// Why a later supervisor will not find it.
+    pub unwritten_record: Option<Errno>,
+    /// Why standard output is `/dev/null` instead of the file that was asked for.
+    pub stdout_lost: Option<Errno>,
+    /// Likewise for standard error.
+    pub stderr_lost: Option<Errno>,
+}
+
+/// The step of a start at which it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Step {
+    /// Making the process.
+    Clone = 1,
+    /// Giving it its own descriptor table.
+    CloseRange,
+    /// Making it leader of its session or group.
+    Session,
+    /// Opening standard input.
+    Stdin,
+    /// Opening standard output.
+    Stdout,
+    /// Opening standard error.
+    Stderr,
+    /// Entering the working directory.
+    Directory,
+    /// Executing the program.
+    Exec,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Step::Clone => "clone",
+            Step::CloseRange => "close_range",
+            Step::Session => "setsid",
+            Step::Stdin => "open standard input",
+            Step::Stdout => "open standard output",
+            Step::Stderr => "open standard error",
+            Step::Directory => "chdir",
+            Step::Exec => "execve",
+        })
+    }
+}
+
+/// A start that failed: nothing is left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartError {
+    /// Where.
+    pub step: Step,
+    /// Why.
+    pub errno: Errno,
+}
+
+impl StartError {
+    /// Whether it is for want of processes, descriptors or memory, or because the file or directory is just
+    /// being changed: nothing is wrong with the service, and a later try may go well.
+    pub fn passes_by_itself(&self) -> bool {
+        match self.errno {
+            Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE => true,
+            Errno::ETXTBSY | Errno::ESTALE | Errno::EINTR => true,
+            _ => self.step == Step::Clone,
+        }
+    }
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let hint = match (self.step, self.errno) {
+            (Step::Exec, Errno::ENOEXEC) => " (no #! line?)",
+            (Step::Exec, Errno::ENOENT) => " (the file, or the interpreter in its #! line)",
+            (Step::Directory, Errno::ESTALE) => " (the directory was replaced)",
+            _ => "",
+        };
+        write!(f, "{}: {}{hint}", self.step, crate::sys::describe(self.errno))
+    }
+}
+
+/// Starts the process. Returns when it has executed its program, or could not.
+///
+/// # Errors
+/// The step and its errno. There is no process then, not even a zombie.
+pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
+    let failed = |step, errno| StartError { step, errno };
+    let stack = Stack::take().map_err(|errno| failed(Step::Clone, errno))?;
+    let arguments: Vec<*const c_char> = plan.arguments.iter().map(|word| word.as_ptr()).chain([null()]).collect();
+    let shell_arguments: Vec<*const c_char> = [c"sh".as_ptr(), plan.program.as_ptr()]
+        .into_iter()
+        .chain(plan.arguments.iter().skip(1).map(|word| word.as_ptr()))
+        .chain([null()])
+        .collect();
+    let order = Order {
+        plan,
+        arguments: arguments.as_ptr(),
+        shell_arguments: shell_arguments.as_ptr(),
+        environment: plan.environment.pointers.as_ptr(),
+        nofile: match inherited().nofile {
+            (soft, hard) if soft == hard => None,
+            (rlim_cur, rlim_max) => Some(libc::rlimit { rlim_cur, rlim_max }),
+        },
+        umask: Some(inherited().umask).filter(|umask| *umask != OUR_UMASK),
+        dispositions: dispositions(),
+        step: AtomicU32::new(0),
+        errno: AtomicI32::new(0),
+        unwritten_record: AtomicI32::new(0),
+        stdout_lost: AtomicI32::new(0),
+        stderr_lost: AtomicI32::new(0),
+    };
+
+    let mut pidfd: c_int = -1;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let before = set_signal_mask(u64::MAX);
+    // SAFETY: the stack is ours alone until the child has execed or ended, which CLONE_VFORK waits for; `order`
+    // and all that it points to live longer than that; `in_child` keeps the rules above.
+    let pid =
+        unsafe { libc::clone(in_child, stack.top(), flags, (&raw const order).cast_mut().cast(), &raw mut pidfd) };
+    let cloned = Errno::result(pid);
+    set_signal_mask(before);
+    drop(stack);
+    let pid = Pid::from_raw(cloned.map_err(|errno| failed(Step::Clone, errno))?);
+    // SAFETY: clone has put a new descriptor there, which nobody else owns.
+    let pidfd = Pidfd::from_owned(unsafe { OwnedFd::from_raw_fd(pidfd) });
+
+    let lost = |errno: &AtomicI32| match errno.load(Ordering::Relaxed) {
+        0 => None,
+        code => Some(Errno::from_raw(code)),
+    };
+    match step_of(order.step.load(Ordering::Relaxed)) {
+        None => Ok(Started {
+            pid,
+            pidfd,
+            unwritten_record: lost(&order.unwritten_record),
+            stdout_lost: lost(&order.stdout_lost),
+            stderr_lost: lost(&order.stderr_lost),
+        }),
+        Some(step) => {
+            // The child is past `_exit`, or about to be: vfork has been released.
+            while matches!(pidfd.reap(), Ok(None) | Err(Errno::EINTR)) {
+                crate::sys::threads::poll::wait_readable(std::os::fd::AsFd::as_fd(&pidfd));
+            }
+            Err(failed(step, Errno::from_raw(order.errno.load(Ordering::Relaxed))))
+        }
+    }
+}
+
+/// The signals that the child has to reset. Looked up once: whoever changes a disposition does so before its first start.
+fn dispositions() -> u64 {
+    static OURS: OnceLock<u64> = OnceLock::new();
+    *OURS.get_or_init(changed_dispositions)
+}
+
+fn step_of(number: u32) -> Option<Step> {
+    use Step::*;
+    [Clone, CloseRange, Session, Stdin, Stdout, Stderr, Directory, Exec].into_iter().find(|step| *step as u32 == number)
+}
+
+/// The executable that `execvp` would take for `name`: itself if it has a slash, else the first in `$PATH`.
+///
+/// # Errors
+/// `ENOENT`, or `EACCES` if there was one that may not be executed.
+pub fn look_up(name: &OsStr) -> Result<std::path::PathBuf, Errno> {
+    if name.as_bytes().contains(&b'/') {
+        return match crate::sys::files::file::is_executable(Path::new(name)) {
+            true => Ok(name.into()),
+            false if Path::new(name).exists() => Err(Errno::EACCES),
+            false => Err(Errno::ENOENT),
+        };
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let mut errno = Errno::ENOENT;
+    for directory in std::env::split_paths(&path) {
+        let candidate = directory.join(name);
+        if name.is_empty() {
+            break;
+        }
+        if crate::sys::files::file::is_executable(&candidate) {
+            return Ok(candidate);
+        }
+        if candidate.is_file() {
+            errno = Errno::EACCES;
+        }
+    }
+    Err(errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process::pidfd::ExitStatus;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt as _;
+
+    /// Runs `sh -c SCRIPT`, the plan changed by `more`, to its end.
+    fn shell<'a>(script: &str, more: impl FnOnce(&mut Plan<'a>)) -> Result<ExitStatus, StartError> {
+        let arguments = Box::leak(Box::new([c"sh".to_owned(), c"-c".to_owned(), CString::new(script).unwrap()]));
+        let mut plan = Plan {
+            program: c"/bin/sh",
+            arguments,
+            shell_fallback: false,
+            environment: Box::leak(Box::new(Environment::with(&[]))),
+            directory: None,
+            leads: Leader::Session,
+            recorder: None,
+            stdin: Input::Null,
+            stdout: Output::Null,
+            stderr: Output::Same,
+        };
+        more(&mut plan);
+        let started = start(&plan)?;
+        loop {
+            crate::sys::threads::poll::wait_readable(started.pidfd.as_fd());
+            if let Some(status) = started.pidfd.reap().unwrap() {
+                return Ok(status);
+            }
+        }
+    }
+
+    #[test]
+    fn it_runs_and_its_exit_is_seen() {
+        assert_eq!(shell("exit 7", |_| ()), Ok(ExitStatus::Code(7)));
+        assert_eq!(shell("kill -9 $$", |_| ()), Ok(ExitStatus::Signal { number: 9, core: false }));
+    }
+
+    #[test]
+    fn a_failed_exec_says_the_step_and_leaves_no_child() {
+        let error = shell("", |plan| plan.program = c"/nonexistent/program").unwrap_err();
+        assert_eq!(error, StartError { step: Step::Exec, errno: Errno::ENOENT });
+        assert!(!error.passes_by_itself());
+    }
+
+    #[test]
+    fn a_replaced_directory_is_noticed() {
+        let error = shell("", |plan| {
+            plan.directory = Some(Directory { path: c"/", expect: Some((0, 0)), within: None });
+        });
+        assert_eq!(error.unwrap_err(), StartError { step: Step::Directory, errno: Errno::ESTALE });
+    }
+
+    #[test]
+    fn it_runs_in_the_directory_within_the_one_that_was_checked() {
+        let root = std::fs::metadata("/").unwrap();
+        let run = |expect| {
+            shell("test $PWD = /proc && exit 3", |plan| {
+                plan.directory = Some(Directory { path: c"/", expect: Some(expect), within: Some(c"proc") });
+            })
+        };
+        assert_eq!(run((root.dev(), root.ino())), Ok(ExitStatus::Code(3)));
+        assert_eq!(run((0, 0)), Err(StartError { step: Step::Directory, errno: Errno::ESTALE }));
+    }
+
+    #[test]
+    fn the_child_has_three_descriptors_default_signals_and_no_blocked_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = CString::new(dir.path().join("out").as_os_str().as_bytes()).unwrap();
+        let script = "ls /proc/self/fd | wc -l; grep -E 'SigIgn|SigBlk' /proc/self/status; ls -l /proc/$$/fd/1";
+        shell(script, |plan| plan.stdout = Output::File(&out)).unwrap();
+        let text = std::fs::read_to_string(dir.path().join("out")).unwrap();
+        // ls itself has one more descriptor open, for the directory that it lists.
+        assert!(text.starts_with("4\n"), "{text}");
+        assert_eq!(text.matches("0000000000000000").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn an_output_that_is_a_fifo_does_not_hang_and_is_reported() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let out = CString::new(path.as_os_str().as_bytes()).unwrap();
+        let arguments = [c"true".to_owned()];
+        let environment = Environment::inherited();
+        let started = start(&Plan {
+            program: c"/bin/true",
+            arguments: &arguments,
+            shell_fallback: false,
+            environment: &environment,
+            directory: None,
+            leads: Leader::Group,
+            recorder: None,
+            stdin: Input::Null,
+            stdout: Output::File(&out),
+            stderr: Output::Same,
+        })
+        .unwrap();
+        assert_eq!(started.stdout_lost, Some(Errno::ENXIO));
+        crate::sys::threads::poll::wait_readable(started.pidfd.as_fd());
+        assert_eq!(started.pidfd.reap(), Ok(Some(ExitStatus::Code(0))));
+    }
+
+    #[test]
+    fn a_descriptor_of_ours_becomes_standard_input() {
+        let (reading, writing) = nix::unistd::pipe().unwrap();
+        nix::unistd::write(&writing, b"hello\n").unwrap();
+        drop(writing);
+        let status = shell("read word; test $word = hello && test $(ls /proc/$$/fd | wc -l) -le 4", |plan| {
+            plan.stdin = Input::Descriptor(reading.as_fd());
+        });
+        assert_eq!(status, Ok(ExitStatus::Code(0)));
+    }
+
+    #[test]
+    fn names_are_looked_up_as_execvp_does() {
+        assert!(look_up(OsStr::new("sh")).unwrap().is_absolute());
+        assert_eq!(look_up(OsStr::new("no-such-program-here")), Err(Errno::ENOENT));
+        assert_eq!(look_up(OsStr::new("/etc/passwd")), Err(Errno::EACCES));
+        assert_eq!(look_up(OsStr::new("")), Err(Errno::ENOENT));
+    }
+}
