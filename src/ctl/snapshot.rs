@@ -3,6 +3,7 @@
 use super::access;
 use super::root::Module;
 use crate::ctl::format;
+use crate::status::module_state::ModuleState;
 use crate::status::record::Record;
 use crate::status::state::StateFile;
 use crate::sys::files::fifo;
@@ -74,12 +75,12 @@ impl Snapshot {
     pub fn is_up(&self) -> bool {
         self.supervised == Supervised::Yes
             && self.state.pid.is_some()
-            && matches!(self.state.state.as_str(), "up" | "ready")
+            && matches!(self.state.state, ModuleState::Up | ModuleState::Ready)
     }
 
     /// Whether nothing runs, and nothing is about to.
     pub fn is_down(&self) -> bool {
-        self.state.pid.is_none() && matches!(self.state.state.as_str(), "down" | "failed")
+        self.state.pid.is_none() && matches!(self.state.state, ModuleState::Down | ModuleState::Failed)
     }
 
     /// How long the run process has been running.
@@ -116,14 +117,16 @@ impl Snapshot {
             text += &format!(": {}", format::text(reason));
         }
         match self.next_start(now) {
-            Some(wait) if self.state.state == "backoff" => text + &format!(", next start in {}", format::spoken(wait)),
+            Some(wait) if self.state.state == ModuleState::Backoff => {
+                text + &format!(", next start in {}", format::spoken(wait))
+            }
             _ => text,
         }
     }
 
     /// The state's name, whatever the file says, as one harmless word.
     pub fn state_name(&self) -> String {
-        match self.state.state.as_str() {
+        match self.state.state.name() {
             "" => "unknown".into(),
             name => format::text(name),
         }
@@ -179,13 +182,13 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 fn from_record(record: Option<&Record>) -> StateFile {
     let Some(record) = record else { return StateFile::default() };
     let state = match (record.pid, record.paused) {
-        (0, _) => "down",
-        (_, true) => "paused",
-        _ => "up",
+        (0, _) => ModuleState::Down,
+        (_, true) => ModuleState::Paused,
+        _ => ModuleState::Up,
     };
     StateFile {
-        state: state.into(),
-        want: record.want.name().into(),
+        state,
+        want: Some(record.want),
         pid: (record.pid > 0).then_some(record.pid),
         since: crate::status::state::rfc3339(record.changed),
         paused: record.paused,
@@ -259,8 +262,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("status"), record(7, UNIX_EPOCH)).unwrap();
         let snapshot = Snapshot::read(&module(dir.path())).unwrap();
-        assert_eq!((snapshot.state.pid, snapshot.state.state.as_str()), (Some(7), "up"));
-        assert_eq!(snapshot.state.want, "up");
+        assert_eq!((snapshot.state.pid, snapshot.state.state.name()), (Some(7), "up"));
+        assert_eq!(snapshot.state.want, Some(Want::Up));
         assert_eq!(snapshot.uptime(UNIX_EPOCH + Duration::from_secs(9)), Some(Duration::from_secs(9)));
     }
 
@@ -268,7 +271,7 @@ mod tests {
     fn a_record_of_another_process_says_nothing() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("status"), record(8, UNIX_EPOCH)).unwrap();
-        let state = StateFile { pid: Some(7), state: "up".into(), ..StateFile::default() };
+        let state = StateFile { pid: Some(7), state: ModuleState::Up, ..StateFile::default() };
         std::fs::write(dir.path().join("state.json"), state.encode()).unwrap();
         let snapshot = Snapshot::read(&module(dir.path())).unwrap();
         assert_eq!((snapshot.state.pid, snapshot.changed), (Some(7), None));
@@ -310,7 +313,7 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_shows_zero() {
         let later = UNIX_EPOCH + Duration::from_secs(100);
-        let state = StateFile { pid: Some(1), state: "up".into(), ..StateFile::default() };
+        let state = StateFile { pid: Some(1), state: ModuleState::Up, ..StateFile::default() };
         let snapshot = Snapshot { supervised: Supervised::Yes, state, raw: None, changed: Some(later) };
         assert_eq!(snapshot.describe(UNIX_EPOCH), "up (pid 1) 0 s");
     }

@@ -5,13 +5,14 @@
 //! | the directory itself, `lock`, `svcontrol`, names of all entries | [`dir`] |
 //! | `control`, `ok` | [`fifo`] |
 //! | `status`, 20 bytes | [`record`] |
-//! | `state.json` | [`state`] |
+//! | `state.json` | [`state`], its key `state` [`module_state`] |
 //! | `supervise/` | [`runit`] |
 //! | `supervise.log`, `supervise.log.wf` | [`log`] |
 
 pub mod dir;
 pub mod fifo;
 pub mod log;
+pub mod module_state;
 pub mod record;
 pub mod runit;
 pub mod state;

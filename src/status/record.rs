@@ -31,6 +31,11 @@ pub enum Want {
 }
 
 impl Want {
+    /// The want that `name` names.
+    pub fn from_name(name: &str) -> Option<Want> {
+        [Want::Up, Want::Down, Want::Once].into_iter().find(|want| want.name() == name)
+    }
+
     /// Its name in `state.json`.
     pub fn name(self) -> &'static str {
         match self {

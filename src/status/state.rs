@@ -1,9 +1,11 @@
 //! `state.json`: everything that 20 bytes cannot hold, for people and for `svctl` (supervise-service(7)).
 
+use crate::status::module_state::ModuleState;
+use crate::status::record::Want;
 use crate::sys::files::file;
 use crate::sys::ok_unless_exhausted;
 use crate::sys::process::pidfd::{ExitStatus, signal_name};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::SystemTime;
@@ -20,10 +22,11 @@ const SIZE_USUAL: usize = 768;
 pub struct StateFile {
     /// The module's name.
     pub module: String,
-    /// `down`, `starting`, `up`, `ready`, `paused`, `stopping`, `finishing`, `backoff` or `failed`.
-    pub state: String,
-    /// `up`, `down` or `once`.
-    pub want: String,
+    /// How it is.
+    pub state: ModuleState,
+    /// `up`, `down` or `once`; `None` for a word that this program does not know.
+    #[serde(serialize_with = "write_want", deserialize_with = "read_want")]
+    pub want: Option<Want>,
     /// Pid of the run process.
     pub pid: Option<u32>,
     /// When the state began, RFC 3339.
@@ -147,6 +150,14 @@ impl StateFile {
     }
 }
 
+fn write_want<S: Serializer>(want: &Option<Want>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(want.map_or("", Want::name))
+}
+
+fn read_want<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Want>, D::Error> {
+    Ok(Want::from_name(&String::deserialize(deserializer)?))
+}
+
 /// A point in time as RFC 3339 with milliseconds, in local time.
 pub fn rfc3339(at: SystemTime) -> String {
     crate::sys::time::local(at).to_rfc3339_opts(chrono::SecondsFormat::Millis, false)
@@ -159,7 +170,7 @@ mod tests {
     #[test]
     fn unknown_and_missing_keys_do_not_matter() {
         let state = StateFile::decode(br#"{"module":"web","pid":7,"colour":"red"}"#).unwrap();
-        assert_eq!((state.module.as_str(), state.pid, state.want.as_str()), ("web", Some(7), ""));
+        assert_eq!((state.module.as_str(), state.pid, state.want), ("web", Some(7), None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::machine::limits::Limits;
 use crate::machine::table::{Machine, SavedRun, SavedState, State, Stop};
 use crate::status::StatusDir;
+use crate::status::module_state::ModuleState;
 use crate::status::record::{Record, Want};
 use crate::status::state::{LastExit, Memory, StateFile, rfc3339};
 use crate::sys::errno_text;
@@ -24,7 +25,7 @@ pub struct Publisher {
     next_start: Option<(Mono, String)>,
     pid_changed: SystemTime,
     since: SystemTime,
-    last: Option<(&'static str, u32)>,
+    last: Option<(ModuleState, u32)>,
     last_exit: Option<LastExit>,
     failing: bool,
     /// What is known of `status` and `state.json`.
@@ -98,19 +99,19 @@ impl Publisher {
     /// Notes what has changed, and when. To be called when it has: it may be a while until it is written.
     pub fn note(&mut self, machine: &Machine) {
         self.first_want.get_or_insert(shown_want(machine));
-        let (name, pid) = (state_name(machine), shown_pid(machine));
-        if self.last == Some((name, pid)) {
+        let (state, pid) = (module_state(machine), shown_pid(machine));
+        if self.last.as_ref() == Some(&(state.clone(), pid)) {
             return;
         }
         let now = SystemTime::now();
         self.since = now;
-        if self.last.is_none_or(|(_, last_pid)| last_pid != pid) {
+        if self.last.as_ref().is_none_or(|(_, last_pid)| *last_pid != pid) {
             // One that was adopted has been running for longer.
             let uptime = machine.run().map(|run| Mono::now().since(run.since));
             self.since = uptime.and_then(|uptime| now.checked_sub(uptime)).unwrap_or(now);
             self.pid_changed = self.since;
         }
-        self.last = Some((name, pid));
+        self.last = Some((state, pid));
     }
 
     /// Writes what has changed.
@@ -186,8 +187,8 @@ impl Publisher {
     fn state(&mut self, machine: &Machine, facts: StatusContext<'_>) -> StateFile {
         StateFile {
             module: facts.module.to_string(),
-            state: state_name(machine).to_string(),
-            want: shown_want(machine).name().to_string(),
+            state: module_state(machine),
+            want: Some(shown_want(machine)),
             pid: machine.run().map(|run| run.pid.as_raw().unsigned_abs()),
             since: rfc3339(self.since),
             ready: None,
@@ -231,10 +232,10 @@ fn memory(machine: &Machine, directory: Option<(u64, u64)>) -> Memory {
 pub fn past(state: &StateFile, now: Mono) -> Option<SavedState> {
     let memory = state.memory.as_ref().filter(|memory| !memory.boot.is_empty() && memory.boot == boot())?;
     Some(SavedState {
-        want: [Want::Up, Want::Down, Want::Once].into_iter().find(|want| want.name() == state.want)?,
+        want: state.want?,
         alarm: state.alarm,
         paused: state.paused,
-        failed: state.state == "failed" || memory.gives_up,
+        failed: state.state == ModuleState::Failed || memory.gives_up,
         to_start: memory.to_start,
         leaving: memory.leaving && state.supervisor_pid == std::process::id(),
         starts: state.restarts.saturating_add(1),
@@ -249,15 +250,15 @@ pub fn past(state: &StateFile, now: Mono) -> Option<SavedState> {
 }
 
 /// `state` in `state.json`.
-pub fn state_name(machine: &Machine) -> &'static str {
+pub fn module_state(machine: &Machine) -> ModuleState {
     match machine.state() {
-        State::Down | State::Ended => "down",
-        State::Backoff { .. } => "backoff",
-        State::PreStartRequested | State::PreStart { .. } | State::StartRequested => "starting",
-        State::Up(run) if run.stop != Stop::No => "stopping",
-        State::Up(run) if run.paused => "paused",
-        State::Up(_) => "up",
-        State::FinishRequested(_) | State::Finishing { .. } => "finishing",
-        State::Failed => "failed",
+        State::Down | State::Ended => ModuleState::Down,
+        State::Backoff { .. } => ModuleState::Backoff,
+        State::PreStartRequested | State::PreStart { .. } | State::StartRequested => ModuleState::Starting,
+        State::Up(run) if run.stop != Stop::No => ModuleState::Stopping,
+        State::Up(run) if run.paused => ModuleState::Paused,
+        State::Up(_) => ModuleState::Up,
+        State::FinishRequested(_) | State::Finishing { .. } => ModuleState::Finishing,
+        State::Failed => ModuleState::Failed,
     }
 }

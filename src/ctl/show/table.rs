@@ -4,6 +4,8 @@ use crate::ctl::format;
 use crate::ctl::report::SUMMARY_FROM;
 use crate::ctl::root::Module;
 use crate::ctl::snapshot::{Snapshot, SnapshotError, Supervised};
+use crate::status::module_state::ModuleState;
+use crate::status::record::Want;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::time::SystemTime;
@@ -46,12 +48,17 @@ impl Health {
             Supervised::Removed => Health::Removed,
             Supervised::No { .. } => Health::Unsupervised,
             Supervised::Yes if snapshot.is_up() => Health::Up,
-            Supervised::Yes => match snapshot.state.state.as_str() {
-                "failed" => Health::Failed,
-                "backoff" => Health::Backoff,
-                "paused" => Health::Paused,
-                "down" => Health::Down,
-                _ => Health::Changing,
+            Supervised::Yes => match snapshot.state.state {
+                ModuleState::Failed => Health::Failed,
+                ModuleState::Backoff => Health::Backoff,
+                ModuleState::Paused => Health::Paused,
+                ModuleState::Down => Health::Down,
+                ModuleState::Starting
+                | ModuleState::Up
+                | ModuleState::Ready
+                | ModuleState::Stopping
+                | ModuleState::Finishing
+                | ModuleState::Unknown(_) => Health::Changing,
             },
         })
     }
@@ -199,14 +206,18 @@ fn cells(
 fn state_and_note(snapshot: &Snapshot, now: SystemTime) -> (String, String) {
     let state = snapshot.state_name();
     let next = match snapshot.next_start(now) {
-        Some(wait) if state == "backoff" => Some(format!("next start in {}", format::duration(wait))),
-        _ => None,
-    };
-    let wanted = match snapshot.state.want.as_str() {
-        "down" | "up" if state == "down" && snapshot.state.reason.is_none() => {
-            Some(format!("wanted {}", snapshot.state.want))
+        Some(wait) if snapshot.state.state == ModuleState::Backoff => {
+            Some(format!("next start in {}", format::duration(wait)))
         }
         _ => None,
+    };
+    let wanted = match snapshot.state.want {
+        Some(want @ (Want::Down | Want::Up))
+            if snapshot.state.state == ModuleState::Down && snapshot.state.reason.is_none() =>
+        {
+            Some(format!("wanted {}", want.name()))
+        }
+        Some(Want::Down | Want::Up | Want::Once) | None => None,
     };
     let reason = snapshot.state.reason.as_deref().filter(|_| !snapshot.is_up()).map(format::text);
     let says = |state: &str, why: &str| (state.to_string(), why.to_string());
@@ -290,8 +301,8 @@ mod tests {
 
     fn seen(name: &str, state: &str, pid: Option<u32>, since: u64, more: impl FnOnce(&mut Snapshot)) -> Seen {
         let state = StateFile {
-            state: state.into(),
-            want: if matches!(state, "down" | "stopping") { "down" } else { "up" }.into(),
+            state: ModuleState::from_name(state),
+            want: Want::from_name(if matches!(state, "down" | "stopping") { "down" } else { "up" }),
             pid,
             ..StateFile::default()
         };

@@ -2,6 +2,7 @@
 
 use crate::ctl::format;
 use crate::ctl::snapshot::{Snapshot, Supervised};
+use crate::status::module_state::ModuleState;
 use crate::status::state::LastExit;
 use crate::sys::time::Mono;
 use std::collections::HashSet;
@@ -88,7 +89,7 @@ pub struct Progress {
     /// How long that one had been running, and when that was.
     old_age: (Duration, Mono),
     /// The state before the command, and when it began.
-    old_state: (String, String),
+    old_state: (ModuleState, String),
     /// When the last exit that was seen happened.
     last_exit: Option<String>,
     /// Exits that belong to the command: that of the process that it stops.
@@ -104,7 +105,7 @@ impl Progress {
     /// Starts from `before`, which was seen `at` (and at `clock` by the wall clock), before the command was sent.
     pub fn new(goal: Goal, before: &Snapshot, at: Mono, clock: SystemTime) -> Progress {
         let old = Run::of(before);
-        let ends = goal == Goal::NewRun || before.state.state == "stopping";
+        let ends = goal == Goal::NewRun || before.state.state == ModuleState::Stopping;
         Progress {
             goal,
             old,
@@ -173,16 +174,16 @@ impl Progress {
                 _ => format!("came up and ended at once: {ending}"),
             });
         }
-        match state.state.as_str() {
-            "failed" if is_new => Some(format!("failed: {}", reason())),
+        match state.state {
+            ModuleState::Failed if is_new => Some(format!("failed: {}", reason())),
             // A restart may begin in a delay, and has one of its own then.
-            "backoff"
+            ModuleState::Backoff
                 if self.delays.len() > 2
                     || (self.delays.len() > 1 && self.expected_exits == 0 && self.goal != Goal::NewRun) =>
             {
                 Some(format!("cannot be started: {}", reason()))
             }
-            "paused" if Run::of(now).is_some_and(|run| !self.is_on_its_way_out(run)) => {
+            ModuleState::Paused if Run::of(now).is_some_and(|run| !self.is_on_its_way_out(run)) => {
                 Some(format!("paused (pid {}), and stays so until it gets `cont`", state.pid.unwrap_or_default()))
             }
             _ => None,
@@ -222,7 +223,7 @@ fn exit_stamp(snapshot: &Snapshot) -> Option<String> {
 }
 
 fn delay_stamp(snapshot: &Snapshot) -> Option<String> {
-    (snapshot.state.state == "backoff").then(|| snapshot.state.since.clone())
+    (snapshot.state.state == ModuleState::Backoff).then(|| snapshot.state.since.clone())
 }
 
 #[cfg(test)]
@@ -240,10 +241,10 @@ mod tests {
     /// A module in `state` since `since`, with a process that was started then, if any.
     fn seen(state: &str, since: u64, pid: Option<u32>) -> Snapshot {
         let state = StateFile {
-            state: state.into(),
+            state: ModuleState::from_name(state),
             since: format!("@{since}"),
             pid,
-            want: "up".into(),
+            want: Some(crate::status::record::Want::Up),
             ..StateFile::default()
         };
         Snapshot { supervised: Supervised::Yes, state, raw: None, changed: Some(clock(since)) }

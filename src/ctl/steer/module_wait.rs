@@ -8,6 +8,7 @@ use crate::ctl::snapshot::{Snapshot, SnapshotError};
 use crate::ctl::steer::check::{Running, Script};
 use crate::ctl::steer::goal::{Goal, Progress, Verdict};
 use crate::ctl::steer::send;
+use crate::status::module_state::ModuleState;
 use crate::sys::files::file;
 use crate::sys::time::Mono;
 use std::io::{Read, Seek, SeekFrom};
@@ -206,7 +207,9 @@ impl ModuleWait {
                 let text = format!("{}, after {waited}", send::unsupervised(last));
                 return (Outcome::NotSupervised, text, self.extra(false));
             }
-            (Goal::NewRun, _) if last.state.state == "stopping" => format!("stopping{pid}, still there after {waited}"),
+            (Goal::NewRun, _) if last.state.state == ModuleState::Stopping => {
+                format!("stopping{pid}, still there after {waited}")
+            }
             (Goal::Up | Goal::NewRun | Goal::Once, _) if last.is_up() => {
                 format!("{now}: cannot tell after {waited} whether it stays up")
             }

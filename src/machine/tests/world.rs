@@ -462,10 +462,10 @@ impl Hash for World {
 }
 
 /// How often each state was seen, by name.
-pub fn census<'a>(worlds: impl Iterator<Item = &'a World>) -> HashMap<&'static str, usize> {
+pub fn census<'a>(worlds: impl Iterator<Item = &'a World>) -> HashMap<String, usize> {
     let mut counts = HashMap::new();
     for world in worlds {
-        *counts.entry(crate::supervisor::publish::state_name(&world.machine)).or_default() += 1;
+        *counts.entry(crate::supervisor::publish::module_state(&world.machine).name().to_string()).or_default() += 1;
     }
     counts
 }

@@ -1,0 +1,104 @@
+//! The key `state` of `state.json`: one word for how a module is (supervise-service(7), STATES).
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// How a module is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ModuleState {
+    /// Nothing runs, and nothing is about to.
+    Down,
+    /// The run process is about to be started: a hook runs first.
+    Starting,
+    /// The run process runs.
+    Up,
+    /// It runs, and said that it is ready.
+    Ready,
+    /// It runs, and was stopped by `p`.
+    Paused,
+    /// It was told to end, and has not ended yet.
+    Stopping,
+    /// It has ended, and `finish` runs.
+    Finishing,
+    /// The next start waits for its time.
+    Backoff,
+    /// It ended too often: the supervisor gave up.
+    Failed,
+    /// A word of a supervisor that is newer than this program, or none at all.
+    Unknown(String),
+}
+
+/// Every state that has a word, in the order of a module's life.
+const KNOWN: [ModuleState; 9] = [
+    ModuleState::Down,
+    ModuleState::Starting,
+    ModuleState::Up,
+    ModuleState::Ready,
+    ModuleState::Paused,
+    ModuleState::Stopping,
+    ModuleState::Finishing,
+    ModuleState::Backoff,
+    ModuleState::Failed,
+];
+
+impl ModuleState {
+    /// Its word in `state.json`.
+    pub fn name(&self) -> &str {
+        match self {
+            ModuleState::Down => "down",
+            ModuleState::Starting => "starting",
+            ModuleState::Up => "up",
+            ModuleState::Ready => "ready",
+            ModuleState::Paused => "paused",
+            ModuleState::Stopping => "stopping",
+            ModuleState::Finishing => "finishing",
+            ModuleState::Backoff => "backoff",
+            ModuleState::Failed => "failed",
+            ModuleState::Unknown(word) => word,
+        }
+    }
+
+    /// The state that `word` names.
+    pub fn from_name(word: &str) -> ModuleState {
+        let known = KNOWN.iter().find(|state| state.name() == word);
+        known.cloned().unwrap_or_else(|| ModuleState::Unknown(word.to_string()))
+    }
+}
+
+impl Default for ModuleState {
+    fn default() -> ModuleState {
+        ModuleState::Unknown(String::new())
+    }
+}
+
+impl Serialize for ModuleState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for ModuleState {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ModuleState, D::Error> {
+        Ok(ModuleState::from_name(&String::deserialize(deserializer)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_read_back_and_the_manual_has_it() {
+        let page = include_str!("../../man/supervise-service.7");
+        for state in KNOWN {
+            assert_eq!(ModuleState::from_name(state.name()), state);
+            assert!(page.contains(&format!("\n.It Cm {}\n", state.name())), "{}", state.name());
+        }
+    }
+
+    #[test]
+    fn a_word_of_the_future_is_kept() {
+        let state: ModuleState = serde_json::from_str("\"hibernating\"").unwrap();
+        assert_eq!(state, ModuleState::Unknown("hibernating".into()));
+        assert_eq!(serde_json::to_string(&state).unwrap(), "\"hibernating\"");
+    }
+}
