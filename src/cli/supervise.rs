@@ -102,12 +102,13 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
 
     // The child does all the rest, so that the lock and the services are its own from the beginning; the parent
     // waits for its word.
-    let detaching = match foreground {
-        true => None,
-        false => match fork_away().map_err(|error| temporary(errno_text(&error)))? {
+    let detaching = if foreground {
+        None
+    } else {
+        match fork_away().map_err(|error| temporary(errno_text(&error)))? {
             Side::Parent(code) => return Ok(ExitCode::from(code)),
             Side::Child(detaching) => Some(detaching),
-        },
+        }
     };
     let alarms = Alarms::new();
     let spec = spec(arguments, dir, module, command, alarms.clone()).map_err(temporary)?;
@@ -161,10 +162,7 @@ fn module_of(dir: &std::path::Path) -> Result<String, String> {
     let at = bytes.windows(mark.len()).position(|window| window == mark).ok_or_else(required)?;
     let name = OsStr::from_bytes(&bytes[at + mark.len()..]).to_string_lossy();
     let name = name.trim_matches('/');
-    match name.is_empty() {
-        true => Err(required()),
-        false => Ok(name.to_string()),
-    }
+    if name.is_empty() { Err(required()) } else { Ok(name.to_string()) }
 }
 
 /// For what is shown to others, who have another working directory.

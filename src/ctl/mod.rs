@@ -15,11 +15,14 @@
 //! | [`logs`] | `logs` |
 //! | [`root`], [`snapshot`], [`parallel`] | which modules there are; how one of them is; looking at a thousand |
 //! | [`service`] | a module's service directory |
+//! | [`changes`] | what is watched, and which changes say something |
 //! | [`completions`] | `completions`, and the answers to a shell |
-//! | [`report`], [`mod@format`], [`access`], [`exit`] | what comes out: lines, names, refusals, exit codes |
+//! | [`report`], [`mod@format`], [`access`], [`error`], [`exit`] | what comes out: lines, names, errors, exit codes |
 
 pub mod access;
+pub mod changes;
 pub mod completions;
+pub mod error;
 pub mod exit;
 pub mod format;
 pub mod logs;
@@ -32,16 +35,16 @@ pub mod snapshot;
 pub mod steer;
 
 use crate::cli;
-use crate::cli::svctl::{Awaited, Cli, Switch, Verb};
+use crate::cli::svctl::{Alarm, Awaited, Cli, Switch, Verb};
+use error::CtlError;
 use exit::Outcome;
 use logs::print;
 use report::{Out, OutputFormat, Report};
-use root::{CtlError, StatusRoot};
+use root::StatusRoot;
 use show::{config, status, watch};
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::Duration;
-use steer::control::{self, Order};
+use steer::control::{self, Command};
 use steer::goal::Goal;
 use steer::{check, tree};
 
@@ -62,113 +65,144 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Does what the command line says; gives the exit code.
 fn run(cli: &Cli) -> u8 {
     let mut out = Out::new();
-    let outcomes = dispatch(cli, &mut out).unwrap_or_else(|refusal| {
-        out.note(&refusal.text);
+    let outcomes = dispatch(cli, &mut out).unwrap_or_else(|error| {
+        out.note(&error.text);
         // Whoever reads an array gets one, whatever happens.
         if cli.json && !matches!(cli.verb, Verb::Logs(_) | Verb::Completions(_)) {
             out.line("[]");
         }
-        vec![refusal.outcome]
+        vec![error.outcome]
     });
     report::code(outcomes, &out)
 }
 
+/// What a verb comes down to. There is no other way from a verb to its work, so one that does nothing does not compile.
+enum Task<'a> {
+    /// `status`.
+    Status(&'a cli::svctl::Status),
+    /// `logs`.
+    Logs(&'a cli::svctl::Logs),
+    /// `config`.
+    Config(&'a cli::svctl::Config),
+    /// `completions`.
+    Completions(&'a cli::svctl::Completions),
+    /// `wait`.
+    Wait(&'a cli::svctl::Wait),
+    /// `check`.
+    Check(&'a [OsString]),
+    /// A command for modules.
+    Command(Command, &'a [OsString]),
+    /// The tree is to look again; what it is told, in words.
+    Hup(&'static str),
+    /// `upgrade`.
+    Upgrade,
+    /// `shutdown`.
+    Shutdown,
+}
+
+fn task(verb: &Verb) -> Task<'_> {
+    match verb {
+        Verb::Status(arguments) => Task::Status(arguments),
+        Verb::Logs(arguments) => Task::Logs(arguments),
+        Verb::Config(arguments) => Task::Config(arguments),
+        Verb::Completions(arguments) => Task::Completions(arguments),
+        Verb::Wait(arguments) => Task::Wait(arguments),
+        Verb::Check(to) => Task::Check(&to.modules),
+        Verb::Start(to) => Task::Command(control::START, &to.modules),
+        Verb::Stop(to) => Task::Command(control::STOP, &to.modules),
+        Verb::Restart(to) => Task::Command(control::RESTART, &to.modules),
+        Verb::Once(to) => Task::Command(control::ONCE, &to.modules),
+        Verb::Pause(to) => Task::Command(control::PAUSE, &to.modules),
+        Verb::Cont(to) => Task::Command(control::CONT, &to.modules),
+        Verb::Kill(to) => Task::Command(control::KILL, &to.modules),
+        Verb::Term(to) => Task::Command(control::TERM, &to.modules),
+        Verb::Hup(to) => Task::Command(control::HUP, &to.modules),
+        Verb::Int(to) => Task::Command(control::INT, &to.modules),
+        Verb::Quit(to) => Task::Command(control::QUIT, &to.modules),
+        Verb::Alrm(to) => Task::Command(control::ALRM, &to.modules),
+        Verb::Usr1(to) => Task::Command(control::USR1, &to.modules),
+        Verb::Usr2(to) => Task::Command(control::USR2, &to.modules),
+        Verb::Winch(to) => Task::Command(control::WINCH, &to.modules),
+        Verb::Exit(to) => Task::Command(control::EXIT, &to.modules),
+        Verb::Enable(to) => Task::Command(control::ENABLE, &to.modules),
+        Verb::Disable(to) => Task::Command(control::DISABLE, &to.modules),
+        Verb::Alarm(Alarm { switch: Switch::On, modules }) => Task::Command(control::ALARM_ON, modules),
+        Verb::Alarm(Alarm { switch: Switch::Off, modules }) => Task::Command(control::ALARM_OFF, modules),
+        Verb::Reload(to) if to.modules.is_empty() => Task::Hup("told to read its settings and look for services again"),
+        Verb::Reload(to) => Task::Command(control::RELOAD, &to.modules),
+        Verb::Rescan => Task::Hup("told to look for services again"),
+        Verb::Upgrade => Task::Upgrade,
+        Verb::Shutdown => Task::Shutdown,
+    }
+}
+
 fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
+    let name = StatusRoot::name(cli.status_root.as_deref());
     let root = || StatusRoot::find(cli.status_root.as_deref());
-    match &cli.verb {
-        Verb::Status(arguments) if arguments.watch => watch::watch(&root()?, &arguments.modules, cli.json, out),
-        Verb::Status(arguments) => status::once(&root()?, &arguments.modules, cli.json, out),
-        Verb::Logs(arguments) => print::logs(&root()?, arguments, cli.json, out),
+    match task(&cli.verb) {
+        Task::Status(arguments) if arguments.watch => watch::watch(&root()?, &arguments.modules, cli.json, out),
+        Task::Status(arguments) => status::once(&root()?, &arguments.modules, cli.json, out),
+        Task::Logs(arguments) => print::logs(&root()?, arguments, cli.json, out),
         // A file can be checked where nothing runs yet.
-        Verb::Config(arguments) => {
-            config::config(&StatusRoot::name(cli.status_root.as_deref()), arguments, cli.json, out)
-        }
-        Verb::Completions(arguments) => {
+        Task::Config(arguments) => config::config(&name, arguments, cli.json, out),
+        Task::Completions(arguments) => {
             completions::script(arguments.shell, out);
             Ok(vec![Outcome::Done])
         }
-        verb => {
+        Task::Wait(arguments) => {
+            let (root, goal) = (root()?, goal(arguments.state));
+            reporting(cli, out, |report| control::wait(&root, &arguments.modules, goal, cli.wait, report))
+        }
+        Task::Check(modules) => {
+            let selected = root()?.select(modules)?;
+            reporting(cli, out, |report| {
+                check::check(selected, cli.wait, report);
+                Ok(())
+            })
+        }
+        Task::Command(command, modules) => {
             let root = root()?;
-            let form = match (cli.json, verb) {
-                (true, _) => OutputFormat::Json,
-                (false, Verb::Check(_)) => OutputFormat::Quiet,
-                (false, _) => OutputFormat::Lines,
-            };
-            let mut report = Report::new(out, form);
-            act(verb, &root, cli.wait, &mut report)?;
-            Ok(report.finish())
+            let selected = root.select(modules)?;
+            reporting(cli, out, |report| control::steer(&root, selected, command, cli.wait, report))
         }
+        Task::Hup(told) => on_tree(cli, out, |root, report| tree::hup(root, told, report)),
+        Task::Upgrade => on_tree(cli, out, |root, report| tree::upgrade(root, cli.wait, report)),
+        Task::Shutdown => on_tree(cli, out, |root, report| tree::shutdown(root, cli.wait, report)),
     }
 }
 
-/// The verbs that report a line for each module.
-fn act(verb: &Verb, root: &StatusRoot, timeout: Duration, report: &mut Report<'_>) -> Result<(), CtlError> {
-    if let Some((order, modules)) = order(verb) {
-        return control::steer(root, root.select(modules)?, order, timeout, report);
+fn goal(awaited: Awaited) -> Goal {
+    match awaited {
+        Awaited::Up => Goal::IsUp,
+        Awaited::Down => Goal::IsDown,
+        Awaited::Ready => Goal::IsReady,
     }
-    match verb {
-        Verb::Reload(_) => tree::hup(root, "told to read its settings and look for services again", report),
-        Verb::Rescan => tree::hup(root, "told to look for services again", report),
-        Verb::Upgrade => tree::upgrade(root, timeout, report),
-        Verb::Shutdown => tree::shutdown(root, timeout, report),
-        Verb::Wait(arguments) => {
-            let goal = match arguments.state {
-                Awaited::Up => Goal::IsUp,
-                Awaited::Down => Goal::IsDown,
-                Awaited::Ready => Goal::IsReady,
-            };
-            control::wait(root, &arguments.modules, goal, timeout, report)?;
-        }
-        Verb::Check(arguments) => {
-            let mut modules = Vec::new();
-            for found in root.select(&arguments.modules)? {
-                match found {
-                    Ok(module) => modules.push(module),
-                    Err(missing) => report.missing(&missing),
-                }
-            }
-            check::check(modules, timeout, report);
-        }
-        // All others have an order, or were dispatched before.
-        _ => {}
-    }
-    Ok(())
 }
 
-/// The order of a verb that has one, and to whom it goes.
-fn order(verb: &Verb) -> Option<(Order, &[OsString])> {
-    let (order, modules) = match verb {
-        Verb::Start(to) => (control::START, &to.modules),
-        Verb::Stop(to) => (control::STOP, &to.modules),
-        Verb::Restart(to) => (control::RESTART, &to.modules),
-        Verb::Once(to) => (control::ONCE, &to.modules),
-        Verb::Pause(to) => (control::PAUSE, &to.modules),
-        Verb::Cont(to) => (control::CONT, &to.modules),
-        Verb::Kill(to) => (control::KILL, &to.modules),
-        Verb::Term(to) => (control::TERM, &to.modules),
-        Verb::Hup(to) => (control::HUP, &to.modules),
-        Verb::Int(to) => (control::INT, &to.modules),
-        Verb::Quit(to) => (control::QUIT, &to.modules),
-        Verb::Alrm(to) => (control::ALRM, &to.modules),
-        Verb::Usr1(to) => (control::USR1, &to.modules),
-        Verb::Usr2(to) => (control::USR2, &to.modules),
-        Verb::Winch(to) => (control::WINCH, &to.modules),
-        Verb::Exit(to) => (control::EXIT, &to.modules),
-        Verb::Enable(to) => (control::ENABLE, &to.modules),
-        Verb::Disable(to) => (control::DISABLE, &to.modules),
-        Verb::Alarm(to) if to.switch == Switch::On => (control::ALARM_ON, &to.modules),
-        Verb::Alarm(to) => (control::ALARM_OFF, &to.modules),
-        Verb::Reload(to) if !to.modules.is_empty() => (control::RELOAD, &to.modules),
-        Verb::Status(_)
-        | Verb::Reload(_)
-        | Verb::Check(_)
-        | Verb::Wait(_)
-        | Verb::Logs(_)
-        | Verb::Config(_)
-        | Verb::Rescan
-        | Verb::Upgrade
-        | Verb::Shutdown
-        | Verb::Completions(_) => return None,
+fn on_tree(
+    cli: &Cli,
+    out: &mut Out,
+    work: impl FnOnce(&StatusRoot, &mut Report<'_>),
+) -> Result<Vec<Outcome>, CtlError> {
+    let root = StatusRoot::find(cli.status_root.as_deref())?;
+    reporting(cli, out, |report| {
+        work(&root, report);
+        Ok(())
+    })
+}
+
+/// Does work that reports a line for each module.
+fn reporting(
+    cli: &Cli,
+    out: &mut Out,
+    work: impl FnOnce(&mut Report<'_>) -> Result<(), CtlError>,
+) -> Result<Vec<Outcome>, CtlError> {
+    let format = match (cli.json, &cli.verb) {
+        (true, _) => OutputFormat::Json,
+        (false, Verb::Check(_)) => OutputFormat::Quiet,
+        (false, _) => OutputFormat::Lines,
     };
-    Some((order, modules))
+    let mut report = Report::new(out, format);
+    work(&mut report)?;
+    Ok(report.finish())
 }

@@ -109,7 +109,7 @@ pub struct Extra {
 #[derive(Debug)]
 pub struct Report<'a> {
     out: &'a mut Out,
-    form: OutputFormat,
+    format: OutputFormat,
     outcomes: Vec<Outcome>,
     objects: Vec<Value>,
     /// A progress line stands on the terminal.
@@ -118,8 +118,8 @@ pub struct Report<'a> {
 
 impl<'a> Report<'a> {
     /// None yet.
-    pub fn new(out: &'a mut Out, form: OutputFormat) -> Report<'a> {
-        Report { out, form, outcomes: Vec::new(), objects: Vec::new(), in_progress: false }
+    pub fn new(out: &'a mut Out, format: OutputFormat) -> Report<'a> {
+        Report { out, format, outcomes: Vec::new(), objects: Vec::new(), in_progress: false }
     }
 
     /// One module's result.
@@ -155,7 +155,7 @@ impl<'a> Report<'a> {
 
     fn add(&mut self, outcome: Outcome, line: &str, object: Value) {
         self.outcomes.push(outcome);
-        match self.form {
+        match self.format {
             OutputFormat::Json => self.objects.push(object),
             OutputFormat::Quiet if outcome == Outcome::Done => {}
             OutputFormat::Quiet => self.out.note(line),
@@ -168,7 +168,7 @@ impl<'a> Report<'a> {
 
     /// Shows who is waited for, if somebody sits in front of it.
     pub fn progress(&mut self, waiting: &[String], of: usize) {
-        if self.form != OutputFormat::Lines || waiting.is_empty() || !io::stderr().is_terminal() {
+        if self.format != OutputFormat::Lines || waiting.is_empty() || !io::stderr().is_terminal() {
             return;
         }
         let columns = screen::size(io::stderr().as_fd()).map_or(80, |size| size.columns);
@@ -187,7 +187,7 @@ impl<'a> Report<'a> {
     /// Ends the report; gives all outcomes.
     pub fn finish(mut self) -> Vec<Outcome> {
         self.wipe();
-        match self.form {
+        match self.format {
             OutputFormat::Json => self.out.line(&Value::from(std::mem::take(&mut self.objects)).to_string()),
             OutputFormat::Lines if self.outcomes.len() > SUMMARY_FROM => self.out.line(&summary(&self.outcomes)),
             OutputFormat::Lines | OutputFormat::Quiet => {}

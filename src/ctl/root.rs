@@ -1,6 +1,7 @@
 //! The status root: which modules there are, and which ones a command line means.
 
 use super::access;
+use super::error::CtlError;
 use super::exit::Outcome;
 use super::parallel;
 use crate::conf::nearest;
@@ -18,15 +19,6 @@ const DEPTH_MAX: usize = 8;
 
 /// The letters that make a word a glob.
 const GLOB: [char; 3] = ['*', '?', '['];
-
-/// The call as a whole cannot be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CtlError {
-    /// Decides the exit code.
-    pub outcome: Outcome,
-    /// What is wrong, and what to do about it.
-    pub text: String,
-}
 
 /// A supervised service, or what is left of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,9 +78,12 @@ impl StatusRoot {
     /// There is none, it is no directory, or it may not be entered.
     pub fn find(option: Option<&Path>) -> Result<StatusRoot, CtlError> {
         let root = StatusRoot::name(option);
-        match std::fs::metadata(&root.0).and_then(|metadata| match metadata.is_dir() {
-            true => std::fs::metadata(root.0.join(".")),
-            false => Err(io::Error::from_raw_os_error(libc::ENOTDIR)),
+        match std::fs::metadata(&root.0).and_then(|metadata| {
+            if metadata.is_dir() {
+                std::fs::metadata(root.0.join("."))
+            } else {
+                Err(io::Error::from_raw_os_error(libc::ENOTDIR))
+            }
         }) {
             Ok(_) => Ok(root),
             Err(error) => Err(root.refused(&error)),
@@ -204,12 +199,9 @@ impl StatusRoot {
     }
 
     fn refused(&self, error: &io::Error) -> CtlError {
-        let hint = match access::is_denied(error) {
-            true => "",
-            false => "; name the status root with -p or $SUPERVISE_STATUS",
-        };
+        let hint = if access::is_denied(error) { "" } else { "; name the status root with -p or $SUPERVISE_STATUS" };
         let text = format!("{}{hint}", access::explain(&self.0, error));
-        CtlError { outcome: if access::is_denied(error) { Outcome::Denied } else { Outcome::NoRoot }, text }
+        CtlError::new(if access::is_denied(error) { Outcome::Denied } else { Outcome::NoRoot }, text)
     }
 }
 

@@ -1,6 +1,8 @@
 //! One module as its status directory shows it at one moment.
 
 use super::access;
+use super::error::{CtlError, VANISHED};
+use super::exit::Outcome;
 use super::root::Module;
 use crate::ctl::format;
 use crate::status::module_state::ModuleState;
@@ -9,6 +11,7 @@ use crate::status::state::StateFile;
 use crate::sys::files::fifo;
 use crate::sys::files::file;
 use chrono::DateTime;
+use serde_json::Value;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -58,6 +61,15 @@ pub enum SnapshotError {
     Denied(String),
 }
 
+impl From<SnapshotError> for CtlError {
+    fn from(error: SnapshotError) -> CtlError {
+        match error {
+            SnapshotError::Gone => CtlError::new(Outcome::NoSuchModule, VANISHED),
+            SnapshotError::Denied(why) => CtlError::denied(why),
+        }
+    }
+}
+
 impl Snapshot {
     /// Looks at a module now.
     ///
@@ -81,6 +93,17 @@ impl Snapshot {
     /// Whether nothing runs, and nothing is about to.
     pub fn is_down(&self) -> bool {
         self.state.pid.is_none() && matches!(self.state.state, ModuleState::Down | ModuleState::Failed)
+    }
+
+    /// The module's `state.json`, with keys that we do not know, and whether it is supervised.
+    pub fn json(&self, module: &Module) -> Option<Value> {
+        let mut object = match &self.raw {
+            Some(raw) => serde_json::from_slice(raw).ok()?,
+            None => serde_json::to_value(&self.state).ok()?,
+        };
+        object["module"] = module.json().into();
+        object["supervised"] = (self.supervised == Supervised::Yes).into();
+        Some(object)
     }
 
     /// How long the run process has been running.

@@ -2,20 +2,20 @@
 
 use crate::cli::svctl::Logs;
 use crate::ctl::access;
+use crate::ctl::changes::{watch, watches};
+use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::logs::tail::Tail;
 use crate::ctl::report::Out;
-use crate::ctl::root::{CtlError, Missing, Module, StatusRoot};
-use crate::ctl::steer::wait::{no_watch, watches};
-use crate::sys::Errno;
+use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::sys::files::inotify::{Event, Interest, Watches};
 use crate::sys::threads::poll;
 use crate::sys::threads::poll::Source;
 use crate::sys::time::Mono;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::stdout;
 use std::os::fd::AsFd;
 
@@ -93,15 +93,15 @@ impl Show<'_> {
             modules.insert(0, Module { name: "supervise-tree".into(), dir: tree });
         }
         if let Some(watches) = watches.as_deref_mut() {
-            watch(watches, self.root.path(), ANEW, Interest::Entries)?;
+            watch(watches, self.root.path(), ANEW.into(), Interest::Entries)?;
             // One that is no module yet may be about to become one.
             for (module, _) in self.root.directories()?.iter().filter(|(_, is_one)| !is_one) {
-                watch(watches, module.dir.path(), ANEW, Interest::Entries)?;
+                watch(watches, module.dir.path(), ANEW.into(), Interest::Entries)?;
             }
         }
         for module in modules {
             if let Some(watches) = watches.as_deref_mut() {
-                watch(watches, module.dir.path(), &module.name, Interest::Writes)?;
+                watch(watches, module.dir.path(), module.name.clone(), Interest::Writes)?;
             }
             if self.streams.iter().all(|stream| stream.module != module.name) {
                 self.open(&module, if first { self.arguments.lines } else { usize::MAX }, out);
@@ -133,9 +133,10 @@ impl Show<'_> {
 
     fn open(&mut self, module: &Module, lines: usize, out: &mut Out) {
         let dir = &module.dir;
-        let files = match self.arguments.supervisor {
-            true => [("supervise.log", dir.log(), false), ("supervise.log.wf", dir.log_wf(), true)],
-            false => [("stdout", dir.stdout(), false), ("stderr", dir.stderr(), true)],
+        let files = if self.arguments.supervisor {
+            [("supervise.log", dir.log(), false), ("supervise.log.wf", dir.log_wf(), true)]
+        } else {
+            [("stdout", dir.stdout(), false), ("stderr", dir.stderr(), true)]
         };
         let mut nothing = true;
         for (name, path, is_error_stream) in files {
@@ -240,19 +241,6 @@ fn take_events(watches: &mut Watches<OsString>, dirty: &mut BTreeSet<OsString>) 
     anew
 }
 
-fn watch(
-    watches: &mut Watches<OsString>,
-    path: &std::path::Path,
-    key: impl AsRef<OsStr>,
-    interest: Interest,
-) -> Result<(), CtlError> {
-    match watches.add(path, key.as_ref().to_owned(), interest) {
-        Err(errno @ (Errno::ENOSPC | Errno::ENOMEM)) => Err(no_watch(errno, "fs.inotify.max_user_watches")),
-        // Gone again, or not for us: reading it says so.
-        Err(_) | Ok(()) => Ok(()),
-    }
-}
-
 impl Stream {
     /// What was written since the last time; true if there is more at once.
     fn take(&mut self, each: &mut impl FnMut(&[u8]), out: &mut Out) -> bool {
@@ -291,9 +279,10 @@ impl Style {
             };
             text.extend_from_slice(prefix.as_bytes());
         }
-        match self.guard {
-            true => text.extend_from_slice(guarded(&String::from_utf8_lossy(line)).as_bytes()),
-            false => text.extend_from_slice(line),
+        if self.guard {
+            text.extend_from_slice(guarded(&String::from_utf8_lossy(line)).as_bytes())
+        } else {
+            text.extend_from_slice(line)
         }
         text.push(b'\n');
     }

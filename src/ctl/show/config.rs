@@ -3,10 +3,11 @@
 use crate::cli::svctl::Config as Arguments;
 use crate::conf::{CONFIG_FILE, Config, Effective, GLOBAL, Origin, Program, Value};
 use crate::ctl::access;
+use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::Out;
-use crate::ctl::root::{CtlError, Missing, Module, StatusRoot};
+use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::ctl::snapshot::Snapshot;
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -29,10 +30,7 @@ pub fn config(root: &StatusRoot, arguments: &Arguments, json: bool, out: &mut Ou
     };
     // Its one complaint has been printed.
     let Some(config) = config else { return Ok(vec![Outcome::Failed]) };
-    match arguments.check {
-        true => Ok(check(&config, json, out)),
-        false => show(root, &config, &arguments.modules, json, out),
-    }
+    if arguments.check { Ok(check(&config, json, out)) } else { show(root, &config, &arguments.modules, json, out) }
 }
 
 /// Reads the file; `None` if it cannot be read and that was the answer to `--check`.
@@ -40,9 +38,10 @@ fn read(path: &Path, check: bool, json: bool, out: &mut Out) -> Result<Option<Co
     match Config::read(path) {
         Ok(config) => Ok(Some(config)),
         Err(complaint) if check => {
-            match json {
-                true => out.line(&Json::from(vec![object(&complaint)]).to_string()),
-                false => out.line(&format::text(&complaint.to_string())),
+            if json {
+                out.line(&Json::from(vec![object(&complaint)]).to_string())
+            } else {
+                out.line(&format::text(&complaint.to_string()))
             }
             Ok(None)
         }
@@ -75,12 +74,11 @@ fn find(known: &[Module]) -> Option<PathBuf> {
 
 /// Prints all complaints.
 fn check(config: &Config, json: bool, out: &mut Out) -> Vec<Outcome> {
-    match json {
-        true => out.line(&config.complaints().iter().map(object).collect::<Json>().to_string()),
-        false => {
-            let lines = config.complaints().iter().map(|complaint| format::text(&complaint.to_string()) + "\n");
-            out.put(&lines.collect::<String>());
-        }
+    if json {
+        out.line(&config.complaints().iter().map(object).collect::<Json>().to_string())
+    } else {
+        let lines = config.complaints().iter().map(|complaint| format::text(&complaint.to_string()) + "\n");
+        out.put(&lines.collect::<String>());
     }
     vec![if config.complaints().is_empty() { Outcome::Done } else { Outcome::Failed }]
 }
@@ -118,14 +116,13 @@ fn show(
         }
     }
     outcomes.extend(parts.iter().map(|_| Outcome::Done));
-    match json {
-        true => {
-            let objects = parts.iter().flat_map(|(name, effective)| {
-                effective.values.iter().map(|value| describe(name, config.path(), value))
-            });
-            out.line(&objects.collect::<Json>().to_string());
-        }
-        false => out.put(&table(&parts, config.path())),
+    if json {
+        let objects = parts
+            .iter()
+            .flat_map(|(name, effective)| effective.values.iter().map(|value| describe(name, config.path(), value)));
+        out.line(&objects.collect::<Json>().to_string());
+    } else {
+        out.put(&table(&parts, config.path()))
     }
     Ok(outcomes)
 }
@@ -139,10 +136,7 @@ fn no_section(missing: &Missing, path: &Path) -> String {
 fn program(module: &Module, otherwise: Program) -> Program {
     match Snapshot::read(module) {
         Ok(snapshot) if Path::new(&snapshot.state.definition).is_absolute() => {
-            match Path::new(&snapshot.state.definition).is_dir() {
-                true => Program::Tree,
-                false => otherwise,
-            }
+            if Path::new(&snapshot.state.definition).is_dir() { Program::Tree } else { otherwise }
         }
         Ok(snapshot) if !snapshot.state.definition.is_empty() => Program::Single,
         _ => otherwise,
@@ -151,10 +145,7 @@ fn program(module: &Module, otherwise: Program) -> Program {
 
 /// A tree leaves its own directory in its status root.
 fn program_of_root(root: &StatusRoot) -> Program {
-    match root.tree().path().is_dir() || !root.path().is_dir() {
-        true => Program::Tree,
-        false => Program::Single,
-    }
+    if root.tree().path().is_dir() || !root.path().is_dir() { Program::Tree } else { Program::Single }
 }
 
 /// Keys, values, origins; a heading for each module if there are several.

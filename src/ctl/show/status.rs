@@ -1,9 +1,10 @@
 //! `status`: once, as a table or as JSON. [`crate::ctl::show::watch`] shows the same again after each change.
 
+use crate::ctl::error::{CtlError, VANISHED};
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::Out;
-use crate::ctl::root::{CtlError, Missing, Module, StatusRoot};
+use crate::ctl::root::{Missing, StatusRoot};
 use crate::ctl::show::table::{self, Health, Seen, Style};
 use crate::ctl::snapshot::{Snapshot, SnapshotError, Supervised};
 use crate::sys::files::fifo;
@@ -32,15 +33,13 @@ impl View {
     pub fn take(root: &StatusRoot, words: &[OsString]) -> Result<View, CtlError> {
         let mut view = View { named: !words.is_empty(), ..View::default() };
         let mut modules = Vec::new();
-        match words.is_empty() {
-            true => modules = root.modules()?,
-            false => {
-                for found in root.select(words)? {
-                    match found {
-                        Ok(module) => modules.push(module),
-                        Err(missing) => view.missing.push(missing),
-                    }
-                }
+        if words.is_empty() {
+            modules = root.modules()?;
+        }
+        for found in root.select(words)? {
+            match found {
+                Ok(module) => modules.push(module),
+                Err(missing) => view.missing.push(missing),
             }
         }
         let snapshots = crate::ctl::parallel::map(&modules, Snapshot::read);
@@ -48,7 +47,7 @@ impl View {
         // A name that was there a moment ago and is gone now is as good as one that never was.
         if view.named {
             let gone = view.seen.iter().filter(|(_, seen)| *seen == Err(SnapshotError::Gone));
-            let why = || crate::ctl::steer::module_wait::VANISHED.to_string();
+            let why = || VANISHED.to_string();
             view.missing.extend(gone.map(|(module, _)| Missing { word: module.name.clone(), why: why() }));
         }
         let control = root.tree().control();
@@ -100,7 +99,7 @@ impl View {
     /// One JSON array on one line.
     pub fn json(&self) -> String {
         let seen = self.seen.iter().filter_map(|(module, seen)| match seen {
-            Ok(snapshot) => object(module, snapshot),
+            Ok(snapshot) => snapshot.json(module),
             Err(SnapshotError::Denied(why)) => Some(json!({ "module": module.json(), "error": why })),
             Err(SnapshotError::Gone) => None,
         });
@@ -112,29 +111,17 @@ impl View {
     }
 }
 
-/// A module's `state.json`, with keys that we do not know, and whether it is supervised.
-pub fn object(module: &Module, snapshot: &Snapshot) -> Option<Value> {
-    let mut object = match &snapshot.raw {
-        Some(raw) => serde_json::from_slice(raw).ok()?,
-        None => serde_json::to_value(&snapshot.state).ok()?,
-    };
-    object["module"] = module.json().into();
-    object["supervised"] = (snapshot.supervised == Supervised::Yes).into();
-    Some(object)
-}
-
 /// Shows it once.
 ///
 /// # Errors
 /// The status root cannot be read.
 pub fn once(root: &StatusRoot, words: &[OsString], json: bool, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
     let view = View::take(root, words)?;
-    match json {
-        true => out.line(&view.json()),
-        false => {
-            let columns = out.terminal.map(|size| size.columns);
-            out.put(&view.table(Style { colour: out.colour, columns, now: SystemTime::now() }));
-        }
+    if json {
+        out.line(&view.json());
+    } else {
+        let columns = out.terminal.map(|size| size.columns);
+        out.put(&view.table(Style { colour: out.colour, columns, now: SystemTime::now() }));
     }
     Ok(view.outcomes())
 }

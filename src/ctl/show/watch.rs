@@ -3,25 +3,25 @@
 //! On a terminal it has a screen of its own, which is given back on any exit: `q`, a signal, a panic, a stop by
 //! Ctrl-Z. Elsewhere it writes the table (or one line of JSON) anew after each change.
 
+use crate::ctl::changes::{self, CLOSING, EventMeaning, close_tells, entry_tells, watches};
+use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::Out;
-use crate::ctl::root::{CtlError, StatusRoot};
+use crate::ctl::root::StatusRoot;
 use crate::ctl::show::status::View;
 use crate::ctl::show::table::Style;
-use crate::ctl::steer::wait::{CLOSING, EventMeaning, close_tells, entry_tells, no_watch, watches};
+use crate::sys::describe;
 use crate::sys::files::inotify::{Event, Interest, Watches};
 use crate::sys::terminal::screen::{self, OwnScreen};
 use crate::sys::threads::poll;
 use crate::sys::threads::poll::Source;
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
-use crate::sys::{Errno, describe};
 use nix::sys::signal::{Signal, raise};
 use std::ffi::OsString;
 use std::io::{stdin, stdout};
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// Changes within this time are shown together: a restart of everything must not draw a thousand screens, and a
@@ -66,11 +66,13 @@ struct Watching<'a> {
 /// # Errors
 /// The status root cannot be read, or inotify is used up.
 pub fn watch(root: &StatusRoot, words: &[OsString], json: bool, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
-    let refuse = |text: String| CtlError { outcome: Outcome::Failed, text };
-    let signals = Signals::take(&SIGNALS).map_err(|errno| refuse(format!("signalfd: {}", describe(errno))))?;
+    let signals =
+        Signals::take(&SIGNALS).map_err(|errno| CtlError::failed(format!("signalfd: {}", describe(errno))))?;
     let mut watching = Watching { root, words, json, watches: watches()?, signals };
     let on_screen = !json && out.terminal.is_some();
-    let enter = || OwnScreen::enter().map_err(|error| refuse(format!("terminal: {}", crate::sys::errno_text(&error))));
+    let enter = || {
+        OwnScreen::enter().map_err(|error| CtlError::failed(format!("terminal: {}", crate::sys::errno_text(&error))))
+    };
     let mut screen = if on_screen { Some(enter()?) } else { None };
     loop {
         let outcomes = watching.show(out, screen.is_some())?;
@@ -118,23 +120,16 @@ impl Watching<'_> {
 
     /// Watches the root and all modules, those that came since the last time included.
     fn keep_watching(&mut self) -> Result<(), CtlError> {
-        self.add(self.root.path(), false)?;
+        // What has just gone, or is not for us, the table says.
+        changes::watch(&mut self.watches, self.root.path(), false, Interest::Entries)?;
         for (module, is_one) in self.root.directories()? {
-            self.add(module.dir.path(), is_one)?;
+            changes::watch(&mut self.watches, module.dir.path(), is_one, Interest::Entries)?;
         }
         let tree = self.root.tree();
         if tree.path().is_dir() {
-            self.add(tree.path(), true)?;
+            changes::watch(&mut self.watches, tree.path(), true, Interest::Entries)?;
         }
         Ok(())
-    }
-
-    fn add(&mut self, path: &Path, is_module: bool) -> Result<(), CtlError> {
-        match self.watches.add(path, is_module, Interest::Entries) {
-            Err(errno @ (Errno::ENOSPC | Errno::ENOMEM)) => Err(no_watch(errno, "fs.inotify.max_user_watches")),
-            // It has just gone, or is not for us; the table says so.
-            Err(_) | Ok(()) => Ok(()),
-        }
     }
 
     fn sleep(&mut self, screen: Option<&OwnScreen>, out: &Out) -> Woken {
@@ -145,11 +140,7 @@ impl Watching<'_> {
         let output = stdout();
         let keys = screen.is_some_and(OwnScreen::has_keys);
         let mut descriptors = vec![Source::Readable(self.watches.as_fd()), Source::Readable(self.signals.as_fd())];
-        descriptors.push(match keys {
-            true => Source::Readable(input.as_fd()),
-            // A pipe whose reader has gone ends it at once, and not at the next change.
-            false => Source::HungUp(output.as_fd()),
-        });
+        descriptors.push(if keys { Source::Readable(input.as_fd()) } else { Source::HungUp(output.as_fd()) });
         let ready = poll::wait_many(&descriptors, None);
         if ready[2] {
             let is_end = !keys || matches!(screen::key(), None | Some(b'q' | b'Q' | 3 | 4 | 27));

@@ -5,11 +5,13 @@
 //! directory, and root must not run a program because another user wrote down where it is.
 
 use crate::ctl::access;
+use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::report::{Extra, Report};
-use crate::ctl::root::Module;
+use crate::ctl::root::{Missing, Module};
 use crate::ctl::service::{Owner, ServiceDirectory};
-use crate::ctl::snapshot::{Snapshot, SnapshotError, Supervised};
+use crate::ctl::snapshot::{Snapshot, Supervised};
+use crate::ctl::steer::send::unsupervised;
 use crate::sys::Pid;
 use crate::sys::files::file;
 use crate::sys::process::pidfd::{ExitStatus, Pidfd, signal_group};
@@ -80,10 +82,10 @@ impl Running {
             Err(error) => return Some(Err(crate::sys::errno_text(&error))),
         };
         self.ended = true;
-        match status.success() {
-            true => Some(Ok(())),
-            false => Some(Err(ExitStatus::from_wait_status(status.into_raw()).to_string())),
+        if status.success() {
+            return Some(Ok(()));
         }
+        Some(Err(ExitStatus::from_wait_status(status.into_raw()).to_string()))
     }
 }
 
@@ -105,17 +107,24 @@ impl Drop for Running {
 
 /// The verb `check`: each module is looked at once; its script may take until the time is over. All scripts of one
 /// call run beside each other.
-pub fn check(modules: Vec<Module>, limit: Duration, report: &mut Report<'_>) {
+pub fn check(selected: Vec<Result<Module, Missing>>, limit: Duration, report: &mut Report<'_>) {
     let deadline = Mono::now() + limit;
     let mut running = Vec::new();
-    for module in modules {
+    for found in selected {
+        let module = match found {
+            Ok(module) => module,
+            Err(missing) => {
+                report.missing(&missing);
+                continue;
+            }
+        };
         match probe(&module) {
             Ok((snapshot, Some(script))) => match script.start() {
                 Ok(run) => running.push((module, snapshot, run)),
                 Err(why) => report.module(&module, Outcome::Failed, &why, Extra::default()),
             },
             Ok((snapshot, None)) => passed(&module, &snapshot, report),
-            Err((outcome, why)) => report.module(&module, outcome, &why, Extra::default()),
+            Err(error) => report.module(&module, error.outcome, &error.text, Extra::default()),
         }
     }
     while !running.is_empty() {
@@ -148,18 +157,14 @@ fn passed(module: &Module, snapshot: &Snapshot, report: &mut Report<'_>) {
 }
 
 /// The script that decides about a module that is up, if there is one.
-fn probe(module: &Module) -> Result<(Snapshot, Option<Script>), (Outcome, String)> {
-    let snapshot = match Snapshot::read(module) {
-        Ok(snapshot) => snapshot,
-        Err(SnapshotError::Gone) => return Err((Outcome::NoSuchModule, "its status directory has vanished".into())),
-        Err(SnapshotError::Denied(why)) => return Err((Outcome::Denied, why)),
-    };
+fn probe(module: &Module) -> Result<(Snapshot, Option<Script>), CtlError> {
+    let snapshot = Snapshot::read(module)?;
     if snapshot.supervised != Supervised::Yes {
-        return Err((Outcome::NotSupervised, crate::ctl::steer::send::unsupervised(&snapshot)));
+        return Err(CtlError::new(Outcome::NotSupervised, unsupervised(&snapshot)));
     }
     if !snapshot.is_up() || snapshot.state.ready == Some(false) {
-        return Err((Outcome::Failed, snapshot.describe(SystemTime::now())));
+        return Err(CtlError::failed(snapshot.describe(SystemTime::now())));
     }
-    let script = Script::find(module, &snapshot).map_err(|why| (Outcome::Denied, why))?;
+    let script = Script::find(module, &snapshot).map_err(CtlError::denied)?;
     Ok((snapshot, script))
 }

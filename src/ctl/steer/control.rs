@@ -1,13 +1,14 @@
 //! The verbs that send a command: to all modules first, and then they are waited for together.
 
 use crate::ctl::access;
+use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::report::{Extra, Report};
-use crate::ctl::root::{CtlError, Missing, Module, StatusRoot};
+use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::ctl::service::ServiceDirectory;
-use crate::ctl::snapshot::{Snapshot, SnapshotError};
+use crate::ctl::snapshot::{Snapshot, Supervised};
 use crate::ctl::steer::goal::Goal;
-use crate::ctl::steer::module_wait::{ModuleWait, VANISHED};
+use crate::ctl::steer::module_wait::ModuleWait;
 use crate::ctl::steer::send;
 use crate::ctl::steer::wait::Waiting;
 use crate::sys::time::Mono;
@@ -19,13 +20,13 @@ use std::time::Duration;
 
 /// What a verb does to a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct Command {
     /// The command bytes, all in one write.
     pub bytes: &'static [u8],
     /// What is done before, with the `down` file.
-    pub mark: Option<DownFileChange>,
+    pub down_file: Option<DownFileChange>,
     /// What is waited for.
-    pub then: Effect,
+    pub effect: Effect,
 }
 
 /// What happens to the service's `down` file.
@@ -45,78 +46,78 @@ pub enum Effect {
     /// Its process gets this signal; there must be one.
     Signal(&'static str),
     /// The supervisor takes note; these words say of what.
-    Noted(&'static str),
+    Acknowledged(&'static str),
 }
 
-const fn becomes(bytes: &'static [u8], mark: Option<DownFileChange>, goal: Goal, told: &'static str) -> Order {
-    Order { bytes, mark, then: Effect::Becomes(goal, told) }
+const fn becomes(bytes: &'static [u8], down_file: Option<DownFileChange>, goal: Goal, told: &'static str) -> Command {
+    Command { bytes, down_file, effect: Effect::Becomes(goal, told) }
 }
 
-const fn signal(byte: &'static [u8; 1], name: &'static str) -> Order {
-    Order { bytes: byte, mark: None, then: Effect::Signal(name) }
+const fn signal(byte: &'static [u8; 1], name: &'static str) -> Command {
+    Command { bytes: byte, down_file: None, effect: Effect::Signal(name) }
 }
 
-const fn noted(byte: &'static [u8; 1], what: &'static str) -> Order {
-    Order { bytes: byte, mark: None, then: Effect::Noted(what) }
+const fn acknowledged(byte: &'static [u8; 1], what: &'static str) -> Command {
+    Command { bytes: byte, down_file: None, effect: Effect::Acknowledged(what) }
 }
 
 /// `start`
-pub const START: Order = becomes(b"u", None, Goal::Up, "told to start");
+pub const START: Command = becomes(b"u", None, Goal::Up, "told to start");
 /// `stop`
-pub const STOP: Order = becomes(b"d", None, Goal::Down, "told to stop");
+pub const STOP: Command = becomes(b"d", None, Goal::Down, "told to stop");
 /// `restart`: both bytes in one write, so that nobody else's command comes between them.
-pub const RESTART: Order = becomes(b"du", None, Goal::NewRun, "told to restart");
+pub const RESTART: Command = becomes(b"du", None, Goal::NewRun, "told to restart");
 /// `once`
-pub const ONCE: Order = becomes(b"o", None, Goal::Once, "told to run once");
+pub const ONCE: Command = becomes(b"o", None, Goal::Once, "told to run once");
 /// `enable`
-pub const ENABLE: Order = becomes(b"u", Some(DownFileChange::Up), Goal::Up, "enabled, and told to start");
+pub const ENABLE: Command = becomes(b"u", Some(DownFileChange::Up), Goal::Up, "enabled, and told to start");
 /// `disable`
-pub const DISABLE: Order = becomes(b"d", Some(DownFileChange::Down), Goal::Down, "disabled, and told to stop");
+pub const DISABLE: Command = becomes(b"d", Some(DownFileChange::Down), Goal::Down, "disabled, and told to stop");
 /// `pause`
-pub const PAUSE: Order = signal(b"p", "STOP");
+pub const PAUSE: Command = signal(b"p", "STOP");
 /// `cont`
-pub const CONT: Order = signal(b"c", "CONT");
+pub const CONT: Command = signal(b"c", "CONT");
 /// `kill`
-pub const KILL: Order = signal(b"k", "KILL");
+pub const KILL: Command = signal(b"k", "KILL");
 /// `term`
-pub const TERM: Order = signal(b"t", "TERM");
+pub const TERM: Command = signal(b"t", "TERM");
 /// `hup`
-pub const HUP: Order = signal(b"h", "HUP");
+pub const HUP: Command = signal(b"h", "HUP");
 /// `int`
-pub const INT: Order = signal(b"i", "INT");
+pub const INT: Command = signal(b"i", "INT");
 /// `quit`
-pub const QUIT: Order = signal(b"q", "QUIT");
+pub const QUIT: Command = signal(b"q", "QUIT");
 /// `alrm`
-pub const ALRM: Order = signal(b"a", "ALRM");
+pub const ALRM: Command = signal(b"a", "ALRM");
 /// `usr1`
-pub const USR1: Order = signal(b"1", "USR1");
+pub const USR1: Command = signal(b"1", "USR1");
 /// `usr2`
-pub const USR2: Order = signal(b"2", "USR2");
+pub const USR2: Command = signal(b"2", "USR2");
 /// `winch`
-pub const WINCH: Order = signal(b"w", "WINCH");
+pub const WINCH: Command = signal(b"w", "WINCH");
 /// `exit`
-pub const EXIT: Order = noted(b"x", "its supervisor ends as soon as it is down");
+pub const EXIT: Command = acknowledged(b"x", "its supervisor ends as soon as it is down");
 /// `alarm on`
-pub const ALARM_ON: Order = noted(b"n", "alarms on");
+pub const ALARM_ON: Command = acknowledged(b"n", "alarms on");
 /// `alarm off`
-pub const ALARM_OFF: Order = noted(b"s", "alarms off");
+pub const ALARM_OFF: Command = acknowledged(b"s", "alarms off");
 /// `reload`
-pub const RELOAD: Order = noted(b"r", "told to read its settings again");
+pub const RELOAD: Command = acknowledged(b"r", "told to read its settings again");
 
-/// Sends `order` to all of `selected`, then waits for all; `timeout` of zero does not wait.
+/// Sends `command` to all of `selected`, then waits for all; `timeout` of zero does not wait.
 ///
 /// # Errors
 /// inotify is used up; nothing has been sent then.
 pub fn steer(
     root: &StatusRoot,
     selected: Vec<Result<Module, Missing>>,
-    order: Order,
+    command: Command,
     timeout: Duration,
     report: &mut Report<'_>,
 ) -> Result<(), CtlError> {
     let mut waiting = None;
     let from = Mono::now();
-    if let Effect::Becomes(..) = order.then
+    if let Effect::Becomes(..) = command.effect
         && !timeout.is_zero()
     {
         waiting = Some(Waiting::new()?);
@@ -132,10 +133,10 @@ pub fn steer(
         if let Some(waiting) = &mut waiting {
             waiting.watch_next(root, module.dir.path())?;
         }
-        match command(&module, order, waiting.as_mut()) {
+        match command_module(&module, command, waiting.as_mut()) {
             Ok(None) => {}
             Ok(Some(done)) => report.module(&module, Outcome::Done, &done, Extra::default()),
-            Err((outcome, why)) => report.module(&module, outcome, &why, Extra::default()),
+            Err(error) => report.module(&module, error.outcome, &error.text, Extra::default()),
         }
     }
     match waiting {
@@ -145,39 +146,40 @@ pub fn steer(
 }
 
 /// Gives one module its command; the words for a result that is there at once, `None` if it is waited for.
-fn command(module: &Module, order: Order, waiting: Option<&mut Waiting>) -> Result<Option<String>, (Outcome, String)> {
-    let before = Snapshot::read(module).map_err(|unseen| match unseen {
-        SnapshotError::Denied(why) => (Outcome::Denied, why),
-        SnapshotError::Gone => (Outcome::NoSuchModule, VANISHED.into()),
-    })?;
-    match (order.then, waiting) {
+fn command_module(
+    module: &Module,
+    command: Command,
+    waiting: Option<&mut Waiting>,
+) -> Result<Option<String>, CtlError> {
+    let before = Snapshot::read(module)?;
+    match (command.effect, waiting) {
         (Effect::Becomes(goal, _), Some(waiting)) => {
-            let errand = ModuleWait::new(module.clone(), goal, &before);
-            give(module, &before, order)?;
-            waiting.add(errand);
+            let wait = ModuleWait::new(module.clone(), goal, &before);
+            send_command(module, &before, command)?;
+            waiting.add(wait);
             Ok(None)
         }
-        _ => give(module, &before, order).map(Some),
+        _ => send_command(module, &before, command).map(Some),
     }
 }
 
-/// Carries the order out for one module; gives the words for a result that is not waited for.
-fn give(module: &Module, snapshot: &Snapshot, order: Order) -> Result<String, (Outcome, String)> {
-    if let Effect::Signal(name) = order.then
-        && snapshot.supervised == crate::ctl::snapshot::Supervised::Yes
+/// Carries the command out for one module; gives the words for a result that is not waited for.
+fn send_command(module: &Module, snapshot: &Snapshot, command: Command) -> Result<String, CtlError> {
+    if let Effect::Signal(name) = command.effect
+        && snapshot.supervised == Supervised::Yes
         && snapshot.state.pid.is_none()
     {
         // The byte would be taken, and do nothing: whoever asked for it has to know.
-        return Err((Outcome::Failed, format!("{}: there is no process to send {name} to", snapshot.state_name())));
+        return Err(CtlError::failed(format!("{}: there is no process to send {name} to", snapshot.state_name())));
     }
-    if let Some(mark) = order.mark {
+    if let Some(down_file) = command.down_file {
         // A service that nobody supervises must not be left half enabled without a word.
-        self::mark(module, snapshot, mark)?;
+        change_down_file(module, snapshot, down_file)?;
     }
-    send::to_module(module, snapshot, order.bytes)?;
-    Ok(match order.then {
+    send::to_module(module, snapshot, command.bytes)?;
+    Ok(match command.effect {
         Effect::Becomes(_, told) => told.to_string(),
-        Effect::Noted(what) => what.to_string(),
+        Effect::Acknowledged(what) => what.to_string(),
         Effect::Signal(name) => match snapshot.state.pid {
             Some(pid) => format!("{name} sent (pid {pid})"),
             None => format!("{name} sent"),
@@ -186,16 +188,16 @@ fn give(module: &Module, snapshot: &Snapshot, order: Order) -> Result<String, (O
 }
 
 /// Makes or removes the `down` file.
-fn mark(module: &Module, snapshot: &Snapshot, mark: DownFileChange) -> Result<(), (Outcome, String)> {
-    let none = || (Outcome::Failed, "has no service directory: enable and disable are for services of a tree".into());
-    let directory = ServiceDirectory::of(module, snapshot).map_err(|why| (Outcome::Denied, why))?.ok_or_else(none)?;
+fn change_down_file(module: &Module, snapshot: &Snapshot, change: DownFileChange) -> Result<(), CtlError> {
+    let none = || CtlError::failed("has no service directory: enable and disable are for services of a tree");
+    let directory = ServiceDirectory::of(module, snapshot).map_err(CtlError::denied)?.ok_or_else(none)?;
     if !directory.is_theirs() {
         let shown = access::shown(&directory.path);
-        return Err((Outcome::Denied, format!("{shown} does not belong to the user whose supervisor names it")));
+        return Err(CtlError::denied(format!("{shown} does not belong to the user whose supervisor names it")));
     }
     let directory = directory.path;
     let path = directory.join("down");
-    let done = match mark {
+    let done = match change {
         DownFileChange::Up => std::fs::remove_file(&path).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
             _ => Err(error),
@@ -209,11 +211,8 @@ fn mark(module: &Module, snapshot: &Snapshot, mark: DownFileChange) -> Result<()
     done.map_err(|error| {
         let outcome = if access::is_denied(&error) { Outcome::Denied } else { Outcome::Failed };
         // To make and remove a file is up to the directory's owner.
-        let why = match access::is_denied(&error) {
-            true => access::explain(&directory, &error),
-            false => access::explain(&path, &error),
-        };
-        (outcome, why)
+        let refusing = if access::is_denied(&error) { &directory } else { &path };
+        CtlError::new(outcome, access::explain(refusing, &error))
     })
 }
 

@@ -8,8 +8,8 @@ use crate::sys::time::Mono;
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-/// A service that lives for this long counts as up. It is the supervisor's throttle second (`restart_delay`): what
-/// dies sooner would only be started again and again.
+/// A service that has lived for this long counts as up: a rule of this program, whatever `restart_delay` is. Most
+/// mistakes in a configuration show within it.
 pub const MIN_UPTIME: Duration = Duration::from_secs(1);
 
 /// What is waited for.
@@ -148,9 +148,10 @@ impl Progress {
             };
         }
         let Some((run, seen)) = self.run.filter(|_| now.is_up()) else { return Verdict::NotYet(None) };
-        let age = match self.old.is_some_and(|old| old.is(run)) {
-            true => self.old_age.0 + at.since(self.old_age.1),
-            false => at.since(seen),
+        let age = if self.old.is_some_and(|old| old.is(run)) {
+            self.old_age.0 + at.since(self.old_age.1)
+        } else {
+            at.since(seen)
         };
         match age >= MIN_UPTIME {
             // The readiness that it will announce brings the next change.

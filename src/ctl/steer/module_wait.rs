@@ -1,5 +1,6 @@
 //! One module on its way to what was asked for: what was seen of it, its `check`, and what is said at the end.
 
+use crate::ctl::error::VANISHED;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::Extra;
@@ -49,9 +50,9 @@ pub struct ModuleWait {
     /// The module.
     pub module: Module,
     /// When it has to be looked at again even if nothing changes.
-    pub again: Option<Mono>,
+    pub look_again_at: Option<Mono>,
     goal: Goal,
-    trace: Option<Progress>,
+    progress: Option<Progress>,
     last: Option<Snapshot>,
     check: Check,
     check_pause: Duration,
@@ -67,17 +68,17 @@ impl ModuleWait {
     /// From `before`, which was seen just now, before the command is sent.
     pub fn new(module: Module, goal: Goal, before: &Snapshot) -> ModuleWait {
         let stderr_from = std::fs::symlink_metadata(module.dir.stderr()).map_or(0, |metadata| metadata.len());
-        let trace = Progress::new(goal, before, Mono::now(), SystemTime::now());
-        ModuleWait { trace: Some(trace), stderr_from, ..ModuleWait::expecting(module, goal, None) }
+        let progress = Progress::new(goal, before, Mono::now(), SystemTime::now());
+        ModuleWait { progress: Some(progress), stderr_from, ..ModuleWait::expecting(module, goal, None) }
     }
 
     /// Of a module that need not exist yet; `missing` says what is wrong with its name if it never does.
     pub fn expecting(module: Module, goal: Goal, missing: Option<String>) -> ModuleWait {
         ModuleWait {
             module,
-            again: None,
+            look_again_at: None,
             goal,
-            trace: None,
+            progress: None,
             last: None,
             check: Check::NotYet,
             check_pause: CHECK_PAUSE,
@@ -89,19 +90,19 @@ impl ModuleWait {
 
     /// Looks at the module; gives the result if there is one now.
     pub fn look(&mut self, at: Mono) -> Option<ModuleResult> {
-        self.again = None;
+        self.look_again_at = None;
         let snapshot = match Snapshot::read(&self.module) {
             Ok(snapshot) => snapshot,
             Err(SnapshotError::Denied(why)) => return Some((Outcome::Denied, why, Extra::default())),
             Err(SnapshotError::Gone) => return self.gone(),
         };
-        let trace = self.trace.get_or_insert_with(|| Progress::new(self.goal, &snapshot, at, SystemTime::now()));
-        let verdict = trace.look(&snapshot, at);
+        let progress = self.progress.get_or_insert_with(|| Progress::new(self.goal, &snapshot, at, SystemTime::now()));
+        let verdict = progress.look(&snapshot, at);
         self.last = Some(snapshot);
         match verdict {
             Verdict::Reached => self.reached(at),
             Verdict::NotYet(again) => {
-                self.again = again;
+                self.look_again_at = again;
                 self.check = Check::NotYet;
                 None
             }
@@ -118,10 +119,8 @@ impl ModuleWait {
         let snapshot = self.last.as_ref()?;
         let said_so = self.goal == Goal::IsReady && snapshot.state.ready == Some(true);
         if matches!(self.check, Check::NotYet) {
-            let script = match self.goal.wants_check() && !said_so {
-                true => Script::find(&self.module, snapshot),
-                false => Ok(None),
-            };
+            let script =
+                if self.goal.wants_check() && !said_so { Script::find(&self.module, snapshot) } else { Ok(None) };
             self.check = match script {
                 Ok(Some(script)) => Check::Due(script, at),
                 Ok(None) => Check::Passed,
@@ -152,7 +151,7 @@ impl ModuleWait {
     pub fn run_check(&mut self, at: Mono, room: bool) -> Option<ModuleResult> {
         let Check::Due(script, due) = &self.check else { return None };
         if *due > at {
-            self.again = Some(*due);
+            self.look_again_at = Some(*due);
             return None;
         }
         if !room {
@@ -189,7 +188,7 @@ impl ModuleWait {
     }
 
     /// The result now that the time is over.
-    pub fn late(&self, waited: Duration) -> ModuleResult {
+    pub fn timed_out(&self, waited: Duration) -> ModuleResult {
         let waited = format::spoken(waited);
         let Some(last) = &self.last else {
             let why = self.missing.clone().unwrap_or_else(|| VANISHED.into());
@@ -226,7 +225,7 @@ impl ModuleWait {
     }
 
     fn extra(&self, with_stderr: bool) -> Extra {
-        let state = self.last.as_ref().and_then(|last| crate::ctl::show::status::object(&self.module, last));
+        let state = self.last.as_ref().and_then(|last| last.json(&self.module));
         Extra { stderr: if with_stderr { self.stderr() } else { Vec::new() }, state }
     }
 
@@ -248,6 +247,3 @@ impl ModuleWait {
         lines[lines.len().saturating_sub(STDERR_LINES)..].iter().map(ToString::to_string).collect()
     }
 }
-
-/// What is said of a module whose status directory was there before.
-pub const VANISHED: &str = "its status directory has vanished";

@@ -1,6 +1,7 @@
 //! Command bytes into a module's FIFO, and what it means when they do not get through.
 
 use crate::ctl::access;
+use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::root::Module;
 use crate::ctl::snapshot::{Snapshot, Supervised};
@@ -12,7 +13,7 @@ use std::io;
 ///
 /// # Errors
 /// `ENXIO` as `None`: nobody reads. Otherwise the outcome, and what is wrong and what to do.
-pub fn send(dir: &StatusDir, bytes: &[u8]) -> Result<(), Option<(Outcome, String)>> {
+pub fn send(dir: &StatusDir, bytes: &[u8]) -> Result<(), Option<CtlError>> {
     let path = dir.control();
     let Err(error) = fifo::send(&path, bytes) else { return Ok(()) };
     let shown = access::shown(&path);
@@ -20,14 +21,14 @@ pub fn send(dir: &StatusDir, bytes: &[u8]) -> Result<(), Option<(Outcome, String
         Some(libc::ENXIO | libc::ENOENT | libc::ENOTDIR) => None,
         Some(libc::EPIPE) => None,
         Some(libc::EAGAIN) => {
-            Some((Outcome::Failed, format!("{shown} is full: its supervisor reads no commands; see supervise.log.wf")))
+            Some(CtlError::failed(format!("{shown} is full: its supervisor reads no commands; see supervise.log.wf")))
         }
-        Some(libc::ELOOP) => Some((Outcome::Failed, format!("{shown} is no FIFO: remove it, and it is made anew"))),
+        Some(libc::ELOOP) => Some(CtlError::failed(format!("{shown} is not a FIFO: remove it, and it is made anew"))),
         None if error.kind() == io::ErrorKind::InvalidInput => {
-            Some((Outcome::Failed, format!("{shown} is no FIFO: remove it, and it is made anew")))
+            Some(CtlError::failed(format!("{shown} is not a FIFO: remove it, and it is made anew")))
         }
-        _ if access::is_denied(&error) => Some((Outcome::Denied, access::explain(&path, &error))),
-        _ => Some((Outcome::Failed, access::explain(&path, &error))),
+        _ if access::is_denied(&error) => Some(CtlError::denied(access::explain(&path, &error))),
+        _ => Some(CtlError::failed(access::explain(&path, &error))),
     })
 }
 
@@ -35,9 +36,9 @@ pub fn send(dir: &StatusDir, bytes: &[u8]) -> Result<(), Option<(Outcome, String
 ///
 /// # Errors
 /// The outcome for this module, and the text for people.
-pub fn to_module(module: &Module, snapshot: &Snapshot, bytes: &[u8]) -> Result<(), (Outcome, String)> {
+pub fn to_module(module: &Module, snapshot: &Snapshot, bytes: &[u8]) -> Result<(), CtlError> {
     send(&module.dir, bytes)
-        .map_err(|refused| refused.unwrap_or_else(|| (Outcome::NotSupervised, unsupervised(snapshot))))
+        .map_err(|refused| refused.unwrap_or_else(|| CtlError::new(Outcome::NotSupervised, unsupervised(snapshot))))
 }
 
 /// What to say of a module that nobody supervises.
@@ -66,11 +67,13 @@ mod tests {
         let held = fifo::Fifo::open_or_make(&dir.control(), fifo::Ends::Both).unwrap();
         assert_eq!(send(&dir, b"u"), Ok(()));
         while send(&dir, &[b'\n'; 4096]).is_ok() {}
-        assert!(matches!(send(&dir, b"u"), Err(Some((Outcome::Failed, why))) if why.contains("is full")));
+        assert!(
+            matches!(send(&dir, b"u"), Err(Some(error)) if error.outcome == Outcome::Failed && error.text.contains("is full"))
+        );
         drop(held);
         std::fs::remove_file(dir.control()).unwrap();
         std::fs::write(dir.control(), "").unwrap();
-        assert!(matches!(send(&dir, b"u"), Err(Some((Outcome::Failed, why))) if why.contains("is no FIFO")));
+        assert!(matches!(send(&dir, b"u"), Err(Some(error)) if error.text.contains("is not a FIFO")));
         assert_eq!(std::fs::read(dir.control()).unwrap(), b"");
     }
 }

@@ -1,5 +1,6 @@
 //! The verbs for the tree itself: `rescan`, `upgrade`, `shutdown`, and `reload` without a module.
 
+use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::Report;
@@ -25,7 +26,7 @@ pub fn hup(root: &StatusRoot, told: &str, report: &mut Report<'_>) {
     let pid = holder(root);
     match give(root, b"h") {
         Ok(()) => report.tree(Outcome::Done, &format!("{}: {told}", name(pid))),
-        Err((outcome, why)) => report.tree(outcome, &why),
+        Err(error) => report.tree(error.outcome, &error.text),
     }
 }
 
@@ -34,8 +35,8 @@ pub fn shutdown(root: &StatusRoot, timeout: Duration, report: &mut Report<'_>) {
     let pid = holder(root);
     // Before the byte: afterwards the number could be somebody else's.
     let pidfd = pid.and_then(|pid| Pidfd::open(pid).ok());
-    if let Err((outcome, why)) = give(root, b"t") {
-        return report.tree(outcome, &why);
+    if let Err(error) = give(root, b"t") {
+        return report.tree(error.outcome, &error.text);
     }
     let Some(pidfd) = pidfd.filter(|_| !timeout.is_zero()) else {
         return report.tree(Outcome::Done, &format!("{}: told to stop all services and end", name(pid)));
@@ -59,8 +60,8 @@ pub fn upgrade(root: &StatusRoot, timeout: Duration, report: &mut Report<'_>) {
     let (old_log, old_trouble) = (read(&log).len(), read(&trouble).len());
     let watches =
         Watches::new().and_then(|mut watches| watches.add(dir.path(), (), Interest::Writes).map(|()| watches));
-    if let Err((outcome, why)) = give(root, b"2") {
-        return report.tree(outcome, &why);
+    if let Err(error) = give(root, b"2") {
+        return report.tree(error.outcome, &error.text);
     }
     let Some(mut watches) = watches.ok().filter(|_| !timeout.is_zero()) else {
         return report.tree(Outcome::Done, &format!("{}: told to replace itself", name(pid)));
@@ -94,11 +95,11 @@ fn name(pid: Option<Pid>) -> String {
     pid.map_or_else(|| "supervise-tree".into(), |pid| format!("supervise-tree (pid {pid})"))
 }
 
-fn give(root: &StatusRoot, bytes: &[u8]) -> Result<(), (Outcome, String)> {
+fn give(root: &StatusRoot, bytes: &[u8]) -> Result<(), CtlError> {
     send::send(&root.tree(), bytes).map_err(|refused| {
         refused.unwrap_or_else(|| {
             let root = crate::ctl::access::shown(root.path());
-            (Outcome::NotSupervised, format!("no supervise-tree runs with the status root {root}"))
+            CtlError::new(Outcome::NotSupervised, format!("no supervise-tree runs with the status root {root}"))
         })
     })
 }

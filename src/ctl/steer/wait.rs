@@ -1,19 +1,18 @@
 //! Waiting for many modules at once: by inotify on their status directories, and for the deadlines of the call.
 //! Nothing is looked at unless something changed in it.
 
-use crate::ctl::exit::Outcome;
+use crate::ctl::changes::{self, CLOSING, EventMeaning, close_tells, entry_tells, watches};
+use crate::ctl::error::CtlError;
 use crate::ctl::report::Report;
-use crate::ctl::root::{CtlError, StatusRoot};
+use crate::ctl::root::StatusRoot;
 use crate::ctl::steer::module_wait::{ModuleResult, ModuleWait};
 use crate::sys::files::inotify::{Event, Interest, Watches};
 use crate::sys::threads::poll;
 use crate::sys::threads::poll::Source;
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
-use crate::sys::{Errno, describe};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
@@ -22,52 +21,11 @@ use std::time::Duration;
 /// thousand shells at once.
 const CHECKS_MAX: usize = 32;
 
-/// The time within which a supervisor that ends has closed its files: `lock` is not the last of them.
-pub const CLOSING: Duration = Duration::from_millis(100);
-
-/// What an event says about a module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventMeaning {
-    /// Nothing.
-    Nothing,
-    /// Look at it.
-    Change,
-    /// Look at it, and again after [`CLOSING`]: its supervisor may be ending.
-    Closing,
-}
-
-/// What the change of an entry says: the two status files are replaced, and a new supervisor makes the FIFOs.
-pub fn entry_tells(name: &OsStr) -> EventMeaning {
-    match ["state.json", "status", "ok", "control"].iter().any(|telling| name == *telling) {
-        true => EventMeaning::Change,
-        false => EventMeaning::Nothing,
-    }
-}
-
-/// What it says that an entry was closed: only supervisors hold `lock` open. (We ourselves open and close `ok`.)
-pub fn close_tells(name: &OsStr) -> EventMeaning {
-    if name == "lock" { EventMeaning::Closing } else { EventMeaning::Nothing }
-}
-
-/// An inotify instance that says what to do when there can be none.
-///
-/// # Errors
-/// The limits of this user are used up.
-pub fn watches<K: Clone>() -> Result<Watches<K>, CtlError> {
-    Watches::new().map_err(|errno| no_watch(errno, "fs.inotify.max_user_instances"))
-}
-
-/// What to say when the kernel gives no (more) watches.
-pub fn no_watch(errno: Errno, limit: &str) -> CtlError {
-    let text = format!("cannot wait for changes: inotify: {}; raise {limit} with sysctl", describe(errno));
-    CtlError { outcome: Outcome::Denied, text }
-}
-
 /// Modules that are watched, and then waited for.
 #[derive(Debug)]
 pub struct Waiting {
     watches: Watches<Place>,
-    errands: Vec<Option<ModuleWait>>,
+    waits: Vec<Option<ModuleWait>>,
     /// To be looked at in the next turn.
     dirty: BTreeSet<usize>,
     /// To be looked at then: their supervisors are ending.
@@ -80,7 +38,7 @@ pub struct Waiting {
 /// Which directory an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// The status directory of this errand.
+    /// The status directory of this wait.
     Module(usize),
     /// A directory above one that did not exist.
     Above,
@@ -94,29 +52,29 @@ impl Waiting {
     pub fn new() -> Result<Waiting, CtlError> {
         Ok(Waiting {
             watches: watches()?,
-            errands: Vec::new(),
+            waits: Vec::new(),
             dirty: BTreeSet::new(),
             later: BTreeMap::new(),
             above: false,
         })
     }
 
-    /// Watches `directory` for the errand that is [`Waiting::add`]ed next. It is to be called before the module is
+    /// Watches `directory` for the wait that is [`Waiting::add`]ed next. It is to be called before the module is
     /// looked at and gets its command: a change between the two would be lost.
     ///
     /// # Errors
     /// inotify is used up.
     pub fn watch_next(&mut self, root: &StatusRoot, directory: &Path) -> Result<(), CtlError> {
-        self.watch(root, directory, self.errands.len())
+        self.watch(root, directory, self.waits.len())
     }
 
     /// Waits for one more.
-    pub fn add(&mut self, errand: ModuleWait) {
-        self.dirty.insert(self.errands.len());
-        self.errands.push(Some(errand));
+    pub fn add(&mut self, wait: ModuleWait) {
+        self.dirty.insert(self.waits.len());
+        self.waits.push(Some(wait));
     }
 
-    /// Waits until all errands are settled, or `timeout` is over since `from`; each result goes to `report` when it
+    /// Waits until all waits are settled, or `timeout` is over since `from`; each result goes to `report` when it
     /// arrives.
     ///
     /// # Errors
@@ -134,15 +92,15 @@ impl Waiting {
         loop {
             let now = Mono::now();
             self.turn(now, report);
-            let left: Vec<String> = self.errands.iter().flatten().map(|errand| errand.module.shown()).collect();
+            let left: Vec<String> = self.waits.iter().flatten().map(|wait| wait.module.shown()).collect();
             if left.is_empty() {
                 return Ok(());
             }
             if now >= deadline {
-                self.settle_all(report, |errand| errand.late(timeout));
+                self.settle_all(report, |wait| wait.timed_out(timeout));
                 return Ok(());
             }
-            report.progress(&left, self.errands.len());
+            report.progress(&left, self.waits.len());
             self.sleep(signals.as_ref(), deadline);
             if signals.as_ref().and_then(Signals::next).is_some() {
                 self.settle_all(report, ModuleWait::interrupted);
@@ -154,21 +112,21 @@ impl Waiting {
 
     /// Looks at what changed or has come due, and settles what can be.
     fn turn(&mut self, now: Mono, report: &mut Report<'_>) {
-        let mut room = CHECKS_MAX.saturating_sub(self.errands.iter().flatten().filter_map(ModuleWait::running).count());
-        for (index, place) in self.errands.iter_mut().enumerate() {
-            let Some(errand) = place else { continue };
-            let checked = errand.take_check(now);
-            let due = errand.again.into_iter().chain(self.later.get(&index).copied()).any(|again| again <= now);
+        let mut room = CHECKS_MAX.saturating_sub(self.waits.iter().flatten().filter_map(ModuleWait::running).count());
+        for (index, place) in self.waits.iter_mut().enumerate() {
+            let Some(wait) = place else { continue };
+            let checked = wait.take_check(now);
+            let due = wait.look_again_at.into_iter().chain(self.later.get(&index).copied()).any(|again| again <= now);
             let mut settled = None;
             if self.dirty.contains(&index) || checked || due {
-                settled = errand.look(now);
+                settled = wait.look(now);
             }
             if settled.is_none() {
-                settled = errand.run_check(now, room > 0);
-                room = room.saturating_sub(usize::from(errand.running().is_some()));
+                settled = wait.run_check(now, room > 0);
+                room = room.saturating_sub(usize::from(wait.running().is_some()));
             }
             if let Some((outcome, text, extra)) = settled {
-                report.module(&errand.module, outcome, &text, extra);
+                report.module(&wait.module, outcome, &text, extra);
                 *place = None;
             }
         }
@@ -177,19 +135,19 @@ impl Waiting {
     }
 
     fn settle_all(&mut self, report: &mut Report<'_>, how: impl Fn(&ModuleWait) -> ModuleResult) {
-        for errand in self.errands.iter_mut().filter_map(Option::take) {
-            let (outcome, text, extra) = how(&errand);
-            report.module(&errand.module, outcome, &text, extra);
+        for wait in self.waits.iter_mut().filter_map(Option::take) {
+            let (outcome, text, extra) = how(&wait);
+            report.module(&wait.module, outcome, &text, extra);
         }
     }
 
     /// Waits until there is something to do.
     fn sleep(&self, signals: Option<&Signals>, deadline: Mono) {
         let next =
-            self.errands.iter().flatten().filter_map(|errand| errand.again).chain(self.later.values().copied()).min();
+            self.waits.iter().flatten().filter_map(|wait| wait.look_again_at).chain(self.later.values().copied()).min();
         let mut descriptors = vec![Source::Readable(self.watches.as_fd())];
         descriptors.extend(signals.map(|signals| Source::Readable(signals.as_fd())));
-        let checks = self.errands.iter().flatten().filter_map(ModuleWait::running);
+        let checks = self.waits.iter().flatten().filter_map(ModuleWait::running);
         descriptors.extend(checks.map(|running| Source::Readable(running.as_fd())));
         poll::wait_many(&descriptors, Some(next.map_or(deadline, |next| next.min(deadline))));
     }
@@ -212,13 +170,13 @@ impl Waiting {
                 }
                 // Something came or went above a directory that was not there: try all of them again.
                 Event::Entry(..) | Event::Gone(Place::Above) | Event::All => {
-                    lost.extend(0..self.errands.len());
+                    lost.extend(0..self.waits.len());
                 }
             }
         }
         for index in lost {
-            let Some(errand) = &self.errands[index] else { continue };
-            let directory = errand.module.dir.path().to_owned();
+            let Some(wait) = &self.waits[index] else { continue };
+            let directory = wait.module.dir.path().to_owned();
             self.watch(root, &directory, index)?;
             self.dirty.insert(index);
         }
@@ -229,18 +187,12 @@ impl Waiting {
     fn watch(&mut self, root: &StatusRoot, directory: &Path, index: usize) -> Result<(), CtlError> {
         let mut place = Place::Module(index);
         for path in directory.ancestors() {
-            match self.watches.add(path, place, Interest::Entries) {
-                Ok(()) => return Ok(()),
-                Err(errno @ (Errno::ENOSPC | Errno::ENOMEM)) => {
-                    return Err(no_watch(errno, "fs.inotify.max_user_watches"));
-                }
-                // Not there, or not for us; in the second case looking at it says so.
-                Err(_) if path == root.path() => return Ok(()),
-                Err(_) => {
-                    place = Place::Above;
-                    self.above = true;
-                }
+            // Not there, or not for us; in the second case looking at it says so.
+            if changes::watch(&mut self.watches, path, place, Interest::Entries)? || path == root.path() {
+                return Ok(());
             }
+            place = Place::Above;
+            self.above = true;
         }
         Ok(())
     }
