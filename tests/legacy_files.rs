@@ -1,5 +1,5 @@
 //! The status directory, byte by byte, as scripts made for the C program `supervise` read it
-//! (supervise-service(7)).
+//! (supervise-status(5)).
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! `supervise`: one service, as the C program of that name did it (README.md lists the differences).
+//! `supervise`: one service, as the C program of that name did it (supervise(8) lists the differences).
 
 use super::{NO_DIRECTORY, TEMPORARY, USAGE, fail, parse, prepare};
 use crate::conf::CONFIG_FILE;

@@ -1,6 +1,6 @@
 //! The bytes of the control FIFO, decoded once.
 
-/// What one byte asks for (supervise-service(7), COMMANDS).
+/// What one byte asks for (supervise-status(5), COMMANDS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// `u`

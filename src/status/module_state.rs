@@ -1,4 +1,4 @@
-//! The key `state` of `state.json`: one word for how a module is (supervise-service(7), STATES).
+//! The key `state` of `state.json`: one word for how a module is (supervise-status(5), STATES).
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn every_word_is_read_back_and_the_manual_has_it() {
-        let page = include_str!("../../man/supervise-service.7");
+        let page = include_str!("../../man/supervise-status.5");
         for state in KNOWN {
             assert_eq!(ModuleState::from_name(state.name()), state);
             assert!(page.contains(&format!("\n.It Cm {}\n", state.name())), "{}", state.name());

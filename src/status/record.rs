@@ -1,5 +1,5 @@
 //! `status`: 20 bytes, for `od -An -j16 -N4 -tu4 status` and for every script that was made for the C program
-//! `supervise` (supervise-service(7)).
+//! `supervise` (supervise-status(5)).
 //!
 //! | bytes | what |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! `state.json`: everything that 20 bytes cannot hold, for people and for `svctl` (supervise-service(7)).
+//! `state.json`: everything that 20 bytes cannot hold, for people and for `svctl` (supervise-status(5)).
 
 use crate::status::module_state::ModuleState;
 use crate::status::record::Want;
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_manual_names_every_key() {
-        let page = include_str!("../../man/supervise-service.7");
+        let page = include_str!("../../man/supervise-status.5");
         let json = serde_json::to_value(StateFile::default()).unwrap();
         for key in json.as_object().unwrap().keys() {
             assert!(page.contains(&format!("\n.It Cm {key}\n")), "{key}");

@@ -68,7 +68,7 @@ fn a_fifo_without_a_reader_blocks_nobody() {
         std::fs::write(house.status.join("web").join(file), "precious").unwrap();
     }
     let answer = house.expect(1, &["stop", "web"]);
-    assert!(answer.out.contains("control is no FIFO"), "{answer:?}");
+    assert!(answer.out.contains("control is not a FIFO"), "{answer:?}");
     assert_eq!(std::fs::read_to_string(house.status.join("web/control")).unwrap(), "precious");
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
