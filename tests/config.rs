@@ -224,11 +224,6 @@ type Damage = (&'static str, fn(&std::path::Path), &'static str);
 
 const UNREADABLE: &[Damage] = &[
     ("a directory", |path| std::fs::create_dir(path).unwrap(), "cannot be read: not a regular file"),
-    (
-        "a FIFO that nobody writes to",
-        |path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
-        "cannot be read: not a regular file",
-    ),
     ("a link in a circle", |path| symlink(path, path).unwrap(), "cannot be read: Too many symbolic links encountered"),
     ("huge", |path| std::fs::File::create(path).unwrap().set_len(HUGE).unwrap(), "is larger than 4194304 bytes"),
     ("not there", |_| (), "cannot be read: No such file or directory"),
@@ -273,6 +268,26 @@ fn a_file_that_cannot_be_read_leaves_the_settings_as_they_were() {
     other.send("u");
     other.wait_up(&place);
     assert_eq!(stopped_by(&place, "other"), "USR2");
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn a_pipe_is_read_at_the_start_alone() {
+    let place = Place::new();
+    place.run("web", SLEEP);
+    let pipe = place.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::write(pipe, USR1).unwrap()
+    });
+    let tree = place.tree_with(&["-F", pipe.to_str().unwrap()]);
+    writer.join().unwrap();
+    place.module("web").wait_up(&place);
+    reload(&place, &tree);
+    let lines = warnings(&place);
+    assert!(lines.len() == 1 && lines[0].ends_with("is read at the start alone; the old settings stay"), "{lines:?}");
+    assert_eq!(stopped_by(&place, "web"), "USR1");
     assert!(tree.stop().success());
 }
 

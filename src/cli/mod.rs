@@ -1,5 +1,6 @@
 //! The command lines, one definition a program, and the exit codes that they share.
 
+mod getopt;
 pub mod supervise;
 pub mod supervise_tree;
 pub mod svctl;

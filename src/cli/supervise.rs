@@ -1,6 +1,6 @@
 //! `supervise`: one service, as the C program of that name did it (supervise(8) lists the differences).
 
-use super::{NO_DIRECTORY, TEMPORARY, USAGE, fail, parse, prepare};
+use super::{NO_DIRECTORY, TEMPORARY, USAGE, fail, getopt, parse, prepare};
 use crate::conf::CONFIG_FILE;
 use crate::conf::Program;
 use crate::conf::shell_words;
@@ -43,33 +43,47 @@ const WAIT_WHEN_ABANDONED: Duration = Duration::from_secs(1);
 )]
 pub struct Arguments {
     /// Status directory: must contain status/MODULE
-    #[arg(short = 'p', value_name = "STATUS_DIR", required_unless_present = "words", conflicts_with = "words")]
-    pub status_dir: Option<PathBuf>,
+    #[arg(short = 'p', value_name = "STATUS_DIR", allow_hyphen_values = true)]
+    pub status_dir: Option<OsString>,
     /// Command, split at blanks with shell quoting; no shell runs it
-    #[arg(short = 'f', value_name = "COMMAND", required_unless_present = "words", conflicts_with = "words")]
+    #[arg(short = 'f', value_name = "COMMAND", allow_hyphen_values = true)]
     pub command: Option<OsString>,
     /// Configuration file [default: ./supervise.conf]
-    #[arg(short = 'F', value_name = "CONF")]
-    pub conf: Option<PathBuf>,
-    /// Run `sh -c 'RESTART_SH COUNT'` before each restart; no alarms and limits then
-    #[arg(short = 'r', value_name = "RESTART_SH")]
+    #[arg(short = 'F', value_name = "CONF", allow_hyphen_values = true)]
+    pub conf: Option<OsString>,
+    /// Run `sh -c 'RESTART_SH COUNT'` after each exit; no alarms and limits then
+    #[arg(short = 'r', value_name = "RESTART_SH", allow_hyphen_values = true)]
     pub restart_sh: Option<OsString>,
     /// With -r: COUNT begins anew when SECONDS have passed between two exits
-    #[arg(short = 't', value_name = "SECONDS", value_parser = seconds)]
-    pub seconds: Option<Duration>,
+    #[arg(short = 't', value_name = "SECONDS", allow_hyphen_values = true)]
+    pub seconds: Option<OsString>,
     /// Stay attached: no new session, messages on standard error
     #[arg(short = 'n', long)]
     pub foreground: bool,
-    /// Status directory and command, each word as it is; ends the options
-    #[arg(short = 'u', value_names = ["STATUS_DIR", "COMMAND"], num_args = 2.., allow_hyphen_values = true)]
-    pub words: Option<Vec<OsString>>,
+    /// Status directory, as -p, and the end of the options: the command follows
+    #[arg(short = 'u', value_name = "STATUS_DIR", allow_hyphen_values = true)]
+    pub status_dir_and_words: Option<OsString>,
+    /// The command and its arguments, each word as it is; not used if -f is given
+    #[arg(value_name = "COMMAND", hide = true)]
+    pub words: Vec<OsString>,
     /// Print the version
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
     version: Option<bool>,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse().map(Duration::from_secs).map_err(|_| "not a whole number of seconds".to_string())
+impl Arguments {
+    /// Reads a command line as getopt(3) does.
+    ///
+    /// # Errors
+    /// The exit code; what there is to say has been said.
+    pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Arguments, ExitCode> {
+        parse(arranged(line.into_iter().collect()))
+    }
+}
+
+fn arranged(line: Vec<OsString>) -> Vec<OsString> {
+    let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
+    getopt::arrange(&<Arguments as clap::CommandFactory>::command(), 'u', posix, line)
 }
 
 /// Why the program ends with something else than 0.
@@ -80,7 +94,7 @@ struct Failure {
 
 /// The whole program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Arguments = match parse(arguments) {
+    let arguments = match Arguments::read(arguments) {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
@@ -94,15 +108,13 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
     let usage = |message| Failure { code: USAGE, message };
     let temporary = |message| Failure { code: TEMPORARY, message };
     prepare().map_err(temporary)?;
-    let foreground = arguments.foreground;
-    let (dir, words) = what(&arguments)?;
-    let module = module_of(&dir).map_err(usage)?;
-    let command = Command::new(words, arguments.restart_sh.clone()).map_err(usage)?;
+    let request = Request::new(arguments).map_err(usage)?;
+    let command = Command::new(request.words.clone(), request.restart_sh.clone()).map_err(usage)?;
     command.check().map_err(|error| temporary(format!("{}: {error}", command.describe())))?;
 
     // The child does all the rest, so that the lock and the services are its own from the beginning; the parent
     // waits for its word.
-    let detaching = if foreground {
+    let detaching = if request.foreground {
         None
     } else {
         match fork_away().map_err(|error| temporary(errno_text(&error)))? {
@@ -111,7 +123,8 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
     };
     let alarms = Alarms::new();
-    let spec = spec(arguments, dir, module, command, alarms.clone()).map_err(temporary)?;
+    let unused = request.unused.join(OsStr::new(" "));
+    let spec = spec(request, command, alarms.clone()).map_err(temporary)?;
     let mut supervisor = Supervisor::open(Box::new(spec)).map_err(|(spec, error)| {
         let code = if matches!(error, OpenError::Directory(MakeError::Io(_))) { NO_DIRECTORY } else { TEMPORARY };
         Failure { code, message: error.describe(&spec.dir) }
@@ -119,6 +132,9 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
     if let Err(error) = supervisor.begin() {
         supervisor.end_before_it_ran();
         return Err(temporary(format!("cannot start the command: {error}")));
+    }
+    if !unused.is_empty() {
+        log::info!(logger: supervisor.log(), "not used, for -f says the command: {}", unused.display());
     }
     if let Some(detaching) = detaching
         && let Err(error) = detaching.done()
@@ -137,21 +153,57 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
     })
 }
 
-/// The status directory and the words of the command.
-fn what(arguments: &Arguments) -> Result<(PathBuf, Vec<OsString>), Failure> {
-    let usage = |message: String| Failure { code: USAGE, message };
-    match (&arguments.words, &arguments.status_dir, &arguments.command) {
-        (Some(words), _, _) => {
-            let (dir, command) = words.split_first().ok_or_else(|| usage("-u needs STATUS_DIR and COMMAND".into()))?;
-            Ok((dir.into(), command.to_vec()))
+/// What the arguments come to.
+#[derive(Debug, PartialEq, Eq)]
+struct Request {
+    dir: PathBuf,
+    module: String,
+    words: Vec<OsString>,
+    /// Words behind the options, where `-f` says the command.
+    unused: Vec<OsString>,
+    conf: Option<PathBuf>,
+    restart_sh: Option<OsString>,
+    count_reset: Option<Duration>,
+    foreground: bool,
+}
+
+impl Request {
+    /// # Errors
+    /// A line for the user, where something is missing or cannot be meant.
+    fn new(arguments: Arguments) -> Result<Request, String> {
+        let dir = arguments.status_dir_and_words.or(arguments.status_dir);
+        let dir = trimmed(&dir.ok_or("a status directory is required: -p STATUS_DIR, or -u STATUS_DIR COMMAND")?);
+        let module = module_of(&dir)?;
+        let (mut words, mut unused) = (Vec::new(), arguments.words);
+        if let Some(command) = &arguments.command {
+            words = shell_words::split_bytes(command).map_err(|what| format!("-f: {what} in {command:?}"))?;
         }
-        (None, Some(dir), Some(command)) => {
-            let words =
-                shell_words::split_bytes(command).map_err(|what| usage(format!("-f: {what} in {command:?}")))?;
-            Ok((dir.clone(), words))
+        if words.is_empty() {
+            words = std::mem::take(&mut unused);
         }
-        _ => Err(usage("-p and -f, or -u, are needed".into())),
+        if words.is_empty() {
+            return Err("a command is required: -f COMMAND, or words after the options".into());
+        }
+        Ok(Request {
+            dir,
+            module,
+            words,
+            unused,
+            conf: arguments.conf.map(PathBuf::from),
+            restart_sh: arguments.restart_sh.filter(|hook| !hook.is_empty()),
+            count_reset: arguments.seconds.map(|text| Duration::from_secs(getopt::seconds(&text))),
+            foreground: arguments.foreground,
+        })
     }
+}
+
+/// Without the blanks and slashes at its end.
+fn trimmed(dir: &OsStr) -> PathBuf {
+    let mut bytes = dir.as_bytes();
+    while let [rest @ .., b' ' | b'\t' | b'/'] = bytes {
+        bytes = rest;
+    }
+    OsStr::from_bytes(bytes).into()
 }
 
 /// All that follows the first `status/`.
@@ -165,37 +217,28 @@ fn module_of(dir: &std::path::Path) -> Result<String, String> {
     if name.is_empty() { Err(required()) } else { Ok(name.to_string()) }
 }
 
-/// For what is shown to others, who have another working directory.
-fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
-}
-
-fn spec(
-    arguments: Arguments,
-    dir: PathBuf,
-    module: String,
-    command: Command,
-    alarms: Arc<Alarms>,
-) -> Result<Spec, String> {
-    let dir = StatusDir::new(dir);
+fn spec(request: Request, command: Command, alarms: Arc<Alarms>) -> Result<Spec, String> {
+    let dir = StatusDir::new(request.dir);
     let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2]);
     let signals = signals.map_err(|errno| format!("cannot take signals: {}", describe(errno)))?;
-    let source = match arguments.restart_sh {
-        Some(_) => Source::none(),
-        None => Source::choose(arguments.conf.map(absolute), [absolute(CONFIG_FILE.into())]),
+    let is_empty = |conf: &PathBuf| conf.as_os_str().is_empty();
+    let source = match (&request.restart_sh, request.conf) {
+        (Some(_), _) => Source::none(),
+        (None, Some(conf)) if is_empty(&conf) => Source::none(),
+        (None, conf) => Source::choose(conf, [CONFIG_FILE.into()]),
     };
     let (config, complaint) = source.first();
-    let echo = if arguments.foreground { Echo::All } else { Echo::Warnings };
+    let echo = if request.foreground { Echo::All } else { Echo::Warnings };
     let complaints = complaint.iter().chain(config.complaints()).map(ToString::to_string).collect();
     Ok(Spec {
         service: Service::new(Definition::Command(command), Streams::new(&dir, None, None)),
         dir,
-        module,
+        module: request.module,
         wanted: true,
         program: Program::Single,
         config: Arc::new(config),
         source,
-        restart_hook: arguments.restart_sh.map(|_| arguments.seconds),
+        restart_hook: request.restart_sh.map(|_| request.count_reset),
         alarms,
         orders: Orders::Signals(signals),
         tree_log: None,
@@ -203,7 +246,7 @@ fn spec(
         complaints,
         leave: None,
         handed: None,
-        foreground: arguments.foreground,
+        foreground: request.foreground,
         runit: None,
     })
 }
@@ -231,27 +274,81 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
-    #[test]
-    fn u_takes_the_rest_as_it_is() {
-        let line = ["supervise", "-F", "c", "-u", "status/a", "cmd", "-p", "--", "-f", "--foreground"];
-        let arguments = Arguments::try_parse_from(line).unwrap();
-        let words: Vec<_> = arguments.words.unwrap();
-        assert_eq!(words, ["status/a", "cmd", "-p", "--", "-f", "--foreground"]);
-        assert!(!arguments.foreground);
+    fn request(line: &[&str]) -> Result<Request, String> {
+        let line = ["supervise"].iter().chain(line).map(OsString::from).collect();
+        Request::new(Arguments::try_parse_from(arranged(line)).map_err(|error| error.to_string())?)
     }
 
     #[test]
-    fn what_does_not_belong_together_is_refused() {
+    fn u_takes_the_rest_as_it_is() {
+        let line = ["-F", "c", "-u", "status/a", "cmd", "-p", "--", "-f", "--foreground", "-h"];
+        let request = request(&line).unwrap();
+        assert_eq!(request.words, ["cmd", "-p", "--", "-f", "--foreground", "-h"]);
+        assert!(!request.foreground);
+        assert_eq!((request.dir.to_str(), request.conf.unwrap().to_str()), (Some("status/a"), Some("c")));
+    }
+
+    /// Command lines, and what they come to: status directory and words.
+    #[test]
+    fn scripts_of_many_years_are_understood() {
+        let table: &[(&[&str], &str, &[&str])] = &[
+            (&["-p", "status/a", "-f", "cmd 'two words'"], "status/a", &["cmd", "two words"]),
+            (&["-p", "status/a", "cmd", "two words"], "status/a", &["cmd", "two words"]),
+            (&["-p", "status/a", "cmd", "-t", "5", "x"], "status/a", &["cmd", "x"]),
+            (&["-p", "status/a", "--", "cmd", "-t", "5"], "status/a", &["cmd", "-t", "5"]),
+            (&["cmd", "-p", "status/a"], "status/a", &["cmd"]),
+            (&["-f", "cmd", "stray", "-p", "status/a", "words"], "status/a", &["cmd"]),
+            (&["-p", "status/a", "-p", "status/b", "-f", "cmd"], "status/b", &["cmd"]),
+            (&["-p", "a", "-p", "status/b", "-f", "cmd"], "status/b", &["cmd"]),
+            (&["-f", "one", "-f", "two", "-p", "status/a"], "status/a", &["two"]),
+            (&["-p", "status/a", "-f", "", "cmd"], "status/a", &["cmd"]),
+            (&["-p", "status/a", "-f", "  ", "cmd"], "status/a", &["cmd"]),
+            (&["-p", "status/a", "-u", "status/b", "cmd"], "status/b", &["cmd"]),
+            (&["-ustatus/a", "cmd", "-x"], "status/a", &["cmd", "-x"]),
+            (&["-u", "status/a", "--", "cmd"], "status/a", &["cmd"]),
+            (&["-f", "cmd", "-u", "status/a", "other"], "status/a", &["cmd"]),
+            (&["stray", "-u", "status/a", "cmd"], "status/a", &["cmd"]),
+            (&["-pstatus/a", "-fcmd"], "status/a", &["cmd"]),
+            (&["-p", "status/a / \t", "-f", "cmd"], "status/a", &["cmd"]),
+            (&["-p", "status//a", "-f", "cmd"], "status//a", &["cmd"]),
+            (&["-np", "status/a", "-f", "cmd"], "status/a", &["cmd"]),
+        ];
+        for (line, dir, words) in table {
+            let request = request(line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+            assert_eq!(
+                (request.dir.to_str(), &request.words),
+                (Some(*dir), &words.iter().map(OsString::from).collect())
+            );
+        }
+    }
+
+    #[test]
+    fn values_may_be_empty_and_numbers_are_read_as_far_as_they_go() {
+        let count_reset = |value| request(&["-p", "status/a", "-f", "cmd", "-t", value]).unwrap().count_reset;
+        assert_eq!(["10s", "-1", "", "abc"].map(|value| count_reset(value).unwrap().as_secs()), [10, 0, 0, 0]);
+        let request = request(&["-F", "", "-r", "", "-p", "status/a", "-f", "cmd"]).unwrap();
+        assert_eq!((request.restart_sh, request.conf, request.count_reset), (None, Some(PathBuf::new()), None));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
         for line in [
-            &["supervise"][..],
-            &["supervise", "-p", "status/a"],
-            &["supervise", "-f", "cmd"],
-            &["supervise", "-p", "status/a", "-f", "cmd", "extra"],
-            &["supervise", "-p", "status/a", "-u", "status/a", "cmd"],
-            &["supervise", "-u", "status/a"],
-            &["supervise", "-p", "status/a", "-f", "cmd", "-t", "soon"],
+            &[][..],
+            &["-p", "status/a"],
+            &["-f", "cmd"],
+            &["cmd"],
+            &["-u", "status/a"],
+            &["-u"],
+            &["-p", "status/a", "-f", ""],
+            &["-p", "status/a", "-f", "sleep '1"],
+            &["-p", "status/a", "-f", "cmd", "-t"],
+            &["-p", "status/a", "-f", "cmd", "-z"],
+            &["-p", "status/a", "-f", "cmd", "--nonsense"],
+            &["-p", "status/a", "cmd", "-x"],
+            &["-p", "status/ ", "-f", "cmd"],
+            &["-p", "", "-f", "cmd"],
         ] {
-            assert!(Arguments::try_parse_from(line).is_err(), "{line:?}");
+            assert!(request(line).is_err(), "{line:?}");
         }
     }
 }

@@ -32,8 +32,8 @@ pub const KEYS: &[Key] = &[
         adds: false,
         apply: |s, v| set(&mut s.alarm_interval, interval(v)),
     },
-    Key { name: "alarm_mail", default: |_| "", adds: true, apply: |s, v| set(&mut s.alarm_mail, list(v, address)) },
-    Key { name: "alarm_gsm", default: |_| "", adds: true, apply: |s, v| set(&mut s.alarm_gsm, list(v, number)) },
+    Key { name: "alarm_mail", default: |_| "", adds: true, apply: |s, v| set(&mut s.alarm_mail, list(v)) },
+    Key { name: "alarm_gsm", default: |_| "", adds: true, apply: |s, v| set(&mut s.alarm_gsm, list(v)) },
     Key { name: "max_tries", default: |_| "0", adds: false, apply: |s, v| set(&mut s.max_tries, count(v)) },
     Key {
         name: "max_tries_if_coredumped",
@@ -99,12 +99,13 @@ fn unless_zero(time: Duration) -> Option<Duration> {
 }
 
 fn interval(value: &str) -> Result<Option<Duration>, String> {
-    let seconds: u64 = value.parse().map_err(|_| format!("{value:?} is no whole number of seconds"))?;
+    let seconds: u64 =
+        without_comment(value).parse().map_err(|_| format!("{value:?} is no whole number of seconds"))?;
     Ok((seconds > 0).then(|| Duration::from_secs(seconds.clamp(INTERVAL_MIN, SECONDS_MAX as u64))))
 }
 
 fn count(value: &str) -> Result<Option<u32>, String> {
-    let count: u32 = value.parse().map_err(|_| format!("{value:?} is no whole number"))?;
+    let count: u32 = without_comment(value).parse().map_err(|_| format!("{value:?} is no whole number"))?;
     Ok((count > 0).then_some(count))
 }
 
@@ -152,23 +153,29 @@ fn restart(value: &str) -> Result<Restart, String> {
     }
 }
 
-fn list(value: &str, check: fn(&str) -> Result<(), String>) -> Result<Vec<String>, String> {
-    value.split_ascii_whitespace().map(|word| check(word).map(|()| word.to_string())).collect()
+/// The words of a list that can be used, each by itself: a program that gets them must not take one for an option.
+fn list(value: &str) -> Result<Vec<String>, String> {
+    Ok(words(value).filter(|word| !word.starts_with('-')).map(str::to_string).collect())
 }
 
-/// An address that no mailer takes for an option, a file or a pipe.
-fn address(word: &str) -> Result<(), String> {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._%+=@-".contains(letter);
-    match word.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '_') && word.chars().all(plain) {
-        true => Ok(()),
-        false => Err(format!("{word:?} is no mail address")),
+/// What is wrong with single words of a value whose others stand.
+pub fn refused(name: &str, value: &str) -> Vec<String> {
+    match name {
+        "alarm_mail" | "alarm_gsm" => words(value)
+            .filter(|word| word.starts_with('-'))
+            .map(|word| format!("{word:?} looks like an option and is left out"))
+            .collect(),
+        _ => Vec::new(),
     }
 }
 
-fn number(word: &str) -> Result<(), String> {
-    let digits = word.strip_prefix('+').unwrap_or(word);
-    match !digits.is_empty() && digits.len() <= 20 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => Ok(()),
-        false => Err(format!("{word:?} is no phone number")),
-    }
+/// The words up to a comment: there, one ends a list or a number.
+fn words(value: &str) -> impl Iterator<Item = &str> {
+    value.split_ascii_whitespace().take_while(|word| !word.starts_with(['#', ';']))
+}
+
+/// A value without the comment behind it. Scripts' files have `max_tries : 3   # as agreed`.
+fn without_comment(value: &str) -> &str {
+    let comment = value.match_indices([' ', '\t']).find(|(at, _)| value[at + 1..].starts_with(['#', ';']));
+    comment.map_or(value, |(at, _)| value[..at].trim_end())
 }

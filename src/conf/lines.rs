@@ -43,11 +43,15 @@ pub fn classify(bytes: &[u8]) -> Vec<Line> {
 }
 
 fn kind(line: &[u8]) -> Kind {
+    // A comment may be in any encoding.
+    if line.starts_with(b"#") || line.starts_with(b";") {
+        return Kind::Nothing;
+    }
     let Ok(line) = std::str::from_utf8(line) else {
         return Kind::Bad("is not UTF-8 and is ignored".into());
     };
     match line.chars().next() {
-        None | Some(' ' | '\t' | '#' | ';') => Kind::Nothing,
+        None | Some(' ' | '\t') => Kind::Nothing,
         _ if line.chars().any(|letter| letter.is_control() && letter != '\t') => {
             Kind::Bad("has a control character and is ignored".into())
         }
@@ -57,7 +61,11 @@ fn kind(line: &[u8]) -> Kind {
 }
 
 fn section(line: &str) -> Kind {
-    let line = line.trim_end();
+    let line = match line.split_once(']') {
+        // A comment behind the header is none of its name.
+        Some((header, rest)) if is_comment(rest) => &line[..=header.len()],
+        _ => line.trim_end(),
+    };
     let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
         return Kind::Bad(match line.contains(']') {
             true => "has something after the ] and is ignored".into(),
@@ -71,6 +79,10 @@ fn section(line: &str) -> Kind {
         return Kind::Bad(format!("has a space inside the brackets and is ignored: write [{}]", name.trim()));
     }
     Kind::Section(name.into())
+}
+
+fn is_comment(rest: &str) -> bool {
+    rest.starts_with([' ', '\t']) && rest.trim_start().starts_with(['#', ';'])
 }
 
 fn entry(line: &str) -> Kind {
@@ -125,6 +137,8 @@ mod tests {
         assert_eq!(one("# a"), Kind::Nothing);
         assert_eq!(one("; a"), Kind::Nothing);
         assert_eq!(one("[web/log]"), Kind::Section("web/log".into()));
+        assert_eq!(one("[web]\t # the web"), Kind::Section("web".into()));
+        assert_eq!(one("[web] ; the web]"), Kind::Section("web".into()));
         assert_eq!(one("\u{feff}[web]"), Kind::Section("web".into()));
     }
 
@@ -133,6 +147,7 @@ mod tests {
         for line in ["[ web]", "[web ]", "[web", "[web] junk", "[]", "junk", ": 3", "two words : 3", "a\x1bb: 3"] {
             assert!(matches!(one(line), Kind::Bad(_)), "{line}: {:?}", one(line));
         }
+        assert_eq!(classify(b"# \xc4\xe3\xba\xc3").remove(0).kind, Kind::Nothing);
         assert!(matches!(classify(b"ok : 1\nm\xff : 2\n").remove(1), Line { number: 2, kind: Kind::Bad(_) }));
     }
 

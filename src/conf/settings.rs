@@ -1,6 +1,6 @@
 //! What a section's keys mean to the program.
 
-use super::keys::{KEYS, key};
+use super::keys::{KEYS, key, refused};
 use super::nearest;
 use super::sections::Section;
 use std::time::Duration;
@@ -89,6 +89,7 @@ pub(super) fn drop_invalid(section: &mut Section, found: &mut Vec<(usize, String
             found.push((entry.line, unknown(name)));
             return false;
         };
+        found.extend(refused(name, &entry.value).into_iter().map(|what| (entry.line, format!("{name}: {what}"))));
         match (key.apply)(&mut Settings::default(), &entry.value) {
             _ if entry.value.is_empty() => true,
             Ok(()) => true,

@@ -1,9 +1,13 @@
 //! Which file the settings come from, and reading it (again).
 
 use super::{Complaint, Config};
-use std::path::PathBuf;
+use crate::sys::files::file;
+use std::path::{Path, PathBuf};
 
 /// The file that was asked for, or those that are taken where nobody asked.
+///
+/// A path that is relative stays so: the working directory may be renamed, and what is in it is still meant. In complaints
+/// and in `state.json` it is absolute, for they are read elsewhere.
 #[derive(Clone, Debug)]
 pub struct Source {
     asked: Option<PathBuf>,
@@ -22,20 +26,26 @@ impl Source {
     }
 
     /// The file, as things are now; one of the fallbacks, if none exists.
-    pub fn path(&self) -> PathBuf {
+    fn here(&self) -> &Path {
         let exists = || self.fallbacks.iter().find(|path| path.exists());
-        self.asked.as_ref().or_else(exists).or(self.fallbacks.first()).cloned().unwrap_or_default()
+        let chosen = self.asked.as_ref().or_else(exists).or(self.fallbacks.first());
+        chosen.map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// The same for those who have another working directory.
+    pub fn path(&self) -> PathBuf {
+        shown(self.here())
     }
 
     /// Reads the file for the first time: one that nobody asked for may be missing.
     ///
     /// If it cannot be read, the defaults, and the complaint that tells why.
     pub fn first(&self) -> (Config, Option<Complaint>) {
-        let path = self.path();
+        let path = self.here();
         if self.asked.is_none() && !path.exists() {
             return (Config::empty(), None);
         }
-        match Config::read(&path) {
+        match Config::read_as(path, &shown(path)) {
             Ok(config) => (config, None),
             Err(mut complaint) => {
                 complaint.what += "; the defaults hold";
@@ -46,14 +56,56 @@ impl Source {
 
     /// Whether there is nothing to read: nobody asked for a file, and none of the fallbacks exists.
     pub fn is_absent(&self) -> bool {
-        self.asked.is_none() && !self.path().exists()
+        self.asked.is_none() && !self.here().exists()
     }
 
     /// Reads the file again.
     ///
     /// # Errors
-    /// The complaint; the old settings stay. A file that is gone is one, too.
+    /// The complaint; the old settings stay. A file that is gone is one, too, and so is a pipe, which can be read once.
     pub fn again(&self) -> Result<Config, Complaint> {
-        Config::read(&self.path())
+        let path = self.here();
+        if file::leads_to_fifo(path) {
+            let what = "is a pipe, which is read at the start alone".into();
+            return Err(Complaint { path: shown(path), line: None, what });
+        }
+        Config::read_as(path, &shown(path))
+    }
+}
+
+fn shown(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_read_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("conf");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || std::fs::write(path, "[global]\nmax_tries : 3\n").unwrap()
+        });
+        let source = Source::choose(Some(path), []);
+        let (config, complaint) = source.first();
+        writer.join().unwrap();
+        assert_eq!(complaint, None);
+        assert!(config.has_section("global"));
+        let again = source.again().unwrap_err();
+        assert!(again.what.starts_with("is a pipe"), "{again}");
+    }
+
+    #[test]
+    fn what_is_not_there_is_no_trouble_unless_somebody_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("none");
+        assert_eq!(Source::choose(None, [missing.clone()]).first().1, None);
+        let complaint = Source::choose(Some(missing), []).first().1.unwrap();
+        assert!(complaint.what.ends_with("; the defaults hold"), "{complaint}");
+        assert!(Source::none().is_absent() && Source::none().first().1.is_none());
     }
 }

@@ -8,10 +8,10 @@
 //! them knows, adoption (so a process that is left behind is killed before a new supervisor is called), and exits that were
 //! asked for, which count in the C program (so the sequences with limits kill the process from outside alone).
 
-#[path = "../chaos/random.rs"]
-mod random;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../chaos/random.rs"]
+mod random;
 mod sequence;
 mod side;
 

@@ -1,13 +1,17 @@
 //! Opening files in directories that somebody else may have touched: never through a planted link, never
 //! blocking on something that is not what it should be.
 
+use crate::sys::threads::poll;
+use crate::sys::time::Mono;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::ffi::{CStr, CString};
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Device, inode and birth time (nanoseconds since the epoch, 0 where the file system keeps none): which
 /// file it is, whatever its name. The birth time tells a new file from an old one whose inode it got.
@@ -47,6 +51,56 @@ pub fn append(path: &Path) -> io::Result<(File, u64)> {
 /// As [`append`].
 pub fn read(path: &Path) -> io::Result<File> {
     regular(OpenOptions::new().read(true), path).map(|(file, _)| file)
+}
+
+/// Reads what an administrator has named: a file, a device, or a pipe (`<(...)`) whose writer gets `patience` to come and to
+/// end. Links are followed. At most `limit` bytes.
+///
+/// # Errors
+/// `InvalidInput` for a directory or a socket, `TimedOut` for a pipe that nobody has ended, and what `open` and `read` give.
+pub fn read_text(path: &Path, limit: u64, patience: Duration) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = match inherited_pipe(path) {
+        Some(pipe) => File::from(pipe.try_clone_to_owned()?),
+        None => OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?,
+    };
+    let kind = file.metadata()?.file_type();
+    match () {
+        () if kind.is_file() => drop(file.take(limit).read_to_end(&mut bytes)?),
+        () if kind.is_fifo() || kind.is_char_device() => read_stream(&file, limit, patience, &mut bytes)?,
+        () => return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+    Ok(bytes)
+}
+
+/// A read only follows a poll, for a descriptor that was inherited may block.
+fn read_stream(mut file: &File, limit: u64, patience: Duration, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let deadline = Mono::now() + patience;
+    let mut room = [0; 4096];
+    while (bytes.len() as u64) < limit {
+        let [ready] = poll::wait([Some(poll::Source::Readable(file.as_fd()))], Some(deadline));
+        if !ready {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "nobody has written it to its end in time"));
+        }
+        match file.read(&mut room) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(room.get(..count).unwrap_or_default()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The descriptor that `/dev/fd/N` means, if that is a pipe: to open it anew would be to forget whether its writer has gone.
+fn inherited_pipe(path: &Path) -> Option<BorrowedFd<'static>> {
+    let number = ["/dev/fd", "/proc/self/fd"].iter().find_map(|dir| path.strip_prefix(dir).ok())?;
+    let number: i32 = number.to_str()?.parse().ok().filter(|number| *number >= 0)?;
+    if !leads_to_fifo(path) {
+        return None;
+    }
+    // SAFETY: it is open, as its entry was just seen, and nobody closes what this process has inherited and does not know.
+    Some(unsafe { BorrowedFd::borrow_raw(number) })
 }
 
 /// Opens (and makes, with `mode`) a regular file for reading and writing, and says which one it is.
@@ -129,6 +183,11 @@ pub fn in_memory(name: &CStr, text: &[u8]) -> io::Result<File> {
     file.write_all(text)?;
     file.rewind()?;
     Ok(file)
+}
+
+/// Whether `path` is a FIFO, or a link that leads to one.
+pub fn leads_to_fifo(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
 /// Whether `path` itself (no link followed) is a FIFO.
