@@ -165,11 +165,7 @@ fn the_settings_may_come_through_a_pipe_and_are_read_once() {
     let app = place.module("app");
     app.wait_up(&place);
     app.send("r");
-    app.wait_text(
-        &place,
-        "supervise.log.wf",
-        "is a pipe, which is read at the start alone; the old settings stay",
-    );
+    app.wait_text(&place, "supervise.log.wf", "is a pipe, which is read at the start alone; the old settings stay");
 }
 
 #[test]
