@@ -3,9 +3,9 @@
 //! # How a new directory becomes a running process
 //!
 //! 1. A directory `web` with an executable `run` appears in the services root. inotify tells
-//!    [`tree::watch`], which notes the name and rings the main loop's bell.
-//! 2. The main loop ([`tree::run`]) looks at the name with [`tree::scan`]: it is a service. If the directory was made
-//!    here, file by file, it waits until that has been quiet for 50 ms ([`tree::debounce`]). Then it hands it to the
+//!    [`tree::root::watch`], which notes the name and rings the main loop's bell.
+//! 2. The main loop ([`tree::run`]) looks at the name with [`tree::root::scan`]: it is a service. If the directory was made
+//!    here, file by file, it waits until that has been quiet for 50 ms ([`tree::root::debounce`]). Then it hands it to the
 //!    [`tree::roster`], which starts a supervisor thread for it, and one more for its `log/` if it has one.
 //! 3. The thread ([`supervisor::opening`], then [`supervisor::thread`]) makes `status/web`, takes its lock, opens its
 //!    FIFOs, and gives its

@@ -5,8 +5,8 @@ use crate::conf::CONFIG_FILE;
 use crate::conf::source::Source;
 use crate::status::log::Echo;
 use crate::supervisor::panics::catch;
-use crate::tree::run::{Options, Restart, run};
-use crate::tree::upgrade::Handover;
+use crate::tree::handover::{Handover, ReExec};
+use crate::tree::run::{Options, run};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -96,6 +96,6 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
     // Found now: once the file is replaced, the kernel calls this one deleted.
     let program = std::env::current_exe().map_err(|error| crate::sys::errno_text(&error))?;
     let arguments = words.into_iter().filter(|word| !word.as_bytes().starts_with(b"--handover=")).collect();
-    let restart = Restart { program, arguments, are_relative };
-    Ok(Options { root, status_root, source, tree_echo, echo, runit, restart, handover })
+    let re_exec = ReExec { program, arguments, are_relative };
+    Ok(Options { root, status_root, source, tree_echo, echo, runit, re_exec, handover })
 }

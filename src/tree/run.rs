@@ -1,11 +1,13 @@
 //! The main loop: directory events, thread reports, signals, orphans.
 
-use super::entry::Report;
-use super::roster::{Roster, Shared};
-use super::scan::{self, EntryKind};
+use super::handover::{Handover, ReExec};
+use super::root::debounce::NewDirectories;
+use super::root::scan::{self, EntryKind};
+use super::root::watch::{Changes, Pending, Watch};
+use super::roster::entry::ThreadExit;
+use super::roster::members::{Roster, Shared};
 use super::signals::{Messages, TreeRequest, listen};
-use super::upgrade::{Done, Handover, upgrade};
-use super::watch::{Changes, Pending, Watch};
+use super::upgrade::{NotReplaced, upgrade};
 use crate::conf::source::Source;
 use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
@@ -17,7 +19,6 @@ use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
 use crate::sys::{describe, errno_text};
 use crate::tree::capacity;
-use crate::tree::debounce::NewDirectories;
 use crate::tree::tree_dir::TreeDir;
 use crossbeam_channel::{after, never, select};
 use nix::sys::signal::Signal;
@@ -60,20 +61,9 @@ pub struct Options {
     /// Keep runit's files, too.
     pub runit: bool,
     /// How to start this program again.
-    pub restart: Restart,
+    pub re_exec: ReExec,
     /// What the program before us has handed over.
     pub handover: Handover,
-}
-
-/// How to start this program again.
-#[derive(Clone, Debug)]
-pub struct Restart {
-    /// Its path when it was started.
-    pub program: PathBuf,
-    /// Its arguments, the name first.
-    pub arguments: Vec<OsString>,
-    /// Whether some of them mean nothing without the working directory.
-    pub are_relative: bool,
 }
 
 /// Supervises everything in the root until it is told to end.
@@ -105,7 +95,7 @@ pub fn run(mut options: Options) -> Result<(), String> {
 
 struct Tree {
     own: TreeDir,
-    restart: Restart,
+    re_exec: ReExec,
     root: PathBuf,
     roster: Roster,
     log: Log,
@@ -114,20 +104,20 @@ struct Tree {
     /// The directory that the root was when it was last watched.
     identity: Option<Identity>,
     /// What has been complained about, so that it is said once.
-    told: HashSet<OsString>,
+    already_logged: HashSet<OsString>,
     /// Directories that are being filled.
-    filling: NewDirectories,
+    new_directories: NewDirectories,
     /// Since when the root is not there.
     root_gone: Option<Mono>,
     /// When to look at everything again, if something is not as it should be.
-    again: Option<Mono>,
+    rescan_at: Option<Mono>,
     /// When to reap orphans, if not now.
     reap_at: Option<Mono>,
     /// The root is missing, or inotify is: it has been said.
     watch_problem: Option<String>,
-    ending: bool,
+    shutting_down: bool,
     /// An upgrade was put off: it has been said.
-    upgrade_waits: bool,
+    retry_logged: bool,
     /// It was told to end more than once.
     kill_now: bool,
 }
@@ -149,21 +139,21 @@ impl Tree {
         };
         Tree {
             own,
-            restart: options.restart,
+            re_exec: options.re_exec,
             root: options.root,
             roster: Roster::new(shared, options.handover),
             log,
             changes: Changes::new(),
             watch: None,
             identity: None,
-            told: HashSet::new(),
-            filling: NewDirectories::default(),
+            already_logged: HashSet::new(),
+            new_directories: NewDirectories::default(),
             root_gone: None,
-            again: None,
+            rescan_at: None,
             reap_at: None,
             watch_problem: None,
-            ending: false,
-            upgrade_waits: false,
+            shutting_down: false,
+            retry_logged: false,
             kill_now: false,
         }
     }
@@ -178,9 +168,10 @@ impl Tree {
         self.roster.drop_handover();
         // The program before us may have heard of children that it did not come to reap.
         self.reap_orphans();
-        while !(self.ending && self.roster.is_empty()) {
+        while !(self.shutting_down && self.roster.is_empty()) {
             let timer = |at: Option<Mono>| at.map_or_else(never, |at| after(at.since(Mono::now())));
-            let (again, filling, reap) = (timer(self.again), timer(self.filling.at()), timer(self.reap_at));
+            let (rescan, filling, reap) =
+                (timer(self.rescan_at), timer(self.new_directories.at()), timer(self.reap_at));
             select! {
                 recv(self.changes.notify_rx()) -> _ => self.changed(),
                 recv(reports) -> report => {
@@ -194,8 +185,8 @@ impl Tree {
                     Err(_) => {}
                 },
                 recv(messages.children) -> _ => self.reap_orphans(),
-                recv(again) -> _ => {
-                    self.again = None;
+                recv(rescan) -> _ => {
+                    self.rescan_at = None;
                     self.look_at_root();
                 }
                 recv(reap) -> _ => self.reap_orphans(),
@@ -226,14 +217,14 @@ impl Tree {
     }
 
     fn changed(&mut self) {
-        if self.ending {
+        if self.shutting_down {
             return;
         }
         let Pending { names, made, taken, all, root } = self.changes.take();
-        made.into_iter().for_each(|name| self.filling.made(name));
+        made.into_iter().for_each(|name| self.new_directories.made(name));
         self.drain_reports();
         taken.iter().filter_map(|name| name.to_str()).for_each(|name| self.roster.directory_removed(name));
-        names.iter().for_each(|name| self.filling.touched(name));
+        names.iter().for_each(|name| self.new_directories.touched(name));
         if all {
             log::warn!(logger: self.log, "directory events were lost: looking at everything again");
         }
@@ -245,9 +236,9 @@ impl Tree {
         }
     }
 
-    fn ended(&mut self, report: Report) {
+    fn ended(&mut self, report: ThreadExit) {
         if self.roster.ended(report).is_err() {
-            self.look_again_in(ROOT_RETRY_INTERVAL);
+            self.rescan_in(ROOT_RETRY_INTERVAL);
         }
     }
 
@@ -259,7 +250,7 @@ impl Tree {
     }
 
     fn look_at_what_was_filled(&mut self) {
-        for name in self.filling.take() {
+        for name in self.new_directories.take() {
             // If it has been touched since, this arms the timer again.
             self.look_at(&name);
         }
@@ -267,7 +258,7 @@ impl Tree {
 
     /// Builds the watch anew if the root is another directory, and looks at every name.
     fn look_at_root(&mut self) {
-        if self.ending {
+        if self.shutting_down {
             return;
         }
         let identity = self.root_identity();
@@ -281,7 +272,7 @@ impl Tree {
             ));
             let since = *self.root_gone.get_or_insert_with(Mono::now);
             let is_new = Mono::now().since(since) < ROOT_RETRY_INTERVAL;
-            return self.look_again_in(if is_new { ROOT_SWAP_RETRY_INTERVAL } else { ROOT_RETRY_INTERVAL });
+            return self.rescan_in(if is_new { ROOT_SWAP_RETRY_INTERVAL } else { ROOT_RETRY_INTERVAL });
         }
         self.root_gone = None;
         if self.watch.is_none() || identity != self.identity {
@@ -295,25 +286,25 @@ impl Tree {
         let is_readable = self.look_at_all();
         match self.watch.as_ref().map(|watch| watch.partial().map(str::to_owned)) {
             Some(None) if is_readable => self.root_readable_again(),
-            Some(Some(text)) if is_readable => self.root_unreadable_now(&text),
+            Some(Some(text)) if is_readable => self.poll_root(&text),
             _ => {}
         }
         if self.root_identity() != self.identity {
             // It was replaced before it was watched.
-            self.look_again_in(Duration::ZERO);
+            self.rescan_in(Duration::ZERO);
         }
     }
 
     fn watch_root(&mut self) {
         match Watch::new(&self.root, &self.changes) {
             Ok(watch) => self.watch = Some(watch),
-            Err(text) => self.root_unreadable_now(&text),
+            Err(text) => self.poll_root(&text),
         }
     }
 
-    fn root_unreadable_now(&mut self, why: &str) {
+    fn poll_root(&mut self, why: &str) {
         self.root_unreadable(format!("{why}; looking every {} s", POLL_INTERVAL_WITHOUT_INOTIFY.as_secs()));
-        self.look_again_in(POLL_INTERVAL_WITHOUT_INOTIFY);
+        self.rescan_in(POLL_INTERVAL_WITHOUT_INOTIFY);
     }
 
     /// Looks at every name; whether they could be read.
@@ -326,13 +317,13 @@ impl Tree {
                     self.root.display(),
                     errno_text(&error)
                 ));
-                self.look_again_in(ROOT_RETRY_INTERVAL);
+                self.rescan_in(ROOT_RETRY_INTERVAL);
                 return false;
             }
         };
         let known = self.roster.names().into_iter().map(OsString::from);
         let all: BTreeSet<OsString> = names.into_iter().chain(known).collect();
-        self.told.retain(|name| all.contains(name));
+        self.already_logged.retain(|name| all.contains(name));
         for name in all {
             self.look_at(&name);
         }
@@ -343,29 +334,29 @@ impl Tree {
     fn look_at(&mut self, name: &OsStr) {
         let path = self.root.join(name);
         match scan::look(&self.root, name) {
-            EntryKind::Service(_) if self.filling.is_incomplete(&self.root, name) => {}
+            EntryKind::Service(_) if self.new_directories.is_incomplete(&self.root, name) => {}
             EntryKind::Service(found) => {
-                self.told.remove(name);
+                self.already_logged.remove(name);
                 self.watch_no_longer(&path);
                 if self.roster.want(found).is_err() {
-                    self.look_again_in(ROOT_RETRY_INTERVAL);
+                    self.rescan_in(ROOT_RETRY_INTERVAL);
                 }
             }
             EntryKind::NotYet => self.not_yet(name, &path),
             // Everything is gone if the root is; that is no order to stop anything.
             EntryKind::Gone if !scan::is_gone(&self.root, self.identity, name) => self.look_at_root(),
             EntryKind::Gone => {
-                self.told.remove(name);
+                self.already_logged.remove(name);
                 self.watch_no_longer(&path);
-                self.filling.forget(name);
+                self.new_directories.forget(name);
                 self.gone(name);
             }
             EntryKind::Refused(why) => {
                 self.gone(name);
-                self.tell(name, &format!("passed over: {why}"));
+                self.log_once(name, &format!("passed over: {why}"));
             }
             EntryKind::Ignored => {}
-            EntryKind::Unknown => self.look_again_in(ROOT_RETRY_INTERVAL),
+            EntryKind::Unknown => self.rescan_in(ROOT_RETRY_INTERVAL),
         }
     }
 
@@ -386,26 +377,26 @@ impl Tree {
     /// (its next start says what is missing).
     fn not_yet(&mut self, name: &OsStr, path: &Path) {
         if let Some(Err(text)) = self.watch.as_mut().map(|watch| watch.add_below(path)) {
-            self.tell(name, &format!("{text}; looking every {} s", POLL_INTERVAL_WITHOUT_INOTIFY.as_secs()));
-            return self.look_again_in(POLL_INTERVAL_WITHOUT_INOTIFY);
+            self.log_once(name, &format!("{text}; looking every {} s", POLL_INTERVAL_WITHOUT_INOTIFY.as_secs()));
+            return self.rescan_in(POLL_INTERVAL_WITHOUT_INOTIFY);
         }
-        self.filling.made(name.to_owned());
+        self.new_directories.made(name.to_owned());
         // It may have been made between the look and the watch; then it is just being filled, and there may be more
         // to come.
         if let EntryKind::Service(_) = scan::look(&self.root, name) {
-            self.filling.is_incomplete(&self.root, name);
+            self.new_directories.is_incomplete(&self.root, name);
             return;
         }
         if name.to_str().is_some_and(|name| self.roster.knows(name)) {
-            return self.tell(name, "run is gone or not executable: the service goes on");
+            return self.log_once(name, "run is gone or not executable: the service goes on");
         }
-        if self.told.insert(name.to_owned()) {
+        if self.already_logged.insert(name.to_owned()) {
             log::info!(logger: self.log, "{}: no executable run yet", name.to_string_lossy());
         }
     }
 
-    fn tell(&mut self, name: &OsStr, what: &str) {
-        if self.told.insert(name.to_owned()) {
+    fn log_once(&mut self, name: &OsStr, what: &str) {
+        if self.already_logged.insert(name.to_owned()) {
             log::warn!(logger: self.log, "{}: {what}", name.to_string_lossy());
         }
     }
@@ -414,9 +405,9 @@ impl Tree {
         std::fs::metadata(&self.root).ok().filter(std::fs::Metadata::is_dir).map(|metadata| Identity::of(&metadata))
     }
 
-    fn look_again_in(&mut self, wait: Duration) {
+    fn rescan_in(&mut self, wait: Duration) {
         let at = Mono::now() + wait;
-        self.again = Some(self.again.map_or(at, |earlier| earlier.min(at)));
+        self.rescan_at = Some(self.rescan_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     fn root_unreadable(&mut self, why: String) {
@@ -433,7 +424,7 @@ impl Tree {
     }
 
     fn rescan(&mut self) {
-        if self.ending {
+        if self.shutting_down {
             return log::info!(logger: self.log, "rescan not done: shutting down");
         }
         // What leaves after this line is in the log stays away.
@@ -451,40 +442,40 @@ impl Tree {
             }
             Err(complaint) => log::warn!(logger: self.log, "{complaint}; the old settings stay"),
         }
-        self.told.clear();
+        self.already_logged.clear();
         self.roster.wake_all();
         self.roster.bring_loggers_back();
         self.look_at_root();
     }
 
     fn shut_down(&mut self) {
-        if self.ending {
+        if self.shutting_down {
             self.kill_now = true;
             log::warn!(logger: self.log, "told to end again: killing what is left");
             return self.roster.kill_all();
         }
         log::info!(logger: self.log, "told to end: stopping {} services", self.roster.len());
-        self.ending = true;
+        self.shutting_down = true;
         self.watch = None;
-        self.again = None;
-        self.filling = NewDirectories::default();
+        self.rescan_at = None;
+        self.new_directories = NewDirectories::default();
         self.roster.leave_all();
     }
 
     fn upgrade(&mut self, messages: &Messages) {
-        if self.ending {
+        if self.shutting_down {
             return log::warn!(logger: self.log, "upgrade not done: shutting down");
         }
         // The next program could not begin, and nobody would be left.
         if self.root_identity().is_none() {
-            self.upgrade_waits = false;
+            self.retry_logged = false;
             return log::warn!(logger: self.log, "upgrade not done: {} is not there", self.root.display());
         }
-        match upgrade(&self.roster, messages, &self.own, &self.restart) {
-            Done::Not => self.upgrade_waits = false,
-            Done::Later(why) => {
+        match upgrade(&self.roster, messages, &self.own, &self.re_exec) {
+            NotReplaced::Failed => self.retry_logged = false,
+            NotReplaced::Retry(why) => {
                 // It may be tried a hundred times before all that leave have left.
-                if !std::mem::replace(&mut self.upgrade_waits, true) {
+                if !std::mem::replace(&mut self.retry_logged, true) {
                     log::info!(logger: self.log, "upgrade put off: {why}");
                 }
                 // Behind what waits now; we hold the other end ourselves, so it cannot be closed.

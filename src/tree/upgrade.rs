@@ -1,24 +1,23 @@
 //! SIGUSR2: the program replaces itself by the one that is now at its path. The pid stays, services and their parent
 //! stay, exit statuses are still waited for, and no lock is free in between.
 
-use super::roster::Roster;
-use super::run::Restart;
+use super::handover::{HandoverState, ReExec};
+use super::roster::members::Roster;
 use super::signals::{Messages, TreeRequest};
 use crate::status::dir::TREE_DIR;
-use crate::supervisor::parking::{FdNumbers, InheritedFds, Parking};
+use crate::supervisor::parking::{FdNumbers, Parking};
 use crate::sys::files::file::c_path;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::pidfd::ExitStatus;
-use crate::sys::process::setup::{Inherited, inherited};
+use crate::sys::process::setup::inherited;
 use crate::sys::process::start::{Environment, Input, Leader, Output, Plan, start};
 use crate::sys::threads::poll::{self, Source};
 use crate::sys::time::Mono;
 use crate::sys::{describe, handover};
 use crate::tree::tree_dir::TreeDir;
 use log::{error, info, warn};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,63 +28,19 @@ const PARKING_TIME: Duration = Duration::from_secs(5);
 const VERSION_TIME: Duration = Duration::from_secs(2);
 
 /// How often it is looked meanwhile whether one of them has ended instead.
-const ROOT_RETRY_INTERVAL: Duration = Duration::from_millis(10);
-
-/// What one program tells the next.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct HandoverState {
-    own_lock: RawFd,
-    nofile: (u64, u64),
-    umask: u32,
-    modules: BTreeMap<String, FdNumbers>,
-    told_to_exit: Vec<String>,
-}
-
-/// What the program before us has left to us.
-#[derive(Debug, Default)]
-pub struct Handover {
-    /// The tree's own lock.
-    pub own_lock: Option<OwnedFd>,
-    /// The modules' descriptors.
-    pub modules: HashMap<String, InheritedFds>,
-    /// Modules that have left by `x`, and stay away; loggers that have left alone among them.
-    pub told_to_exit: Vec<String>,
-    /// Others have this, too, until they have begun.
-    pub beginning: Arc<()>,
-}
-
-impl Handover {
-    /// Reads the letter under `number`, and takes over what it lists. To be called before anything else is set up.
-    ///
-    /// # Errors
-    /// A line for the user; nothing was handed over then.
-    pub fn receive(number: RawFd) -> Result<Handover, String> {
-        let text = handover::read_letter(number).map_err(|error| error.to_string())?;
-        let letter: HandoverState = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-        crate::sys::process::setup::inherit(Inherited { nofile: letter.nofile, umask: letter.umask });
-        let beginning = Arc::new(());
-        let receive = |(module, numbers)| (module, InheritedFds::receive(numbers, &beginning));
-        Ok(Handover {
-            own_lock: handover::receive(letter.own_lock).ok(),
-            modules: letter.modules.into_iter().map(receive).collect(),
-            told_to_exit: letter.told_to_exit,
-            beginning,
-        })
-    }
-}
+const THREAD_END_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Why the program is still the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Done {
+pub enum NotReplaced {
     /// It was not possible; that has been said.
-    Not,
+    Failed,
     /// It is to be tried again, after what is waiting: why.
-    Later(&'static str),
+    Retry(&'static str),
 }
 
 /// Replaces the program. Returns only if that was not possible; then all goes on as before.
-pub fn upgrade(roster: &Roster, messages: &Messages, own: &TreeDir, restart: &Restart) -> Done {
+pub fn upgrade(roster: &Roster, messages: &Messages, own: &TreeDir, re_exec: &ReExec) -> NotReplaced {
     let log = roster.log();
     roster.alarms().wait_at_most(PARKING_TIME);
     let parking = Arc::new(Parking::default());
@@ -96,7 +51,7 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own: &TreeDir, restart: &Re
         // A thread that has ended has something to say first; one that did so before it was asked never answers.
         _ if roster.has_reports() => {
             parking.resume();
-            return Done::Later("a service is just leaving");
+            return NotReplaced::Retry("a service is just leaving");
         }
         Err(missing) => {
             let names = missing.join(", ");
@@ -109,53 +64,53 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own: &TreeDir, restart: &Re
         // What the listening thread has taken from the kernel would be lost with us.
         Ok(_) if others_wait(messages) => {
             parking.resume();
-            return Done::Later("something else was asked for first");
+            return NotReplaced::Retry("something else was asked for first");
         }
-        Ok(modules) => match check(own, restart) {
+        Ok(modules) => match check(own, re_exec) {
             Err(why) => warn!(logger: log, "upgrade not done: {why}; all goes on as before"),
-            Ok(()) => hand_over(modules, roster, own.lock(), restart),
+            Ok(()) => hand_over(modules, roster, own.lock(), re_exec),
         },
     }
     parking.resume();
-    Done::Not
+    NotReplaced::Failed
 }
 
 /// Hands over what the parked threads have left open, and all else. Returns only if that was not possible.
-fn hand_over(mut modules: BTreeMap<String, FdNumbers>, roster: &Roster, own_lock: &Lock, restart: &Restart) {
+fn hand_over(mut modules: BTreeMap<String, FdNumbers>, roster: &Roster, own_lock: &Lock, re_exec: &ReExec) {
     let log = roster.log();
     modules.extend(roster.keep_pipes_open(true));
     let dropped = roster.alarms().to_start();
     if dropped > 0 {
         warn!(logger: log, "{dropped} alarm programs not run: others take too long");
     }
-    info!(logger: log, "replacing the program by {}", restart.program.display());
+    info!(logger: log, "replacing the program by {}", re_exec.program.display());
     let inherited = inherited();
-    let letter = HandoverState {
+    let state = HandoverState {
         own_lock: own_lock.file().as_raw_fd(),
         nofile: inherited.nofile,
         umask: inherited.umask,
         modules,
         told_to_exit: roster.told_to_exit(),
     };
-    let failed = replace(&letter, own_lock, restart);
+    let failed = replace(&state, own_lock, re_exec);
     let _ = handover::keep_open(own_lock.file(), false);
     roster.keep_pipes_open(false);
-    error!(logger: log, "upgrade not done: {}: {failed}; all goes on as before", restart.program.display());
+    error!(logger: log, "upgrade not done: {}: {failed}; all goes on as before", re_exec.program.display());
 }
 
 /// Whether the next program could begin: nobody would be left to say so if not.
 ///
 /// # Errors
 /// Why not.
-fn check(own: &TreeDir, restart: &Restart) -> Result<(), String> {
+fn check(own: &TreeDir, re_exec: &ReExec) -> Result<(), String> {
     if !own.is_in_place() {
         return Err(format!("{} is not as it was", own.dir().path().display()));
     }
-    if restart.are_relative && std::env::current_dir().is_err() {
+    if re_exec.are_relative && std::env::current_dir().is_err() {
         return Err("the working directory is gone, and the arguments are relative to it".into());
     }
-    let named = |text: String| format!("{}: {text}", restart.program.display());
-    let program = c_path(&restart.program, "").map_err(|error| named(error.to_string()))?;
+    let named = |text: String| format!("{}: {text}", re_exec.program.display());
+    let program = c_path(&re_exec.program, "").map_err(|error| named(error.to_string()))?;
     let started = start(&Plan {
         program: &program,
         arguments: &[program.clone(), c"--version".to_owned()],
@@ -185,7 +140,7 @@ fn check(own: &TreeDir, restart: &Restart) -> Result<(), String> {
 fn wait(roster: &Roster, parking: &Parking, modules: &[String]) -> Result<BTreeMap<String, FdNumbers>, Vec<String>> {
     let deadline = Instant::now() + PARKING_TIME;
     loop {
-        let parked = parking.wait(modules, deadline.min(Instant::now() + ROOT_RETRY_INTERVAL));
+        let parked = parking.wait(modules, deadline.min(Instant::now() + THREAD_END_POLL_INTERVAL));
         if parked.is_ok() || roster.has_reports() || Instant::now() >= deadline {
             return parked;
         }
@@ -203,8 +158,8 @@ fn others_wait(messages: &Messages) -> bool {
     !others.is_empty()
 }
 
-fn replace(letter: &HandoverState, own_lock: &Lock, restart: &Restart) -> String {
-    let text = match serde_json::to_vec(letter) {
+fn replace(state: &HandoverState, own_lock: &Lock, re_exec: &ReExec) -> String {
+    let text = match serde_json::to_vec(state) {
         Ok(text) => text,
         Err(error) => return error.to_string(),
     };
@@ -215,9 +170,9 @@ fn replace(letter: &HandoverState, own_lock: &Lock, restart: &Restart) -> String
     if let Err(errno) = handover::keep_open(own_lock.file(), true) {
         return describe(errno).into();
     }
-    let mut arguments = restart.arguments.clone();
+    let mut arguments = re_exec.arguments.clone();
     arguments.insert(1.min(arguments.len()), format!("--handover={}", file.as_raw_fd()).into());
-    match handover::replace_program(&restart.program, &arguments) {
+    match handover::replace_program(&re_exec.program, &arguments) {
         Ok(never) => match never {},
         Err(errno) => describe(errno).into(),
     }

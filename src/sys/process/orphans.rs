@@ -40,12 +40,11 @@ pub fn forget(pid: Pid) {
     ADOPTED.lock().remove(&pid.as_raw());
 }
 
-/// Reaps every ended child of the calling thread, and says which of them nobody looks after.
+/// Reaps every ended child of the calling thread.
 ///
 /// To be called by the main thread alone: the kernel hands orphans to it, and as only the thread's own
 /// children are waited for, no service that another thread has started can be taken by mistake.
-pub fn reap() -> Vec<(Pid, ExitStatus)> {
-    let mut reaped = Vec::new();
+pub fn reap() {
     loop {
         // Held over the call: whoever finds a process gone finds its status here.
         let mut adopted = ADOPTED.lock();
@@ -53,12 +52,11 @@ pub fn reap() -> Vec<(Pid, ExitStatus)> {
         // SAFETY: waitpid writes one integer to the place we own.
         let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG | libc::__WNOTHREAD) };
         if pid <= 0 {
-            return reaped;
+            return;
         }
         let status = ExitStatus::from_wait_status(status);
-        match adopted.get_mut(&pid) {
-            Some(place) => *place = Some(status),
-            None => reaped.push((Pid::from_raw(pid), status)),
+        if let Some(place) = adopted.get_mut(&pid) {
+            *place = Some(status);
         }
     }
 }

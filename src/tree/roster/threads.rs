@@ -1,8 +1,7 @@
 //! The threads of a service directory: how they are started, anew or for something that an earlier tree has left.
 
-use super::entry::{Entry, Lifecycle, Report, SupervisorThread};
-use super::roster::Roster;
-use super::scan::ServiceDir;
+use super::entry::{Entry, Lifecycle, SupervisorThread, ThreadExit};
+use super::members::Roster;
 use crate::conf::Program;
 use crate::machine::table::Leave;
 use crate::service::pipe::LogPipe;
@@ -15,6 +14,7 @@ use crate::supervisor::spec::Spec;
 use crate::sys::errno_text;
 use crate::sys::threads::thread::Thread;
 use crate::tree::capacity::{self, Demand};
+use crate::tree::root::scan::ServiceDir;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Roster {
     /// and to clear up. A logger that runs reads to the end of its input; one that does not cannot be started again.
     pub(super) fn start_to_leave(&mut self, found: ServiceDir, logs_on: bool) -> io::Result<()> {
         let logger = if logs_on { None } else { Some(Leave::EndOfInput) };
-        let lifecycle = if self.exited_before(&found.name) { Lifecycle::Exited } else { Lifecycle::Leaves(None) };
+        let lifecycle = if self.exited_before(&found.name) { Lifecycle::Exited } else { Lifecycle::Leaving(None) };
         self.start_threads(found, lifecycle, Told { service: Some(Leave::Stop), logger })
     }
 
@@ -71,7 +71,7 @@ impl Roster {
         if found.has_logger {
             more += self.needs_of(true);
         }
-        capacity::for_modules(self.needs, more, STACK_SIZE).inspect_err(|error| self.refused(&name, error))?;
+        capacity::for_modules(self.needs, more, STACK_SIZE).inspect_err(|error| self.log_refusal(&name, error))?;
         let mut entry = Entry { service: None, logger: None, pipe: None, lifecycle, found };
         if entry.found.has_logger {
             let module = format!("{name}/log");
@@ -82,21 +82,21 @@ impl Roster {
             entry.pipe = Some(to_logger.clone());
             if !self.has_exited(&module) {
                 let member = self.spawn(&entry.found, Part::Logger(to_logger), told.logger);
-                entry.logger = Some(member.inspect_err(|error| self.refused(&name, error))?);
+                entry.logger = Some(member.inspect_err(|error| self.log_refusal(&name, error))?);
             }
         }
         match self.spawn(&entry.found, Part::Service(entry.pipe.clone()), told.service) {
             Ok(member) => {
-                self.refused.remove(&name);
+                self.capacity_logged.remove(&name);
                 entry.service = Some(member);
                 self.entries.insert(name, entry);
                 Ok(())
             }
             Err(error) => {
-                self.refused(&name, &error);
+                self.log_refusal(&name, &error);
                 if let Some(logger) = entry.logger {
                     self.ask(logger, Ask::Leave(Leave::EndOfInput));
-                    entry.lifecycle = Lifecycle::Leaves(None);
+                    entry.lifecycle = Lifecycle::Leaving(None);
                     self.entries.insert(name, entry);
                 }
                 Err(error)
@@ -120,8 +120,8 @@ impl Roster {
         }
     }
 
-    fn refused(&mut self, name: &str, error: &io::Error) {
-        if self.refused.insert(name.to_string()) {
+    fn log_refusal(&mut self, name: &str, error: &io::Error) {
+        if self.capacity_logged.insert(name.to_string()) {
             log::warn!(logger: self.shared.log, "{name}: {}; tried again every second", errno_text(error));
         }
     }
@@ -184,7 +184,7 @@ impl Roster {
         let id = self.next_member;
         self.next_member += 1;
         let reporter = self.reporter.clone();
-        let ending = self.ending.clone();
+        let ending = self.shutting_down.clone();
         let its_mailbox = mailbox.clone();
         let thread = Thread::spawn(&module, STACK_SIZE, move || {
             its_mailbox.attend();
@@ -194,7 +194,7 @@ impl Roster {
                 std::thread::sleep(AFTER_PANIC);
             }
             // It fails only when the main loop is gone, and the process with it.
-            let _ = reporter.send(Report { member: id, outcome });
+            let _ = reporter.send(ThreadExit { member: id, outcome });
             if ending.load(Ordering::Relaxed) {
                 // The end of the process takes all threads' memory down at once; one by one, each unmapping would
                 // interrupt every other processor.

@@ -1,12 +1,12 @@
 //! Which names in the services root have changed, by inotify.
 //!
-//! Watched are the root itself, the directories that may become services, and the [way](crate::tree::root_path) to the root.
+//! Watched are the root itself, the directories that may become services, and the [way](crate::tree::root::root_path) to the root.
 //! Bursts coalesce: an event says "look again", never what has happened.
 
 use crate::supervisor::panics::catch;
 use crate::sys::Errno;
 use crate::tree::capacity;
-use crate::tree::root_path::RootPathWatch;
+use crate::tree::root::root_path::RootPathWatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use notify::event::{CreateKind, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};

@@ -3,9 +3,7 @@
 //! The roster never runs two services from one directory, nor one name twice: what is replaced has to be gone
 //! before what replaces it begins.
 
-use super::entry::{Entry, Lifecycle, Report, SupervisorThread};
-use super::scan::ServiceDir;
-use super::upgrade::Handover;
+use super::entry::{Entry, Lifecycle, SupervisorThread, ThreadExit};
 use crate::conf::Config;
 use crate::conf::source::Source;
 use crate::machine::table::Leave;
@@ -17,6 +15,8 @@ use crate::supervisor::runit::RunitTree;
 use crate::supervisor::spec::Outcome;
 use crate::sys::files::file::Identity;
 use crate::tree::capacity::Demand;
+use crate::tree::handover::Handover;
+use crate::tree::root::scan::ServiceDir;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
@@ -55,17 +55,17 @@ pub struct Roster {
     /// not renamed.
     seen: HashSet<(u64, u64)>,
     /// Names of entries that have a successor, so that not all entries have to be searched for them.
-    waiting: BTreeSet<String>,
+    pending_successors: BTreeSet<String>,
     /// The process ends when all threads have.
-    pub(super) ending: Arc<AtomicBool>,
+    pub(super) shutting_down: Arc<AtomicBool>,
     pub(super) members: HashMap<u64, (String, SupervisorThread)>,
     /// What all members need.
     pub(super) needs: Demand,
     /// For whom there was no room: it has been said.
-    pub(super) refused: BTreeSet<String>,
+    pub(super) capacity_logged: BTreeSet<String>,
     pub(super) next_member: u64,
-    pub(super) reporter: Sender<Report>,
-    reports: Receiver<Report>,
+    pub(super) reporter: Sender<ThreadExit>,
+    reports: Receiver<ThreadExit>,
 }
 
 impl Roster {
@@ -78,11 +78,11 @@ impl Roster {
             alarms: Alarms::new(),
             entries: BTreeMap::new(),
             seen: HashSet::new(),
-            waiting: BTreeSet::new(),
-            ending: Arc::default(),
+            pending_successors: BTreeSet::new(),
+            shutting_down: Arc::default(),
             members: HashMap::new(),
             needs: Demand::default(),
-            refused: BTreeSet::new(),
+            capacity_logged: BTreeSet::new(),
             next_member: 0,
             reporter,
             reports,
@@ -90,7 +90,7 @@ impl Roster {
     }
 
     /// Where ended threads report; each report goes to [`Roster::ended`].
-    pub fn reports(&self) -> Receiver<Report> {
+    pub fn reports(&self) -> Receiver<ThreadExit> {
         self.reports.clone()
     }
 
@@ -124,14 +124,14 @@ impl Roster {
                 self.notice_rename(&found);
                 // A directory that was renamed: the process of its old name is still there.
                 if self.entries.values().any(|entry| entry.is_leaving_from(&found)) {
-                    self.waiting.insert(found.name.clone());
-                    self.entries.insert(found.name.clone(), Entry::waiting(found));
+                    self.pending_successors.insert(found.name.clone());
+                    self.entries.insert(found.name.clone(), Entry::pending(found));
                     return Ok(());
                 }
             }
             // One that has left by `x` stays away, also when the program was replaced meanwhile.
             if self.has_exited(&found.name) {
-                let entry = Entry { lifecycle: Lifecycle::Exited, ..Entry::waiting(found.clone()) };
+                let entry = Entry { lifecycle: Lifecycle::Exited, ..Entry::pending(found.clone()) };
                 self.entries.insert(found.name, entry);
                 return Ok(());
             }
@@ -155,12 +155,12 @@ impl Roster {
                 Ok(())
             }
             Lifecycle::Exited => {
-                entry.lifecycle = Lifecycle::Leaves(Some(found.clone()));
-                self.waiting.insert(found.name);
+                entry.lifecycle = Lifecycle::Leaving(Some(found.clone()));
+                self.pending_successors.insert(found.name);
                 self.start_pending()
             }
-            Lifecycle::Leaves(next) => {
-                self.waiting.insert(found.name.clone());
+            Lifecycle::Leaving(next) => {
+                self.pending_successors.insert(found.name.clone());
                 *next = Some(found);
                 Ok(())
             }
@@ -192,16 +192,16 @@ impl Roster {
 
     /// The directory is gone: its service is stopped.
     pub fn gone(&mut self, name: &str) {
-        self.refused.remove(name);
+        self.capacity_logged.remove(name);
         match self.entries.get_mut(name).map(|entry| &mut entry.lifecycle) {
             None => {}
             Some(Lifecycle::Supervised) => {
                 log::info!(logger: self.shared.log, "{name}: directory gone, stopping");
                 self.leave(name, None);
             }
-            Some(Lifecycle::Leaves(next)) => {
+            Some(Lifecycle::Leaving(next)) => {
                 *next = None;
-                self.settle(name);
+                self.remove_if_done(name);
             }
             Some(Lifecycle::Exited) => {
                 self.entries.remove(name);
@@ -212,8 +212,8 @@ impl Roster {
     /// The directory was taken away, and may have been put in again: one that has left by `x` comes back then.
     pub fn directory_removed(&mut self, name: &str) {
         if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.lifecycle == Lifecycle::Exited) {
-            entry.lifecycle = Lifecycle::Leaves(None);
-            self.settle(name);
+            entry.lifecycle = Lifecycle::Leaving(None);
+            self.remove_if_done(name);
         }
     }
 
@@ -233,14 +233,14 @@ impl Roster {
         }
         for (name, entry) in &mut self.entries {
             if entry.lifecycle == Lifecycle::Exited {
-                entry.lifecycle = Lifecycle::Leaves(None);
-                self.waiting.insert(name.clone());
+                entry.lifecycle = Lifecycle::Leaving(None);
+                self.pending_successors.insert(name.clone());
             }
         }
-        for name in std::mem::take(&mut self.waiting) {
-            self.settle(&name);
+        for name in std::mem::take(&mut self.pending_successors) {
+            self.remove_if_done(&name);
         }
-        self.waiting = self
+        self.pending_successors = self
             .entries
             .iter()
             .filter(|(_, entry)| entry.successor().is_some())
@@ -326,7 +326,7 @@ impl Roster {
 
     /// Stops all services, for good; loggers follow when their services are gone.
     pub fn leave_all(&mut self) {
-        self.ending.store(true, Ordering::Relaxed);
+        self.shutting_down.store(true, Ordering::Relaxed);
         for name in self.names() {
             match self.entries.get(&name).map(|entry| &entry.lifecycle) {
                 Some(Lifecycle::Supervised) => self.leave(&name, None),
@@ -346,11 +346,11 @@ impl Roster {
     ///
     /// # Errors
     /// What was to follow it could not be started: to be tried again by a look at all directories.
-    pub fn ended(&mut self, report: Report) -> io::Result<()> {
+    pub fn ended(&mut self, report: ThreadExit) -> io::Result<()> {
         let Some((name, member)) = self.members.remove(&report.member) else { return Ok(()) };
         self.needs -= member.needs;
         // It has reported, so it is past everything that could wait.
-        if !self.ending.load(Ordering::Relaxed) {
+        if !self.shutting_down.load(Ordering::Relaxed) {
             member.thread.join();
         }
         let comes_back = member.mailbox.take().iter().any(|ask| matches!(ask, Ask::ComeBack));
@@ -374,23 +374,23 @@ impl Roster {
                 log::info!(logger: self.shared.log, "{name}: left, as told by x; HUP brings it back");
                 entry.lifecycle = Lifecycle::Exited;
             } else if entry.lifecycle == Lifecycle::Supervised {
-                entry.lifecycle = Lifecycle::Leaves(Some(entry.found.clone()));
-                self.waiting.insert(name.clone());
+                entry.lifecycle = Lifecycle::Leaving(Some(entry.found.clone()));
+                self.pending_successors.insert(name.clone());
             }
             if let Some(logger) = entry.logger {
                 self.ask(logger, Ask::Leave(Leave::EndOfInput));
             }
         }
-        self.settle(&name);
+        self.remove_if_done(&name);
         self.start_pending()
     }
 
     /// Removes an entry that has no thread left; one that has a successor is found by [`Roster::start_pending`].
-    fn settle(&mut self, name: &str) {
-        let done = self.entries.get(name).is_some_and(|entry| {
-            entry.service.is_none() && entry.logger.is_none() && entry.lifecycle == Lifecycle::Leaves(None)
+    fn remove_if_done(&mut self, name: &str) {
+        let is_done = self.entries.get(name).is_some_and(|entry| {
+            entry.service.is_none() && entry.logger.is_none() && entry.lifecycle == Lifecycle::Leaving(None)
         });
-        if done {
+        if is_done {
             self.entries.remove(name);
         }
     }
@@ -398,7 +398,7 @@ impl Roster {
     /// Starts what can be started now of all that waits for something else's end.
     fn start_pending(&mut self) -> io::Result<()> {
         let mut result = Ok(());
-        for name in self.waiting.clone() {
+        for name in self.pending_successors.clone() {
             let next = match self.entries.get(&name) {
                 Some(entry) if entry.has_threads() => continue,
                 Some(entry) => entry.successor().cloned(),
@@ -410,7 +410,7 @@ impl Roster {
             if next.as_ref().is_some_and(busy) {
                 continue;
             }
-            self.waiting.remove(&name);
+            self.pending_successors.remove(&name);
             if let Some(next) = next {
                 self.entries.remove(&name);
                 result = result.and(self.start(next));
@@ -422,14 +422,14 @@ impl Roster {
     fn leave(&mut self, name: &str, next: Option<ServiceDir>) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         if next.is_some() {
-            self.waiting.insert(name.to_string());
+            self.pending_successors.insert(name.to_string());
         }
-        entry.lifecycle = Lifecycle::Leaves(next);
+        entry.lifecycle = Lifecycle::Leaving(next);
         let (service, logger) = (entry.service, entry.logger);
         match (service, logger) {
             (Some(service), _) => self.ask(service, Ask::Leave(Leave::Stop)),
             (None, Some(logger)) => self.ask(logger, Ask::Leave(Leave::EndOfInput)),
-            (None, None) => self.settle(name),
+            (None, None) => self.remove_if_done(name),
         }
     }
 

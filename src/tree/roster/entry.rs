@@ -1,16 +1,16 @@
 //! What the roster knows of a service, and of a supervisor thread.
 
-use super::scan::ServiceDir;
 use crate::service::pipe::LogPipe;
 use crate::supervisor::mailbox::Mailbox;
 use crate::supervisor::spec::Outcome;
 use crate::sys::threads::thread::Thread;
 use crate::tree::capacity::Demand;
+use crate::tree::root::scan::ServiceDir;
 use std::sync::Arc;
 
 /// A supervisor thread has ended.
 #[derive(Debug)]
-pub struct Report {
+pub struct ThreadExit {
     pub(super) member: u64,
     /// `None` if it panicked outside its loop.
     pub(super) outcome: Option<Outcome>,
@@ -38,8 +38,8 @@ pub(super) struct Entry {
 
 impl Entry {
     /// An entry that has to wait until another one has left the same directory.
-    pub(super) fn waiting(found: ServiceDir) -> Entry {
-        Entry { lifecycle: Lifecycle::Leaves(Some(found.clone())), found, service: None, logger: None, pipe: None }
+    pub(super) fn pending(found: ServiceDir) -> Entry {
+        Entry { lifecycle: Lifecycle::Leaving(Some(found.clone())), found, service: None, logger: None, pipe: None }
     }
 
     /// Whether its logger has left, and nothing else.
@@ -57,7 +57,7 @@ impl Entry {
     /// What is to come in its place.
     pub(super) fn successor(&self) -> Option<&ServiceDir> {
         match &self.lifecycle {
-            Lifecycle::Leaves(next) => next.as_ref(),
+            Lifecycle::Leaving(next) => next.as_ref(),
             Lifecycle::Supervised | Lifecycle::Exited => None,
         }
     }
@@ -66,7 +66,7 @@ impl Entry {
     pub(super) fn is_leaving_from(&self, found: &ServiceDir) -> bool {
         let same =
             (self.found.identity.device, self.found.identity.inode) == (found.identity.device, found.identity.inode);
-        matches!(self.lifecycle, Lifecycle::Leaves(_)) && same && self.found.name != found.name
+        matches!(self.lifecycle, Lifecycle::Leaving(_)) && same && self.found.name != found.name
     }
 }
 
@@ -76,7 +76,7 @@ pub(super) enum Lifecycle {
     /// Nobody has told it to leave.
     Supervised,
     /// It was told to leave; what is to come in its place.
-    Leaves(Option<ServiceDir>),
+    Leaving(Option<ServiceDir>),
     /// Its thread ended by `x`: it stays away until somebody wants it back.
     Exited,
 }

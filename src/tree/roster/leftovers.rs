@@ -1,12 +1,12 @@
 //! What an earlier tree has left behind, and a look at the root alone might not find: its directory may be gone by now,
 //! have another name, or not be complete for the moment, or another one may have taken its place.
 
-use super::roster::Roster;
-use super::scan::{self, EntryKind, ServiceDir};
+use super::members::Roster;
 use crate::status::StatusDir;
 use crate::status::state::StateFile;
 use crate::sys::files::file::Identity;
 use crate::sys::process::record::Recorded;
+use crate::tree::root::scan::{self, EntryKind, ServiceDir};
 use std::io;
 use std::path::Path;
 

@@ -1,0 +1,13 @@
+//! Who is supervised: for each service directory a thread, and one more for its logger.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`entry`] | what the roster knows of a service, and of a thread |
+//! | [`members`] | the roster: entries come, are replaced and go |
+//! | [`threads`] | how the threads of a service directory are started |
+//! | [`leftovers`] | what an earlier tree has left, and is not where it was |
+
+pub mod entry;
+pub mod leftovers;
+pub mod members;
+pub mod threads;
