@@ -1,7 +1,8 @@
 //! A service directory: `run`, `finish`, `down`; its `control/` is in the file of that name.
 
 use super::{Streams, c_path};
-use crate::sys::files::file::{self, Identity};
+use crate::sys::files::file;
+use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::Recorder;
 use crate::sys::process::start::{
@@ -20,25 +21,25 @@ pub struct Directory {
     path: PathBuf,
     /// The service directory: this one, or the one that it lies in.
     service: CString,
-    identity: Identity,
+    instance: FileInstance,
     within: Option<&'static CStr>,
     environment: Arc<Environment>,
     run: [CString; 1],
 }
 
 impl Directory {
-    /// The service directory at `path`. It must stay the one that `identity` says: a start in another one fails.
-    pub fn new(path: PathBuf, identity: Identity) -> Directory {
+    /// The service directory at `path`. It must stay the one that `instance` says: a start in another one fails.
+    pub fn new(path: PathBuf, instance: FileInstance) -> Directory {
         let service = c_path(&path);
         let environment = Environment::inherited();
-        Directory { path, service, identity, within: None, environment, run: [c"./run".to_owned()] }
+        Directory { path, service, instance, within: None, environment, run: [c"./run".to_owned()] }
     }
 
     /// The logger's directory in the service directory at `path`. It may be replaced at any time, but the service directory
-    /// must stay the one that `identity` says: what has taken its place is another service, with a logger of its own.
-    pub fn logger(path: PathBuf, identity: Identity) -> Directory {
+    /// must stay the one that `instance` says: what has taken its place is another service, with a logger of its own.
+    pub fn logger(path: PathBuf, instance: FileInstance) -> Directory {
         let log = path.join("log");
-        Directory { path: log, within: Some(c"log"), ..Directory::new(path, identity) }
+        Directory { path: log, within: Some(c"log"), ..Directory::new(path, instance) }
     }
 
     /// Where it is.
@@ -46,9 +47,9 @@ impl Directory {
         &self.path
     }
 
-    /// Device and inode of the service directory that this is, or lies in.
-    pub fn service(&self) -> (u64, u64) {
-        (self.identity.device, self.identity.inode)
+    /// The service directory that this is, or lies in.
+    pub fn service(&self) -> FileId {
+        self.instance.id
     }
 
     /// Whether it is to be down when supervision begins.

@@ -10,6 +10,7 @@ pub mod pipe;
 use crate::status::StatusDir;
 use crate::sys::Errno;
 use crate::sys::files::file;
+use crate::sys::files::file_id::FileId;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::{Recorder, Role};
@@ -147,8 +148,8 @@ impl Service {
         }
     }
 
-    /// Which service directory it belongs to, by device and inode.
-    pub fn directory(&self) -> Option<(u64, u64)> {
+    /// Which service directory it belongs to.
+    pub fn directory(&self) -> Option<FileId> {
         match &self.definition {
             Definition::Directory(directory) => Some(directory.service()),
             Definition::Command(_) => None,

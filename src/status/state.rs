@@ -3,6 +3,7 @@
 use crate::status::module_state::ModuleState;
 use crate::status::record::Want;
 use crate::sys::files::file;
+use crate::sys::files::file_id::FileId;
 use crate::sys::ok_unless_exhausted;
 use crate::sys::process::pidfd::{ExitStatus, signal_name};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -67,7 +68,7 @@ pub struct Memory {
     /// The boot of which the times are.
     pub boot: String,
     /// The service directory that it was started from: device and inode.
-    pub directory: Option<(u64, u64)>,
+    pub directory: Option<FileId>,
     /// When the run process was started.
     pub up_since: Option<u64>,
     /// Until when its end counts as asked for.

@@ -11,6 +11,7 @@ use crate::machine::limits::Limits;
 use crate::machine::table::{Event, SavedState, Want};
 use crate::status::StatusDir;
 use crate::status::state::StateFile;
+use crate::sys::files::file_id::FileId;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::group;
 use crate::sys::process::pidfd::signal_group;
@@ -20,7 +21,6 @@ use log::Level;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// What an earlier supervisor has left.
@@ -116,7 +116,7 @@ impl Supervisor {
     }
 
     /// Whether what an earlier supervisor has left belongs to the service directory that is there now.
-    fn is_ours(&self, earlier: Option<(u64, u64)>) -> bool {
+    fn is_ours(&self, earlier: Option<FileId>) -> bool {
         let present = self.spec.service.directory();
         earlier.is_none() || present.is_none() || earlier == present
     }
@@ -146,7 +146,7 @@ impl Supervisor {
         let pipe = self.spec.service.output().map(|pipe| PathBuf::from(OsStr::from_bytes(pipe.path().to_bytes())));
         let paths = [Some(self.spec.dir.stdout()), Some(self.spec.dir.stderr()), pipe];
         let files = paths.into_iter().flatten().filter_map(|path| std::fs::metadata(path).ok());
-        let outputs: Vec<(u64, u64)> = files.map(|file| (file.dev(), file.ino())).collect();
+        let outputs: Vec<FileId> = files.map(|file| FileId::of(&file)).collect();
         if group::outlives(&recorded, &outputs) && signal_group(recorded.pid, libc::SIGKILL).is_ok() {
             let pid = recorded.pid;
             self.say(

@@ -7,6 +7,7 @@ use crate::status::module_state::ModuleState;
 use crate::status::record::{Record, Want};
 use crate::status::state::{LastExit, Memory, StateFile, rfc3339};
 use crate::sys::errno_text;
+use crate::sys::files::file_id::FileId;
 use crate::sys::files::replace::FilePair;
 use crate::sys::process::record::boot;
 use crate::sys::time::Mono;
@@ -44,7 +45,7 @@ pub struct StatusContext<'a> {
     /// Pid of the logger's run process.
     pub log_pid: Option<u32>,
     /// Which directory the service is run from.
-    pub directory: Option<(u64, u64)>,
+    pub directory: Option<FileId>,
     /// What `SVDIR` has to be for runit's tools, if they work.
     pub svdir: Option<&'a Path>,
     /// Whether a later supervisor is to go on where this one ends.
@@ -222,7 +223,7 @@ fn put(known: &mut FilePair, path: &Path, content: &[u8]) -> Result<(), (std::pa
     known.replace(path, content).map_err(|error| (path.to_owned(), error))
 }
 
-fn memory(machine: &Machine, directory: Option<(u64, u64)>) -> Memory {
+fn memory(machine: &Machine, directory: Option<FileId>) -> Memory {
     let mut memory = Memory { boot: boot().to_string(), directory, ..Memory::default() };
     machine.remember(&mut memory);
     memory

@@ -11,7 +11,7 @@ use crate::machine::table::{Event, Machine, State, Want};
 use crate::status::log::Log;
 use crate::status::runit::{Files, NAME, Phase, Record};
 use crate::sys::errno_text;
-use crate::sys::files::file::Identity;
+use crate::sys::files::file_id::FileInstance;
 use crate::sys::files::flock::{Lock, LockError};
 use crate::sys::time::Mono;
 use log::Level;
@@ -130,9 +130,9 @@ pub fn claim(spec: &Spec) -> Result<Option<Lock>, OpenError> {
     let (Some(_), Some(path)) = (&spec.runit, spec.service.path()) else { return Ok(None) };
     let theirs = path.join(NAME);
     let lock = theirs.join("lock");
-    let identity = |path: &Path| std::fs::metadata(path).ok().map(|metadata| Identity::of(&metadata));
-    let there = identity(&lock);
-    if there.is_none() || there == identity(&spec.dir.lock_path()) {
+    let file = |path: &Path| std::fs::metadata(path).ok().map(|metadata| FileInstance::of(&metadata));
+    let there = file(&lock);
+    if there.is_none() || there == file(&spec.dir.lock_path()) {
         return Ok(None);
     }
     match Lock::claim(&lock) {

@@ -13,7 +13,7 @@ use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::alarm::WAIT_AT_END;
 use crate::supervisor::runit::RunitTree;
-use crate::sys::files::file::Identity;
+use crate::sys::files::file_id::FileInstance;
 use crate::sys::process::orphans;
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
@@ -102,7 +102,7 @@ struct Tree {
     changes: Changes,
     watch: Option<Watch>,
     /// The directory that the root was when it was last watched.
-    identity: Option<Identity>,
+    identity: Option<FileInstance>,
     /// What has been complained about, so that it is said once.
     already_logged: HashSet<OsString>,
     /// Directories that are being filled.
@@ -401,8 +401,8 @@ impl Tree {
         }
     }
 
-    fn root_identity(&self) -> Option<Identity> {
-        std::fs::metadata(&self.root).ok().filter(std::fs::Metadata::is_dir).map(|metadata| Identity::of(&metadata))
+    fn root_identity(&self) -> Option<FileInstance> {
+        std::fs::metadata(&self.root).ok().filter(std::fs::Metadata::is_dir).map(|metadata| FileInstance::of(&metadata))
     }
 
     fn rescan_in(&mut self, wait: Duration) {

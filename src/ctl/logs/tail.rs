@@ -1,6 +1,7 @@
 //! One log file, followed through truncation and rename.
 
-use crate::sys::files::file::{self, Identity};
+use crate::sys::files::file;
+use crate::sys::files::file_id::FileInstance;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -22,7 +23,7 @@ const LINE_MAX: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Tail {
     path: PathBuf,
-    open: Option<(File, Identity)>,
+    open: Option<(File, FileInstance)>,
     at: u64,
     /// The beginning of a line whose end has not been written yet.
     partial: Vec<u8>,
@@ -110,7 +111,7 @@ impl Tail {
 
     fn was_replaced(&self) -> bool {
         match (&self.open, std::fs::symlink_metadata(&self.path)) {
-            (Some((_, ours)), Ok(there)) => Identity::of(&there) != *ours,
+            (Some((_, ours)), Ok(there)) => FileInstance::of(&there) != *ours,
             (None, Ok(_)) => true,
             // Renamed or removed: whoever has it open may still write.
             (_, Err(_)) => false,
@@ -119,8 +120,8 @@ impl Tail {
 
     fn reopen(&mut self) -> io::Result<()> {
         let file = file::read(&self.path)?;
-        let identity = Identity::of(&file.metadata()?);
-        self.open = Some((file, identity));
+        let instance = FileInstance::of(&file.metadata()?);
+        self.open = Some((file, instance));
         self.at = 0;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! FIFOs, opened so that nobody ever waits for the other end.
 
-use crate::sys::files::file::{self, Identity};
+use crate::sys::files::file;
+use crate::sys::files::file_id::FileInstance;
 use nix::fcntl::{FcntlArg, fcntl};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -21,7 +22,7 @@ pub enum Ends {
 #[derive(Debug)]
 pub struct Fifo {
     file: File,
-    identity: Identity,
+    instance: FileInstance,
 }
 
 impl Fifo {
@@ -44,8 +45,8 @@ impl Fifo {
     /// What `fstat` gives.
     pub fn inherit(descriptor: OwnedFd) -> io::Result<Fifo> {
         let file = File::from(descriptor);
-        let identity = Identity::of(&file.metadata()?);
-        Ok(Fifo { file, identity })
+        let instance = FileInstance::of(&file.metadata()?);
+        Ok(Fifo { file, instance })
     }
 
     fn open(path: &Path, ends: Ends) -> io::Result<Fifo> {
@@ -60,14 +61,14 @@ impl Fifo {
             let _ = fcntl(&file, FcntlArg::F_SETPIPE_SZ(1));
         }
         match metadata.file_type().is_fifo() {
-            true => Ok(Fifo { identity: Identity::of(&metadata), file }),
+            true => Ok(Fifo { instance: FileInstance::of(&metadata), file }),
             false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a FIFO")),
         }
     }
 
     /// Whether the entry at `path` is still this FIFO.
     pub fn is_at(&self, path: &Path) -> bool {
-        file::identity(path).is_ok_and(|there| there == self.identity)
+        FileInstance::at(path).is_ok_and(|there| there == self.instance)
     }
 
     /// Reads what there is, at most `room.len()` bytes; 0 when there is nothing.

@@ -1,6 +1,7 @@
 //! Opening files in directories that somebody else may have touched: never through a planted link, never
 //! blocking on something that is not what it should be.
 
+use crate::sys::files::file_id::FileInstance;
 use crate::sys::threads::poll;
 use crate::sys::time::Mono;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -12,29 +13,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Device, inode and birth time (nanoseconds since the epoch, 0 where the file system keeps none): which
-/// file it is, whatever its name. The birth time tells a new file from an old one whose inode it got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
-    /// Device number.
-    pub device: u64,
-    /// Inode number.
-    pub inode: u64,
-    /// Birth time.
-    pub born: u128,
-}
-
-impl Identity {
-    /// That of no file.
-    pub const NONE: Identity = Identity { device: 0, inode: 0, born: 0 };
-
-    /// The identity of what `metadata` describes.
-    pub fn of(metadata: &Metadata) -> Identity {
-        let born = metadata.created().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-        Identity { device: metadata.dev(), inode: metadata.ino(), born: born.map_or(0, |since| since.as_nanos()) }
-    }
-}
 
 /// Opens a regular file for appending, making it with mode 0644, and gives its size in bytes.
 ///
@@ -107,9 +85,9 @@ fn inherited_pipe(path: &Path) -> Option<BorrowedFd<'static>> {
 ///
 /// # Errors
 /// As [`append`].
-pub fn read_write(path: &Path, mode: u32) -> io::Result<(File, Identity)> {
+pub fn read_write(path: &Path, mode: u32) -> io::Result<(File, FileInstance)> {
     let (file, metadata) = regular(OpenOptions::new().read(true).write(true).create(true).mode(mode), path)?;
-    Ok((file, Identity::of(&metadata)))
+    Ok((file, FileInstance::of(&metadata)))
 }
 
 fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<(File, Metadata)> {
@@ -151,21 +129,13 @@ pub fn entry(dir: &Path, name: &str) -> PathBuf {
     path
 }
 
-/// Which file is at `path` (no link followed).
-///
-/// # Errors
-/// What `lstat` gives.
-pub fn identity(path: &Path) -> io::Result<Identity> {
-    std::fs::symlink_metadata(path).map(|metadata| Identity::of(&metadata))
-}
-
 /// Gives the file at `path` (no link followed) a second name, in the place of any other file that has it.
 ///
 /// # Errors
 /// What `lstat`, `unlink` and `link` give.
 pub fn link(path: &Path, name: &Path) -> io::Result<()> {
-    let ours = identity(path)?;
-    match identity(name) {
+    let ours = FileInstance::at(path)?;
+    match FileInstance::at(name) {
         Ok(there) if there == ours => return Ok(()),
         Ok(_) => std::fs::remove_file(name)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -1,6 +1,7 @@
 //! The lock that keeps a second supervisor out, and who holds it.
 
-use crate::sys::files::file::{self, Identity};
+use crate::sys::files::file;
+use crate::sys::files::file_id::FileInstance;
 use crate::sys::time::Mono;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, Flock, FlockArg, fcntl};
@@ -20,7 +21,7 @@ const RELEASE_GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Lock {
     file: Flock<File>,
-    identity: Identity,
+    instance: FileInstance,
 }
 
 /// Why there is no lock.
@@ -40,7 +41,7 @@ impl Lock {
     pub fn take(path: &Path) -> Result<Lock, LockError> {
         let deadline = Mono::now() + RELEASE_GRACE;
         loop {
-            let (file, identity) = file::read_write(path, 0o600).map_err(LockError::Io)?;
+            let (file, instance) = file::read_write(path, 0o600).map_err(LockError::Io)?;
             let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(locked) => locked,
                 Err((file, Errno::EWOULDBLOCK)) => match holder(&file) {
@@ -55,7 +56,7 @@ impl Lock {
             };
             // The file may have been removed and made again between open and flock; then somebody else can
             // lock the new one, and ours guards nothing.
-            let lock = Lock { file, identity };
+            let lock = Lock { file, instance };
             if lock.is_at(path) {
                 return Ok(lock);
             }
@@ -104,8 +105,8 @@ impl Lock {
     }
 
     fn of(file: Flock<File>) -> Result<Lock, LockError> {
-        let identity = Identity::of(&file.metadata().map_err(LockError::Io)?);
-        Ok(Lock { file, identity })
+        let instance = FileInstance::of(&file.metadata().map_err(LockError::Io)?);
+        Ok(Lock { file, instance })
     }
 
     /// The locked file: it holds the record of the process that is supervised.
@@ -115,12 +116,12 @@ impl Lock {
 
     /// Its inode.
     pub fn inode(&self) -> u64 {
-        self.identity.inode
+        self.instance.id.inode
     }
 
     /// Whether the lock file at `path` is still the one that is locked.
     pub fn is_at(&self, path: &Path) -> bool {
-        file::identity(path).is_ok_and(|there| there == self.identity)
+        FileInstance::at(path).is_ok_and(|there| there == self.instance)
     }
 }
 

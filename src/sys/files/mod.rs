@@ -3,6 +3,7 @@
 //! | file | what it wraps |
 //! |---|---|
 //! | [`mod@file`] | regular files in directories that somebody else may have touched |
+//! | [`file_id`] | which file it is, whatever its name |
 //! | [`fifo`] | FIFOs, opened so that nobody waits for the other end |
 //! | [`flock`] | the lock that keeps a second supervisor out |
 //! | [`mod@replace`] | new content in the place of a file's old one, in one step |
@@ -10,6 +11,7 @@
 
 pub mod fifo;
 pub mod file;
+pub mod file_id;
 pub mod flock;
 pub mod inotify;
 pub mod replace;

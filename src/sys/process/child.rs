@@ -1,5 +1,6 @@
 //! The child's side of [`crate::sys::process::start`]: from `clone` to `execve`, under the rules given there.
 
+use crate::sys::files::file_id::FileId;
 use crate::sys::process::record::{self, Recorder};
 use crate::sys::process::start::{Directory, Input, Leader, Output, Plan, Step};
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
@@ -211,7 +212,7 @@ fn enter(directory: Directory<'_>) -> Result<(), c_int> {
     raw(libc::SYS_chdir, [directory.path.as_ptr() as c_long, 0, 0, 0])?;
     if let Some(expected) = directory.expect {
         let here = metadata(libc::AT_FDCWD)?;
-        if (here.st_dev, here.st_ino) != expected {
+        if (FileId { device: here.st_dev, inode: here.st_ino }) != expected {
             return Err(libc::ESTALE);
         }
     }

@@ -3,13 +3,13 @@
 //! The number alone proves nothing: once a group's last member is gone, the kernel may give its number to a new process,
 //! which may lead a group of its own, and end. So one of the members has to be known as ours by what it writes to.
 
+use crate::sys::files::file_id::FileId;
 use crate::sys::process::record::{Recorded, stat};
 use nix::unistd::Pid;
-use std::os::unix::fs::MetadataExt;
 
 /// Whether the group that the `recorded` process led is still there, and certainly that group: its leader is gone, and a
-/// member writes to one of the `outputs` (device and inode) that the leader was started with.
-pub fn outlives(recorded: &Recorded, outputs: &[(u64, u64)]) -> bool {
+/// member writes to one of the `outputs` that the leader was started with.
+pub fn outlives(recorded: &Recorded, outputs: &[FileId]) -> bool {
     // As long as any member lives, nobody else gets the number; so whoever has it is the leader, or the group is gone.
     if !matches!(stat(recorded.pid), Ok(None)) {
         return false;
@@ -24,7 +24,7 @@ fn group_of(pid: Pid) -> Option<Pid> {
     stat(pid).ok()??.split_ascii_whitespace().nth(2)?.parse().ok().map(Pid::from_raw)
 }
 
-fn writes_to(pid: Pid, outputs: &[(u64, u64)]) -> bool {
+fn writes_to(pid: Pid, outputs: &[FileId]) -> bool {
     let file = |number| std::fs::metadata(format!("/proc/{pid}/fd/{number}")).ok();
-    [1, 2].into_iter().filter_map(file).any(|file| outputs.contains(&(file.dev(), file.ino())))
+    [1, 2].into_iter().filter_map(file).any(|file| outputs.contains(&FileId::of(&file)))
 }

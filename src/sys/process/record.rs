@@ -10,6 +10,7 @@
 //! (`/proc/PID/stat` field 22 lies between them, to its 10 ms), the lock file's inode, the boot id, and the service
 //! directory to which it belongs (0:0 for a command).
 
+use crate::sys::files::file_id::FileId;
 use crate::sys::files::flock::Lock;
 use crate::sys::ok_unless_exhausted;
 use crate::sys::process::pidfd::Pidfd;
@@ -58,7 +59,7 @@ pub(super) const AFTER: std::ops::Range<usize> = 36..56;
 
 impl<'a> Recorder<'a> {
     /// A recorder into `lock`, for a process of the service directory `directory` that is going to be started now.
-    pub fn new(lock: &'a Lock, role: Role, directory: Option<(u64, u64)>) -> Recorder<'a> {
+    pub fn new(lock: &'a Lock, role: Role, directory: Option<FileId>) -> Recorder<'a> {
         let line = line(role, 0, (boot_time(), 0), lock.inode(), directory);
         let file = lock.file().as_fd();
         debug_assert!(file.as_raw_fd() > 2);
@@ -67,9 +68,9 @@ impl<'a> Recorder<'a> {
 }
 
 /// A record, filled up with blanks.
-fn line(role: Role, pid: i32, made: (u64, u64), inode: u64, directory: Option<(u64, u64)>) -> [u8; SIZE] {
+fn line(role: Role, pid: i32, made: (u64, u64), inode: u64, directory: Option<FileId>) -> [u8; SIZE] {
     let mut line = [b' '; SIZE];
-    let (device, directory) = directory.unwrap_or_default();
+    let FileId { device, inode: directory } = directory.unwrap_or(FileId::NONE);
     let (role, boot) = (role.word(), boot());
     let mut place = &mut line[..SIZE - 1];
     // A boot id is 36 letters, a number at most 20: it fits.
@@ -92,7 +93,7 @@ pub struct Recorded {
     /// Its pid.
     pub pid: Pid,
     /// The service directory to which it belongs: device and inode.
-    pub directory: Option<(u64, u64)>,
+    pub directory: Option<FileId>,
     made: (u64, u64),
 }
 
@@ -119,12 +120,13 @@ impl Recorded {
         let made = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         let same = words.next()?.parse() == Ok(inode) && !boot.is_empty() && words.next()? == boot;
         let (device, directory) = words.next()?.split_once(':')?;
-        let directory = Some((device.parse().ok()?, directory.parse().ok()?)).filter(|known| *known != (0, 0));
+        let directory = Some(FileId { device: device.parse().ok()?, inode: directory.parse().ok()? });
+        let directory = directory.filter(|known| *known != FileId::NONE);
         (same && made.0 <= made.1).then_some(Recorded { role, pid: Pid::from_raw(pid), directory, made })
     }
 
     /// The record of a process of `directory` that runs now, and has not been reaped.
-    pub fn of(role: Role, pid: Pid, directory: Option<(u64, u64)>) -> Option<Recorded> {
+    pub fn of(role: Role, pid: Pid, directory: Option<FileId>) -> Option<Recorded> {
         let started = start_time(pid).ok()??;
         Some(Recorded { role, pid, directory, made: (started, started.saturating_add(tick())) })
     }
@@ -208,12 +210,12 @@ mod tests {
     #[test]
     fn a_record_knows_the_service_directory_however_large_the_numbers() {
         let of = |line: &str| Recorded::parse(line, 77, "boot-id").and_then(|recorded| recorded.directory);
-        assert_eq!(of(&record(5, 1, 2)), Some((8, 9)));
+        assert_eq!(of(&record(5, 1, 2)), Some(FileId { device: 8, inode: 9 }));
         assert_eq!(of(&record(5, 1, 2).replace("8:9", "0:0")), None);
         let most = (u64::MAX, u64::MAX);
-        let line = line(Role::Finish, i32::MAX, most, u64::MAX, Some(most));
+        let line = line(Role::Finish, i32::MAX, most, u64::MAX, Some(most.into()));
         let recorded = Recorded::parse(std::str::from_utf8(&line).unwrap(), u64::MAX, boot()).unwrap();
-        assert_eq!((recorded.directory, recorded.made, recorded.pid.as_raw()), (Some(most), most, i32::MAX));
+        assert_eq!((recorded.directory, recorded.made, recorded.pid.as_raw()), (Some(most.into()), most, i32::MAX));
     }
 
     #[test]
@@ -231,7 +233,7 @@ mod tests {
     #[test]
     fn what_is_written_later_is_read_as_if_it_had_been_there_from_the_start() {
         let lock = tempfile::tempfile().unwrap();
-        let recorded = Recorded::of(Role::Run, nix::unistd::getpid(), Some((8, 9))).unwrap();
+        let recorded = Recorded::of(Role::Run, nix::unistd::getpid(), Some(FileId { device: 8, inode: 9 })).unwrap();
         recorded.write(&lock).unwrap();
         assert_eq!(Recorded::read(&lock).unwrap(), Some(recorded));
         assert!(recorded.open().unwrap().is_some());

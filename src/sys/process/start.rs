@@ -12,6 +12,7 @@
 //!   handler of ours must not run in it;
 //! - what it reads was built before; what it has to say (the failed step and its errno) goes into atomics.
 
+use crate::sys::files::file_id::FileId;
 use crate::sys::process::child::{Order, changed_dispositions, in_child, set_signal_mask};
 use crate::sys::process::pidfd::Pidfd;
 use crate::sys::process::record::Recorder;
@@ -59,7 +60,7 @@ pub struct Directory<'a> {
     /// Its path.
     pub path: &'a CStr,
     /// Device and inode that it must have; if others, the start fails with `ESTALE`.
-    pub expect: Option<(u64, u64)>,
+    pub expect: Option<FileId>,
     /// The directory in it that is meant.
     pub within: Option<&'a CStr>,
 }
@@ -330,7 +331,6 @@ mod tests {
     use super::*;
     use crate::sys::process::pidfd::ExitStatus;
     use std::os::fd::AsFd;
-    use std::os::unix::fs::MetadataExt as _;
 
     /// Runs `sh -c SCRIPT`, the plan changed by `more`, to its end.
     fn shell<'a>(script: &str, more: impl FnOnce(&mut Plan<'a>)) -> Result<ExitStatus, StartError> {
@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn a_replaced_directory_is_noticed() {
         let error = shell("", |plan| {
-            plan.directory = Some(Directory { path: c"/", expect: Some((0, 0)), within: None });
+            plan.directory = Some(Directory { path: c"/", expect: Some(FileId::NONE), within: None });
         });
         assert_eq!(error.unwrap_err(), StartError { step: Step::Directory, errno: Errno::ESTALE });
     }
@@ -386,8 +386,8 @@ mod tests {
                 plan.directory = Some(Directory { path: c"/", expect: Some(expect), within: Some(c"proc") });
             })
         };
-        assert_eq!(run((root.dev(), root.ino())), Ok(ExitStatus::Code(3)));
-        assert_eq!(run((0, 0)), Err(StartError { step: Step::Directory, errno: Errno::ESTALE }));
+        assert_eq!(run(FileId::of(&root)), Ok(ExitStatus::Code(3)));
+        assert_eq!(run(FileId::NONE), Err(StartError { step: Step::Directory, errno: Errno::ESTALE }));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::conf::CONFIG_FILE;
 use crate::sys::Errno;
-use crate::sys::files::file::{self, Identity};
+use crate::sys::files::file;
+use crate::sys::files::file_id::FileInstance;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::fstatat;
 use std::io;
@@ -17,7 +18,7 @@ pub struct ServiceDir {
     /// Where it is.
     pub path: PathBuf,
     /// Which directory it is, whatever its name: for a link, the one that it leads to.
-    pub identity: Identity,
+    pub instance: FileInstance,
     /// Whether it has a logger, in its `log/`.
     pub has_logger: bool,
 }
@@ -64,7 +65,7 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> EntryKind {
     }
     let log = file::entry(&path, "log");
     let has_logger = file::is_executable(&file::entry(&log, "run"));
-    EntryKind::Service(ServiceDir { name: name.to_string(), identity: Identity::of(&metadata), path, has_logger })
+    EntryKind::Service(ServiceDir { name: name.to_string(), instance: FileInstance::of(&metadata), path, has_logger })
 }
 
 /// A link without a target: whoever made it meant a service by it, and is told so.
@@ -78,9 +79,9 @@ fn dangling_or_gone(path: &Path) -> EntryKind {
 
 /// Whether the directory that was `root` when it was last looked at, and is it now, has no entry `name`. Asked of the open
 /// directory: by its path, another one might answer, or none, if it is moved away for a moment.
-pub fn is_gone(root: &Path, identity: Option<Identity>, name: &std::ffi::OsStr) -> bool {
+pub fn is_gone(root: &Path, instance: Option<FileInstance>, name: &std::ffi::OsStr) -> bool {
     let Ok(directory) = std::fs::File::open(root) else { return false };
-    let same = directory.metadata().is_ok_and(|metadata| Some(Identity::of(&metadata)) == identity);
+    let same = directory.metadata().is_ok_and(|metadata| Some(FileInstance::of(&metadata)) == instance);
     same && fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) == Err(Errno::ENOENT)
 }
 
@@ -127,11 +128,11 @@ mod tests {
         let root = root();
         symlink("web", root.path().join("alias")).unwrap();
         symlink("nowhere", root.path().join("broken")).unwrap();
-        let identity = |name| match look(root.path(), OsStr::new(name)) {
-            EntryKind::Service(found) => Some(found.identity),
+        let instance = |name| match look(root.path(), OsStr::new(name)) {
+            EntryKind::Service(found) => Some(found.instance),
             _ => None,
         };
-        assert_eq!(identity("alias"), identity("web"));
+        assert_eq!(instance("alias"), instance("web"));
         assert_eq!(look(root.path(), OsStr::new("broken")), EntryKind::Refused(LEADS_NOWHERE));
     }
 

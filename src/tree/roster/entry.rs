@@ -64,8 +64,7 @@ impl Entry {
 
     /// Whether something may still run in the directory that `found` is, under another name.
     pub(super) fn is_leaving_from(&self, found: &ServiceDir) -> bool {
-        let same =
-            (self.found.identity.device, self.found.identity.inode) == (found.identity.device, found.identity.inode);
+        let same = self.found.instance.id == found.instance.id;
         matches!(self.lifecycle, Lifecycle::Leaving(_)) && same && self.found.name != found.name
     }
 }

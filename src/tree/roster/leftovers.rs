@@ -4,7 +4,7 @@
 use super::members::Roster;
 use crate::status::StatusDir;
 use crate::status::state::StateFile;
-use crate::sys::files::file::Identity;
+use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::sys::process::record::Recorded;
 use crate::tree::root::scan::{self, EntryKind, ServiceDir};
 use std::io;
@@ -14,7 +14,7 @@ use std::path::Path;
 #[derive(Clone, Copy, Debug)]
 struct Leftover {
     /// The service directory that it was started from, where that is known.
-    directory: Option<(u64, u64)>,
+    directory: Option<FileId>,
     /// Whether its run process (or `finish`) still lives.
     runs: bool,
 }
@@ -24,7 +24,7 @@ enum Place {
     /// It is where it was, and complete.
     Kept(ServiceDir),
     /// It is where it was, but has no executable `run`, or cannot be looked at.
-    Incomplete(Identity),
+    Incomplete(FileInstance),
     /// It is gone, or another one is in its place.
     Gone,
 }
@@ -54,12 +54,12 @@ impl Roster {
         let directory = [service, logger].iter().flatten().find_map(|left| left.directory);
         // One that has left alone, by `x`, has nothing to remember; its service goes on writing into the pipe.
         let has_logger = logger.is_some() || self.exited_before(&format!("{name}/log"));
-        let found = |identity| ServiceDir { name: name.clone(), path, has_logger, identity };
+        let found = |instance| ServiceDir { name: name.clone(), path, has_logger, instance };
         // If a thread cannot be had, the look at the root says so, and what can be seen from there is tried again.
         let _ = match look(root, &name, directory) {
-            Place::Incomplete(identity) if runs => {
+            Place::Incomplete(instance) if runs => {
                 log::info!(logger: self.log(), "{name}: runs on from an earlier tree, and its directory is not complete");
-                self.start(found(identity))
+                self.start(found(instance))
             }
             // Its logger was still reading what was left; one that has ended just now is started again for the rest.
             Place::Kept(found) if self.exited_before(&name) => self.start_to_leave(found, true),
@@ -68,15 +68,14 @@ impl Roster {
             Place::Kept(found) => self.start(found),
             // It may be on its way out, file by file, and then nobody would ever correct what was written down. If it
             // becomes complete again, it begins afresh.
-            Place::Incomplete(identity) => self.start_to_leave(found(identity), false),
+            Place::Incomplete(instance) => self.start_to_leave(found(instance), false),
             Place::Gone => {
                 if runs {
                     log::info!(logger: self.log(), "{name}: runs on from an earlier tree, and its directory is gone: stopping it");
                 }
                 // Without a process there is nothing to stop, but what was written down is not true any more.
-                let (device, inode) = directory.unwrap_or((Identity::NONE.device, Identity::NONE.inode));
                 let logs_on = logger.is_some_and(|logger| logger.runs);
-                self.start_to_leave(found(Identity { device, inode, born: 0 }), logs_on)
+                self.start_to_leave(found(was_in(directory)), logs_on)
             }
         };
     }
@@ -101,19 +100,21 @@ impl Leftover {
     }
 }
 
-fn look(root: &Path, name: &str, directory: Option<(u64, u64)>) -> Place {
-    let was = |identity: &Identity| directory.is_none_or(|was| was == (identity.device, identity.inode));
+fn look(root: &Path, name: &str, directory: Option<FileId>) -> Place {
+    let was = |there: &FileInstance| directory.is_none_or(|was| was == there.id);
     match std::fs::metadata(root.join(name)) {
-        Ok(metadata) => match (Identity::of(&metadata), scan::look(root, name.as_ref())) {
-            (identity, _) if !was(&identity) => Place::Gone,
+        Ok(metadata) => match (FileInstance::of(&metadata), scan::look(root, name.as_ref())) {
+            (there, _) if !was(&there) => Place::Gone,
             (_, EntryKind::Service(found)) => Place::Kept(found),
-            (identity, EntryKind::NotYet | EntryKind::Unknown) => Place::Incomplete(identity),
+            (there, EntryKind::NotYet | EntryKind::Unknown) => Place::Incomplete(there),
             (_, EntryKind::Gone | EntryKind::Ignored | EntryKind::Refused(_)) => Place::Gone,
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Place::Gone,
-        Err(_) => {
-            let (device, inode) = directory.unwrap_or((Identity::NONE.device, Identity::NONE.inode));
-            Place::Incomplete(Identity { device, inode, born: 0 })
-        }
+        Err(_) => Place::Incomplete(was_in(directory)),
     }
+}
+
+/// The directory in which a module was started, as far as it was written down.
+fn was_in(directory: Option<FileId>) -> FileInstance {
+    FileInstance::of_unknown_age(directory.unwrap_or(FileId::NONE))
 }

@@ -13,7 +13,7 @@ use crate::supervisor::mailbox::Ask;
 use crate::supervisor::parking::{FdNumbers, Parking};
 use crate::supervisor::runit::RunitTree;
 use crate::supervisor::spec::Outcome;
-use crate::sys::files::file::Identity;
+use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::tree::capacity::Demand;
 use crate::tree::handover::Handover;
 use crate::tree::root::scan::ServiceDir;
@@ -53,7 +53,7 @@ pub struct Roster {
     pub(super) entries: BTreeMap<String, Entry>,
     /// Device and inode of the directories of all entries, and of some that are no more: one that is not among them was
     /// not renamed.
-    seen: HashSet<(u64, u64)>,
+    seen: HashSet<FileId>,
     /// Names of entries that have a successor, so that not all entries have to be searched for them.
     pending_successors: BTreeSet<String>,
     /// The process ends when all threads have.
@@ -120,7 +120,7 @@ impl Roster {
     /// No thread or descriptor was to be had: to be tried again.
     pub fn want(&mut self, found: ServiceDir) -> io::Result<()> {
         let Some(entry) = self.entries.get_mut(&found.name) else {
-            if self.seen.contains(&place_of(found.identity)) {
+            if self.seen.contains(&found.instance.id) {
                 self.notice_rename(&found);
                 // A directory that was renamed: the process of its old name is still there.
                 if self.entries.values().any(|entry| entry.is_leaving_from(&found)) {
@@ -137,7 +137,7 @@ impl Roster {
             }
             return self.start(found);
         };
-        let same = entry.found.identity == found.identity;
+        let same = entry.found.instance == found.instance;
         // A logger that is gone is still of use to the service that writes to it; one that is new is not yet.
         let new_logger = !entry.found.has_logger && found.has_logger;
         match &mut entry.lifecycle {
@@ -168,11 +168,11 @@ impl Roster {
     }
 
     /// Remembers a directory that gets an entry.
-    pub(super) fn note_seen(&mut self, identity: Identity) {
+    pub(super) fn note_seen(&mut self, id: FileId) {
         if self.seen.len() > 2 * self.entries.len() + SEEN_SPARE {
-            self.seen = self.entries.values().map(|entry| place_of(entry.found.identity)).collect();
+            self.seen = self.entries.values().map(|entry| entry.found.instance.id).collect();
         }
-        self.seen.insert(place_of(identity));
+        self.seen.insert(id);
     }
 
     /// If the directory had another name until now, what runs under that name is told to leave first: the new name may
@@ -180,8 +180,8 @@ impl Roster {
     fn notice_rename(&mut self, found: &ServiceDir) {
         let is_old_name = |entry: &&Entry| {
             entry.lifecycle == Lifecycle::Supervised
-                && entry.found.identity == found.identity
-                && !std::fs::metadata(&entry.found.path).is_ok_and(|now| Identity::of(&now) == found.identity)
+                && entry.found.instance == found.instance
+                && !std::fs::metadata(&entry.found.path).is_ok_and(|now| FileInstance::of(&now) == found.instance)
         };
         let old: Vec<String> =
             self.entries.values().filter(is_old_name).map(|entry| entry.found.name.clone()).collect();
@@ -438,8 +438,4 @@ impl Roster {
             member.mailbox.ask(ask);
         }
     }
-}
-
-fn place_of(identity: Identity) -> (u64, u64) {
-    (identity.device, identity.inode)
 }

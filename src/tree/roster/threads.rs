@@ -65,7 +65,7 @@ impl Roster {
     }
 
     fn start_threads(&mut self, found: ServiceDir, lifecycle: Lifecycle, told: Told) -> io::Result<()> {
-        self.note_seen(found.identity);
+        self.note_seen(found.instance.id);
         let name = found.name.clone();
         let mut more = self.needs_of(false);
         if found.has_logger {
@@ -148,10 +148,10 @@ impl Roster {
     }
 
     fn spawn(&mut self, found: &ServiceDir, part: Part, leave: Option<Leave>) -> io::Result<u64> {
-        let (path, identity) = (found.path.clone(), found.identity);
+        let (path, instance) = (found.path.clone(), found.instance);
         let (module, directory, input, output) = match part {
-            Part::Service(pipe) => (found.name.clone(), Directory::new(path, identity), None, pipe),
-            Part::Logger(pipe) => (format!("{}/log", found.name), Directory::logger(path, identity), Some(pipe), None),
+            Part::Service(pipe) => (found.name.clone(), Directory::new(path, instance), None, pipe),
+            Part::Logger(pipe) => (format!("{}/log", found.name), Directory::logger(path, instance), Some(pipe), None),
         };
         let mailbox = Arc::new(Mailbox::default());
         let needs = self.needs_of(input.is_some());
