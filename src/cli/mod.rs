@@ -43,8 +43,7 @@ fn in_one_line(message: &str) -> String {
     for tips in paragraphs.filter(|paragraph| paragraph.starts_with("tip: ")) {
         line += &tips.replace("tip: ", "; ").replace(" ;", ";");
     }
-    let plain = |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() };
-    line.chars().map(plain).collect()
+    crate::sys::terminal::escape::escaped(&line)
 }
 
 /// Says on standard error why `program` ends with `code`.

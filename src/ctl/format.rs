@@ -1,6 +1,7 @@
 //! Words for people: names that cannot harm a terminal, durations, ways to end.
 
 use crate::status::state::LastExit;
+use crate::sys::terminal::escape;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -37,8 +38,7 @@ pub fn text(text: &str) -> String {
     for letter in text.chars() {
         match letter {
             '\t' => shown.push(letter),
-            _ if letter.is_control() => shown.extend(letter.escape_default()),
-            _ => shown.push(letter),
+            _ => escape::push_letter(&mut shown, letter),
         }
     }
     shown

@@ -6,6 +6,7 @@
 use super::StatusDir;
 use crate::sys::files::file;
 use crate::sys::terminal::console;
+use crate::sys::terminal::escape::Escaping;
 use crate::sys::{errno_text, time};
 use chrono::{Datelike, Timelike};
 use parking_lot::Mutex;
@@ -139,23 +140,8 @@ fn compose(level: log::Level, message: &std::fmt::Arguments<'_>) -> String {
     let mut line = String::with_capacity(LINE);
     // Writing into a String does not fail.
     let _ = write!(line, "[{level}] {} ", Stamp(SystemTime::now()));
-    let _ = write!(Escaped(&mut line), "{message}");
+    let _ = write!(Escaping(&mut line), "{message}");
     line
-}
-
-/// Escapes control characters in what is written through it.
-struct Escaped<'a>(&'a mut String);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for letter in text.chars() {
-            match letter.is_control() {
-                true => self.0.extend(letter.escape_default()),
-                false => self.0.push(letter),
-            }
-        }
-        Ok(())
-    }
 }
 
 /// `YYYY-MM-DD HH:MM:SS` in local time.

@@ -10,6 +10,7 @@ use crate::status::log::{Log, stamp};
 use crate::sys::files::file;
 use crate::sys::process::pidfd::{ExitStatus, signal_group, signal_name};
 use crate::sys::process::start::{Environment, Input, Leader, Output, Plan, Started, look_up, start};
+use crate::sys::terminal::escape::is_active;
 use crate::sys::threads::poll::{self, Source};
 use crate::sys::threads::thread::Thread;
 use crate::sys::time::Mono;
@@ -87,7 +88,7 @@ impl Message {
 
 /// A name or path as it can stand in a line: a mailer might act on what seems to be another one.
 fn in_one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
+    text.chars().map(|letter| if is_active(letter) { '?' } else { letter }).collect()
 }
 
 fn describe(alarm: &Alarm) -> String {
@@ -146,7 +147,7 @@ fn tail(dir: &StatusDir) -> String {
         if line.starts_with('~') {
             tail.push(' ');
         }
-        tail.extend(line.chars().filter(|letter| !letter.is_control() || *letter == '\t'));
+        tail.extend(line.chars().filter(|letter| !is_active(*letter) || *letter == '\t'));
         tail.push('\n');
     }
     tail

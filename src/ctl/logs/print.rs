@@ -10,6 +10,7 @@ use crate::ctl::logs::tail::Tail;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::sys::files::inotify::{Event, Interest, Watches};
+use crate::sys::terminal::escape;
 use crate::sys::threads::poll;
 use crate::sys::threads::poll::Source;
 use crate::sys::time::Mono;
@@ -308,8 +309,7 @@ fn guarded(line: &str) -> String {
             None => {
                 match letter {
                     '\t' => shown.push(letter),
-                    _ if letter.is_control() => shown.extend(letter.escape_default()),
-                    _ => shown.push(letter),
+                    _ => escape::push_letter(&mut shown, letter),
                 }
                 letter.len_utf8()
             }
