@@ -6,6 +6,7 @@
 //! | `control`, `ok` | [`fifo`] |
 //! | `status`, 20 bytes | [`record`] |
 //! | `state.json` | [`state`], its key `state` [`module_state`] |
+//! | `state.json` of the tree itself | [`tree_state`] |
 //! | `supervise/` | [`runit`] |
 //! | `supervise.log`, `supervise.log.wf` | [`log`] |
 
@@ -16,5 +17,6 @@ pub mod module_state;
 pub mod record;
 pub mod runit;
 pub mod state;
+pub mod tree_state;
 
 pub use dir::StatusDir;

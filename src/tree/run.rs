@@ -71,7 +71,8 @@ pub struct Options {
 /// # Errors
 /// One line, when it cannot begin: another tree has the status root, or the root is not there.
 pub fn run(mut options: Options) -> Result<(), String> {
-    let own = TreeDir::take(&options.status_root, options.handover.own_lock.take())?;
+    let is_upgrade = options.handover.own_lock.is_some();
+    let mut own = TreeDir::take(&options.status_root, options.handover.own_lock.take())?;
     let metadata = std::fs::metadata(&options.root);
     let metadata =
         metadata.map_err(|error| format!("cannot read {}: {}", options.root.display(), errno_text(&error)))?;
@@ -89,6 +90,7 @@ pub fn run(mut options: Options) -> Result<(), String> {
     let handed = options.handover.modules.remove(TREE_DIR).unwrap_or_default();
     let messages = listen(signals, own.dir().clone(), log.clone(), handed);
     let messages = messages.map_err(|error| format!("cannot start a thread: {}", errno_text(&error)))?;
+    own.begin_state(&options.root, is_upgrade);
     Tree::new(options, log, own).run(&messages);
     Ok(())
 }
@@ -166,6 +168,8 @@ impl Tree {
         }
         self.look_at_root();
         self.roster.drop_handover();
+        // Only now: no start waits for this file.
+        self.own.publish(self.roster.not_begun());
         // The program before us may have heard of children that it did not come to reap.
         self.reap_orphans();
         while !(self.shutting_down && self.roster.is_empty()) {
@@ -197,6 +201,7 @@ impl Tree {
                 messages.wake();
                 self.roster.wake_all();
             }
+            self.own.publish(self.roster.not_begun());
         }
         self.reap_orphans();
         self.send_last_alarms(messages);
@@ -464,15 +469,21 @@ impl Tree {
 
     fn upgrade(&mut self, messages: &Messages) {
         if self.shutting_down {
+            self.own.note_failed_upgrade("shutting down".into());
             return log::warn!(logger: self.log, "upgrade not done: shutting down");
         }
         // The next program could not begin, and nobody would be left.
         if self.root_identity().is_none() {
             self.retry_logged = false;
-            return log::warn!(logger: self.log, "upgrade not done: {} is not there", self.root.display());
+            let why = format!("{} is not there", self.root.display());
+            log::warn!(logger: self.log, "upgrade not done: {why}");
+            return self.own.note_failed_upgrade(why);
         }
         match upgrade(&self.roster, messages, &self.own, &self.re_exec) {
-            NotReplaced::Failed => self.retry_logged = false,
+            NotReplaced::Failed(why) => {
+                self.retry_logged = false;
+                self.own.note_failed_upgrade(why);
+            }
             NotReplaced::Retry(why) => {
                 // It may be tried a hundred times before all that leave have left.
                 if !std::mem::replace(&mut self.retry_logged, true) {

@@ -3,10 +3,15 @@
 use crate::status::StatusDir;
 use crate::status::dir::TREE_DIR;
 use crate::status::log::Log;
+use crate::status::state::rfc3339;
+use crate::status::tree_state::{NotBegun, TreeState};
 use crate::sys::errno_text;
 use crate::sys::files::flock::{Lock, LockError};
+use crate::sys::files::replace::FilePair;
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// The directory, locked.
 #[derive(Debug)]
@@ -15,6 +20,10 @@ pub struct TreeDir {
     lock: Lock,
     /// That it cannot be made anew has been said.
     told: bool,
+    state: TreeState,
+    state_file: FilePair,
+    /// The file does not say yet what `state` says.
+    is_unwritten: bool,
 }
 
 impl TreeDir {
@@ -28,7 +37,14 @@ impl TreeDir {
         let inherited = inherited.and_then(|lock| Lock::inherit(lock, &dir.lock_path()).ok());
         let lock = inherited.map_or_else(|| dir.lock(), Ok);
         let lock = lock.map_err(|error| describe(&dir, status_root, &error))?;
-        Ok(TreeDir { dir, lock, told: false })
+        Ok(TreeDir {
+            dir,
+            lock,
+            told: false,
+            state: TreeState::default(),
+            state_file: FilePair::Unknown,
+            is_unwritten: false,
+        })
     }
 
     /// Where it is.
@@ -46,6 +62,43 @@ impl TreeDir {
         self.lock.is_at(&self.dir.lock_path())
     }
 
+    /// Says in `state.json` that this program works on `root` now, after the one before it if it was handed over to.
+    pub fn begin_state(&mut self, root: &Path, is_upgrade: bool) {
+        let started = rfc3339(SystemTime::now());
+        let earlier = TreeState::read(&self.dir.state()).unwrap_or_default();
+        self.state = TreeState {
+            pid: std::process::id(),
+            generation: if is_upgrade { earlier.generation + 1 } else { 1 },
+            root: root.to_string_lossy().into_owned(),
+            started: started.clone(),
+            last_upgrade: earlier.last_upgrade,
+            not_begun: Vec::new(),
+        };
+        if is_upgrade {
+            self.state.note_upgrade(started, None);
+        }
+        self.is_unwritten = true;
+    }
+
+    /// Notes for `state.json` why the program was not replaced.
+    pub fn note_failed_upgrade(&mut self, why: String) {
+        self.state.note_upgrade(rfc3339(SystemTime::now()), Some(why));
+        self.is_unwritten = true;
+    }
+
+    /// Writes `state.json` if something has changed. What cannot be written now is tried again at the next event.
+    pub fn publish(&mut self, not_begun: &BTreeMap<String, String>) {
+        let same = self.state.not_begun.iter().map(|one| (&one.module, &one.reason)).eq(not_begun);
+        if !same {
+            let entry =
+                |(module, reason): (&String, &String)| NotBegun { module: module.clone(), reason: reason.clone() };
+            self.state.not_begun = not_begun.iter().map(entry).collect();
+        }
+        if !same || self.is_unwritten {
+            self.is_unwritten = self.state_file.replace(&self.dir.state(), &self.state.encode()).is_err();
+        }
+    }
+
     /// Makes it anew if somebody has removed it: a lock file that is not there keeps nobody out. Whether that was
     /// done; a failure is logged once for as long as it lasts.
     pub fn keep(&mut self, log: &Log) -> bool {
@@ -58,6 +111,8 @@ impl TreeDir {
             Ok(lock) => {
                 self.lock = lock;
                 self.told = false;
+                self.state_file = FilePair::Unknown;
+                self.is_unwritten = true;
                 log::warn!(logger: log, "{} was removed: made anew", self.dir.lock_path().display());
                 true
             }

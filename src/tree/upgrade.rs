@@ -15,7 +15,7 @@ use crate::sys::threads::poll::{self, Source};
 use crate::sys::time::Mono;
 use crate::sys::{describe, handover};
 use crate::tree::tree_dir::TreeDir;
-use log::{error, info, warn};
+use log::{info, warn};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
@@ -31,10 +31,10 @@ const VERSION_TIME: Duration = Duration::from_secs(2);
 const THREAD_END_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Why the program is still the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotReplaced {
-    /// It was not possible; that has been said.
-    Failed,
+    /// It was not possible, and why; that is in the log.
+    Failed(String),
     /// It is to be tried again, after what is waiting: why.
     Retry(&'static str),
 }
@@ -47,19 +47,15 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own: &TreeDir, re_exec: &Re
     let mut modules = roster.park_all(&parking);
     messages.park(&parking);
     modules.push(TREE_DIR.to_string());
-    match wait(roster, &parking, &modules) {
+    let why = match wait(roster, &parking, &modules) {
         // A thread that has ended has something to say first; one that did so before it was asked never answers.
         _ if roster.has_reports() => {
             parking.resume();
             return NotReplaced::Retry("a service is just leaving");
         }
-        Err(missing) => {
-            let names = missing.join(", ");
-            warn!(logger: log, "upgrade not done: no answer from {names}; all goes on as before");
-        }
+        Err(missing) => format!("no answer from {}", missing.join(", ")),
         Ok(_) if !parking.unwritten().is_empty() => {
-            let names = parking.unwritten().join(", ");
-            warn!(logger: log, "upgrade not done: what runs cannot be written down ({names}); all goes on as before");
+            format!("what runs cannot be written down ({})", parking.unwritten().join(", "))
         }
         // What the listening thread has taken from the kernel would be lost with us.
         Ok(_) if others_wait(messages) => {
@@ -67,16 +63,17 @@ pub fn upgrade(roster: &Roster, messages: &Messages, own: &TreeDir, re_exec: &Re
             return NotReplaced::Retry("something else was asked for first");
         }
         Ok(modules) => match check(own, re_exec) {
-            Err(why) => warn!(logger: log, "upgrade not done: {why}; all goes on as before"),
+            Err(why) => why,
             Ok(()) => hand_over(modules, roster, own.lock(), re_exec),
         },
-    }
+    };
+    warn!(logger: log, "upgrade not done: {why}; all goes on as before");
     parking.resume();
-    NotReplaced::Failed
+    NotReplaced::Failed(why)
 }
 
-/// Hands over what the parked threads have left open, and all else. Returns only if that was not possible.
-fn hand_over(mut modules: BTreeMap<String, FdNumbers>, roster: &Roster, own_lock: &Lock, re_exec: &ReExec) {
+/// Hands over what the parked threads have left open, and all else. Returns only if that was not possible: why.
+fn hand_over(mut modules: BTreeMap<String, FdNumbers>, roster: &Roster, own_lock: &Lock, re_exec: &ReExec) -> String {
     let log = roster.log();
     modules.extend(roster.keep_pipes_open(true));
     let dropped = roster.alarms().to_start();
@@ -95,7 +92,7 @@ fn hand_over(mut modules: BTreeMap<String, FdNumbers>, roster: &Roster, own_lock
     let failed = replace(&state, own_lock, re_exec);
     let _ = handover::keep_open(own_lock.file(), false);
     roster.keep_pipes_open(false);
-    error!(logger: log, "upgrade not done: {}: {failed}; all goes on as before", re_exec.program.display());
+    format!("{}: {failed}", re_exec.program.display())
 }
 
 /// Whether the next program could begin: nobody would be left to say so if not.

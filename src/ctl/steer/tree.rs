@@ -6,6 +6,7 @@ use crate::ctl::format;
 use crate::ctl::report::Report;
 use crate::ctl::root::StatusRoot;
 use crate::ctl::steer::send;
+use crate::status::tree_state::TreeState;
 use crate::sys::Pid;
 use crate::sys::files::flock;
 use crate::sys::files::inotify::{Interest, Watches};
@@ -14,12 +15,7 @@ use crate::sys::threads::poll;
 use crate::sys::threads::poll::Source;
 use crate::sys::time::Mono;
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::time::Duration;
-
-/// What the tree logs when it begins, and when an upgrade was not possible.
-const BEGINS: &str = "supervising ";
-const NOT_DONE: &str = "upgrade not done";
 
 /// `rescan` and `reload`: the byte for HUP.
 pub fn hup(root: &StatusRoot, told: &str, report: &mut Report<'_>) {
@@ -50,14 +46,13 @@ pub fn shutdown(root: &StatusRoot, timeout: Duration, report: &mut Report<'_>) {
     }
 }
 
-/// `upgrade`: the byte for USR2; waits until the tree's log says what came of it.
+/// `upgrade`: the byte for USR2; waits until the tree's state file says what came of it.
 pub fn upgrade(root: &StatusRoot, timeout: Duration, report: &mut Report<'_>) {
     let pid = holder(root);
     let dir = root.tree();
-    let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
-    let (log, trouble) = (dir.log(), dir.log_wf());
-    // What is in the logs already is of earlier upgrades.
-    let (old_log, old_trouble) = (read(&log).len(), read(&trouble).len());
+    let last = || TreeState::read(&dir.state()).and_then(|state| state.last_upgrade);
+    // What the file says already is of an earlier upgrade.
+    let earlier = last().map(|last| last.number);
     let watches =
         Watches::new().and_then(|mut watches| watches.add(dir.path(), (), Interest::Writes).map(|()| watches));
     if let Err(error) = give(root, b"2") {
@@ -68,14 +63,11 @@ pub fn upgrade(root: &StatusRoot, timeout: Duration, report: &mut Report<'_>) {
     };
     let deadline = Mono::now() + timeout;
     loop {
-        let failure = read(&trouble)
-            .get(old_trouble..)
-            .and_then(|new| new.lines().find(|line| line.contains(NOT_DONE)).map(String::from));
-        if let Some(line) = failure {
-            return report.tree(Outcome::Failed, &format!("{}: {line}", name(pid)));
-        }
-        if read(&log).get(old_log..).is_some_and(|new| new.contains(BEGINS)) {
-            return report.tree(Outcome::Done, &format!("{}: has replaced itself", name(pid)));
+        if let Some(last) = last().filter(|last| Some(last.number) != earlier) {
+            return match last.failure {
+                Some(why) => report.tree(Outcome::Failed, &format!("{}: upgrade not done: {why}", name(pid))),
+                None => report.tree(Outcome::Done, &format!("{}: has replaced itself", name(pid))),
+            };
         }
         if poll::wait([Some(Source::Readable(watches.as_fd()))], Some(deadline)) == [false] {
             let text = format!("{}: has not replaced itself after {}", name(pid), format::spoken(timeout));

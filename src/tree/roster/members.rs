@@ -62,7 +62,7 @@ pub struct Roster {
     /// What all members need.
     pub(super) needs: Demand,
     /// For whom there was no room: it has been said.
-    pub(super) capacity_logged: BTreeSet<String>,
+    pub(super) capacity_logged: BTreeMap<String, String>,
     pub(super) next_member: u64,
     pub(super) reporter: Sender<ThreadExit>,
     reports: Receiver<ThreadExit>,
@@ -82,7 +82,7 @@ impl Roster {
             shutting_down: Arc::default(),
             members: HashMap::new(),
             needs: Demand::default(),
-            capacity_logged: BTreeSet::new(),
+            capacity_logged: BTreeMap::new(),
             next_member: 0,
             reporter,
             reports,
@@ -317,6 +317,11 @@ impl Roster {
     /// Where the settings come from.
     pub fn source(&self) -> &Source {
         &self.shared.source
+    }
+
+    /// Modules for which there was no room, and why.
+    pub fn not_begun(&self) -> &BTreeMap<String, String> {
+        &self.capacity_logged
     }
 
     /// The tree's log.

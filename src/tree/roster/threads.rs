@@ -121,7 +121,7 @@ impl Roster {
     }
 
     fn log_refusal(&mut self, name: &str, error: &io::Error) {
-        if self.capacity_logged.insert(name.to_string()) {
+        if self.capacity_logged.insert(name.to_string(), errno_text(error)).is_none() {
             log::warn!(logger: self.shared.log, "{name}: {}; tried again every second", errno_text(error));
         }
     }
