@@ -1,6 +1,7 @@
 //! A command: what `supervise -f` and `-u` run, and its `-r`.
 
-use super::{Streams, c_path};
+use super::streams::Streams;
+use crate::sys::files::file;
 use crate::sys::process::record::Recorder;
 use crate::sys::process::start::{Environment, Leader, Plan, StartError, Started, Step, look_up, start};
 use std::ffi::{CString, OsStr, OsString};
@@ -47,7 +48,7 @@ impl Command {
     fn program(&self) -> Result<CString, StartError> {
         let name = self.words.first().map_or(OsStr::new(""), |word| OsStr::from_bytes(word.as_bytes()));
         let path = look_up(name).map_err(|errno| StartError { step: Step::Exec, errno })?;
-        Ok(c_path(&path))
+        Ok(file::c_path_of(&path))
     }
 
     /// Runs it in a process group of its own, if anybody needs that. A group that is not its supervisor's becomes

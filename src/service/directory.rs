@@ -1,6 +1,6 @@
 //! A service directory: `run`, `finish`, `down`; its `control/` is in the file of that name.
 
-use super::{Streams, c_path};
+use super::streams::Streams;
 use crate::sys::files::file;
 use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::sys::process::pidfd::ExitStatus;
@@ -30,7 +30,7 @@ pub struct Directory {
 impl Directory {
     /// The service directory at `path`. It must stay the one that `instance` says: a start in another one fails.
     pub fn new(path: PathBuf, instance: FileInstance) -> Directory {
-        let service = c_path(&path);
+        let service = file::c_path_of(&path);
         let environment = Environment::inherited();
         Directory { path, service, instance, within: None, environment, run: [c"./run".to_owned()] }
     }

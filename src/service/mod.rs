@@ -6,22 +6,21 @@ pub mod command;
 mod control;
 pub mod directory;
 pub mod pipe;
+mod streams;
 
 use crate::status::StatusDir;
-use crate::sys::Errno;
-use crate::sys::files::file;
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::{Recorder, Role};
-use crate::sys::process::start::{Input, Output, StartError, Started, Step};
+use crate::sys::process::start::{StartError, Started};
 use pipe::LogPipe;
-use std::ffi::CString;
 use std::path::Path;
 use std::sync::Arc;
 
 pub use command::Command;
 pub use directory::Directory;
+pub use streams::Streams;
 
 /// What is run, and where its standard input and output lead.
 #[derive(Debug)]
@@ -39,49 +38,6 @@ pub enum Definition {
     Command(Command),
 }
 
-/// Where standard input, output and error lead: by path, for the child opens them.
-#[derive(Debug)]
-pub struct Streams {
-    /// From the service whose logger this is.
-    pub input: Option<Arc<LogPipe>>,
-    /// To this service's logger, instead of `__stdout`.
-    pub output: Option<Arc<LogPipe>>,
-    stdout: CString,
-    stderr: CString,
-}
-
-impl Streams {
-    /// Output and error into `__stdout` and `__stderr` of `dir`, but for what the pipes replace.
-    pub fn new(dir: &StatusDir, input: Option<Arc<LogPipe>>, output: Option<Arc<LogPipe>>) -> Streams {
-        Streams { input, output, stdout: c_path(&dir.stdout()), stderr: c_path(&dir.stderr()) }
-    }
-
-    /// Makes sure that the pipes are there and held open.
-    fn ready(&self) -> Result<(), StartError> {
-        let ready = |pipe: &Option<Arc<LogPipe>>, step| {
-            let Some(pipe) = pipe else { return Ok(()) };
-            pipe.ready().map_err(|error| StartError {
-                step,
-                errno: error.raw_os_error().map_or(Errno::ENOTSUP, Errno::from_raw),
-            })
-        };
-        ready(&self.input, Step::Stdin)?;
-        ready(&self.output, Step::Stdout)
-    }
-
-    fn stdin(&self) -> Input<'_> {
-        self.input.as_ref().map_or(Input::Null, |pipe| Input::Fifo(pipe.path()))
-    }
-
-    fn stdout(&self) -> Output<'_> {
-        self.output.as_ref().map_or(Output::File(&self.stdout), |pipe| Output::Fifo(pipe.path()))
-    }
-
-    fn stderr(&self) -> Output<'_> {
-        Output::File(&self.stderr)
-    }
-}
-
 impl Service {
     /// The service that `definition` says.
     pub fn new(definition: Definition, streams: Streams) -> Service {
@@ -92,8 +48,8 @@ impl Service {
     ///
     /// # Errors
     /// The stream that is not, and its errno.
-    pub fn ready(&self) -> Result<(), StartError> {
-        self.streams.ready()
+    pub fn ensure_open(&self) -> Result<(), StartError> {
+        self.streams.ensure_open()
     }
 
     /// Starts the run process. It records itself in `lock`. A service directory's always leads a session of its own;
@@ -102,7 +58,7 @@ impl Service {
     /// # Errors
     /// The step that failed, and its errno.
     pub fn start(&self, lock: &Lock, own_group: bool) -> Result<Started, StartError> {
-        self.streams.ready()?;
+        self.streams.ensure_open()?;
         let recorder = Recorder::new(lock, Role::Run, self.directory());
         match &self.definition {
             Definition::Directory(directory) => directory.run(&self.streams, recorder),
@@ -181,9 +137,4 @@ pub fn start_warnings(dir: &StatusDir, started: &Started) -> Vec<String> {
         }
     }
     all
-}
-
-/// A path for a system call. One with a NUL byte in it cannot come from a file system or an argument.
-fn c_path(path: &Path) -> CString {
-    file::c_path(path, "").unwrap_or_default()
 }

@@ -3,9 +3,9 @@
 //! It has a name because children open everything by path, and so that it outlives whichever side is being
 //! restarted: somebody always holds it, and what was written into it waits there to be read.
 
-use super::c_path;
 use crate::status::StatusDir;
 use crate::sys::files::fifo::{Ends, Fifo};
+use crate::sys::files::file;
 use crate::sys::handover;
 use parking_lot::Mutex;
 use std::ffi::{CStr, CString};
@@ -39,7 +39,7 @@ struct Keeper {
 impl LogPipe {
     /// The pipe into the logger whose status directory is `dir`; nothing is opened yet.
     pub fn new(dir: StatusDir) -> LogPipe {
-        let path = c_path(&dir.log_pipe());
+        let path = file::c_path_of(&dir.log_pipe());
         let keeper = Mutex::new(Keeper { fifo: None, ended: false });
         LogPipe { dir, path, keeper, logger_pid: AtomicU32::new(0), tell: OnceLock::new() }
     }
@@ -70,7 +70,7 @@ impl LogPipe {
     ///
     /// # Errors
     /// What `mkdir`, `mkfifo` and `open` give; `InvalidInput` when something else has its name.
-    pub fn ready(&self) -> io::Result<()> {
+    pub fn ensure_open(&self) -> io::Result<()> {
         let mut keeper = self.keeper.lock();
         if keeper.fifo.as_ref().is_some_and(|fifo| fifo.is_at(&self.dir.log_pipe())) {
             return Ok(());
@@ -128,8 +128,8 @@ mod tests {
     #[test]
     fn what_was_written_waits_for_the_reader_and_ends_when_told() {
         let (_root, pipe, path) = pipe();
-        pipe.ready().unwrap();
-        pipe.ready().unwrap();
+        pipe.ensure_open().unwrap();
+        pipe.ensure_open().unwrap();
         std::fs::OpenOptions::new().write(true).open(&path).unwrap().write_all(b"last words\n").unwrap();
         pipe.end_input();
         // As the logger's child does it: an open that waits for nobody.
@@ -143,9 +143,9 @@ mod tests {
     #[test]
     fn a_removed_fifo_is_made_anew() {
         let (_root, pipe, path) = pipe();
-        pipe.ready().unwrap();
+        pipe.ensure_open().unwrap();
         std::fs::remove_file(&path).unwrap();
-        pipe.ready().unwrap();
+        pipe.ensure_open().unwrap();
         assert!(crate::sys::files::file::is_fifo(&path));
     }
 
@@ -154,6 +154,6 @@ mod tests {
         let (_root, pipe, path) = pipe();
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, "x").unwrap();
-        assert_eq!(pipe.ready().unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(pipe.ensure_open().unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }

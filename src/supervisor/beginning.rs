@@ -129,7 +129,7 @@ impl Supervisor {
             Role::Finish | Role::Hook => self.helper = Some(process),
         }
         // It has its end of the pipe to the logger; without ours, that pipe would not outlive it.
-        if let Err(error) = self.spec.service.ready() {
+        if let Err(error) = self.spec.service.ensure_open() {
             self.say(Level::Warn, format!("{error}; pid {pid} goes on all the same"));
         }
         recorded

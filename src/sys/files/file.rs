@@ -121,6 +121,12 @@ pub fn c_path(path: &Path, more: &str) -> io::Result<CString> {
     Ok(CString::new(bytes)?)
 }
 
+/// A path for system calls, which came from a file system or an argument and so has no NUL byte in it. A path that
+/// has one becomes the empty path, at which every call fails with `ENOENT`.
+pub fn c_path_of(path: &Path) -> CString {
+    c_path(path, "").unwrap_or_default()
+}
+
 /// The path of `name` in `dir`. As [`Path::join`], which allocates twice for it.
 pub fn entry(dir: &Path, name: &str) -> PathBuf {
     let mut path = PathBuf::with_capacity(dir.as_os_str().len() + 1 + name.len());
