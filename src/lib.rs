@@ -43,6 +43,7 @@
 //! | [`supervisor`] | one service's life: the thread that drives its machine, alarms |
 //! | [`service`] | what to run: a service directory or a command, and the pipe to a logger |
 //! | [`machine`] | the rules, pure: state, event and time in, state and actions out |
+//! | [`readiness`] | how a service tells that it is ready and well, and how it is looked at |
 //! | [`conf`] | `supervise.conf`: lines, sections, typed settings, each with its origin |
 //! | [`status`] | the status directory, one file for each entry |
 //! | [`sys`] | every raw system call and every `unsafe` |
@@ -51,6 +52,7 @@ pub mod cli;
 pub mod conf;
 pub mod ctl;
 pub mod machine;
+pub mod readiness;
 pub mod service;
 pub mod status;
 pub mod supervisor;

@@ -8,6 +8,8 @@
 
 pub mod keys;
 pub mod lines;
+pub mod readiness;
+pub mod relations;
 pub mod sections;
 pub mod settings;
 pub mod shell_words;

@@ -12,9 +12,11 @@
 //! | `view` | what can be asked of a machine |
 //! | [`limits`] | how often and how fast: window, counts, delays |
 //! | [`command`] | the bytes of the control FIFO |
+//! | [`standing`] | what others that need it know of a module, and why one waits |
 
 pub mod command;
 pub mod limits;
+pub mod standing;
 pub mod states;
 pub mod table;
 #[cfg(test)]

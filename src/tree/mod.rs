@@ -3,6 +3,7 @@
 //! | file or room | what is in it |
 //! |---|---|
 //! | [`root`] | the services root: what is in it, and when that changes |
+//! | [`order`] | who starts after whom, and who stops before whom |
 //! | [`roster`] | who is supervised, and the threads that do it |
 //! | [`capacity`] | whether there is room for one more |
 //! | [`signals`] | signals and the tree's own FIFO, as messages |
@@ -13,6 +14,7 @@
 
 pub mod capacity;
 pub mod handover;
+pub mod order;
 pub mod root;
 pub mod roster;
 pub mod run;

@@ -8,7 +8,9 @@
 //! | [`flock`] | the lock that keeps a second supervisor out |
 //! | [`mod@replace`] | new content in the place of a file's old one, in one step |
 //! | [`inotify`] | directories watched for changes |
+//! | [`datagrams`] | a socket that receives datagrams with their senders |
 
+pub mod datagrams;
 pub mod fifo;
 pub mod file;
 pub mod file_id;

@@ -1,0 +1,142 @@
+//! The words that a module and the order of modules share: what has become of one, and why it waits.
+
+use std::fmt;
+
+/// A module in the order. It stays the same for as long as the module is known, and may be given to another one after that.
+pub type Id = usize;
+
+/// What has become of a module, as far as others have to know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// It is known, and has not yet said anything of itself.
+    #[default]
+    Unheard,
+    /// Nothing of it runs, and nothing is going to.
+    Down {
+        /// Somebody has said so by a command, or it is to leave.
+        by_command: bool,
+    },
+    /// Nothing of it runs yet: it waits, be it for others or for its delay.
+    Coming,
+    /// Something of it runs, but not the run process: what comes before a start, or `finish`.
+    Around,
+    /// Its run process lives, and is not ready, or ready no more.
+    Up,
+    /// Its run process lives and is ready.
+    Ready,
+    /// A one-shot that has succeeded.
+    Done,
+    /// It gave up.
+    Failed,
+}
+
+impl Standing {
+    /// Whether a process of it lives, so that what it needs has to stay.
+    pub fn lives(self) -> bool {
+        match self {
+            Standing::Around | Standing::Up | Standing::Ready => true,
+            Standing::Unheard | Standing::Down { .. } | Standing::Coming | Standing::Done | Standing::Failed => false,
+        }
+    }
+
+    /// Whether its run process lives.
+    pub fn runs(self) -> bool {
+        match self {
+            Standing::Up | Standing::Ready => true,
+            Standing::Unheard
+            | Standing::Down { .. }
+            | Standing::Coming
+            | Standing::Around
+            | Standing::Done
+            | Standing::Failed => false,
+        }
+    }
+}
+
+/// What one who waits has to know of the one that it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lack {
+    /// No module has this name, or none has this tag.
+    Unknown,
+    /// Nobody wants it up.
+    Down,
+    /// It gave up.
+    Failed,
+    /// It is on its way.
+    NotReady,
+    /// It is being stopped.
+    Stopping,
+}
+
+impl Lack {
+    /// The end of a sentence that begins with the module's name.
+    pub fn text(self) -> &'static str {
+        match self {
+            Lack::Unknown => "which there is not",
+            Lack::Down => "which is down",
+            Lack::Failed => "which is failed",
+            Lack::NotReady => "which is not ready yet",
+            Lack::Stopping => "which is being stopped",
+        }
+    }
+}
+
+/// One module's relation to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Relation {
+    /// It starts only when the other one is ready, and stops before that.
+    Needs,
+    /// It starts after the other one.
+    After,
+    /// It is restarted with the other one.
+    RestartWith,
+}
+
+impl Relation {
+    /// The key in `supervise.conf`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Relation::Needs => "needs",
+            Relation::After => "after",
+            Relation::RestartWith => "restart_with",
+        }
+    }
+}
+
+/// What the order has to tell a module by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// Stop, for one that it needs is going to; what is wanted of it stays.
+    Halt,
+    /// Restart, for one that it is to be restarted with was replaced.
+    Restart,
+}
+
+/// Why a module may not start.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Hold {
+    /// Another one is not there.
+    Lacks {
+        /// What it is to the one that waits.
+        relation: Relation,
+        /// Its name, or `@tag`.
+        name: String,
+        /// What is the matter with it.
+        lack: Lack,
+    },
+    /// It is in a circle, `a needs b needs a`.
+    Circle(String),
+    /// Others that need it, or come after it, are still to stop: how many.
+    Others(usize),
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hold::Lacks { relation, name, lack } => write!(f, "{} {name}, {}", relation.key(), lack.text()),
+            Hold::Circle(text) => write!(f, "in a circle: {text}"),
+            Hold::Others(1) => f.write_str("waits for the end of one that needs it"),
+            Hold::Others(count) => write!(f, "waits for the end of {count} that need it"),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The order, without a process.
+
+mod cases;
+mod random;
+mod world;
