@@ -3,6 +3,7 @@
 //! | room | what it wraps |
 //! |---|---|
 //! | [`process`] | processes: started, waited for, signalled, recorded, reaped |
+//! | [`context`] | what a child changes about itself: user, limits, capabilities, control group |
 //! | [`files`] | opening without ever blocking or following a planted link; locks, FIFOs, inotify |
 //! | [`threads`] | threads, and what they wait for |
 //! | [`terminal`] | the terminal, and standard error |
@@ -10,6 +11,7 @@
 //! | [`memory`] | whether there is any left |
 //! | [`time`] | the monotonic clock and the boot id |
 
+pub mod context;
 pub mod files;
 pub mod handover;
 pub mod memory;
