@@ -29,7 +29,8 @@ fn the_exit_after_max_tries_restarts_is_given_up_until_u() {
         assert_eq!((web.status()[13], web.pid(), web.is_supervised()), (b'd', 0, true));
         let log = web.text("supervise.log.wf");
         assert!(
-            log.contains("] ") && log.contains("gave up after 2 restarts: no restart; `u` starts it again"),
+            log.contains("] ")
+                && log.contains("gave up after 2 restarts: no restart; `svctl start web` starts it again"),
             "{log}"
         );
         assert_eq!(count(&web.path("supervise.log.wf"), "[FATAL]"), round);
@@ -162,12 +163,12 @@ fn a_window_that_is_over_is_followed_by_a_new_one() {
     tree.kill();
     // No window is shorter than a minute: what the next tree remembers of this one is made that much older.
     let mut state = web.state();
-    let opened = state["memory"]["window"][0].as_u64().expect("a window");
+    let opened = state["memory"]["window"]["opened"].as_u64().expect("a window");
     if opened < 61_000_000_000 {
         signal(pid, "KILL");
         return skipped("the machine has not been up for a minute");
     }
-    state["memory"]["window"][0] = (opened - 61_000_000_000).into();
+    state["memory"]["window"]["opened"] = (opened - 61_000_000_000).into();
     std::fs::write(web.path("state.json"), state.to_string()).unwrap();
     let tree = place.reaped_tree();
     wait_for("the adoption", &place, || web.log().contains("adopted: "));

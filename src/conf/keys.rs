@@ -1,7 +1,8 @@
 //! The table of keys: name, default, and how a value becomes a setting. The manual's table is the same.
 
 use super::Program;
-use super::settings::{KillMode, Restart, Settings};
+use super::policy::{KillMode, RestartPolicy};
+use super::settings::Settings;
 use crate::conf::shell_words;
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -30,58 +31,63 @@ pub const KEYS: &[Key] = &[
         name: "alarm_interval",
         default: |_| "0",
         adds: false,
-        apply: |s, v| set(&mut s.alarm_interval, interval(v)),
+        apply: |s, v| set(&mut s.policy.interval, interval(v)),
     },
-    Key { name: "alarm_mail", default: |_| "", adds: true, apply: |s, v| set(&mut s.alarm_mail, list(v)) },
-    Key { name: "alarm_gsm", default: |_| "", adds: true, apply: |s, v| set(&mut s.alarm_gsm, list(v)) },
-    Key { name: "max_tries", default: |_| "0", adds: false, apply: |s, v| set(&mut s.max_tries, count(v)) },
+    Key { name: "alarm_mail", default: |_| "", adds: true, apply: |s, v| set(&mut s.alarms.mail, list(v)) },
+    Key { name: "alarm_gsm", default: |_| "", adds: true, apply: |s, v| set(&mut s.alarms.gsm, list(v)) },
+    Key { name: "max_tries", default: |_| "0", adds: false, apply: |s, v| set(&mut s.policy.max_tries, count(v)) },
     Key {
         name: "max_tries_if_coredumped",
         default: |_| "0",
         adds: false,
-        apply: |s, v| set(&mut s.max_tries_if_coredumped, count(v)),
+        apply: |s, v| set(&mut s.policy.max_cores, count(v)),
     },
     Key {
         name: "alarm_command",
         default: |_| "",
         adds: false,
-        apply: |s, v| set(&mut s.alarm_command, shell_words::split(v)),
+        apply: |s, v| set(&mut s.alarms.command, shell_words::split(v)),
     },
-    Key { name: "alarm_mailer", default: |_| "mail", adds: false, apply: |s, v| set(&mut s.alarm_mailer, program(v)) },
+    Key { name: "alarm_mailer", default: |_| "mail", adds: false, apply: |s, v| set(&mut s.alarms.mailer, program(v)) },
     Key {
         name: "alarm_gsm_command",
         default: |_| "gsmsend-script",
         adds: false,
-        apply: |s, v| set(&mut s.alarm_gsm_command, program(v)),
+        apply: |s, v| set(&mut s.alarms.gsm_command, program(v)),
     },
-    Key { name: "restart_delay", default: |_| "1", adds: false, apply: |s, v| set(&mut s.restart_delay, seconds(v)) },
+    Key { name: "restart_delay", default: |_| "1", adds: false, apply: |s, v| set(&mut s.policy.delay, seconds(v)) },
     Key {
         name: "restart_delay_max",
         // Empty: the same as restart_delay.
         default: |_| "",
         adds: false,
-        apply: |s, v| set(&mut s.restart_delay_max, if v.is_empty() { Ok(Duration::ZERO) } else { seconds(v) }),
+        apply: |s, v| set(&mut s.policy.delay_max, if v.is_empty() { Ok(Duration::ZERO) } else { seconds(v) }),
     },
     Key {
         name: "kill_timeout",
         default: |program| if program == Program::Tree { "10" } else { "0" },
         adds: false,
-        apply: |s, v| set(&mut s.kill_timeout, seconds(v).map(unless_zero)),
+        apply: |s, v| set(&mut s.policy.kill_timeout, seconds(v).map(unless_zero)),
     },
     Key {
         name: "finish_timeout",
         default: |_| "5",
         adds: false,
-        apply: |s, v| set(&mut s.finish_timeout, seconds(v).map(unless_zero)),
+        apply: |s, v| set(&mut s.policy.finish_timeout, seconds(v).map(unless_zero)),
     },
-    Key { name: "stop_signal", default: |_| "TERM", adds: false, apply: |s, v| set(&mut s.stop_signal, signal(v)) },
+    Key {
+        name: "stop_signal",
+        default: |_| "TERM",
+        adds: false,
+        apply: |s, v| set(&mut s.policy.stop_signal, signal(v)),
+    },
     Key {
         name: "kill_mode",
         default: |program| if program == Program::Tree { "mixed" } else { "process" },
         adds: false,
-        apply: |s, v| set(&mut s.kill_mode, kill_mode(v)),
+        apply: |s, v| set(&mut s.policy.kill_mode, kill_mode(v)),
     },
-    Key { name: "restart", default: |_| "always", adds: false, apply: |s, v| set(&mut s.restart, restart(v)) },
+    Key { name: "restart", default: |_| "always", adds: false, apply: |s, v| set(&mut s.policy.restart, restart(v)) },
 ];
 
 /// The key called `name`.
@@ -144,11 +150,11 @@ fn kill_mode(value: &str) -> Result<KillMode, String> {
     }
 }
 
-fn restart(value: &str) -> Result<Restart, String> {
+fn restart(value: &str) -> Result<RestartPolicy, String> {
     match value {
-        "always" => Ok(Restart::Always),
-        "on-failure" => Ok(Restart::OnFailure),
-        "never" => Ok(Restart::Never),
+        "always" => Ok(RestartPolicy::Always),
+        "on-failure" => Ok(RestartPolicy::OnFailure),
+        "never" => Ok(RestartPolicy::Never),
         other => Err(format!("{other:?} is not always, on-failure or never")),
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod keys;
 pub mod lines;
+pub mod policy;
 pub mod readiness;
 pub mod relations;
 pub mod sections;
@@ -162,10 +163,10 @@ impl Config {
             let own = keys.iter().find_map(|key| section.get(key).filter(|entry| !entry.value.is_empty()));
             let Some(entry) = own else { continue };
             let settings = self.effective(name, Program::Tree).settings;
-            if let (Some(interval), Some(tries)) = (settings.alarm_interval, settings.max_tries)
-                && settings.restart_delay.saturating_mul(tries) >= interval
+            if let (Some(interval), Some(tries)) = (settings.policy.interval, settings.policy.max_tries)
+                && settings.policy.delay.saturating_mul(tries) >= interval
             {
-                let (delay, interval) = (settings.restart_delay.as_secs_f64(), interval.as_secs());
+                let (delay, interval) = (settings.policy.delay.as_secs_f64(), interval.as_secs());
                 let what = format!(
                     "max_tries {tries} of [{name}] is never reached: \
                      with restart_delay {delay} there are not so many restarts in {interval} s"
@@ -211,10 +212,10 @@ impl Config {
             let _ = (key.apply)(&mut settings, &value.text);
             values.push(value);
         }
-        settings.finish();
+        settings.resolve_defaults();
         // The delay's ceiling follows the delay where nobody set it; the table shows what is in force.
         if let Some(value) = values.iter_mut().find(|value| value.key == "restart_delay_max" && value.text.is_empty()) {
-            value.text = settings.restart_delay_max.as_secs_f64().to_string();
+            value.text = settings.policy.delay_max.as_secs_f64().to_string();
         }
         Effective { settings, values }
     }
@@ -277,7 +278,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 #[cfg(test)]
 mod tests {
-    use super::settings::{KillMode, Restart};
+    use super::policy::{KillMode, RestartPolicy};
     use super::*;
 
     fn config(text: &str) -> Config {
@@ -298,12 +299,12 @@ mod tests {
     #[test]
     fn the_seeds_example_means_what_the_seed_says() {
         assert_eq!(complaints(SEED), [""; 0]);
-        assert_eq!(settings(SEED, "transmit").alarm_interval, None);
-        assert_eq!(settings(SEED, "redis").max_tries, Some(3));
-        assert_eq!(settings(SEED, "redis").alarm_interval, Some(Duration::from_secs(60)));
-        assert_eq!(settings(SEED, "quiet").max_tries, None);
-        assert_eq!(settings(SEED, "same").max_tries, Some(10));
-        assert_eq!(settings(SEED, "nobody").max_tries_if_coredumped, Some(10));
+        assert_eq!(settings(SEED, "transmit").policy.interval, None);
+        assert_eq!(settings(SEED, "redis").policy.max_tries, Some(3));
+        assert_eq!(settings(SEED, "redis").policy.interval, Some(Duration::from_secs(60)));
+        assert_eq!(settings(SEED, "quiet").policy.max_tries, None);
+        assert_eq!(settings(SEED, "same").policy.max_tries, Some(10));
+        assert_eq!(settings(SEED, "nobody").policy.max_cores, Some(10));
     }
 
     #[test]
@@ -324,23 +325,23 @@ mod tests {
             }
         }
         let tree = Config::empty().effective("web", Program::Tree).settings;
-        assert_eq!((tree.kill_timeout, tree.kill_mode), (Some(Duration::from_secs(10)), KillMode::Mixed));
-        assert_eq!((tree.restart_delay, tree.restart_delay_max), (Duration::from_secs(1), Duration::from_secs(1)));
-        assert_eq!((tree.stop_signal, tree.restart), (15, Restart::Always));
+        assert_eq!((tree.policy.kill_timeout, tree.policy.kill_mode), (Some(Duration::from_secs(10)), KillMode::Mixed));
+        assert_eq!((tree.policy.delay, tree.policy.delay_max), (Duration::from_secs(1), Duration::from_secs(1)));
+        assert_eq!((tree.policy.stop_signal, tree.policy.restart), (15, RestartPolicy::Always));
         let single = Config::empty().effective("web", Program::Single).settings;
-        assert_eq!((single.kill_timeout, single.kill_mode), (None, KillMode::Process));
+        assert_eq!((single.policy.kill_timeout, single.policy.kill_mode), (None, KillMode::Process));
     }
 
     #[test]
     fn an_interval_below_60_counts_as_60() {
-        assert_eq!(settings("[global]\nalarm_interval : 1\n", "a").alarm_interval, Some(Duration::from_secs(60)));
-        assert_eq!(settings("[global]\nalarm_interval : 61\n", "a").alarm_interval, Some(Duration::from_secs(61)));
+        assert_eq!(settings("[global]\nalarm_interval : 1\n", "a").policy.interval, Some(Duration::from_secs(60)));
+        assert_eq!(settings("[global]\nalarm_interval : 61\n", "a").policy.interval, Some(Duration::from_secs(61)));
     }
 
     #[test]
     fn lists_add_up_and_the_lint_says_so() {
         let text = "[global]\nalarm_mail : a@x.org b@x.org\n[web]\nalarm_mail : b@x.org c@x.org\n";
-        assert_eq!(settings(text, "web").alarm_mail, ["a@x.org", "b@x.org", "c@x.org"]);
+        assert_eq!(settings(text, "web").alarms.mail, ["a@x.org", "b@x.org", "c@x.org"]);
         assert!(complaints(text)[0].starts_with("supervise.conf:4: alarm_mail of [web]"), "{:?}", complaints(text));
     }
 
@@ -348,7 +349,7 @@ mod tests {
     fn at_most_ten_phone_numbers() {
         let numbers = |from: u32| (from..from + 8).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
         let text = format!("[global]\nalarm_gsm : {}\n[web]\nalarm_gsm : {}\n", numbers(100), numbers(104));
-        assert_eq!(settings(&text, "web").alarm_gsm.len(), 10);
+        assert_eq!(settings(&text, "web").alarms.gsm.len(), 10);
     }
 
     #[test]
@@ -356,7 +357,10 @@ mod tests {
         let text =
             "[global]\nmax_tries : 7\n[web]\nmax_tries : many\nkill_timeout : -1\nmax_try : 3\nstop_signal : INT\n";
         let web = settings(text, "web");
-        assert_eq!((web.max_tries, web.kill_timeout, web.stop_signal), (Some(7), Some(Duration::from_secs(10)), 2));
+        assert_eq!(
+            (web.policy.max_tries, web.policy.kill_timeout, web.policy.stop_signal),
+            (Some(7), Some(Duration::from_secs(10)), 2)
+        );
         let all = complaints(text);
         assert_eq!(all.len(), 3, "{all:?}");
         assert!(all[0].starts_with("supervise.conf:4: max_tries: \"many\""), "{all:?}");
@@ -368,8 +372,8 @@ mod tests {
         let text = "[global]\nalarm_mail : root a@b.c,d@e.f -oQ/tmp |pipe ünï@x.org  # the team\n\
             alarm_gsm : 13800000000 someMobileGroup 12-34 -5\n";
         let web = settings(text, "web");
-        assert_eq!(web.alarm_mail, ["root", "a@b.c,d@e.f", "|pipe", "ünï@x.org"]);
-        assert_eq!(web.alarm_gsm, ["13800000000", "someMobileGroup", "12-34"]);
+        assert_eq!(web.alarms.mail, ["root", "a@b.c,d@e.f", "|pipe", "ünï@x.org"]);
+        assert_eq!(web.alarms.gsm, ["13800000000", "someMobileGroup", "12-34"]);
         let all = complaints(text);
         assert_eq!(all[0], "supervise.conf:2: alarm_mail: \"-oQ/tmp\" looks like an option and is left out");
         assert_eq!(all[1], "supervise.conf:3: alarm_gsm: \"-5\" looks like an option and is left out");
@@ -382,7 +386,7 @@ mod tests {
         let text =
             "[global]\nalarm_interval : 120   # two minutes\nmax_tries : 3 ; as agreed\n[web]  # ours\nmax_tries : 4\n";
         let web = settings(text, "web");
-        assert_eq!((web.alarm_interval, web.max_tries), (Some(Duration::from_secs(120)), Some(4)));
+        assert_eq!((web.policy.interval, web.policy.max_tries), (Some(Duration::from_secs(120)), Some(4)));
         assert_eq!(complaints(text), [""; 0]);
         assert_eq!(complaints("[global]\nmax_tries : 3 4\n").len(), 1);
     }
@@ -415,7 +419,7 @@ mod tests {
 
     #[test]
     fn times_are_plain_numbers() {
-        let delay = |value| settings(&format!("[global]\nrestart_delay : {value}\n"), "a").restart_delay;
+        let delay = |value| settings(&format!("[global]\nrestart_delay : {value}\n"), "a").policy.delay;
         assert_eq!(delay("0.25"), Duration::from_millis(250));
         assert_eq!(delay("0"), Duration::ZERO);
         for bad in ["nan", "inf", "1e9", "-1", ".", "1s"] {

@@ -2,66 +2,31 @@
 
 use super::keys::{KEYS, key, refused};
 use super::nearest;
+use super::policy::Policy;
 use super::sections::Section;
-use std::time::Duration;
 
-/// Which processes a signal goes to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum KillMode {
-    /// The run process alone.
-    #[default]
-    Process,
-    /// The run process; once it is gone after a stop, or `kill_timeout` is over, what is left of its group gets KILL.
-    Mixed,
-    /// Its process group; what is left of it is killed when it is gone.
-    Group,
-}
-
-/// Whether a run process that ended is started again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Restart {
-    /// Yes.
-    #[default]
-    Always,
-    /// Not after exit code 0.
-    OnFailure,
-    /// No.
-    Never,
-}
-
-/// The settings of one module, as the program uses them. A zero that the manual calls "none" is `None` here.
+/// The settings of one module, as the program uses them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Length of the alarm window; `None`: no alarms and no limits.
-    pub alarm_interval: Option<Duration>,
-    /// Addresses.
-    pub alarm_mail: Vec<String>,
-    /// Phone numbers, at most [`GSM_MAX`].
-    pub alarm_gsm: Vec<String>,
-    /// Most restarts in a window.
-    pub max_tries: Option<u32>,
-    /// The core dump in a window that is one too many.
-    pub max_tries_if_coredumped: Option<u32>,
-    /// Program and arguments run for every alarm; empty for none.
-    pub alarm_command: Vec<String>,
-    /// Program and arguments that send mail.
-    pub alarm_mailer: Vec<String>,
-    /// Program and arguments that send a short message.
-    pub alarm_gsm_command: Vec<String>,
-    /// Least time between two starts.
-    pub restart_delay: Duration,
-    /// What the delay may grow to; `restart_delay` if it does not grow.
-    pub restart_delay_max: Duration,
-    /// From the stop signal to KILL; `None`: never.
-    pub kill_timeout: Option<Duration>,
-    /// How long `finish` may run; `None`: for ever.
-    pub finish_timeout: Option<Duration>,
-    /// The signal's number that `d` sends.
-    pub stop_signal: i32,
-    /// Which processes a signal goes to.
-    pub kill_mode: KillMode,
-    /// Whether to start again.
-    pub restart: Restart,
+    /// Who is told of an alarm, and by which programs.
+    pub alarms: Alarms,
+    /// When the service is started, stopped and given up.
+    pub policy: Policy,
+}
+
+/// Who is told of an alarm, and by which programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alarms {
+    /// `alarm_mail`: addresses.
+    pub mail: Vec<String>,
+    /// `alarm_gsm`: phone numbers, at most [`GSM_MAX`].
+    pub gsm: Vec<String>,
+    /// `alarm_command`: program and arguments run for every alarm; empty for none.
+    pub command: Vec<String>,
+    /// `alarm_mailer`: program and arguments that send mail.
+    pub mailer: Vec<String>,
+    /// `alarm_gsm_command`: program and arguments that send a short message.
+    pub gsm_command: Vec<String>,
 }
 
 /// The C program allows this many phone numbers.
@@ -69,11 +34,11 @@ pub const GSM_MAX: usize = 10;
 
 impl Settings {
     /// What depends on more than one key.
-    pub(super) fn finish(&mut self) {
-        self.restart_delay_max = self.restart_delay_max.max(self.restart_delay);
-        dedup(&mut self.alarm_mail);
-        dedup(&mut self.alarm_gsm);
-        self.alarm_gsm.truncate(GSM_MAX);
+    pub(super) fn resolve_defaults(&mut self) {
+        self.policy.delay_max = self.policy.delay_max.max(self.policy.delay);
+        dedup(&mut self.alarms.mail);
+        dedup(&mut self.alarms.gsm);
+        self.alarms.gsm.truncate(GSM_MAX);
     }
 }
 
@@ -113,7 +78,7 @@ pub(super) fn lint_gsm(section: &Section, found: &mut Vec<(usize, String)>) {
     let Some((key, entry)) = key("alarm_gsm").zip(section.get("alarm_gsm")) else { return };
     let mut settings = Settings::default();
     let _ = (key.apply)(&mut settings, &entry.value);
-    if settings.alarm_gsm.len() > GSM_MAX {
+    if settings.alarms.gsm.len() > GSM_MAX {
         found.push((entry.line, format!("alarm_gsm has more than {GSM_MAX} numbers: the rest is ignored")));
     }
 }

@@ -1,8 +1,7 @@
 //! How often, and how fast, a service may be started again. Pure: time comes in as an argument.
 
-use crate::conf::settings::{KillMode, Restart, Settings};
-use crate::status::state::Memory;
-use crate::sys::process::pidfd::ExitStatus;
+use crate::conf::policy::Policy;
+use crate::status::state::{Memory, SavedWindow};
 use crate::sys::time::Mono;
 use std::time::Duration;
 
@@ -12,70 +11,6 @@ const FAILED_START_DELAY: Duration = Duration::from_millis(100);
 
 /// A delay of 0 that is to grow begins with this.
 const SMALLEST_GROWN_DELAY: Duration = Duration::from_millis(100);
-
-/// The settings that decide what happens next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Policy {
-    /// Length of the alarm window; `None`: no alarms and no limits.
-    pub interval: Option<Duration>,
-    /// Most restarts in a window.
-    pub max_tries: Option<u32>,
-    /// The core dump in a window that is one too many.
-    pub max_cores: Option<u32>,
-    /// Least time between two starts.
-    pub delay: Duration,
-    /// What that may grow to.
-    pub delay_max: Duration,
-    /// From the stop signal to KILL.
-    pub kill_timeout: Option<Duration>,
-    /// How long `finish` may run.
-    pub finish_timeout: Option<Duration>,
-    /// What `d` sends.
-    pub stop_signal: i32,
-    /// Which processes a signal goes to.
-    pub kill_mode: KillMode,
-    /// Whether to start again.
-    pub restart: Restart,
-    /// Whether supervision ends when it is given up.
-    pub ends_when_failed: bool,
-    /// Whether a command runs before each restart (`-r`).
-    pub restart_hook: bool,
-    /// Whether there may be scripts in `control/`: it is a service directory, and no logger's.
-    pub controls: bool,
-    /// The count of exits begins anew when this has passed between two of them (`-t`).
-    pub count_reset: Option<Duration>,
-}
-
-impl Policy {
-    /// What `settings` say; there is no hook.
-    pub fn new(settings: &Settings) -> Policy {
-        Policy {
-            interval: settings.alarm_interval,
-            max_tries: settings.max_tries,
-            max_cores: settings.max_tries_if_coredumped,
-            delay: settings.restart_delay,
-            delay_max: settings.restart_delay_max,
-            kill_timeout: settings.kill_timeout,
-            finish_timeout: settings.finish_timeout,
-            stop_signal: settings.stop_signal,
-            kill_mode: settings.kill_mode,
-            restart: settings.restart,
-            ends_when_failed: false,
-            restart_hook: false,
-            controls: false,
-            count_reset: None,
-        }
-    }
-
-    /// Whether a run process that ended so is to be started again.
-    pub fn restarts_after(&self, status: Option<ExitStatus>) -> bool {
-        match self.restart {
-            Restart::Always => true,
-            Restart::OnFailure => status != Some(ExitStatus::Code(0)),
-            Restart::Never => false,
-        }
-    }
-}
 
 /// What an exit that nobody asked for means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,11 +82,8 @@ impl Limits {
     }
 
     /// Any exit: the count for the restart hook goes on.
-    pub fn count_exit_for_hook(&mut self, policy: &Policy, now: Mono) {
-        let expired = match (policy.count_reset, self.last_exit) {
-            (Some(reset), Some(last)) => now.since(last) >= reset,
-            _ => false,
-        };
+    pub fn count_exit_for_hook(&mut self, count_reset: Option<Duration>, now: Mono) {
+        let expired = count_reset.zip(self.last_exit).is_some_and(|(reset, last)| now.since(last) >= reset);
         self.exits = if expired { 1 } else { self.exits.saturating_add(1) };
         self.last_exit = Some(now);
     }
@@ -168,7 +100,7 @@ impl Limits {
         let delay = self.delay(policy);
         let next = self.last_start.map_or(now, |start| (start + delay).max(now));
         let grows = policy.delay_max > policy.delay;
-        // Whatever ends at once has lived for a delay of 0.
+        // With a delay of 0 every run would count as long-lived, so a minimum stands in for it.
         let life = if grows && delay.is_zero() { SMALLEST_GROWN_DELAY } else { delay };
         if self.last_start.is_none_or(|start| start + life <= now) {
             self.backoff = None;
@@ -212,7 +144,11 @@ impl Limits {
         memory.last_start = nanoseconds(self.last_start);
         memory.last_exit = nanoseconds(self.last_exit);
         memory.backoff_delay = self.backoff.and_then(|backoff| u64::try_from(backoff.as_nanos()).ok());
-        memory.window = self.window.map(|window| (window.opened.nanoseconds(), window.exits, window.cores));
+        memory.window = self.window.map(|window| SavedWindow {
+            opened: window.opened.nanoseconds(),
+            exits: window.exits,
+            cores: window.cores,
+        });
         memory.exits = self.exits;
     }
 
@@ -220,8 +156,9 @@ impl Limits {
     /// dropped.
     pub fn recall(memory: &Memory, now: Mono) -> Limits {
         let past = |at: u64| Some(Mono::from_nanoseconds(at)).filter(|at| *at <= now);
-        let window =
-            memory.window.and_then(|(opened, exits, cores)| Some(Window { opened: past(opened)?, exits, cores }));
+        let window = memory
+            .window
+            .and_then(|saved| Some(Window { opened: past(saved.opened)?, exits: saved.exits, cores: saved.cores }));
         Limits {
             window,
             last_start: memory.last_start.and_then(past),
@@ -371,7 +308,7 @@ mod tests {
         let mut limits = Limits::default();
         limits.started(at(0));
         limits.count(&policy, true, at(0));
-        limits.count_exit_for_hook(&policy, at(0));
+        limits.count_exit_for_hook(None, at(0));
         limits.next_after_exit(&policy, false, at(0));
         let mut memory = Memory::default();
         limits.remember(&mut memory);
@@ -384,10 +321,10 @@ mod tests {
 
     #[test]
     fn the_hooks_count_begins_anew_after_a_quiet_time() {
-        let policy = Policy { count_reset: Some(Duration::from_secs(10)), ..policy() };
+        let count_reset = Some(Duration::from_secs(10));
         let mut limits = Limits::default();
         for (second, expected) in [(0, 1), (5, 2), (14, 3), (24, 1)] {
-            limits.count_exit_for_hook(&policy, at(second));
+            limits.count_exit_for_hook(count_reset, at(second));
             assert_eq!(limits.exits(), expected);
         }
     }

@@ -1,10 +1,7 @@
-//! The words of the machine: what can be, what can happen, and what can be done about it.
+//! The words of the machine: what can be, what is wanted, and what follows.
 
-use crate::machine::command::{Command, Signal};
-use crate::machine::limits::{Limits, Policy};
+use crate::machine::command::Signal;
 pub use crate::status::record::Want;
-use crate::sys::process::pidfd::ExitStatus;
-use crate::sys::process::record::Role;
 use crate::sys::process::start::StartError;
 use crate::sys::time::Mono;
 use nix::unistd::Pid;
@@ -12,6 +9,19 @@ use std::time::Duration;
 
 /// How long a script in `control/` may take.
 pub const CONTROL_TIME: Duration = Duration::from_secs(10);
+
+/// How a service is run, which no settings change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Setup {
+    /// Supervision ends when the service is given up (`supervise`).
+    pub ends_when_failed: bool,
+    /// A command runs before each restart (`-r`).
+    pub restart_hook: bool,
+    /// The restart hook's count of exits begins anew when this has passed between two exits (`-t`).
+    pub count_reset: Option<Duration>,
+    /// There may be scripts in `control/`: the service is a directory, and no logger.
+    pub controls: bool,
+}
 
 /// What is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,11 +35,11 @@ pub enum State {
     },
     /// What runs before a start was asked for: the restart hook, or `control/u`. The answer is the next event.
     PreStartRequested,
-    /// It runs.
+    /// The restart hook or `control/u` runs.
     PreStart {
-        /// Its pid.
+        /// The hook's pid.
         pid: Pid,
-        /// When it is killed; a restart hook is waited for.
+        /// When the hook is killed; `None` for a restart hook, which may take as long as it likes.
         until: Option<Mono>,
     },
     /// A start was asked for; the answer is the next event.
@@ -40,14 +50,14 @@ pub enum State {
     FinishRequested(Next),
     /// `finish` runs.
     Finishing {
-        /// Its pid.
+        /// The pid of `finish`.
         pid: Pid,
-        /// When it is killed.
+        /// When `finish` is killed.
         until: Option<Mono>,
-        /// What follows it.
+        /// What follows `finish`.
         next: Next,
     },
-    /// It ended too often: gave up.
+    /// The service ended too often, and was given up.
     Failed,
     /// Supervision is over.
     Ended,
@@ -56,38 +66,38 @@ pub enum State {
 /// A run process that lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Run {
-    /// Its pid.
+    /// The process's pid.
     pub pid: Pid,
-    /// When it was started.
+    /// When the process was started.
     pub since: Mono,
     /// Stopped with `p`.
     pub paused: bool,
-    /// It got the stop signal, or TERM.
+    /// The process got the stop signal, or TERM.
     pub got_term: bool,
-    /// How far its end has come.
+    /// How far the stop has come.
     pub stop: Stop,
-    /// Somebody sent it a signal that asks for its end; an end before this time is no failure.
+    /// Somebody sent a signal that asks for the process's end; an end before this time is no failure.
     pub expected_exit_until: Option<Mono>,
-    /// Somebody wanted it up again after the stop had begun: the stop is carried through, and then it is started.
-    pub again: bool,
+    /// Somebody wanted the service up after the stop had begun: the stop is completed, and then a start follows.
+    pub restart_after_stop: bool,
 }
 
-/// How far the end of a run process has come.
+/// How far the stop of a run process has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stop {
     /// Nobody stops it.
     No,
-    /// It is a logger that has been given the end of its input, and is left alone until this time.
+    /// The process is a logger whose input has ended; it may read what is left until this time.
     EndOfInput(Mono),
-    /// It is to be stopped, and `control/t` comes first.
-    Asked,
-    /// It got the stop signal, and will get KILL at this time, if any.
+    /// A stop was requested, and `control/t` runs first.
+    Requested,
+    /// The process got the stop signal, and will get KILL at this time, if any.
     Signalled(Option<Mono>),
-    /// It got KILL.
+    /// The process got KILL.
     Killed,
 }
 
-/// What follows the end of a run process, once `finish` is through.
+/// What follows the end of a run process, once `finish` has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Next {
     /// What is wanted by then.
@@ -100,12 +110,31 @@ pub enum Next {
     GiveUp,
 }
 
+/// What follows once neither the run process nor `finish` runs any more, as things stand: [`Next`], and what is wanted by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// A logger whose service is gone starts once more, to read what is left.
+    ReadTheRest,
+    /// Supervision ends.
+    Leave,
+    /// The service is given up.
+    GiveUp,
+    /// No start: the `restart` setting says so.
+    StayDown,
+    /// No start: nobody wants one.
+    Down,
+    /// A start that somebody asked for.
+    Start(Want),
+    /// A start because the service is wanted up.
+    Restart,
+}
+
 /// Why supervision is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Leave {
-    /// `x`: when the run process is down; it is not stopped for that.
+    /// `x`: when the run process has ended by itself.
     WhenDown,
-    /// A logger's service is gone: when it has read to the end of its input.
+    /// A logger's service is gone: when the logger has read to the end of its input.
     EndOfInput,
     /// The service was removed, or the tree ends: the run process is stopped.
     Stop,
@@ -151,137 +180,6 @@ impl Control {
             Control::Pause | Control::Continue => false,
         }
     }
-}
-
-/// What has happened.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// Supervision begins; whether the service is wanted up.
-    Begin(bool),
-    /// Supervision goes on where another supervisor was killed: what is known of that, and what still runs.
-    Resume(Box<SavedState>, Option<(Role, Pid)>),
-    /// A command came.
-    Command(Command),
-    /// Supervision is to end.
-    Leave(Leave),
-    /// Whatever runs is to be killed, and supervision is to end.
-    KillNow,
-    /// The hook that was asked for runs, or there is none to run.
-    HookStarted(Option<Pid>),
-    /// The hook has ended.
-    HookEnded,
-    /// The start that was asked for went well.
-    Started(Pid),
-    /// It did not.
-    StartFailed(StartError),
-    /// The run process has ended and was reaped.
-    Exited(ExitStatus),
-    /// A script in `control/` has ended, or there is none.
-    Control {
-        /// What it was run for.
-        control: Control,
-        /// The run process that it was run for.
-        run: Pid,
-        /// It exited with 0: the signal is not sent.
-        done: bool,
-    },
-    /// The `finish` that was asked for runs, or there is none to run.
-    FinishStarted(Option<Pid>),
-    /// `finish` has ended.
-    FinishEnded(ExitStatus),
-    /// The deadline is reached.
-    DeadlineReached,
-    /// The settings were read again.
-    Policy(Box<Policy>),
-}
-
-/// What is known of a supervisor that was killed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SavedState {
-    /// What was wanted.
-    pub want: Want,
-    /// Whether alarms were raised.
-    pub alarm: bool,
-    /// Whether the run process was stopped with `p`.
-    pub paused: bool,
-    /// Whether it had given up, be it that `finish` was still to end.
-    pub failed: bool,
-    /// Whether a start was yet to come.
-    pub to_start: bool,
-    /// Whether supervision was to end with the run process: that was said to this program, and counts if it has only
-    /// replaced itself.
-    pub leaving: bool,
-    /// How often the run process was started.
-    pub starts: u64,
-    /// The run process, as far as it was known; its pid is found elsewhere.
-    pub run: Option<SavedRun>,
-    /// What was counted.
-    pub limits: Limits,
-}
-
-/// What is known of a run process that another supervisor has started.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SavedRun {
-    /// When it was started.
-    pub since: Mono,
-    /// How far its end had come.
-    pub stop: Stop,
-    /// Until when its end counts as asked for.
-    pub expected_exit_until: Option<Mono>,
-    /// Whether it is to be stopped, and then started again.
-    pub again: bool,
-}
-
-/// What is to be done, in order.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Run the restart hook, or `control/u`, if there is one, with this count of exits.
-    RunHook(u32),
-    /// Start the run process.
-    Start,
-    /// Run `finish`, if there is one; `None` when the run process could not be started.
-    RunFinish(Option<ExitStatus>),
-    /// Send this signal to the run process, or to its whole group.
-    Signal {
-        /// The signal's number.
-        number: i32,
-        /// To the whole group.
-        group: bool,
-    },
-    /// Run a script in `control/`, if there is one, after those that were asked for before.
-    RunControl(Control),
-    /// Kill the script in `control/` that runs, and forget those that wait.
-    KillControls,
-    /// Kill what runs beside: the hook or `finish`.
-    KillHelper,
-    /// Raise an alarm.
-    Alarm(Alarm),
-    /// Write a line into the log.
-    Log(log::Level, String),
-}
-
-/// An alarm: what the message says.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Alarm {
-    /// Why.
-    pub reason: AlarmReason,
-    /// How the run process ended, or why it could not be started.
-    pub exit: Result<ExitStatus, StartError>,
-    /// The pid that it had.
-    pub pid: Option<Pid>,
-    /// How long it ran.
-    pub uptime: Duration,
-    /// Restarts in the window, with the one that follows, if it does.
-    pub restarts: u32,
-}
-
-/// Why an alarm is raised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AlarmReason {
-    /// The first exit in a window.
-    Exited,
-    /// A limit was reached, and which; no restart.
-    GaveUp(Reason),
 }
 
 /// Why the state is what it is, where it is not what somebody asked for.

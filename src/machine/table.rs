@@ -1,76 +1,34 @@
 //! What happens next: a pure function of state, event and time.
 //!
 //! The machine keeps three things apart: what is ([`State`]), what is wanted ([`Want`], and [`Leave`] when
-//! supervision itself is to end), and how the last run ended. It does no I/O and has no clock; whoever drives
+//! supervision itself is to end), and how the last run ended. The machine does no I/O and has no clock; whoever drives
 //! it carries the [`Action`]s out and reports back with [`Event`]s. A pid stands only in states that have a
 //! live, unreaped process, so no signal can be meant for one that is gone.
 //!
 //! ```text
-//!         u o                              Started                    Exited
-//!   Down ─────► Preparing ───► Launching ─────────────► Up ──────────────────────► Ending
-//!    ▲           ▲    │ hook?   ▲  │ StartFailed    (stopping, paused)              │ finish?
-//!    │           │    ▼         │  ▼                                                ▼
-//!    │           │  Starting ───╯ Ending                                       Finishing
-//!    │           │                                                                │
-//!    │           ╰──────────── Backoff ◄──── the delay ──── settle ◄──────────────╯
-//!    ╰────────────────────────────────────────────────────── │ ───► Failed (gave up), Gone (left)
+//!       u o                    no hook              Started               Exited
+//!  Down ───► PreStartRequested ──────► StartRequested ────► Up ─────────────────► FinishRequested
+//!   ▲          ▲      │ hook            ▲     │        (stopping, paused)      ▲          │ finish
+//!   │          │      ▼       HookEnded │     │ StartFailed                    │          ▼
+//!   │          │   PreStart ────────────╯     ╰────────────────────────────────╯      Finishing
+//!   │          │                                                                          │
+//!   │          ╰──────── Backoff ◄──── the delay ──── settle ◄────────────────────────────╯
+//!   ╰────────────────────────────────────────────────── │ ───► Failed (gave up), Ended (left)
 //! ```
+//!
+//! Each state's function has an arm for what has no effect in that state, and one for what cannot come: that is logged as
+//! a bug, and a process that such an event brings is killed, for no state would remember it.
 
+use crate::machine::actions::Action;
 use crate::machine::command::{Command, Signal};
-use crate::machine::limits::{Limits, Policy};
-pub use crate::machine::states::*;
-use crate::machine::transitions::{notice, warning};
-use crate::sys::process::pidfd::{ExitStatus, signal_name};
+use crate::machine::core::{Actions, Machine};
+use crate::machine::events::{Answer, Event, Reaped};
+use crate::machine::notes::{Helper, Note};
+use crate::machine::states::{Control, Leave, Next, Reason, Run, State, Want};
 use crate::sys::time::Mono;
 use nix::unistd::Pid;
-use smallvec::SmallVec;
-
-/// A service's state, and the rules for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Machine {
-    pub(super) state: State,
-    pub(super) want: Want,
-    pub(super) leave: Option<Leave>,
-    pub(super) alarm: bool,
-    pub(super) policy: Policy,
-    pub(super) limits: Limits,
-    pub(super) starts: u64,
-    pub(super) last_exit: Option<ExitStatus>,
-    pub(super) reason: Option<Reason>,
-    pub(super) finish_follows: bool,
-}
-
-/// Seldom more than these, so that a step needs no memory but the stack's.
-pub type Actions = SmallVec<[Action; 4]>;
 
 impl Machine {
-    /// Nothing runs yet; [`Event::Begin`] comes first.
-    pub fn new(policy: Policy) -> Machine {
-        Machine {
-            state: State::Down,
-            want: Want::Down,
-            leave: None,
-            alarm: true,
-            policy,
-            limits: Limits::default(),
-            starts: 0,
-            last_exit: None,
-            reason: None,
-            finish_follows: false,
-        }
-    }
-
-    /// Whether there is a `finish` to be run after the end that is going to be reported: what the log says of that end
-    /// depends on it, and no state does.
-    pub fn expect_finish(&mut self, is_there: bool) {
-        self.finish_follows = is_there;
-    }
-
-    /// Whether there is, by the last answer.
-    pub fn expects_finish(&self) -> bool {
-        self.finish_follows
-    }
-
     /// One step: what `event` makes of the state, and what is to be done for it.
     pub fn step(&mut self, event: Event, now: Mono) -> Actions {
         let mut actions = Actions::new();
@@ -95,7 +53,7 @@ impl Machine {
             State::FinishRequested(next) => self.in_finish_requested(next, event, now, actions),
             State::Finishing { pid, until, next } => self.in_finishing(pid, until, next, event, now, actions),
             State::Failed => self.in_failed(event, now, actions),
-            State::Ended => {}
+            State::Ended => self.in_ended(event, actions),
         }
     }
 
@@ -105,175 +63,165 @@ impl Machine {
         match event {
             Event::Begin(true) => {
                 self.want = Want::Up;
-                self.prepare(actions);
+                self.begin_start(actions);
             }
             Event::Begin(false) => {
                 self.reason = Some(Reason::DownFile);
-                actions.push(notice("down: there is a down file".into()));
+                actions.push(Action::Log(Note::DownFile));
             }
-            Event::Command(Command::Up) => self.ask_start(Want::Up, now, actions),
-            Event::Command(Command::Once) => self.ask_start(Want::Once, now, actions),
+            Event::Resume(saved, live) => self.resume(*saved, live, now, actions),
+            Event::Command(Command::Up) => self.start_by_command(Want::Up, now, actions),
+            Event::Command(Command::Once) => self.start_by_command(Want::Once, now, actions),
             Event::Command(Command::Down) => self.want = Want::Down,
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
-            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
-            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
+            Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
             Event::Leave(leave) => self.leave_at_once(leave, actions),
             Event::KillNow => self.leave_at_once(Leave::Stop, actions),
-            Event::Resume(past, live) => self.resume(*past, live, now, actions),
-            Event::HookStarted(_)
-            | Event::HookEnded
-            | Event::Started(_)
-            | Event::StartFailed(_)
-            | Event::Exited(_)
+            // No effect: nothing runs. A script may outlive the run process that it was run for.
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
-            | Event::FinishStarted(_)
-            | Event::FinishEnded(_)
             | Event::DeadlineReached
             | Event::Policy(_) => {}
+            // Cannot come.
+            Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
         }
     }
 
     fn in_backoff(&mut self, until: Mono, event: Event, now: Mono, actions: &mut Actions) {
         match event {
-            Event::DeadlineReached if now >= until => self.prepare(actions),
-            Event::Command(Command::Up) => self.ask_start(Want::Up, now, actions),
-            Event::Command(Command::Once) => self.ask_start(Want::Once, now, actions),
+            Event::DeadlineReached if now >= until => self.begin_start(actions),
+            Event::Command(Command::Up) => self.start_by_command(Want::Up, now, actions),
+            Event::Command(Command::Once) => self.start_by_command(Want::Once, now, actions),
             Event::Command(Command::Down) => {
                 self.want = Want::Down;
                 self.reason = None;
                 self.state = State::Down;
-                actions.push(notice("down: the start that was waiting is cancelled".into()));
+                actions.push(Action::Log(Note::StartCancelled));
             }
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
-            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
-            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
-            // What its service wrote last is still in the pipe: it is to be read, now.
+            Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
+            // The service's last lines are still in the pipe, so the logger starts at once to read them.
             Event::Leave(Leave::EndOfInput) => {
                 self.leave = Some(Leave::EndOfInput);
-                self.prepare(actions);
+                self.begin_start(actions);
             }
             Event::Leave(leave @ (Leave::WhenDown | Leave::Stop)) => self.leave_at_once(leave, actions),
             Event::KillNow => self.leave_at_once(Leave::Stop, actions),
+            // No effect: nothing runs, or it is too early.
             Event::DeadlineReached
-            | Event::Begin(_)
-            | Event::Resume(..)
-            | Event::HookStarted(_)
-            | Event::HookEnded
-            | Event::Started(_)
-            | Event::StartFailed(_)
-            | Event::Exited(_)
+            | Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
-            | Event::FinishStarted(_)
-            | Event::FinishEnded(_)
             | Event::Policy(_) => {}
+            // Cannot come.
+            Event::Begin(_) | Event::Resume(..) | Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
         }
     }
 
     fn in_pre_start_requested(&mut self, event: Event, now: Mono, actions: &mut Actions) {
         match event {
-            Event::HookStarted(Some(pid)) => self.hook_started(pid, now, actions),
-            Event::HookStarted(None) => self.hook_ended(actions),
+            Event::Answer(Answer::HookStarted(Some(pid))) => self.hook_started(pid, now, actions),
+            Event::Answer(Answer::HookStarted(None)) => self.hook_ended(actions),
+            // Remembered until the answer is there.
             Event::Command(Command::Up) => self.want = Want::Up,
             Event::Command(Command::Once) => self.want = Want::Once,
             Event::Command(Command::Down) => self.want = Want::Down,
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_least(Leave::WhenDown),
-            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
-            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(leave) => self.leave_at_least(leave),
             Event::KillNow => self.leave_at_least(Leave::Stop),
-            Event::Begin(_)
-            | Event::Resume(..)
-            | Event::HookEnded
-            | Event::Started(_)
-            | Event::StartFailed(_)
-            | Event::Exited(_)
+            Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
+            // No effect: the run process is still to come.
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
-            | Event::FinishStarted(_)
-            | Event::FinishEnded(_)
             | Event::DeadlineReached
             | Event::Policy(_) => {}
+            // Cannot come.
+            Event::Begin(_)
+            | Event::Resume(..)
+            | Event::Answer(Answer::Started(_) | Answer::StartFailed { .. } | Answer::FinishStarted(_))
+            | Event::Reaped(_) => self.bug(event, actions),
         }
     }
 
     fn in_pre_start(&mut self, pid: Pid, until: Option<Mono>, event: Event, now: Mono, actions: &mut Actions) {
         match event {
-            Event::HookEnded => self.hook_ended(actions),
+            Event::Reaped(Reaped::Hook) => self.hook_ended(actions),
             Event::DeadlineReached if until.is_some_and(|until| now >= until) => {
-                actions.push(warning(format!("control/u (pid {pid}) is killed: it takes too long")));
+                actions.push(Action::Log(Note::HelperKilled(self.hook(), pid)));
                 actions.push(Action::KillHelper);
                 self.state = State::PreStart { pid, until: None };
             }
+            // Remembered until the hook has ended.
             Event::Command(Command::Up) => self.want = Want::Up,
             Event::Command(Command::Once) => self.want = Want::Once,
             Event::Command(Command::Down) => self.want = Want::Down,
-            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_now(Leave::WhenDown, actions),
-            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
-            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
-            Event::Leave(leave @ (Leave::WhenDown | Leave::Stop)) => self.leave_now(leave, actions),
             Event::Leave(Leave::EndOfInput) => self.leave_at_least(Leave::EndOfInput),
-            Event::KillNow => self.leave_now(Leave::Stop, actions),
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_and_kill_hook(Leave::WhenDown, actions),
+            Event::Leave(leave @ (Leave::WhenDown | Leave::Stop)) => self.leave_and_kill_hook(leave, actions),
+            Event::KillNow => self.leave_and_kill_hook(Leave::Stop, actions),
+            Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
+            // No effect: the run process is still to come, or it is too early.
+            Event::DeadlineReached
+            | Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
+            | Event::Control { .. }
+            | Event::Policy(_) => {}
+            // Cannot come.
             Event::Begin(_)
             | Event::Resume(..)
-            | Event::HookStarted(_)
-            | Event::Started(_)
-            | Event::StartFailed(_)
-            | Event::Exited(_)
-            | Event::Control { .. }
-            | Event::FinishStarted(_)
-            | Event::FinishEnded(_)
-            | Event::DeadlineReached
-            | Event::Policy(_) => {}
+            | Event::Answer(_)
+            | Event::Reaped(Reaped::Run { .. } | Reaped::Finish(_)) => self.bug(event, actions),
         }
     }
 
     fn in_start_requested(&mut self, event: Event, now: Mono, actions: &mut Actions) {
         match event {
-            Event::Started(pid) => self.started(pid, now, actions),
-            Event::StartFailed(error) => self.start_failed(error, now, actions),
+            Event::Answer(Answer::Started(pid)) => self.started(pid, now, actions),
+            Event::Answer(Answer::StartFailed { error, has_finish }) => {
+                self.start_failed(error, has_finish, now, actions);
+            }
+            // Remembered until the answer is there.
             Event::Command(Command::Up) => self.want = Want::Up,
             Event::Command(Command::Once) => self.want = Want::Once,
             Event::Command(Command::Down) => self.want = Want::Down,
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_least(Leave::WhenDown),
-            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
-            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(leave) => self.leave_at_least(leave),
             Event::KillNow => self.leave_at_least(Leave::Stop),
-            Event::Begin(_)
-            | Event::Resume(..)
-            | Event::HookStarted(_)
-            | Event::HookEnded
-            | Event::Exited(_)
+            Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
+            // No effect: the run process is still to come.
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
-            | Event::FinishStarted(_)
-            | Event::FinishEnded(_)
             | Event::DeadlineReached
             | Event::Policy(_) => {}
+            // Cannot come.
+            Event::Begin(_)
+            | Event::Resume(..)
+            | Event::Answer(Answer::HookStarted(_) | Answer::FinishStarted(_))
+            | Event::Reaped(_) => self.bug(event, actions),
         }
     }
 
     fn in_up(&mut self, run: Run, event: Event, now: Mono, actions: &mut Actions) {
         match event {
-            Event::Exited(status) => self.exited(run, status, now, actions),
+            Event::Reaped(Reaped::Run { status, has_finish }) => self.run_ended(run, status, has_finish, now, actions),
             Event::Control { control, run: pid, done } if pid == run.pid => {
                 self.after_control(run, control, done, now, actions);
             }
-            Event::DeadlineReached => self.stop_is_due(run, now, actions),
+            Event::DeadlineReached => self.stop_deadline_reached(run, now, actions),
             Event::Command(Command::Up) => self.request_restart(run, Want::Up),
             Event::Command(Command::Once) => self.request_restart(run, Want::Once),
             Event::Command(Command::Down) => {
                 self.want = Want::Down;
-                self.stop(Run { again: false, ..run }, now, actions);
+                self.stop(Run { restart_after_stop: false, ..run }, now, actions);
             }
             Event::Command(Command::Signal(signal)) => self.signal(run, signal, now, actions),
-            Event::Command(Command::Pause) => self.before(run, Control::Pause, now, actions),
-            Event::Command(Command::Continue) => self.before(run, Control::Continue, now, actions),
+            Event::Command(Command::Pause) => self.run_control_then_act(run, Control::Pause, now, actions),
+            Event::Command(Command::Continue) => self.run_control_then_act(run, Control::Continue, now, actions),
             Event::Command(Command::StopAndExit) => {
                 self.leave_at_least(Leave::WhenDown);
-                self.stop(Run { again: false, ..run }, now, actions);
+                self.stop(Run { restart_after_stop: false, ..run }, now, actions);
             }
             Event::Command(Command::Exit) | Event::Leave(Leave::WhenDown) => {
                 self.leave_at_least(Leave::WhenDown);
-                actions.push(notice(format!("told to exit: leaving when pid {} has ended", run.pid)));
+                actions.push(Action::Log(Note::LeavesAfter(run.pid)));
             }
             Event::Leave(Leave::EndOfInput) => self.wait_for_end_of_input(run, now),
             Event::Leave(Leave::Stop) => {
@@ -284,47 +232,42 @@ impl Machine {
                 self.leave_at_least(Leave::Stop);
                 self.kill_now(run, actions);
             }
-            Event::Command(Command::Alarm(_) | Command::Reload)
-            | Event::Control { .. }
-            | Event::Begin(_)
+            // No effect. A script may outlive the run process that it was run for.
+            Event::Command(Command::Alarm(_) | Command::Reload) | Event::Control { .. } | Event::Policy(_) => {}
+            // Cannot come.
+            Event::Begin(_)
             | Event::Resume(..)
-            | Event::HookStarted(_)
-            | Event::HookEnded
-            | Event::Started(_)
-            | Event::StartFailed(_)
-            | Event::FinishStarted(_)
-            | Event::FinishEnded(_)
-            | Event::Policy(_) => {}
+            | Event::Answer(_)
+            | Event::Reaped(Reaped::Hook | Reaped::Finish(_)) => self.bug(event, actions),
         }
     }
 
     fn in_finish_requested(&mut self, next: Next, event: Event, now: Mono, actions: &mut Actions) {
         match event {
-            Event::FinishStarted(Some(pid)) => {
+            Event::Answer(Answer::FinishStarted(Some(pid))) => {
                 let until = self.policy.finish_timeout.map(|timeout| now + timeout);
                 self.state = State::Finishing { pid, until, next };
             }
-            Event::FinishStarted(None) => self.settle(next, now, actions),
+            Event::Answer(Answer::FinishStarted(None)) => self.settle(next, now, actions),
+            // Remembered until the answer is there.
             Event::Command(Command::Up) => self.state = State::FinishRequested(self.next_after_up(next, Want::Up)),
             Event::Command(Command::Once) => self.state = State::FinishRequested(self.next_after_up(next, Want::Once)),
             Event::Command(Command::Down) => self.state = State::FinishRequested(self.next_after_down(next)),
-            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_least(Leave::WhenDown),
-            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
-            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(Leave::EndOfInput) => self.state = State::FinishRequested(self.next_at_end_of_input(next)),
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_least(Leave::WhenDown),
             Event::Leave(leave @ (Leave::WhenDown | Leave::Stop)) => self.leave_at_least(leave),
             Event::KillNow => self.leave_at_least(Leave::Stop),
-            Event::Begin(_)
-            | Event::Resume(..)
-            | Event::HookStarted(_)
-            | Event::HookEnded
-            | Event::Started(_)
-            | Event::StartFailed(_)
-            | Event::Exited(_)
+            Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
+            // No effect: the run process is gone.
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
-            | Event::FinishEnded(_)
             | Event::DeadlineReached
             | Event::Policy(_) => {}
+            // Cannot come.
+            Event::Begin(_)
+            | Event::Resume(..)
+            | Event::Answer(Answer::HookStarted(_) | Answer::Started(_) | Answer::StartFailed { .. })
+            | Event::Reaped(_) => self.bug(event, actions),
         }
     }
 
@@ -339,35 +282,34 @@ impl Machine {
     ) {
         let with = |next| State::Finishing { pid, until, next };
         match event {
-            Event::FinishEnded(status) => self.finished(status, next, now, actions),
+            Event::Reaped(Reaped::Finish(status)) => self.finish_ended(status, next, now, actions),
             Event::DeadlineReached if until.is_some_and(|until| now >= until) => {
-                actions.push(warning(format!("finish (pid {pid}) is killed: finish_timeout is over")));
+                actions.push(Action::Log(Note::HelperKilled(Helper::Finish, pid)));
                 actions.push(Action::KillHelper);
                 self.state = State::Finishing { pid, until: None, next };
             }
+            // Remembered until `finish` has ended.
             Event::Command(Command::Up) => self.state = with(self.next_after_up(next, Want::Up)),
             Event::Command(Command::Once) => self.state = with(self.next_after_up(next, Want::Once)),
             Event::Command(Command::Down) => self.state = with(self.next_after_down(next)),
-            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_least(Leave::WhenDown),
-            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
-            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
             Event::Leave(Leave::EndOfInput) => self.state = with(self.next_at_end_of_input(next)),
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_least(Leave::WhenDown),
             Event::Leave(leave @ (Leave::WhenDown | Leave::Stop)) => self.leave_at_least(leave),
             Event::KillNow => {
                 self.leave_at_least(Leave::Stop);
                 actions.push(Action::KillHelper);
             }
+            Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
+            // No effect: the run process is gone, or it is too early.
             Event::DeadlineReached
-            | Event::Begin(_)
-            | Event::Resume(..)
-            | Event::HookStarted(_)
-            | Event::HookEnded
-            | Event::Started(_)
-            | Event::StartFailed(_)
-            | Event::Exited(_)
+            | Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
-            | Event::FinishStarted(_)
             | Event::Policy(_) => {}
+            // Cannot come.
+            Event::Begin(_)
+            | Event::Resume(..)
+            | Event::Answer(_)
+            | Event::Reaped(Reaped::Hook | Reaped::Run { .. }) => self.bug(event, actions),
         }
     }
 
@@ -377,26 +319,65 @@ impl Machine {
             Event::Command(Command::Once) => self.revive(Want::Once, now, actions),
             Event::Command(Command::Down) => self.want = Want::Down,
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
-            Event::Command(Command::Signal(signal)) => ignored(signal, actions),
-            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload) => {}
+            Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
             Event::Leave(leave) => self.leave_at_once(leave, actions),
             Event::KillNow => self.leave_at_once(Leave::Stop, actions),
-            Event::Begin(_)
-            | Event::Resume(..)
-            | Event::HookStarted(_)
-            | Event::HookEnded
-            | Event::Started(_)
-            | Event::StartFailed(_)
-            | Event::Exited(_)
+            // No effect: nothing runs.
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
-            | Event::FinishStarted(_)
-            | Event::FinishEnded(_)
             | Event::DeadlineReached
             | Event::Policy(_) => {}
+            // Cannot come.
+            Event::Begin(_) | Event::Resume(..) | Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
         }
+    }
+
+    fn in_ended(&mut self, event: Event, actions: &mut Actions) {
+        match event {
+            // No effect: commands may come in the same turn in which supervision ends.
+            Event::Command(
+                Command::Up
+                | Command::Down
+                | Command::Once
+                | Command::Signal(_)
+                | Command::Pause
+                | Command::Continue
+                | Command::Exit
+                | Command::StopAndExit
+                | Command::Alarm(_)
+                | Command::Reload,
+            )
+            | Event::Leave(Leave::WhenDown | Leave::EndOfInput | Leave::Stop)
+            | Event::KillNow
+            | Event::Control { .. }
+            | Event::DeadlineReached
+            | Event::Policy(_) => {}
+            // Cannot come.
+            Event::Begin(_) | Event::Resume(..) | Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
+        }
+    }
+
+    /// `event` cannot come in this state. Nothing follows from it, but a process that it brings must not be forgotten.
+    fn bug(&self, event: Event, actions: &mut Actions) {
+        let stray = match event {
+            Event::Resume(_, live) => live.map(|(_, pid)| pid),
+            Event::Answer(Answer::Started(pid)) => Some(pid),
+            Event::Answer(Answer::HookStarted(pid) | Answer::FinishStarted(pid)) => pid,
+            Event::Answer(Answer::StartFailed { .. })
+            | Event::Begin(_)
+            | Event::Command(_)
+            | Event::Leave(_)
+            | Event::KillNow
+            | Event::Reaped(_)
+            | Event::Control { .. }
+            | Event::DeadlineReached
+            | Event::Policy(_) => None,
+        };
+        actions.push(Action::Log(Note::Bug(Box::new(event), self.state)));
+        actions.extend(stray.map(Action::KillStray));
     }
 }
 
-fn ignored(signal: Signal, actions: &mut Actions) {
-    actions.push(notice(format!("{} not sent: nothing runs", signal_name(signal.number()))));
+fn nobody_to_signal(signal: Signal, actions: &mut Actions) {
+    actions.push(Action::Log(Note::NobodyToSignal(signal)));
 }

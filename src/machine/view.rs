@@ -1,8 +1,8 @@
 //! What can be asked of a machine: what is, what is wanted, and until when to wait.
 
-use crate::conf::settings::KillMode;
-use crate::machine::states::*;
-use crate::machine::table::Machine;
+use crate::conf::policy::KillMode;
+use crate::machine::core::Machine;
+use crate::machine::states::{Leave, Next, Reason, Run, State, Stop, Want};
 use crate::status::state::Memory;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::time::Mono;
@@ -14,21 +14,20 @@ impl Machine {
         memory.leaving = self.leave == Some(Leave::WhenDown);
         memory.to_start = match self.state {
             State::Backoff { .. } | State::PreStartRequested | State::PreStart { .. } | State::StartRequested => true,
-            State::FinishRequested(next) | State::Finishing { next, .. } => next == Next::Start,
+            State::FinishRequested(_) | State::Finishing { .. } => self.next() == Some(Next::Start),
             State::Down | State::Up(_) | State::Failed | State::Ended => false,
         };
-        memory.gives_up =
-            matches!(self.state, State::FinishRequested(Next::GiveUp) | State::Finishing { next: Next::GiveUp, .. });
+        memory.gives_up = self.next() == Some(Next::GiveUp);
         let Some(run) = self.run() else { return };
         memory.up_since = Some(run.since.nanoseconds());
         memory.expected_exit_until = run.expected_exit_until.map(Mono::nanoseconds);
-        memory.again = run.again;
+        memory.restart_after_stop = run.restart_after_stop;
         match run.stop {
-            // A logger whose service is gone leaves with it, whoever supervises it then.
-            // A stop whose script was not through begins anew: nothing is wanted, or a start after it.
-            Stop::No | Stop::EndOfInput(_) | Stop::Asked => {}
+            // A logger whose service is gone leaves with it, whoever supervises the logger then. A stop whose script has
+            // not ended begins anew, for what is wanted is saved: nothing, or a start after the stop.
+            Stop::No | Stop::EndOfInput(_) | Stop::Requested => {}
             Stop::Signalled(at) => (memory.stopping, memory.kill_at) = (true, at.map(Mono::nanoseconds)),
-            // It is sent again.
+            // KILL is sent again.
             Stop::Killed => (memory.stopping, memory.kill_at) = (true, Some(0)),
         }
     }
@@ -72,18 +71,41 @@ impl Machine {
     pub fn run(&self) -> Option<Run> {
         match self.state {
             State::Up(run) => Some(run),
-            _ => None,
+            State::Down
+            | State::Backoff { .. }
+            | State::PreStartRequested
+            | State::PreStart { .. }
+            | State::StartRequested
+            | State::FinishRequested(_)
+            | State::Finishing { .. }
+            | State::Failed
+            | State::Ended => None,
         }
     }
 
-    /// When [`Event::DeadlineReached`] is to come; `None`: only something that happens can change the state.
+    /// What follows `finish`, between the end of the run process and that of `finish`.
+    pub fn next(&self) -> Option<Next> {
+        match self.state {
+            State::FinishRequested(next) | State::Finishing { next, .. } => Some(next),
+            State::Down
+            | State::Backoff { .. }
+            | State::PreStartRequested
+            | State::PreStart { .. }
+            | State::StartRequested
+            | State::Up(_)
+            | State::Failed
+            | State::Ended => None,
+        }
+    }
+
+    /// When [`Event::DeadlineReached`](crate::machine::events::Event::DeadlineReached) is to come; `None`: only something that happens can change the state.
     pub fn deadline(&self) -> Option<Mono> {
         match self.state {
             State::Backoff { until } => Some(until),
             State::Up(Run { stop: Stop::EndOfInput(at), .. }) => Some(at),
             State::Up(Run { stop: Stop::Signalled(at), .. }) => at,
             State::Finishing { until, .. } | State::PreStart { until, .. } => until,
-            State::Up(Run { stop: Stop::No | Stop::Asked | Stop::Killed, .. })
+            State::Up(Run { stop: Stop::No | Stop::Requested | Stop::Killed, .. })
             | State::Down
             | State::PreStartRequested
             | State::StartRequested
@@ -93,19 +115,16 @@ impl Machine {
         }
     }
 
-    /// Whether what is left of the run process's group is to be killed when it has ended and is not yet reaped.
+    /// Whether what is left of the run process's group is to be killed when the process has ended and is not yet reaped.
     pub fn kills_leftovers(&self) -> bool {
         match self.policy.kill_mode {
             KillMode::Process => false,
             KillMode::Group => true,
-            KillMode::Mixed => match self.state {
-                State::Up(run) => run.stop != Stop::No,
-                _ => false,
-            },
+            KillMode::Mixed => self.run().is_some_and(|run| run.stop != Stop::No),
         }
     }
 
-    /// Whether how the run process ends decides anything: not if somebody has asked for its end.
+    /// Whether it decides anything how the run process ends: not if somebody has requested the end.
     pub fn exit_matters(&self) -> bool {
         self.want == Want::Up && self.leave.is_none() && self.run().is_none_or(|run| run.stop == Stop::No)
     }

@@ -77,8 +77,8 @@ pub struct Memory {
     pub stopping: bool,
     /// See `stopping`.
     pub kill_at: Option<u64>,
-    /// Whether it is to be started again after that.
-    pub again: bool,
+    /// Whether a start follows the stop.
+    pub restart_after_stop: bool,
     /// Whether a start was asked for and is yet to come.
     pub to_start: bool,
     /// Whether it has given up, and only `finish` is waited for.
@@ -89,12 +89,24 @@ pub struct Memory {
     pub last_start: Option<u64>,
     /// The restart delay, if it has grown.
     pub backoff_delay: Option<u64>,
-    /// The alarm window: when it opened, exits in it, core dumps in it.
-    pub window: Option<(u64, u32, u32)>,
+    /// The alarm window.
+    pub window: Option<SavedWindow>,
     /// When a run process last ended.
     pub last_exit: Option<u64>,
     /// The count for the restart hook.
     pub exits: u32,
+}
+
+/// The alarm window: it opens with its first exit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedWindow {
+    /// When it opened.
+    pub opened: u64,
+    /// Exits in it.
+    pub exits: u32,
+    /// Core dumps in it.
+    pub cores: u32,
 }
 
 /// How a run process ended.

@@ -6,8 +6,8 @@
 use super::alarm::Message;
 use super::process::Process;
 use super::thread::Supervisor;
-use crate::conf::settings::KillMode;
-use crate::machine::table::{Action, Event};
+use crate::conf::policy::KillMode;
+use crate::machine::{Action, Answer, Event};
 use crate::service::start_warnings;
 use crate::sys::process::pidfd::signal_name;
 use crate::sys::process::record::Role;
@@ -19,16 +19,17 @@ impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Start => return Some(self.start()),
-            Action::RunHook(_) if !self.spec.service.may_have_pre_start() => return Some(Event::HookStarted(None)),
+            Action::RunHook(_) if !self.spec.service.may_have_pre_start() => {
+                return Some(Event::Answer(Answer::HookStarted(None)));
+            }
             Action::RunHook(exits) => {
                 let started = self.spec.service.run_pre_start(exits, &self.lock);
-                return Some(Event::HookStarted(self.run_helper(Role::Hook, started)));
+                return Some(Event::Answer(Answer::HookStarted(self.run_helper(Role::Hook, started))));
             }
-            // It was looked for a moment ago.
-            Action::RunFinish(_) if !self.machine.expects_finish() => return Some(Event::FinishStarted(None)),
-            Action::RunFinish(exit) => {
+            Action::RunFinish { has_finish: false, .. } => return Some(Event::Answer(Answer::FinishStarted(None))),
+            Action::RunFinish { exit, has_finish: true } => {
                 let started = self.spec.service.finish(&self.spec.module, exit, &self.lock);
-                return Some(Event::FinishStarted(self.run_helper(Role::Finish, started)));
+                return Some(Event::Answer(Answer::FinishStarted(self.run_helper(Role::Finish, started))));
             }
             Action::Signal { number, group } => self.signal(number, group),
             Action::RunControl(control) => return self.run_control(control),
@@ -38,20 +39,25 @@ impl Supervisor {
                     let _ = helper.signal_group(libc::SIGKILL);
                 }
             }
+            Action::KillStray(pid) => {
+                for process in [&self.run, &self.helper].into_iter().flatten().filter(|process| process.pid == pid) {
+                    let _ = process.signal_group(libc::SIGKILL).or_else(|_| process.pidfd.signal(libc::SIGKILL));
+                }
+            }
             Action::Alarm(alarm) => {
                 let spec = &self.spec;
                 if let Some(message) = Message::new(&alarm, &spec.module, &spec.dir, &self.settings, &self.log) {
                     spec.alarms.send(message);
                 }
             }
-            Action::Log(level, text) => self.say(level, text),
+            Action::Log(note) => self.say(note.level(), note.line(&self.spec.module).to_string()),
         }
         None
     }
 
     fn start(&mut self) -> Event {
         // With --foreground there may be a terminal, whose interrupt is meant for us alone.
-        let own_group = self.settings.kill_mode != KillMode::Process || self.spec.foreground;
+        let own_group = self.settings.policy.kill_mode != KillMode::Process || self.spec.foreground;
         match self.spec.service.start(&self.lock, own_group) {
             Ok(started) => {
                 let start_warnings = start_warnings(&self.spec.dir, &started);
@@ -63,9 +69,9 @@ impl Supervisor {
                 self.note_unrecorded(Role::Run, pid, unwritten_record);
                 self.acted_this_turn = true;
                 self.run = Some(Process::child(pid, pidfd));
-                Event::Started(pid)
+                Event::Answer(Answer::Started(pid))
             }
-            Err(error) => Event::StartFailed(error),
+            Err(error) => Event::Answer(Answer::StartFailed { error, has_finish: self.spec.service.has_finish() }),
         }
     }
 
@@ -88,10 +94,11 @@ impl Supervisor {
     fn signal(&mut self, number: i32, group: bool) {
         let Some(run) = &self.run else { return };
         self.acted_this_turn = true;
-        let sent = match group {
-            // It leads no group if the setting was changed while it ran.
-            true => run.signal_group(number).or_else(|_| run.pidfd.signal(number)),
-            false => run.pidfd.signal(number),
+        let sent = if group {
+            // The process leads no group if the setting was changed while it ran.
+            run.signal_group(number).or_else(|_| run.pidfd.signal(number))
+        } else {
+            run.pidfd.signal(number)
         };
         // It may just have ended: then the next event is its exit.
         if let Err(errno) = sent

@@ -4,7 +4,7 @@
 //! nothing that a service or a directory's name says becomes an option or a command.
 
 use crate::conf::settings::Settings;
-use crate::machine::table::{Alarm, AlarmReason};
+use crate::machine::{Alarm, AlarmReason};
 use crate::status::StatusDir;
 use crate::status::log::{Log, stamp};
 use crate::sys::files::file;
@@ -111,19 +111,19 @@ fn exit_value(alarm: &Alarm) -> String {
 
 fn programs(settings: &Settings, subject: &str) -> Vec<Vec<String>> {
     let mut programs = Vec::new();
-    if !settings.alarm_mail.is_empty() {
-        let mut mail = settings.alarm_mailer.clone();
+    if !settings.alarms.mail.is_empty() {
+        let mut mail = settings.alarms.mailer.clone();
         mail.extend(["-s".to_string(), subject.to_string()]);
-        mail.extend(settings.alarm_mail.iter().cloned());
+        mail.extend(settings.alarms.mail.iter().cloned());
         programs.push(mail);
     }
-    for number in &settings.alarm_gsm {
-        let mut message = settings.alarm_gsm_command.clone();
+    for number in &settings.alarms.gsm {
+        let mut message = settings.alarms.gsm_command.clone();
         message.push(format!("{number}@{subject}"));
         programs.push(message);
     }
-    if !settings.alarm_command.is_empty() {
-        programs.push(settings.alarm_command.clone());
+    if !settings.alarms.command.is_empty() {
+        programs.push(settings.alarms.command.clone());
     }
     programs
 }

@@ -5,10 +5,10 @@ use super::process::Process;
 use super::publish::past;
 use super::thread::Supervisor;
 use crate::conf::Program;
-use crate::conf::settings::KillMode;
+use crate::conf::policy::KillMode;
 use crate::machine::command::Command;
 use crate::machine::limits::Limits;
-use crate::machine::table::{Event, SavedState, Want};
+use crate::machine::{Event, SavedState, Want};
 use crate::status::StatusDir;
 use crate::status::state::StateFile;
 use crate::sys::files::file_id::FileId;
@@ -138,7 +138,7 @@ impl Supervisor {
     /// With `kill_mode : group`, nothing of the old process group lives beside the new one, also where its leader has ended
     /// while there was no supervisor.
     fn kill_what_is_left(&mut self) {
-        if self.settings.kill_mode != KillMode::Group {
+        if self.settings.policy.kill_mode != KillMode::Group {
             return;
         }
         let recorded = Recorded::read(self.lock.file()).ok().flatten();

@@ -5,8 +5,8 @@
 
 use super::process::Process;
 use super::thread::Supervisor;
-use crate::machine::states::CONTROL_TIME;
-use crate::machine::table::{Control, Event};
+use crate::machine::CONTROL_TIME;
+use crate::machine::{Control, Event};
 use crate::sys::Pid;
 use crate::sys::process::pidfd::{ExitStatus, signal_group};
 use crate::sys::process::start::Started;

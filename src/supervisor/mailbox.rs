@@ -2,7 +2,7 @@
 
 use super::parking::Parking;
 use crate::conf::Config;
-use crate::machine::table::Leave;
+use crate::machine::Leave;
 use crate::sys::threads::poll::Source;
 use crate::sys::threads::signals::Signals;
 use crate::sys::threads::wake::Waker;

@@ -4,7 +4,7 @@ use super::mailbox::{Ask, Order};
 use super::parking::FdNumbers;
 use super::spec::{OpenError, Outcome, Spec};
 use super::thread::Supervisor;
-use crate::machine::table::Leave;
+use crate::machine::Leave;
 use crate::status::log::Log;
 use crate::sys::threads::poll;
 use crate::sys::time::Mono;

@@ -1,7 +1,7 @@
 //! What the world sees: `status` and `state.json`, written when they have changed.
 
 use crate::machine::limits::Limits;
-use crate::machine::table::{Machine, SavedRun, SavedState, State, Stop};
+use crate::machine::{Machine, SavedRun, SavedState, State, Stop};
 use crate::status::StatusDir;
 use crate::status::module_state::ModuleState;
 use crate::status::record::{Record, Want};
@@ -132,14 +132,11 @@ impl Publisher {
             }
             Err((path, error)) => {
                 self.written = None;
-                match std::mem::replace(&mut self.failing, true) {
-                    true => Ok(()),
-                    false => Err(format!(
-                        "{}: {}; supervision goes on, tried again within 5 s",
-                        path.display(),
-                        errno_text(&error)
-                    )),
+                if std::mem::replace(&mut self.failing, true) {
+                    return Ok(());
                 }
+                let (path, why) = (path.display(), errno_text(&error));
+                Err(format!("{path}: {why}; supervision goes on, tried again within 5 s"))
             }
         }
     }
@@ -244,7 +241,7 @@ pub fn past(state: &StateFile, now: Mono) -> Option<SavedState> {
             since: Mono::from_nanoseconds(since),
             stop: if memory.stopping { Stop::Signalled(memory.kill_at.map(Mono::from_nanoseconds)) } else { Stop::No },
             expected_exit_until: memory.expected_exit_until.map(Mono::from_nanoseconds),
-            again: memory.again,
+            restart_after_stop: memory.restart_after_stop,
         }),
         limits: Limits::recall(memory, now),
     })

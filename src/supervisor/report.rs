@@ -5,7 +5,7 @@ use super::runit::Runit;
 use super::spec::Outcome;
 use super::thread::Supervisor;
 use crate::conf::Program;
-use crate::machine::table::{Leave, State};
+use crate::machine::{Leave, State};
 use crate::status::fifo::FifoError;
 use crate::supervisor::deferral::DeferredReport;
 use crate::sys::time::Mono;

@@ -7,7 +7,7 @@
 use super::spec::{OpenError, Spec};
 use super::thread::Supervisor;
 use crate::machine::command::Command;
-use crate::machine::table::{Event, Machine, State, Want};
+use crate::machine::{Event, Machine, State, Want};
 use crate::status::log::Log;
 use crate::status::runit::{Files, NAME, Phase, Record};
 use crate::sys::errno_text;

@@ -6,7 +6,7 @@ use super::parking::InheritedFds;
 use super::runit::RunitTree;
 use crate::conf::source::Source;
 use crate::conf::{Config, Program};
-use crate::machine::table::Leave;
+use crate::machine::Leave;
 use crate::service::Service;
 use crate::status::StatusDir;
 use crate::status::dir::MakeError;

@@ -12,11 +12,11 @@ use super::process::Process;
 use super::publish::Publisher;
 use super::runit::{self, Runit};
 use super::spec::{OpenError, Outcome, Spec};
+use crate::conf::policy::Policy;
 use crate::conf::settings::Settings;
 use crate::conf::{Config, Program};
 use crate::machine::command::Command;
-use crate::machine::limits::Policy;
-use crate::machine::table::{Event, Leave, Machine, State};
+use crate::machine::{Event, Leave, Machine, Reaped, Reason, Setup, State};
 use crate::status::fifo::Fifos;
 use crate::status::log::Log;
 use crate::supervisor::deferral::DeferredReport;
@@ -145,7 +145,7 @@ impl Supervisor {
         definition: String,
     ) -> Box<Supervisor> {
         Box::new(Supervisor {
-            machine: Machine::new(policy(&settings, &spec)),
+            machine: Machine::new(setup(&spec), policy(&settings, &spec)),
             settings,
             log,
             fifos: Fifos::inherit(handed.control, handed.ok),
@@ -180,8 +180,16 @@ impl Supervisor {
         self.beginning = None;
         self.report();
         match self.machine.reason() {
-            Some(crate::machine::table::Reason::StartFailed(error)) => Err(error),
-            _ => Ok(()),
+            Some(Reason::StartFailed(error)) => Err(error),
+            None
+            | Some(
+                Reason::DownFile
+                | Reason::GaveUpRestarts(_)
+                | Reason::GaveUpCores(_)
+                | Reason::GaveUpEarlier
+                | Reason::Policy
+                | Reason::Finish,
+            ) => Ok(()),
         }
     }
 
@@ -324,7 +332,7 @@ impl Supervisor {
         // the way: many programs look with `kill -0` whether their predecessor is gone, and to them a zombie is not.
         self.run = None;
         self.controls.forget_waiting();
-        self.handle(Event::Exited(status));
+        self.handle(Event::Reaped(Reaped::Run { status, has_finish: self.spec.service.has_finish() }));
         self.publisher.note_exit(&self.machine);
     }
 
@@ -334,10 +342,19 @@ impl Supervisor {
             return;
         };
         self.helper = None;
-        match self.machine.state() {
-            State::PreStart { .. } => self.handle(Event::HookEnded),
-            _ => self.handle(Event::FinishEnded(status)),
-        }
+        let ended = match self.machine.state() {
+            State::PreStart { .. } => Reaped::Hook,
+            State::Finishing { .. }
+            | State::Down
+            | State::Backoff { .. }
+            | State::PreStartRequested
+            | State::StartRequested
+            | State::Up(_)
+            | State::FinishRequested(_)
+            | State::Failed
+            | State::Ended => Reaped::Finish(status),
+        };
+        self.handle(Event::Reaped(ended));
     }
 
     fn take_orders(&mut self) {
@@ -389,9 +406,6 @@ impl Supervisor {
         // Seldom more than one event follows a step, so this seldom needs memory.
         let mut later = VecDeque::new();
         while let Some(event) = next.take().or_else(|| later.pop_front()) {
-            if matches!(event, Event::Exited(_) | Event::StartFailed(_)) {
-                self.machine.expect_finish(self.spec.service.has_finish());
-            }
             for action in self.machine.step(event, Mono::now()) {
                 match self.carry_out(action) {
                     Some(first) if next.is_none() && later.is_empty() => next = Some(first),
@@ -429,15 +443,18 @@ impl Supervisor {
     }
 }
 
-/// The rules for a module: with `-r` there are no limits.
-fn policy(settings: &Settings, spec: &Spec) -> Policy {
-    let policy = Policy {
+/// How the service is run.
+fn setup(spec: &Spec) -> Setup {
+    Setup {
         ends_when_failed: spec.program == Program::Single,
+        restart_hook: spec.restart_hook.is_some(),
+        count_reset: spec.restart_hook.flatten(),
         controls: spec.service.may_have_controls(),
-        ..Policy::new(settings)
-    };
-    match spec.restart_hook {
-        None => policy,
-        Some(count_reset) => Policy { interval: None, restart_hook: true, count_reset, ..policy },
     }
+}
+
+/// The settings for the machine: with `-r` there are no limits.
+fn policy(settings: &Settings, spec: &Spec) -> Policy {
+    let interval = settings.policy.interval.filter(|_| spec.restart_hook.is_none());
+    Policy { interval, ..settings.policy }
 }

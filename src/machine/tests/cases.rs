@@ -1,21 +1,20 @@
 //! The rules of the manual, one story each.
 
-use crate::conf::settings::{KillMode, Restart};
+use crate::conf::policy::{KillMode, Policy, RestartPolicy};
 use crate::machine::command::Signal;
-use crate::machine::limits::Policy;
-use crate::machine::table::{Event, Leave, Next, Reason, State, Stop, Want};
 use crate::machine::tests::story::*;
+use crate::machine::{Event, Leave, Next, Reaped, Reason, State, Stop, Want};
 use crate::sys::process::pidfd::ExitStatus;
 
 // ----- up, down, once ---------------------------------------------------------------------------------------
 
 #[test]
 fn down_then_up_while_it_stops_starts_it_again_after_the_end_whatever_the_policy() {
-    let mut story = Story::up(Policy { restart: Restart::Never, ..policy() });
+    let mut story = Story::up(Policy { restart: RestartPolicy::Never, ..policy() });
     story.wait(5.0);
     assert_eq!(story.send('d'), "TERM CONT");
     assert_eq!(story.send('u'), "");
-    assert!(matches!(story.state(), State::Up(run) if run.again && run.stop != Stop::No));
+    assert!(matches!(story.state(), State::Up(run) if run.restart_after_stop && run.stop != Stop::No));
     assert_eq!(story.exits(0), "finish");
     assert_eq!(story.state(), State::FinishRequested(Next::Start));
     assert_eq!(story.no_finish(), "start");
@@ -164,7 +163,10 @@ fn a_finish_that_hangs_is_killed_once() {
     assert_eq!(story.wait(4.9).step(Event::DeadlineReached), "");
     assert_eq!(story.due(), "kill-aside");
     assert_eq!(story.machine.deadline(), None);
-    assert_eq!(story.step(Event::FinishEnded(ExitStatus::Signal { number: libc::SIGKILL, core: false })), "start");
+    assert_eq!(
+        story.step(Event::Reaped(Reaped::Finish(ExitStatus::Signal { number: libc::SIGKILL, core: false }))),
+        "start"
+    );
 }
 
 #[test]
@@ -224,7 +226,7 @@ fn why_supervision_ended_is_known_whatever_the_state_was() {
         let mut down = Story::new(policy());
         down.step(Event::Begin(false));
         let mut failed = Story::up(policy());
-        failed.step(Event::Exited(CORE));
+        failed.step(exited(CORE));
         failed.no_finish();
         for mut story in [down, failed] {
             story.step(event.clone());

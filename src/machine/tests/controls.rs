@@ -1,16 +1,15 @@
 //! The scripts in `control/`: runit's rules.
 
 use crate::machine::command::{Command, Signal};
-use crate::machine::limits::Policy;
-use crate::machine::table::{Actions, Control, Event, Leave, Next, SavedRun, SavedState, State, Stop, Want};
 use crate::machine::tests::story::*;
+use crate::machine::{Answer, Control, Event, Leave, Next, Note, Reaped, SavedRun, SavedState, State, Stop, Want};
 use crate::sys::process::record::Role;
 
 /// A service that may have scripts, up.
 fn up() -> Story {
-    let mut story = Story::new(Policy { controls: true, ..policy() });
+    let mut story = Story::with(WITH_CONTROLS, policy());
     assert_eq!(story.step(Event::Begin(true)), "hook(0)");
-    assert_eq!(story.step(Event::HookStarted(None)), "start");
+    assert_eq!(story.step(Event::Answer(Answer::HookStarted(None))), "start");
     story.started();
     story.wait(5.0);
     story
@@ -112,7 +111,7 @@ fn up_while_t_is_asked_means_a_start_after_the_stop() {
     story.exits(0);
     assert_eq!(story.state(), State::FinishRequested(Next::Start));
     assert_eq!(story.no_finish(), "hook(1)");
-    assert_eq!(story.step(Event::HookStarted(None)), "start");
+    assert_eq!(story.step(Event::Answer(Answer::HookStarted(None))), "start");
 }
 
 #[test]
@@ -123,7 +122,7 @@ fn an_answer_for_an_earlier_process_means_nothing() {
     story.exits(0);
     story.no_finish();
     story.send('u');
-    story.step(Event::HookStarted(None));
+    story.step(Event::Answer(Answer::HookStarted(None)));
     story.started();
     assert_eq!(story.step(Event::Control { control: Control::Stop, run: old, done: false }), "");
     assert!(matches!(story.state(), State::Up(run) if run.stop == Stop::No));
@@ -131,13 +130,13 @@ fn an_answer_for_an_earlier_process_means_nothing() {
 
 #[test]
 fn a_u_that_hangs_is_killed_and_the_start_comes_all_the_same() {
-    let mut story = Story::new(Policy { controls: true, ..policy() });
+    let mut story = Story::with(WITH_CONTROLS, policy());
     story.step(Event::Begin(true));
-    story.step(Event::HookStarted(Some(crate::sys::Pid::from_raw(300))));
+    story.step(Event::Answer(Answer::HookStarted(Some(crate::sys::Pid::from_raw(300)))));
     assert_eq!(story.wait(9.9).step(Event::DeadlineReached), "");
     assert_eq!(story.due(), "kill-aside");
     assert_eq!(story.machine.deadline(), None);
-    assert_eq!(story.step(Event::HookEnded), "start");
+    assert_eq!(story.step(Event::Reaped(Reaped::Hook)), "start");
 }
 
 #[test]
@@ -150,8 +149,8 @@ fn killing_at_once_waits_for_no_script() {
 #[test]
 fn a_stop_that_was_asked_for_when_its_supervisor_was_killed_begins_anew() {
     for (want, again) in [(Want::Down, false), (Want::Up, true)] {
-        let mut story = Story::new(Policy { controls: true, ..policy() });
-        let run = SavedRun { since: at(0.0), stop: Stop::No, expected_exit_until: None, again };
+        let mut story = Story::with(WITH_CONTROLS, policy());
+        let run = SavedRun { since: at(0.0), stop: Stop::No, expected_exit_until: None, restart_after_stop: again };
         let past = SavedState {
             want,
             alarm: true,
@@ -165,7 +164,9 @@ fn a_stop_that_was_asked_for_when_its_supervisor_was_killed_begins_anew() {
         };
         let pid = crate::sys::Pid::from_raw(300);
         assert_eq!(story.step(Event::Resume(Box::new(past), Some((Role::Run, pid)))), "control/t");
-        assert!(matches!(story.state(), State::Up(run) if run.stop == Stop::Asked && run.again == again));
+        assert!(
+            matches!(story.state(), State::Up(run) if run.stop == Stop::Requested && run.restart_after_stop == again)
+        );
     }
 }
 
@@ -176,7 +177,7 @@ fn what_waits_is_written_down_as_a_stop_that_has_not_begun() {
     story.send('u');
     let mut memory = crate::status::state::Memory::default();
     story.machine.remember(&mut memory);
-    assert!(!memory.stopping && memory.again);
+    assert!(!memory.stopping && memory.restart_after_stop);
 }
 
 #[test]
@@ -184,10 +185,11 @@ fn the_log_says_what_a_script_has_done() {
     let mut story = up();
     let run = story.machine.run().expect("a run process").pid;
     let done = |control| Event::Control { control, run, done: true };
-    let said = |actions: Actions| format!("{actions:?}");
-    let text = said(story.machine.step(done(Control::Signal(Signal::Hup)), story.now));
-    assert!(text.contains("HUP not sent") && text.contains("control/h exited 0"), "{text}");
+    let actions = story.machine.step(done(Control::Signal(Signal::Hup)), story.now);
+    assert_eq!(notes(&actions), [&Note::LeftToScript(Signal::Hup, run)]);
     story.send('d');
-    let text = said(story.machine.step(done(Control::Stop), story.now));
-    assert!(text.contains("TERM left to control/t"), "{text}");
+    let actions = story.machine.step(done(Control::Stop), story.now);
+    let kill_after = Some(seconds(10.0));
+    let stopping = Note::Stopping { pid: run, signal: libc::SIGTERM, left_to_script: true, kill_after };
+    assert_eq!(notes(&actions), [&stopping]);
 }

@@ -1,9 +1,8 @@
 //! What counts for the limits, loggers, hooks, and what was asked for while a start was under way: one story each.
 
-use crate::conf::settings::Restart;
-use crate::machine::limits::Policy;
-use crate::machine::table::{Action, Event, Leave, Next, Reason, State, Stop, Want};
+use crate::conf::policy::{Policy, RestartPolicy};
 use crate::machine::tests::story::*;
+use crate::machine::{Action, Answer, Event, Leave, Next, Reaped, Reason, Setup, State, Stop, Want};
 use crate::sys::Pid;
 use crate::sys::process::pidfd::ExitStatus;
 use log::Level;
@@ -48,7 +47,7 @@ fn up_revives_what_was_given_up_with_its_counters_cleared() {
 #[test]
 fn up_while_finish_runs_after_giving_up_revives_it_too() {
     let mut story = Story::up(policy());
-    story.wait(2.0).step(Event::Exited(CORE));
+    story.wait(2.0).step(exited(CORE));
     assert_eq!(story.machine.reason(), Some(Reason::GaveUpCores(1)));
     story.finish_runs();
     story.send('u');
@@ -60,14 +59,14 @@ fn up_while_finish_runs_after_giving_up_revives_it_too() {
 #[test]
 fn core_dumps_are_given_up_in_their_own_words() {
     let mut story = Story::up(Policy { max_cores: Some(1), ..policy() });
-    assert_eq!(story.wait(2.0).step(Event::Exited(CORE)), "alarm(gave up after 1 core dump) finish");
+    assert_eq!(story.wait(2.0).step(exited(CORE)), "alarm(gave up after 1 core dump) finish");
 }
 
 #[test]
 fn an_alarm_counts_the_restart_that_follows_and_none_that_does_not() {
     let restarts = |story: &mut Story| {
         story.wait(2.0);
-        let actions = story.machine.step(Event::Exited(ExitStatus::Code(1)), story.now);
+        let actions = story.machine.step(exited(ExitStatus::Code(1)), story.now);
         actions.iter().find_map(|action| match action {
             Action::Alarm(alarm) => Some(alarm.restarts),
             _ => None,
@@ -78,41 +77,48 @@ fn an_alarm_counts_the_restart_that_follows_and_none_that_does_not() {
     story.no_finish();
     story.started();
     assert_eq!(restarts(&mut story), Some(1));
-    let mut story = Story::up(Policy { restart: Restart::Never, ..policy() });
+    let mut story = Story::up(Policy { restart: RestartPolicy::Never, ..policy() });
     assert_eq!(restarts(&mut story), Some(0));
 }
 
 #[test]
-fn what_is_given_up_names_the_way_back_only_if_there_is_one() {
-    for (ends_when_failed, expected) in [
-        (false, "gave up after 1 core dump: no restart; `u` starts it again"),
-        (true, "gave up after 1 core dump: no restart; supervision ends"),
+fn the_end_is_told_before_what_follows_from_it() {
+    for (setup, line) in [
+        (PLAIN, "gave up after 1 core dump: no restart; `svctl start web` starts it again"),
+        (Setup { ends_when_failed: true, ..PLAIN }, "gave up after 1 core dump: no restart; supervision ends"),
     ] {
-        let mut story = Story::up(Policy { ends_when_failed, ..policy() });
-        let actions = story.machine.step(Event::Exited(CORE), story.now);
-        assert_eq!(said(&actions)[0], (Level::Error, expected));
+        let mut story = Story::up_with(setup, policy());
+        let actions = story.machine.step(exited(CORE), story.now);
+        let [ended, gave_up] = notes(&actions)[..] else { panic!("{actions:?}") };
+        let text = ended.line("web").to_string();
+        assert!(text.starts_with("pid 101 ended after 0.0 s: ") && text.ends_with("; giving up"), "{text}");
+        assert_eq!((gave_up.level(), gave_up.line("web").to_string().as_str()), (Level::Error, line));
     }
 }
 
 #[test]
 fn an_end_that_finish_is_still_to_judge_promises_no_restart() {
-    for (code, finish, level, then) in [
+    for (code, has_finish, level, then) in [
         (0, true, Level::Info, "running finish; restarting in 1.0 s unless it exits 125"),
         (1, true, Level::Warn, "running finish; restarting in 1.0 s unless it exits 125"),
         (0, false, Level::Warn, "restarting in 1.0 s"),
     ] {
         let mut story = Story::up(policy());
-        story.machine.expect_finish(finish);
-        let actions = story.machine.step(Event::Exited(ExitStatus::Code(code)), story.now);
+        let status = ExitStatus::Code(code);
+        let actions = story.machine.step(Event::Reaped(Reaped::Run { status, has_finish }), story.now);
+        let [note] = notes(&actions)[..] else { panic!("{actions:?}") };
         let expected = format!("pid 101 ended after 0.0 s: exit code {code}; {then}");
-        assert_eq!(said(&actions), [(level, expected.as_str())]);
+        assert_eq!((note.level(), note.line("web").to_string()), (level, expected));
+        let carries =
+            |action: &Action| matches!(action, Action::RunFinish { has_finish: told, .. } if *told == has_finish);
+        assert!(actions.iter().any(carries), "{actions:?}");
     }
-    // Whoever asked for the end is told that it is down, finish or not.
+    // Whoever has requested the end is told that the service is down, finish or not.
     let mut story = Story::up(policy());
-    story.machine.expect_finish(true);
     story.send('d');
-    let actions = story.machine.step(Event::Exited(ExitStatus::Code(0)), story.now);
-    assert!(said(&actions)[0].1.ends_with("; down"), "{actions:?}");
+    let exit = Event::Reaped(Reaped::Run { status: ExitStatus::Code(0), has_finish: true });
+    let actions = story.machine.step(exit, story.now);
+    assert!(notes(&actions)[0].line("web").to_string().ends_with("; down"), "{actions:?}");
 }
 
 #[test]
@@ -128,7 +134,7 @@ fn an_exit_that_was_asked_for_does_not_count() {
         let mut story = Story::up(policy());
         for _ in 0..9 {
             story.wait(2.0).send(byte);
-            assert_eq!(story.step(Event::Exited(ExitStatus::Signal { number: 9, core: false })), "finish");
+            assert_eq!(story.step(exited(ExitStatus::Signal { number: 9, core: false })), "finish");
             assert_eq!(story.no_finish(), "start");
             story.started();
         }
@@ -167,7 +173,7 @@ fn alarms_can_be_switched_off_while_the_limits_stay() {
     let mut story = Story::up(policy());
     story.send('s');
     assert_eq!(story.clone().exits(1), "finish");
-    assert_eq!(story.clone().step(Event::Exited(CORE)), "finish");
+    assert_eq!(story.clone().step(exited(CORE)), "finish");
     story.send('n');
     assert_eq!(story.exits(1), "alarm(Exited) finish");
 }
@@ -177,7 +183,7 @@ fn a_start_that_fails_for_want_of_processes_is_tried_again_and_does_not_count() 
     let mut story = Story::new(policy());
     story.step(Event::Begin(true));
     for _ in 0..9 {
-        assert_eq!(story.step(Event::StartFailed(NO_PROCESSES)), "");
+        assert_eq!(story.step(start_failed(NO_PROCESSES)), "");
         assert_eq!(story.machine.reason(), Some(Reason::StartFailed(NO_PROCESSES)));
         assert_eq!(story.backoff(), seconds(1.0));
         assert_eq!(story.due(), "start");
@@ -192,11 +198,11 @@ fn a_start_that_needs_a_person_counts_like_an_exit() {
     let mut story = Story::new(policy());
     story.step(Event::Begin(true));
     for expected in ["alarm(Exited) finish", "finish", "finish"] {
-        assert_eq!(story.step(Event::StartFailed(NO_FILE)), expected);
+        assert_eq!(story.step(start_failed(NO_FILE)), expected);
         story.no_finish();
         assert_eq!(story.due(), "start");
     }
-    assert_eq!(story.step(Event::StartFailed(NO_FILE)), "alarm(gave up after 3 restarts) finish");
+    assert_eq!(story.step(start_failed(NO_FILE)), "alarm(gave up after 3 restarts) finish");
     story.no_finish();
     assert_eq!(story.state(), State::Failed);
 }
@@ -206,7 +212,7 @@ fn a_start_that_fails_under_once_is_not_tried_again() {
     let mut story = Story::new(policy());
     story.step(Event::Begin(false));
     story.send('o');
-    assert_eq!(story.step(Event::StartFailed(NO_FILE)), "finish");
+    assert_eq!(story.step(start_failed(NO_FILE)), "finish");
     story.no_finish();
     assert_eq!((story.state(), story.machine.want()), (State::Down, Want::Down));
 }
@@ -214,9 +220,9 @@ fn a_start_that_fails_under_once_is_not_tried_again() {
 #[test]
 fn the_restart_setting_decides_after_an_exit_that_nobody_asked_for() {
     for (restart, code, again) in
-        [(Restart::Never, 0, false), (Restart::Never, 1, false), (Restart::OnFailure, 0, false)]
+        [(RestartPolicy::Never, 0, false), (RestartPolicy::Never, 1, false), (RestartPolicy::OnFailure, 0, false)]
             .into_iter()
-            .chain([(Restart::OnFailure, 1, true), (Restart::Always, 0, true)])
+            .chain([(RestartPolicy::OnFailure, 1, true), (RestartPolicy::Always, 0, true)])
     {
         let mut story = Story::up(Policy { restart, ..policy() });
         story.wait(5.0).exits(code);
@@ -227,7 +233,7 @@ fn the_restart_setting_decides_after_an_exit_that_nobody_asked_for() {
 
 #[test]
 fn a_reason_that_is_overruled_is_forgotten_at_once() {
-    let mut story = Story::up(Policy { restart: Restart::Never, ..policy() });
+    let mut story = Story::up(Policy { restart: RestartPolicy::Never, ..policy() });
     story.exits(0);
     story.no_finish();
     assert_eq!(story.send('u'), "");
@@ -332,34 +338,34 @@ fn a_logger_that_nobody_wants_up_just_leaves() {
 
 /// The hook was asked for, before the first restart.
 fn preparing() -> Story {
-    let mut story = Story::up(Policy { restart_hook: true, interval: None, ..policy() });
+    let mut story = Story::up_with(WITH_HOOK, Policy { interval: None, ..policy() });
     story.wait(5.0).exits(1);
     assert_eq!(story.no_finish(), "hook(1)");
     story
 }
 
 fn hook_runs(story: &mut Story) -> String {
-    story.step(Event::HookStarted(Some(Pid::from_raw(900))))
+    story.step(Event::Answer(Answer::HookStarted(Some(Pid::from_raw(900)))))
 }
 
 #[test]
 fn the_hook_comes_before_restarts_and_not_before_the_first_start() {
     let mut story = preparing();
     hook_runs(&mut story);
-    assert_eq!(story.step(Event::HookEnded), "start");
+    assert_eq!(story.step(Event::Reaped(Reaped::Hook)), "start");
 }
 
 #[test]
 fn down_while_the_hook_is_prepared_or_runs_means_no_start() {
     let mut story = preparing();
     story.send('d');
-    assert_eq!(story.step(Event::HookStarted(None)), "");
+    assert_eq!(story.step(Event::Answer(Answer::HookStarted(None))), "");
     assert_eq!(story.state(), State::Down);
 
     let mut story = preparing();
     hook_runs(&mut story);
     story.send('d');
-    assert_eq!(story.step(Event::HookEnded), "");
+    assert_eq!(story.step(Event::Reaped(Reaped::Hook)), "");
     assert_eq!(story.state(), State::Down);
 }
 
@@ -368,15 +374,15 @@ fn leaving_kills_the_hook_and_starts_nothing() {
     for leave in [Leave::WhenDown, Leave::Stop] {
         let mut story = preparing();
         story.step(Event::Leave(leave));
-        assert_eq!(story.clone().step(Event::HookStarted(None)), "");
+        assert_eq!(story.clone().step(Event::Answer(Answer::HookStarted(None))), "");
         assert_eq!(hook_runs(&mut story), "kill-aside");
-        assert_eq!(story.step(Event::HookEnded), "");
+        assert_eq!(story.step(Event::Reaped(Reaped::Hook)), "");
         assert_eq!(story.state(), State::Ended);
 
         let mut story = preparing();
         hook_runs(&mut story);
         assert_eq!(story.step(Event::Leave(leave)), "kill-aside");
-        story.step(Event::HookEnded);
+        story.step(Event::Reaped(Reaped::Hook));
         assert_eq!(story.state(), State::Ended);
     }
 }
@@ -387,7 +393,7 @@ fn what_nobody_wants_any_more_leaves_after_its_hook() {
     hook_runs(&mut story);
     story.send('d');
     story.step(end_of_input());
-    assert_eq!(story.step(Event::HookEnded), "");
+    assert_eq!(story.step(Event::Reaped(Reaped::Hook)), "");
     assert_eq!(story.state(), State::Ended);
 }
 
@@ -420,7 +426,7 @@ fn a_start_that_fails_while_leaving_is_not_tried_again() {
         let mut story = Story::new(policy());
         story.step(Event::Begin(true));
         story.step(Event::Leave(Leave::Stop));
-        story.step(Event::StartFailed(error));
+        story.step(start_failed(error));
         if story.state() == State::FinishRequested(Next::AsWanted) {
             story.no_finish();
         }

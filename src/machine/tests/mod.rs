@@ -7,6 +7,7 @@
 //! | `controls` | the scripts in `control/` |
 //! | `limits` | more of them: limits, loggers, hooks |
 //! | `table` | every event in every state |
+//! | `rows` | the rows and columns of that table |
 //! | `world` | a simulated process table, and what must never happen in it |
 //! | `random` | random histories in that world |
 //! | `exhaustive` | all histories in that world, as far as two restarts |
@@ -16,6 +17,7 @@ mod controls;
 mod exhaustive;
 mod limits;
 mod random;
+mod rows;
 mod story;
 mod table;
 mod world;

@@ -1,38 +1,33 @@
 //! Random histories in the simulated world: what must never happen does not, and what is asked for comes.
 
-use crate::conf::settings::{KillMode, Restart};
+use crate::conf::policy::{KillMode, Policy, RestartPolicy};
+use crate::machine::Leave;
 use crate::machine::command::Command;
-use crate::machine::limits::Policy;
-use crate::machine::table::Leave;
-use crate::machine::tests::story::{CORE, NO_FILE, NO_PROCESSES, policy, seconds};
+use crate::machine::tests::story::{CORE, NO_FILE, NO_PROCESSES, PLAIN, WITH_CONTROLS, WITH_HOOK, policy, seconds};
 use crate::machine::tests::world::{Op, World};
 use crate::sys::process::pidfd::ExitStatus;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-fn any_rules() -> impl Strategy<Value = Policy> {
+fn any_policy() -> impl Strategy<Value = Policy> {
     let window = (select(vec![None, Some(10.0), Some(60.0)]), 0u32..4, 0u32..3);
     let delays = (select(vec![0.0, 0.5, 1.0, 5.0]), select(vec![0.0, 1.0, 30.0]));
     let ends = (select(vec![None, Some(0.5), Some(10.0)]), select(vec![None, Some(0.5), Some(5.0)]));
     let modes = select(vec![KillMode::Process, KillMode::Mixed, KillMode::Group]);
-    let restart = select(vec![Restart::Always, Restart::Always, Restart::OnFailure, Restart::Never]);
-    (window, delays, ends, modes, restart, any::<bool>(), any::<bool>()).prop_map(
-        |((interval, tries, cores), (delay, more), (kill, finish), kill_mode, restart, restart_hook, controls)| {
-            Policy {
-                interval: interval.map(seconds),
-                max_tries: Some(tries).filter(|tries| *tries > 0),
-                max_cores: Some(cores).filter(|cores| *cores > 0),
-                delay: seconds(delay),
-                delay_max: seconds(delay + more),
-                kill_timeout: kill.map(seconds),
-                finish_timeout: finish.map(seconds),
-                kill_mode,
-                restart,
-                restart_hook,
-                // A service directory has no such hook.
-                controls: controls && !restart_hook,
-                ..policy()
-            }
+    let restart =
+        select(vec![RestartPolicy::Always, RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never]);
+    (window, delays, ends, modes, restart).prop_map(
+        |((interval, tries, cores), (delay, more), (kill, finish), kill_mode, restart)| Policy {
+            interval: interval.map(seconds),
+            max_tries: Some(tries).filter(|tries| *tries > 0),
+            max_cores: Some(cores).filter(|cores| *cores > 0),
+            delay: seconds(delay),
+            delay_max: seconds(delay + more),
+            kill_timeout: kill.map(seconds),
+            finish_timeout: finish.map(seconds),
+            kill_mode,
+            restart,
+            ..policy()
         },
     )
 }
@@ -55,7 +50,7 @@ fn any_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => any_command(),
         1 => select(vec![Op::Leave(Leave::EndOfInput), Op::Leave(Leave::WhenDown), Op::Leave(Leave::Stop), Op::KillNow]),
-        1 => any_rules().prop_map(Op::Policy),
+        1 => any_policy().prop_map(Op::Policy),
         8 => prop_oneof![
             2 => any::<bool>().prop_map(Op::Hook),
             6 => select(vec![Ok(()), Ok(()), Ok(()), Err(NO_FILE), Err(NO_PROCESSES)]).prop_map(Op::Start),
@@ -74,9 +69,9 @@ proptest! {
 
     #[test]
     fn no_history_breaks_the_rules(
-        policy in any_rules(), wanted in any::<bool>(), ops in prop::collection::vec(any_op(), 1..200)
+        setup in select(vec![PLAIN, WITH_HOOK, WITH_CONTROLS]), policy in any_policy(), wanted in any::<bool>(), ops in prop::collection::vec(any_op(), 1..200)
     ) {
-        let mut world = World::new(policy, wanted);
+        let mut world = World::new(setup, policy, wanted);
         for op in ops.into_iter() {
             if world.can(op) {
                 world.happens(op);

@@ -1,8 +1,8 @@
 //! A machine, a time, and short words for what happens to it.
 
+use crate::conf::policy::Policy;
 use crate::machine::command::{Command, Signal};
-use crate::machine::limits::Policy;
-use crate::machine::table::{Action, Alarm, AlarmReason, Control, Event, Machine, State};
+use crate::machine::{Action, Alarm, AlarmReason, Answer, Control, Event, Machine, Note, Reaped, Setup, State};
 use crate::sys::process::pidfd::{ExitStatus, signal_name};
 use crate::sys::process::start::{StartError, Step};
 use crate::sys::time::Mono;
@@ -18,7 +18,26 @@ pub const NO_FILE: StartError = StartError { step: Step::Exec, errno: Errno::ENO
 /// A start that fails for want of processes.
 pub const NO_PROCESSES: StartError = StartError { step: Step::Clone, errno: Errno::EAGAIN };
 
-/// Rules with all that can be ruled.
+/// The run process has ended; there is no `finish`.
+pub fn exited(status: ExitStatus) -> Event {
+    Event::Reaped(Reaped::Run { status, has_finish: false })
+}
+
+/// The run process could not be started; there is no `finish`.
+pub fn start_failed(error: StartError) -> Event {
+    Event::Answer(Answer::StartFailed { error, has_finish: false })
+}
+
+/// A service directory of the tree, without `control/`.
+pub const PLAIN: Setup = Setup { ends_when_failed: false, restart_hook: false, count_reset: None, controls: false };
+
+/// A service that may have scripts in `control/`.
+pub const WITH_CONTROLS: Setup = Setup { controls: true, ..PLAIN };
+
+/// A command with `-r`.
+pub const WITH_HOOK: Setup = Setup { restart_hook: true, ..PLAIN };
+
+/// Settings of which each has a value.
 pub fn policy() -> Policy {
     Policy {
         interval: Some(seconds(60.0)),
@@ -29,7 +48,7 @@ pub fn policy() -> Policy {
         kill_timeout: Some(seconds(10.0)),
         finish_timeout: Some(seconds(5.0)),
         stop_signal: libc::SIGTERM,
-        kill_mode: crate::conf::settings::KillMode::Mixed,
+        kill_mode: crate::conf::policy::KillMode::Mixed,
         ..Policy::default()
     }
 }
@@ -54,12 +73,22 @@ pub struct Story {
 impl Story {
     /// Nothing has happened yet.
     pub fn new(policy: Policy) -> Story {
-        Story { machine: Machine::new(policy), now: at(0.0), pids: 100 }
+        Story::with(PLAIN, policy)
+    }
+
+    /// The same for a service that is run in another way.
+    pub fn with(setup: Setup, policy: Policy) -> Story {
+        Story { machine: Machine::new(setup, policy), now: at(0.0), pids: 100 }
     }
 
     /// The run process was started when the story began.
     pub fn up(policy: Policy) -> Story {
-        let mut story = Story::new(policy);
+        Story::up_with(PLAIN, policy)
+    }
+
+    /// The same for a service that is run in another way.
+    pub fn up_with(setup: Setup, policy: Policy) -> Story {
+        let mut story = Story::with(setup, policy);
         story.step(Event::Begin(true));
         story.started();
         story
@@ -89,11 +118,11 @@ impl Story {
     /// The start that was asked for goes well.
     pub fn started(&mut self) -> String {
         self.pids += 1;
-        self.step(Event::Started(Pid::from_raw(self.pids)))
+        self.step(Event::Answer(Answer::Started(Pid::from_raw(self.pids))))
     }
 
     pub fn exits(&mut self, code: i32) -> String {
-        self.step(Event::Exited(ExitStatus::Code(code)))
+        self.step(exited(ExitStatus::Code(code)))
     }
 
     /// A script in `control/` has ended, or there is none.
@@ -104,16 +133,16 @@ impl Story {
 
     /// There is no `finish`.
     pub fn no_finish(&mut self) -> String {
-        self.step(Event::FinishStarted(None))
+        self.step(Event::Answer(Answer::FinishStarted(None)))
     }
 
     pub fn finish_runs(&mut self) -> String {
         self.pids += 1;
-        self.step(Event::FinishStarted(Some(Pid::from_raw(self.pids))))
+        self.step(Event::Answer(Answer::FinishStarted(Some(Pid::from_raw(self.pids)))))
     }
 
     pub fn finish_ends(&mut self, code: i32) -> String {
-        self.step(Event::FinishEnded(ExitStatus::Code(code)))
+        self.step(Event::Reaped(Reaped::Finish(ExitStatus::Code(code))))
     }
 
     /// The clock goes on to the machine's deadline, which is reached.
@@ -141,31 +170,29 @@ impl Story {
     }
 }
 
-/// Actions in short words; what is only said is left out.
+/// Actions in short words; of the log, only bugs.
 pub fn brief(actions: &[Action]) -> String {
     let word = |action: &Action| {
         Some(match action {
             Action::RunHook(exits) => format!("hook({exits})"),
             Action::Start => "start".into(),
-            Action::RunFinish(_) => "finish".into(),
+            Action::RunFinish { .. } => "finish".into(),
             Action::Signal { number, group: false } => signal_name(*number),
             Action::Signal { number, group: true } => format!("{}-group", signal_name(*number)),
             Action::RunControl(control) => format!("control/{}", control.letter()),
             Action::KillControls => "kill-controls".into(),
             Action::KillHelper => "kill-aside".into(),
+            Action::KillStray(_) => "kill-stray".into(),
+            Action::Log(Note::Bug(..)) => "bug".into(),
             Action::Alarm(Alarm { reason: AlarmReason::Exited, .. }) => "alarm(Exited)".into(),
             Action::Alarm(Alarm { reason: AlarmReason::GaveUp(reason), .. }) => format!("alarm({reason})"),
-            Action::Log(..) => return None,
+            Action::Log(_) => return None,
         })
     };
     actions.iter().filter_map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// What is said, level and text.
-pub fn said(actions: &[Action]) -> Vec<(log::Level, &str)> {
-    let say = |action| match action {
-        &Action::Log(level, ref text) => Some((level, text.as_str())),
-        _ => None,
-    };
-    actions.iter().filter_map(say).collect()
+/// What the log is told.
+pub fn notes(actions: &[Action]) -> Vec<&Note> {
+    actions.iter().filter_map(|action| if let Action::Log(note) = action { Some(note) } else { None }).collect()
 }

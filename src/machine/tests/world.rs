@@ -3,11 +3,14 @@
 //! The world is more unruly than the real one: answers to what the machine asks for come late, with other events
 //! before them, and deadlines are missed. What the limits must do is counted here once more, from outside.
 
-use crate::conf::settings::KillMode;
+use crate::conf::policy::KillMode;
+use crate::conf::policy::Policy;
 use crate::machine::command::Command;
-use crate::machine::limits::Policy;
-use crate::machine::table::{Action, Actions, Control, Event, Leave, Machine, Next, Run, State, Stop, Want};
-use crate::machine::tests::story::{at, brief};
+use crate::machine::ending::restarts_after;
+use crate::machine::tests::story::{at, exited, start_failed};
+use crate::machine::{
+    Action, Actions, Answer, Control, Event, Leave, Machine, Next, Note, Reaped, Run, Setup, State, Stop, Want,
+};
 use crate::sys::Pid;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::start::StartError;
@@ -103,9 +106,9 @@ struct Must {
 
 impl World {
     /// Supervision begins.
-    pub fn new(policy: Policy, wanted: bool) -> World {
+    pub fn new(setup: Setup, policy: Policy, wanted: bool) -> World {
         let mut world = World {
-            machine: Machine::new(policy),
+            machine: Machine::new(setup, policy),
             now: at(0.0),
             starts: 0,
             run: None,
@@ -146,25 +149,22 @@ impl World {
             Op::KillNow => self.step(Event::KillNow),
             Op::Policy(policy) => {
                 self.least_delay = self.least_delay.min(policy.delay);
-                // Settings do not make it another service.
-                self.step(Event::Policy(Box::new(Policy { controls: self.machine.policy.controls, ..policy })));
+                self.step(Event::Policy(Box::new(policy)));
             }
             Op::Hook(runs) => {
                 let pid = self.runs_aside(runs);
-                self.step(Event::HookStarted(pid));
+                self.step(Event::Answer(Answer::HookStarted(pid)));
             }
             Op::Finish(runs) => {
                 let pid = self.runs_aside(runs);
-                self.step(Event::FinishStarted(pid));
+                self.step(Event::Answer(Answer::FinishStarted(pid)));
             }
             Op::Start(result) => self.start_is_answered(result),
             Op::RunEnds(status) => self.run_ends(status),
             Op::AsideEnds(status) => {
                 self.aside = None;
-                match self.machine.state() {
-                    State::PreStart { .. } => self.step(Event::HookEnded),
-                    _ => self.step(Event::FinishEnded(status)),
-                }
+                let is_hook = matches!(self.machine.state(), State::PreStart { .. });
+                self.step(Event::Reaped(if is_hook { Reaped::Hook } else { Reaped::Finish(status) }));
             }
             Op::ScriptEnds(done) => {
                 let (control, run) = self.scripts.pop_front().expect("a script");
@@ -194,10 +194,7 @@ impl World {
     }
 
     fn command(&mut self, command: Command) {
-        let given_up = matches!(
-            self.machine.state(),
-            State::Failed | State::FinishRequested(Next::GiveUp) | State::Finishing { next: Next::GiveUp, .. }
-        );
+        let given_up = self.machine.state() == State::Failed || self.machine.next() == Some(Next::GiveUp);
         if given_up && matches!(command, Command::Up | Command::Once) && self.machine.leave().is_none() {
             self.window = None;
             self.gave_up = false;
@@ -216,11 +213,11 @@ impl World {
             Ok(()) => {
                 let pid = Pid::from_raw(100 + self.starts);
                 self.run = Some(Process { pid, killed: false });
-                self.step(Event::Started(pid));
+                self.step(Event::Answer(Answer::Started(pid)));
             }
             Err(error) => {
                 let counts = !error.passes_by_itself() && self.is_unasked(None);
-                self.ends(Event::StartFailed(error), counts, false);
+                self.ends(start_failed(error), counts, false);
             }
         }
     }
@@ -231,14 +228,14 @@ impl World {
         self.asked = None;
         // One that runs goes on; in truth, only one that has nothing to do with the end.
         self.scripts.truncate(1);
-        self.ends(Event::Exited(status), counts, status.core());
+        self.ends(exited(status), counts, status.core());
     }
 
     /// Whether nobody asked for the end that comes now, so that it counts.
     fn is_unasked(&self, status: Option<ExitStatus>) -> bool {
         let stopped = self.machine.run().is_some_and(|run| run.stop != Stop::No);
         let asked = self.asked.is_some_and(|asked| self.now.since(asked) <= EXPECTED_EXIT_WINDOW);
-        let failed = status != Some(ExitStatus::Code(0)) || self.machine.policy.restarts_after(status);
+        let failed = status != Some(ExitStatus::Code(0)) || restarts_after(&self.machine.policy, status);
         let signalled = status.is_some() && (asked || stopped);
         self.machine.want() == Want::Up && self.machine.leave().is_none() && !signalled && failed
     }
@@ -269,7 +266,8 @@ impl World {
     fn step(&mut self, event: Event) {
         let before = (self.machine.state(), self.machine.leave());
         let actions = self.machine.step(event.clone(), self.now);
-        assert!(!brief(&actions).contains("alarm"), "an alarm without an exit: {event:?} {self:?}");
+        let alarms = actions.iter().any(|action| matches!(action, Action::Alarm(_)));
+        assert!(!alarms, "an alarm without an exit: {event:?} {self:?}");
         if before.0 == State::Ended {
             assert!(self.machine.state() == State::Ended && actions.is_empty(), "{event:?} {self:?}");
         }
@@ -283,11 +281,11 @@ impl World {
                 Action::Start => self.start_is_allowed(),
                 Action::RunHook(_) => {
                     self.nothing_runs("a hook");
-                    let hook = self.machine.policy.restart_hook && self.starts > 0;
-                    assert!(hook || self.machine.policy.controls, "{self:?}");
+                    let hook = self.machine.setup.restart_hook && self.starts > 0;
+                    assert!(hook || self.machine.setup.controls, "{self:?}");
                     self.pending = Some(Pending::Hook);
                 }
-                Action::RunFinish(_) => {
+                Action::RunFinish { .. } => {
                     self.nothing_runs("finish");
                     self.pending = Some(Pending::Finish);
                 }
@@ -302,7 +300,7 @@ impl World {
                 }
                 Action::RunControl(control) => {
                     let run = self.run.expect("a script is for a live process").pid;
-                    assert!(self.machine.policy.controls, "{self:?}");
+                    assert!(self.machine.setup.controls, "{self:?}");
                     // What waits already runs once. (One more after the one that runs would only double the states.)
                     if !self.scripts.iter().any(|waiting| *waiting == (control, run)) {
                         self.scripts.push_back((control, run));
@@ -310,7 +308,8 @@ impl World {
                 }
                 Action::KillControls => self.scripts.clear(),
                 Action::KillHelper => self.aside.as_mut().expect("something beside is alive").killed = true,
-                Action::Alarm(_) | Action::Log(..) => {}
+                Action::Log(Note::Bug(..)) | Action::KillStray(_) => panic!("{action:?} {self:?}"),
+                Action::Alarm(_) | Action::Log(_) => {}
             }
         }
         self.agrees();
@@ -318,7 +317,7 @@ impl World {
 
     /// Where there may be scripts, nothing but KILL is sent unless one was asked, and has not done it.
     fn may_send(&self, number: i32) -> bool {
-        if !self.machine.policy.controls || number == libc::SIGKILL {
+        if !self.machine.setup.controls || number == libc::SIGKILL {
             return true;
         }
         match self.answer {
@@ -377,7 +376,7 @@ impl World {
         if self.machine.state() == State::Ended {
             assert!(self.machine.leave().is_some(), "{self:?}");
         }
-        if let State::Up(Run { stop: Stop::Asked, pid, .. }) = self.machine.state() {
+        if let State::Up(Run { stop: Stop::Requested, pid, .. }) = self.machine.state() {
             let asked = self.scripts.contains(&(Control::Stop, pid));
             assert!(asked, "it waits for a script that nobody runs: {self:?}");
         }

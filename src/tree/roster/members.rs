@@ -6,7 +6,7 @@
 use super::entry::{Entry, Lifecycle, SupervisorThread, ThreadExit};
 use crate::conf::Config;
 use crate::conf::source::Source;
-use crate::machine::table::Leave;
+use crate::machine::Leave;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::alarm::Alarms;
 use crate::supervisor::mailbox::Ask;

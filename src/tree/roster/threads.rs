@@ -3,7 +3,7 @@
 use super::entry::{Entry, Lifecycle, SupervisorThread, ThreadExit};
 use super::members::Roster;
 use crate::conf::Program;
-use crate::machine::table::Leave;
+use crate::machine::Leave;
 use crate::service::pipe::LogPipe;
 use crate::service::{Definition, Directory, Service, Streams};
 use crate::status::StatusDir;

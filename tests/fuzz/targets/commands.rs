@@ -10,8 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use std::path::Path;
 use std::time::Duration;
 use supervise_tree::conf::{Config, Program};
-use supervise_tree::machine::limits::Policy;
-use supervise_tree::machine::table::{Event, Machine};
+use supervise_tree::machine::{Event, Machine, Setup};
 use supervise_tree::sys::time::Mono;
 
 const SETTINGS: [&str; 4] = [
@@ -25,8 +24,8 @@ fuzz_target!(|bytes: &[u8]| {
     let [first, stream @ ..] = bytes else { return };
     let text = SETTINGS[usize::from(first & 3)];
     let settings = Config::parse(Path::new("supervise.conf"), text.as_bytes()).effective("web", Program::Tree).settings;
-    let policy = Policy { restart_hook: first & 4 != 0, controls: first & 32 != 0, ..Policy::new(&settings) };
-    let mut world = World::new(Machine::new(policy), Mono(Duration::from_secs(1000)), first & 8 != 0);
+    let setup = Setup { restart_hook: first & 4 != 0, controls: first & 32 != 0, ..Setup::default() };
+    let mut world = World::new(Machine::new(setup, settings.policy), Mono(Duration::from_secs(1000)), first & 8 != 0);
     world.feed(Event::Begin(first & 16 != 0));
     for byte in stream {
         world.take(*byte);

@@ -21,12 +21,12 @@ fuzz_target!(|bytes: &[u8]| {
         for program in [Program::Tree, Program::Single] {
             let effective = config.effective(module, program);
             let settings = &effective.settings;
-            assert!(settings.alarm_interval.is_none_or(|interval| interval >= Duration::from_secs(60)));
-            assert!(settings.restart_delay_max >= settings.restart_delay);
-            assert!(settings.alarm_gsm.len() <= GSM_MAX);
-            assert!((1..=64).contains(&settings.stop_signal));
+            assert!(settings.policy.interval.is_none_or(|interval| interval >= Duration::from_secs(60)));
+            assert!(settings.policy.delay_max >= settings.policy.delay);
+            assert!(settings.alarms.gsm.len() <= GSM_MAX);
+            assert!((1..=64).contains(&settings.policy.stop_signal));
             // What a mailer could take for an option, a file or a command.
-            assert!(settings.alarm_mail.iter().all(|address| !address.starts_with(['-', '|', '/', '+'])));
+            assert!(settings.alarms.mail.iter().all(|address| !address.starts_with(['-', '|', '/', '+'])));
             for value in effective.values {
                 match value.origin {
                     Origin::Default => {}

@@ -5,7 +5,7 @@ use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::Duration;
 use supervise_tree::machine::command::Command;
-use supervise_tree::machine::table::{Action, Control, Event, Leave, Machine, State, Want};
+use supervise_tree::machine::{Action, Answer, Control, Event, Leave, Machine, Note, Reaped, State, Want};
 use supervise_tree::sys::Errno;
 use supervise_tree::sys::process::pidfd::ExitStatus;
 use supervise_tree::sys::process::start::{StartError, Step};
@@ -34,6 +34,11 @@ impl World {
         Pid::from_raw(self.next_pid)
     }
 
+    /// The end of the run process.
+    fn exited(&mut self, status: ExitStatus) {
+        self.feed(Event::Reaped(Reaped::Run { status, has_finish: self.has_finish }));
+    }
+
     /// Feeds one event, and carries out what follows.
     pub fn feed(&mut self, event: Event) {
         let mut events = vec![event];
@@ -49,19 +54,22 @@ impl World {
                             self.machine.want() != Want::Down || self.machine.leave() == Some(Leave::EndOfInput);
                         assert!(wanted, "a start that nobody wants");
                         events.push(match self.starts_fail {
-                            true => Event::StartFailed(StartError { step: Step::Stdin, errno: Errno::ENOENT }),
+                            true => Event::Answer(Answer::StartFailed {
+                                error: StartError { step: Step::Stdin, errno: Errno::ENOENT },
+                                has_finish: self.has_finish,
+                            }),
                             false => {
                                 self.run = Some(self.pid());
-                                Event::Started(self.run.expect("just set"))
+                                Event::Answer(Answer::Started(self.run.expect("just set")))
                             }
                         });
                     }
-                    Action::RunHook(_) | Action::RunFinish(_) => {
+                    Action::RunHook(_) | Action::RunFinish { .. } => {
                         assert!(self.aside.is_none() && self.run.is_none());
                         self.aside = self.has_finish.then(|| self.pid());
                         events.push(match action {
-                            Action::RunHook(_) => Event::HookStarted(self.aside),
-                            _ => Event::FinishStarted(self.aside),
+                            Action::RunHook(_) => Event::Answer(Answer::HookStarted(self.aside)),
+                            _ => Event::Answer(Answer::FinishStarted(self.aside)),
                         });
                     }
                     Action::Signal { number, .. } => {
@@ -78,7 +86,9 @@ impl World {
                         }
                     }
                     Action::KillControls => self.scripts.clear(),
-                    Action::KillHelper | Action::Alarm(_) | Action::Log(..) => {}
+                    Action::Log(Note::Bug(event, state)) => panic!("{event:?} in {state:?}"),
+                    Action::KillStray(pid) => panic!("{pid} is a stray"),
+                    Action::KillHelper | Action::Alarm(_) | Action::Log(_) => {}
                 }
             }
         }
@@ -91,17 +101,17 @@ impl World {
             return self.feed(Event::Command(command));
         }
         match byte {
-            b'E' if self.run.take().is_some() => self.feed(Event::Exited(ExitStatus::Code(0))),
+            b'E' if self.run.take().is_some() => self.exited(ExitStatus::Code(0)),
             b'C' if self.run.take().is_some() => {
-                self.feed(Event::Exited(ExitStatus::Signal { number: libc_sigsegv(), core: true }));
+                self.exited(ExitStatus::Signal { number: libc_sigsegv(), core: true });
             }
             b'F' if self.aside.take().is_some() => match self.machine.state() {
-                State::PreStart { .. } => self.feed(Event::HookEnded),
-                _ => self.feed(Event::FinishEnded(ExitStatus::Code(0))),
+                State::PreStart { .. } => self.feed(Event::Reaped(Reaped::Hook)),
+                _ => self.feed(Event::Reaped(Reaped::Finish(ExitStatus::Code(0)))),
             },
             b'N' if self.aside.take().is_some() => match self.machine.state() {
-                State::PreStart { .. } => self.feed(Event::HookEnded),
-                _ => self.feed(Event::FinishEnded(ExitStatus::Code(125))),
+                State::PreStart { .. } => self.feed(Event::Reaped(Reaped::Hook)),
+                _ => self.feed(Event::Reaped(Reaped::Finish(ExitStatus::Code(125)))),
             },
             b'S' | b'T' => {
                 if let Some((control, run)) = self.scripts.pop_front() {

@@ -12,8 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 use supervise_tree::conf::{Config, Program};
 use supervise_tree::status::state::{Memory, StateFile};
-use supervise_tree::machine::limits::Policy;
-use supervise_tree::machine::table::{Event, Machine, State};
+use supervise_tree::machine::{Event, Machine, Setup, State};
 use supervise_tree::supervisor::publish::past;
 use supervise_tree::sys::process::record::{Role, boot};
 use supervise_tree::sys::time::Mono;
@@ -42,7 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
     let pid = Pid::from_raw(4711);
     for live in [None, Some(Role::Run), Some(Role::Finish), Some(Role::Hook)] {
         for stream in [&b"ECDFtudoDkE"[..], b"pcxDDE", b"DDDDDD"] {
-            let mut world = World::new(Machine::new(Policy::new(&settings)), now, true);
+            let mut world = World::new(Machine::new(Setup::default(), settings.policy), now, true);
             match live {
                 Some(Role::Run) => world.run = Some(pid),
                 Some(Role::Finish | Role::Hook) => world.aside = Some(pid),
@@ -51,7 +50,7 @@ fuzz_target!(|bytes: &[u8]| {
             world.feed(Event::Resume(Box::new(past), live.map(|role| (role, pid))));
             // A delay that somebody has written into the file must not keep it down for ever.
             if let State::Backoff { until } = world.machine.state() {
-                assert!(until.since(now) <= settings.restart_delay_max, "{until:?}");
+                assert!(until.since(now) <= settings.policy.delay_max, "{until:?}");
             }
             for byte in stream {
                 world.take(*byte);

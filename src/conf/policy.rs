@@ -1,0 +1,52 @@
+//! The settings that decide when a service is started, stopped and given up. The machine holds them as they are.
+
+use std::time::Duration;
+
+/// Which processes a signal goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum KillMode {
+    /// The run process alone.
+    #[default]
+    Process,
+    /// The run process; once it is gone after a stop, or `kill_timeout` is over, what is left of its group gets KILL.
+    Mixed,
+    /// Its process group; what is left of it is killed when it is gone.
+    Group,
+}
+
+/// Whether a run process that ended is started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RestartPolicy {
+    /// Yes.
+    #[default]
+    Always,
+    /// Not after exit code 0.
+    OnFailure,
+    /// No.
+    Never,
+}
+
+/// A zero that the manual calls "none" is `None` here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Policy {
+    /// `alarm_interval`: length of the alarm window; `None`: no alarms and no limits.
+    pub interval: Option<Duration>,
+    /// `max_tries`: most restarts in a window.
+    pub max_tries: Option<u32>,
+    /// `max_tries_if_coredumped`: the core dump in a window that is one too many.
+    pub max_cores: Option<u32>,
+    /// `restart_delay`: least time between two starts.
+    pub delay: Duration,
+    /// `restart_delay_max`: what the delay may grow to; `delay` if it does not grow.
+    pub delay_max: Duration,
+    /// `kill_timeout`: from the stop signal to KILL; `None`: never.
+    pub kill_timeout: Option<Duration>,
+    /// `finish_timeout`: how long `finish` may run; `None`: for ever.
+    pub finish_timeout: Option<Duration>,
+    /// `stop_signal`: the signal's number that `d` sends.
+    pub stop_signal: i32,
+    /// `kill_mode`: which processes a signal goes to.
+    pub kill_mode: KillMode,
+    /// `restart`: whether to start again.
+    pub restart: RestartPolicy,
+}

@@ -1,0 +1,44 @@
+//! The machine's data: what is, what is wanted, what was counted, and the settings.
+
+use crate::conf::policy::Policy;
+use crate::machine::actions::Action;
+use crate::machine::limits::Limits;
+use crate::machine::states::{Leave, Reason, Setup, State, Want};
+use crate::sys::process::pidfd::ExitStatus;
+use smallvec::SmallVec;
+
+/// A service's state, and the rules for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    pub(super) state: State,
+    pub(super) want: Want,
+    pub(super) leave: Option<Leave>,
+    pub(super) alarm: bool,
+    pub(super) setup: Setup,
+    pub(super) policy: Policy,
+    pub(super) limits: Limits,
+    pub(super) starts: u64,
+    pub(super) last_exit: Option<ExitStatus>,
+    pub(super) reason: Option<Reason>,
+}
+
+/// What is to be done, in order. Inline up to 4 actions: most steps then allocate nothing.
+pub type Actions = SmallVec<[Action; 4]>;
+
+impl Machine {
+    /// Nothing runs yet; [`Event::Begin`](super::events::Event::Begin) or `Resume` comes first.
+    pub fn new(setup: Setup, policy: Policy) -> Machine {
+        Machine {
+            state: State::Down,
+            want: Want::Down,
+            leave: None,
+            alarm: true,
+            setup,
+            policy,
+            limits: Limits::default(),
+            starts: 0,
+            last_exit: None,
+            reason: None,
+        }
+    }
+}

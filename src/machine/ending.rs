@@ -1,0 +1,225 @@
+//! What follows the end of a run process, and the end of supervision.
+//!
+//! [`Machine::judge`] decides whether a service is started again.
+
+use crate::conf::policy::{Policy, RestartPolicy};
+use crate::machine::actions::{Action, Alarm, AlarmReason};
+use crate::machine::core::{Actions, Machine};
+use crate::machine::limits::Verdict;
+use crate::machine::notes::{Note, Then};
+use crate::machine::states::{After, Leave, Next, Reason, Run, State, Stop, Want};
+use crate::sys::process::pidfd::ExitStatus;
+use crate::sys::process::start::StartError;
+use crate::sys::time::Mono;
+use nix::unistd::Pid;
+use std::time::Duration;
+
+/// `finish` exits with this to say that there is to be no restart (s6's convention).
+const DO_NOT_RESTART: ExitStatus = ExitStatus::Code(125);
+
+/// The end of a run process, or a start that failed.
+pub(super) struct End {
+    /// How the process ended, or why it could not be started.
+    pub exit: Result<ExitStatus, StartError>,
+    /// Nobody has requested this end, so the limits count it.
+    pub counts: bool,
+    /// The pid that the process had.
+    pub pid: Option<Pid>,
+    /// How long the process ran.
+    pub uptime: Duration,
+}
+
+/// What is made of an end.
+pub(super) struct Judgement {
+    /// What follows.
+    pub next: Next,
+    /// The limit that was reached.
+    gave_up: Option<Reason>,
+    /// An alarm is raised, and the restarts that it tells of.
+    alarm: Option<u32>,
+}
+
+impl Machine {
+    pub(super) fn run_ended(
+        &mut self,
+        run: Run,
+        status: ExitStatus,
+        has_finish: bool,
+        now: Mono,
+        actions: &mut Actions,
+    ) {
+        self.last_exit = Some(status);
+        self.limits.count_exit_for_hook(self.setup.count_reset, now);
+        let requested = run.expected_exit_until.is_some_and(|until| now <= until)
+            || run.stop != Stop::No
+            || self.want != Want::Up
+            || self.leave.is_some();
+        let uptime = now.since(run.since);
+        let at = self.limits.next_after_exit(&self.policy, requested, now);
+        let end = End { exit: Ok(status), counts: !requested, pid: Some(run.pid), uptime };
+        let judgement = if run.restart_after_stop && self.leave.is_none() {
+            Judgement { next: Next::Start, gave_up: None, alarm: None }
+        } else {
+            self.judge(&end, now)
+        };
+        // With exit code 0 before a `finish`, the service may well be a job that is done: only `finish` knows.
+        let is_fine = requested || (has_finish && status == ExitStatus::Code(0));
+        let then = self.then(judgement.next, at, has_finish, now);
+        actions.push(Action::Log(Note::Ended { pid: run.pid, uptime, status, then, is_fine }));
+        self.carry_out_judgement(judgement, &end, has_finish, actions);
+    }
+
+    /// Whether a run process that ended (or could not be started) is started again, and whether its end is worth an alarm.
+    ///
+    /// [`Next::AsWanted`]: started again if it is still wanted up when `finish` has ended ([`Machine::settle`] does it);
+    /// [`Next::StayDown`]: not started, by the `restart` setting; [`Next::GiveUp`]: not started, because a limit was reached.
+    pub(super) fn judge(&mut self, end: &End, now: Mono) -> Judgement {
+        if self.want != Want::Up || self.leave.is_some() {
+            return Judgement { next: Next::AsWanted, gave_up: None, alarm: None };
+        }
+        let starts_again = restarts_after(&self.policy, end.exit.ok());
+        let failure = end.counts && (starts_again || end.exit != Ok(ExitStatus::Code(0)));
+        let verdict = if failure {
+            self.limits.count(&self.policy, end.exit.is_ok_and(ExitStatus::core), now)
+        } else {
+            Verdict::Within { alarm: false }
+        };
+        let (gave_up, alarm) = match verdict {
+            Verdict::Within { alarm } => (None, alarm),
+            Verdict::TooManyRestarts(count) => (Some(Reason::GaveUpRestarts(count)), true),
+            Verdict::TooManyCores(count) => (Some(Reason::GaveUpCores(count)), true),
+        };
+        let next = match gave_up {
+            Some(_) => Next::GiveUp,
+            None if starts_again => Next::AsWanted,
+            None => Next::StayDown,
+        };
+        if next != Next::AsWanted {
+            self.want = Want::Down;
+            self.reason = gave_up.or(Some(Reason::Policy));
+        }
+        let restarts = self.limits.restarts_in_window().saturating_sub(u32::from(next != Next::AsWanted));
+        Judgement { next, gave_up, alarm: (alarm && self.alarm).then_some(restarts) }
+    }
+
+    /// Alarm, log and `finish`, after the line of the end itself.
+    pub(super) fn carry_out_judgement(
+        &mut self,
+        judgement: Judgement,
+        end: &End,
+        has_finish: bool,
+        actions: &mut Actions,
+    ) {
+        let Judgement { next, gave_up, alarm } = judgement;
+        let End { exit, pid, uptime, .. } = *end;
+        if let Some(reason) = gave_up {
+            let supervision_ends = self.setup.ends_when_failed;
+            actions.push(Action::Log(Note::GaveUp { reason, supervision_ends }));
+        }
+        if let Some(restarts) = alarm {
+            let reason = gave_up.map_or(AlarmReason::Exited, AlarmReason::GaveUp);
+            actions.push(Action::Alarm(Alarm { reason, exit, pid, uptime, restarts }));
+        }
+        self.state = State::FinishRequested(next);
+        actions.push(Action::RunFinish { exit: exit.ok(), has_finish });
+    }
+
+    /// What follows once neither the run process nor `finish` runs any more, as things stand.
+    fn after(&self, next: Next) -> After {
+        match (self.leave, next, self.want) {
+            (Some(Leave::EndOfInput), Next::Start, Want::Up | Want::Once) => After::ReadTheRest,
+            (Some(_), ..) => After::Leave,
+            (None, Next::GiveUp, _) => After::GiveUp,
+            (None, Next::StayDown, _) => After::StayDown,
+            (None, Next::AsWanted, Want::Down | Want::Once) | (None, Next::Start, Want::Down) => After::Down,
+            (None, Next::Start, want @ (Want::Up | Want::Once)) => After::Start(want),
+            (None, Next::AsWanted, Want::Up) => After::Restart,
+        }
+    }
+
+    /// The same for the log; a start comes no sooner than `at`.
+    pub(super) fn then(&self, next: Next, at: Mono, has_finish: bool, now: Mono) -> Then {
+        Then::After { after: self.after(next), delay: at.since(now), has_finish }
+    }
+
+    /// Neither the run process nor `finish` runs any more.
+    pub(super) fn settle(&mut self, next: Next, now: Mono, actions: &mut Actions) {
+        match self.after(next) {
+            After::ReadTheRest => self.begin_start(actions),
+            After::Leave => self.end_supervision(actions),
+            After::GiveUp => self.state = State::Failed,
+            After::StayDown | After::Down => self.state = State::Down,
+            After::Start(want) => self.start_by_command(want, now, actions),
+            After::Restart => self.start_at(self.limits.next(now), now, actions),
+        }
+    }
+
+    pub(super) fn finish_ended(&mut self, status: ExitStatus, next: Next, now: Mono, actions: &mut Actions) {
+        if status == DO_NOT_RESTART && next == Next::AsWanted && self.leave.is_none() {
+            self.want = Want::Down;
+            self.reason = Some(Reason::Finish);
+            actions.push(Action::Log(Note::FinishForbidsRestart));
+        }
+        self.settle(next, now, actions);
+    }
+
+    // ----- commands between the end of the run process and that of `finish` ------------------------------------
+
+    /// `u` or `o` overrules limits, the `restart` setting and `finish`.
+    pub(super) fn next_after_up(&mut self, next: Next, want: Want) -> Next {
+        self.want = want;
+        if self.leave.is_some() {
+            return next;
+        }
+        if next == Next::GiveUp {
+            self.limits.clear();
+        }
+        self.reason = None;
+        Next::Start
+    }
+
+    pub(super) fn next_after_down(&mut self, next: Next) -> Next {
+        self.want = Want::Down;
+        if next == Next::GiveUp { next } else { Next::AsWanted }
+    }
+
+    /// The logger's service is gone while the logger is between two runs: a start that is to come comes without delay.
+    pub(super) fn next_at_end_of_input(&mut self, next: Next) -> Next {
+        let first = self.leave.is_none();
+        self.leave_at_least(Leave::EndOfInput);
+        if first && next == Next::AsWanted && self.want == Want::Up { Next::Start } else { next }
+    }
+
+    // ----- leaving ------------------------------------------------------------------------------------------------
+
+    /// A stronger reason to leave replaces a weaker one.
+    pub(super) fn leave_at_least(&mut self, leave: Leave) {
+        self.leave = self.leave.max(Some(leave));
+    }
+
+    /// While the hook or `control/u` runs: it is not waited for.
+    pub(super) fn leave_and_kill_hook(&mut self, leave: Leave, actions: &mut Actions) {
+        self.leave_at_least(leave);
+        actions.push(Action::KillHelper);
+    }
+
+    /// While nothing runs.
+    pub(super) fn leave_at_once(&mut self, leave: Leave, actions: &mut Actions) {
+        self.leave_at_least(leave);
+        self.end_supervision(actions);
+    }
+
+    pub(super) fn end_supervision(&mut self, actions: &mut Actions) {
+        self.state = State::Ended;
+        actions.push(Action::Log(Note::Left));
+    }
+}
+
+/// Whether a run process that ended so is to be started again; `None`: it could not be started.
+pub(super) fn restarts_after(policy: &Policy, status: Option<ExitStatus>) -> bool {
+    match policy.restart {
+        RestartPolicy::Always => true,
+        RestartPolicy::OnFailure => status != Some(ExitStatus::Code(0)),
+        RestartPolicy::Never => false,
+    }
+}

@@ -1,0 +1,113 @@
+//! What can happen to a machine.
+
+use crate::conf::policy::Policy;
+use crate::machine::command::Command;
+use crate::machine::limits::Limits;
+use crate::machine::states::{Control, Leave, Stop, Want};
+use crate::sys::process::pidfd::ExitStatus;
+use crate::sys::process::record::Role;
+use crate::sys::process::start::StartError;
+use crate::sys::time::Mono;
+use nix::unistd::Pid;
+
+/// What has happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Supervision begins; whether the service is wanted up.
+    Begin(bool),
+    /// Supervision goes on where another supervisor was killed: what is known of that, and what still runs.
+    Resume(Box<SavedState>, Option<(Role, Pid)>),
+    /// A command came.
+    Command(Command),
+    /// Supervision is to end.
+    Leave(Leave),
+    /// Whatever runs is to be killed, and supervision is to end.
+    KillNow,
+    /// What an action that starts a process has led to.
+    Answer(Answer),
+    /// A process has ended and was reaped.
+    Reaped(Reaped),
+    /// A script in `control/` has ended, or there is none.
+    Control {
+        /// What the script was run for.
+        control: Control,
+        /// The run process that the script was run for.
+        run: Pid,
+        /// The script exited with 0: the signal is not sent.
+        done: bool,
+    },
+    /// The deadline is reached.
+    DeadlineReached,
+    /// The settings were read again.
+    Policy(Box<Policy>),
+}
+
+/// What an action that starts a process has led to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Answer {
+    /// The hook runs, or there is none to run.
+    HookStarted(Option<Pid>),
+    /// The run process was started.
+    Started(Pid),
+    /// The run process could not be started.
+    StartFailed {
+        /// Why.
+        error: StartError,
+        /// There is a `finish` to be run.
+        has_finish: bool,
+    },
+    /// `finish` runs, or there is none to run.
+    FinishStarted(Option<Pid>),
+}
+
+/// Which process has ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reaped {
+    /// The hook.
+    Hook,
+    /// The run process.
+    Run {
+        /// How it ended.
+        status: ExitStatus,
+        /// There is a `finish` to be run.
+        has_finish: bool,
+    },
+    /// `finish`.
+    Finish(ExitStatus),
+}
+
+/// What is known of a supervisor that was killed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SavedState {
+    /// What was wanted.
+    pub want: Want,
+    /// Whether alarms were raised.
+    pub alarm: bool,
+    /// Whether the run process was stopped with `p`.
+    pub paused: bool,
+    /// Whether the service was given up, also while its `finish` was still running.
+    pub failed: bool,
+    /// Whether a start was yet to come.
+    pub to_start: bool,
+    /// Whether supervision was to end with the run process. Only a program that has replaced itself keeps to that.
+    pub leaving: bool,
+    /// How often the run process was started.
+    pub starts: u64,
+    /// The run process, without its pid, which the process record has.
+    pub run: Option<SavedRun>,
+    /// What was counted.
+    pub limits: Limits,
+}
+
+/// What is known of a run process that another supervisor has started.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SavedRun {
+    /// When the process was started.
+    pub since: Mono,
+    /// How far the stop had come.
+    pub stop: Stop,
+    /// Until when an end counts as requested.
+    pub expected_exit_until: Option<Mono>,
+    /// Whether a stop is to be completed, and a start to follow.
+    pub restart_after_stop: bool,
+}

@@ -1,0 +1,232 @@
+//! What the machine says in a module's log: each line once, as a value that tests can compare.
+
+use crate::machine::command::Signal;
+use crate::machine::events::Event;
+use crate::machine::states::{After, Reason, State};
+use crate::sys::process::pidfd::{ExitStatus, signal_name};
+use crate::sys::process::start::StartError;
+use log::Level;
+use nix::unistd::Pid;
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Note {
+    /// Supervision begins, and a `down` file keeps the service down.
+    DownFile,
+    /// `d` in a delay.
+    StartCancelled,
+    /// A signal was requested while there is no run process.
+    NobodyToSignal(Signal),
+    /// The run process was started.
+    Started(Pid),
+    /// The run process could not be started.
+    CannotStart(StartError, Then),
+    /// The run process has ended.
+    Ended {
+        /// The process's pid.
+        pid: Pid,
+        /// How long the process ran.
+        uptime: Duration,
+        /// How it ended.
+        status: ExitStatus,
+        /// What follows.
+        then: Then,
+        /// Nobody has to look into it.
+        is_fine: bool,
+    },
+    /// A limit was reached.
+    GaveUp {
+        /// Which.
+        reason: Reason,
+        /// Supervision ends with that.
+        supervision_ends: bool,
+    },
+    /// `finish` wants no restart.
+    FinishForbidsRestart,
+    /// A hook or `finish` takes too long.
+    HelperKilled(Helper, Pid),
+    /// A stop begins.
+    Stopping {
+        /// The run process's pid.
+        pid: Pid,
+        /// The stop signal's number.
+        signal: i32,
+        /// `control/t` has done the signal's work.
+        left_to_script: bool,
+        /// When KILL follows, if it does.
+        kill_after: Option<Duration>,
+    },
+    /// A logger runs on although its input has ended.
+    IgnoresEndOfInput(Pid),
+    /// `kill_timeout` is over.
+    KillTimeout(Pid),
+    /// A signal was sent by command.
+    Signalled(Signal, Pid),
+    /// A script in `control/` has done a signal's work.
+    LeftToScript(Signal, Pid),
+    /// `x` while the run process lives.
+    LeavesAfter(Pid),
+    /// Supervision has ended.
+    Left,
+    /// The run process of an earlier supervisor runs on.
+    AdoptedRun(Pid),
+    /// A hook or `finish` of an earlier supervisor runs on.
+    AdoptedHelper(Helper, Pid),
+    /// An earlier supervisor was killed, and no process of it is left.
+    NothingAdopted,
+    /// An event came in a state in which it cannot.
+    Bug(Box<Event>, State),
+}
+
+/// What runs before a start or after an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Helper {
+    /// `control/u`.
+    ControlUp,
+    /// The restart command (`-r`).
+    RestartHook,
+    /// `finish`.
+    Finish,
+}
+
+/// What follows an end or a start that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Another try, in this time.
+    TryAgain(Duration),
+    /// As things stand.
+    After {
+        /// What.
+        after: After,
+        /// How long a start waits.
+        delay: Duration,
+        /// `finish` runs first.
+        has_finish: bool,
+    },
+}
+
+impl Note {
+    /// How much a reader has to care.
+    pub fn level(&self) -> Level {
+        match self {
+            Note::GaveUp { .. } | Note::Bug(..) => Level::Error,
+            Note::CannotStart(..)
+            | Note::Ended { is_fine: false, .. }
+            | Note::HelperKilled(..)
+            | Note::IgnoresEndOfInput(_)
+            | Note::KillTimeout(_) => Level::Warn,
+            Note::DownFile
+            | Note::StartCancelled
+            | Note::NobodyToSignal(_)
+            | Note::Started(_)
+            | Note::Ended { is_fine: true, .. }
+            | Note::FinishForbidsRestart
+            | Note::Stopping { .. }
+            | Note::Signalled(..)
+            | Note::LeftToScript(..)
+            | Note::LeavesAfter(_)
+            | Note::Left
+            | Note::AdoptedRun(_)
+            | Note::AdoptedHelper(..)
+            | Note::NothingAdopted => Level::Info,
+        }
+    }
+
+    /// The line for the log of `module`, which it names where it names a command.
+    pub fn line<'a>(&'a self, module: &'a str) -> Line<'a> {
+        Line { note: self, module }
+    }
+}
+
+/// A note in a module's log.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    note: &'a Note,
+    module: &'a str,
+}
+
+impl Display for Line<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.note {
+            Note::DownFile => f.write_str("down: there is a down file"),
+            Note::StartCancelled => f.write_str("down: the start that was waiting is cancelled"),
+            Note::NobodyToSignal(signal) => write!(f, "{} not sent: nothing runs", name(*signal)),
+            Note::Started(pid) => write!(f, "started, pid {pid}"),
+            Note::CannotStart(error, then) => write!(f, "cannot start: {error}; {then}"),
+            Note::Ended { pid, uptime, status, then, .. } => {
+                write!(f, "pid {pid} ended after {}: {status}; {then}", seconds(*uptime))
+            }
+            Note::GaveUp { reason, supervision_ends: true } => write!(f, "{reason}: no restart; supervision ends"),
+            Note::GaveUp { reason, supervision_ends: false } => {
+                write!(f, "{reason}: no restart; `svctl start {}` starts it again", self.module)
+            }
+            Note::FinishForbidsRestart => f.write_str("finish exited 125: no restart"),
+            Note::HelperKilled(helper @ (Helper::ControlUp | Helper::RestartHook), pid) => {
+                write!(f, "{helper} (pid {pid}) is killed: it takes too long")
+            }
+            Note::HelperKilled(Helper::Finish, pid) => {
+                write!(f, "finish (pid {pid}) is killed: finish_timeout is over")
+            }
+            Note::Stopping { pid, signal, left_to_script, kill_after } => {
+                let sent = if *left_to_script { "left to control/t" } else { "sent" };
+                let kill = kill_after.map_or("never".into(), |time| format!("in {}", seconds(time)));
+                write!(f, "stopping pid {pid}: {} {sent}, KILL {kill}", signal_name(*signal))
+            }
+            Note::IgnoresEndOfInput(pid) => write!(f, "pid {pid} goes on after the end of its input"),
+            Note::KillTimeout(pid) => write!(f, "pid {pid} is still there after kill_timeout: KILL sent"),
+            Note::Signalled(signal, pid) => write!(f, "{} sent to pid {pid}", name(*signal)),
+            Note::LeftToScript(signal, pid) => {
+                write!(f, "{} not sent to pid {pid}: control/{} exited 0", name(*signal), signal.letter())
+            }
+            Note::LeavesAfter(pid) => write!(f, "told to exit: leaving when pid {pid} has ended"),
+            Note::Left => f.write_str("leaving: nothing runs any more"),
+            Note::AdoptedRun(pid) => write!(f, "adopted: pid {pid} runs on from an earlier supervisor"),
+            Note::AdoptedHelper(helper, pid) => {
+                write!(f, "adopted: {helper}, pid {pid}, runs on from an earlier supervisor")
+            }
+            Note::NothingAdopted => f.write_str("going on where an earlier supervisor was killed; nothing runs"),
+            Note::Bug(event, state) => write!(f, "bug: {event:?} in state {state:?}; it is ignored"),
+        }
+    }
+}
+
+impl Display for Helper {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Helper::ControlUp => "control/u",
+            Helper::RestartHook => "the restart command",
+            Helper::Finish => "finish",
+        })
+    }
+}
+
+impl Display for Then {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Then::TryAgain(delay) => write!(f, "trying again in {}", seconds(*delay)),
+            Then::After { after, delay, has_finish } => match after {
+                After::Leave => f.write_str("leaving"),
+                After::GiveUp => f.write_str("giving up"),
+                After::StayDown => f.write_str("no restart: the restart setting says so"),
+                After::Down => f.write_str("down"),
+                // `finish` may forbid a restart that nobody has asked for.
+                After::Restart if *has_finish => {
+                    write!(f, "running finish; restarting in {} unless it exits 125", seconds(*delay))
+                }
+                After::Restart | After::Start(_) => write!(f, "restarting in {}", seconds(*delay)),
+                After::ReadTheRest => f.write_str("restarting to read what is left"),
+            },
+        }
+    }
+}
+
+fn name(signal: Signal) -> String {
+    signal_name(signal.number())
+}
+
+/// Seconds with one decimal, as the log shows them.
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}

@@ -1,0 +1,77 @@
+//! Going on where another supervisor was killed.
+
+use crate::machine::actions::Action;
+use crate::machine::core::{Actions, Machine};
+use crate::machine::events::{SavedRun, SavedState};
+use crate::machine::notes::{Helper, Note};
+use crate::machine::states::{Leave, Next, Reason, Run, State, Stop, Want};
+use crate::machine::stopping::EXPECTED_EXIT_WINDOW;
+use crate::sys::process::record::Role;
+use crate::sys::time::Mono;
+use nix::unistd::Pid;
+
+impl Machine {
+    /// Takes over what is saved, and the process that lives.
+    pub(super) fn resume(&mut self, saved: SavedState, live: Option<(Role, Pid)>, now: Mono, actions: &mut Actions) {
+        self.want = saved.want;
+        self.alarm = saved.alarm;
+        self.starts = saved.starts;
+        self.limits = saved.limits;
+        if saved.leaving && live.is_some() {
+            self.leave_at_least(Leave::WhenDown);
+        }
+        match live {
+            Some((Role::Run, pid)) => self.adopt_run(&saved, pid, now, actions),
+            Some((Role::Finish, pid)) => self.adopt_finish(&saved, pid, now, actions),
+            Some((Role::Hook, pid)) => {
+                self.state = State::PreStart { pid, until: self.hook_deadline(now) };
+                actions.push(Action::Log(Note::AdoptedHelper(self.hook(), pid)));
+            }
+            None => self.resume_idle(&saved, now, actions),
+        }
+    }
+
+    fn adopt_run(&mut self, saved: &SavedState, pid: Pid, now: Mono, actions: &mut Actions) {
+        let unknown = SavedRun { since: now, stop: Stop::No, expected_exit_until: None, restart_after_stop: false };
+        let SavedRun { since, stop, expected_exit_until, restart_after_stop } =
+            saved.run.filter(|run| run.since <= now).unwrap_or(unknown);
+        // The file may be wrong: an end is never expected for longer than after a signal of now.
+        let expected_exit_until = expected_exit_until.map(|until| until.min(now + EXPECTED_EXIT_WINDOW));
+        let got_term = stop != Stop::No;
+        let run = Run { pid, since, paused: saved.paused, got_term, stop, expected_exit_until, restart_after_stop };
+        self.state = State::Up(run);
+        actions.push(Action::Log(Note::AdoptedRun(pid)));
+        if (self.want == Want::Down || restart_after_stop) && stop == Stop::No {
+            self.stop(run, now, actions);
+        }
+    }
+
+    fn adopt_finish(&mut self, saved: &SavedState, pid: Pid, now: Mono, actions: &mut Actions) {
+        let next = match (saved.failed, saved.to_start) {
+            (true, _) => Next::GiveUp,
+            (false, true) => Next::Start,
+            (false, false) => Next::AsWanted,
+        };
+        if saved.failed {
+            self.reason = Some(Reason::GaveUpEarlier);
+        }
+        let until = self.policy.finish_timeout.map(|timeout| now + timeout);
+        self.state = State::Finishing { pid, until, next };
+        actions.push(Action::Log(Note::AdoptedHelper(Helper::Finish, pid)));
+    }
+
+    /// No process survived: the service starts if it was wanted up; a `once` that has already run stays down.
+    fn resume_idle(&mut self, saved: &SavedState, now: Mono, actions: &mut Actions) {
+        actions.push(Action::Log(Note::NothingAdopted));
+        if saved.failed {
+            self.state = State::Failed;
+            self.reason = Some(Reason::GaveUpEarlier);
+            return;
+        }
+        match self.want {
+            Want::Once if saved.to_start => self.start_by_command(Want::Once, now, actions),
+            Want::Down | Want::Once => self.state = State::Down,
+            Want::Up => self.start_at(self.limits.next_after_gap(&self.policy, now), now, actions),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Starting: the delay, what runs before a start, and the start itself.
+
+use crate::machine::actions::Action;
+use crate::machine::core::{Actions, Machine};
+use crate::machine::ending::End;
+use crate::machine::notes::{Helper, Note, Then};
+use crate::machine::states::{CONTROL_TIME, Leave, Next, Reason, Run, State, Stop, Want};
+use crate::sys::process::start::StartError;
+use crate::sys::time::Mono;
+use nix::unistd::Pid;
+use std::time::Duration;
+
+impl Machine {
+    /// `u` or `o` while nothing runs: a start as soon as the plain delay allows.
+    pub(super) fn start_by_command(&mut self, want: Want, now: Mono, actions: &mut Actions) {
+        self.want = want;
+        self.reason = None;
+        let at = self.limits.next_after_up(&self.policy, now);
+        self.start_at(at, now, actions);
+    }
+
+    /// The same after the service was given up: the limits count from the beginning.
+    pub(super) fn revive(&mut self, want: Want, now: Mono, actions: &mut Actions) {
+        self.limits.clear();
+        self.start_by_command(want, now, actions);
+    }
+
+    pub(super) fn start_at(&mut self, at: Mono, now: Mono, actions: &mut Actions) {
+        if at > now {
+            self.state = State::Backoff { until: at };
+        } else {
+            self.begin_start(actions);
+        }
+    }
+
+    /// The first half of a start: the hook, which runs before restarts only, or `control/u`.
+    pub(super) fn begin_start(&mut self, actions: &mut Actions) {
+        if self.setup.controls || (self.setup.restart_hook && self.starts > 0) {
+            self.state = State::PreStartRequested;
+            actions.push(Action::RunHook(self.limits.exits()));
+        } else {
+            self.request_start(actions);
+        }
+    }
+
+    /// What runs before a start.
+    pub(super) fn hook(&self) -> Helper {
+        if self.setup.controls { Helper::ControlUp } else { Helper::RestartHook }
+    }
+
+    /// When a hook that starts now is killed. The restart command has no limit.
+    pub(super) fn hook_deadline(&self, now: Mono) -> Option<Mono> {
+        self.setup.controls.then(|| now + CONTROL_TIME)
+    }
+
+    pub(super) fn hook_started(&mut self, pid: Pid, now: Mono, actions: &mut Actions) {
+        self.state = State::PreStart { pid, until: self.hook_deadline(now) };
+        if matches!(self.leave, Some(Leave::WhenDown | Leave::Stop)) {
+            actions.push(Action::KillHelper);
+        }
+    }
+
+    /// The second half of a start, if it is still wanted.
+    pub(super) fn hook_ended(&mut self, actions: &mut Actions) {
+        match (self.leave, self.want) {
+            (Some(Leave::WhenDown | Leave::Stop), _) | (Some(Leave::EndOfInput), Want::Down) => {
+                self.end_supervision(actions);
+            }
+            (None, Want::Down) => self.state = State::Down,
+            (None | Some(Leave::EndOfInput), Want::Up | Want::Once) => self.request_start(actions),
+        }
+    }
+
+    fn request_start(&mut self, actions: &mut Actions) {
+        self.state = State::StartRequested;
+        actions.push(Action::Start);
+    }
+
+    pub(super) fn started(&mut self, pid: Pid, now: Mono, actions: &mut Actions) {
+        self.limits.started(now);
+        self.starts = self.starts.saturating_add(1);
+        self.reason = None;
+        let run = Run {
+            pid,
+            since: now,
+            paused: false,
+            got_term: false,
+            stop: Stop::No,
+            expected_exit_until: None,
+            restart_after_stop: false,
+        };
+        self.state = State::Up(run);
+        actions.push(Action::Log(Note::Started(pid)));
+        // What was requested while the start was under way.
+        match (self.leave, self.want) {
+            (Some(Leave::Stop), _) | (None | Some(Leave::WhenDown), Want::Down) => self.stop(run, now, actions),
+            (Some(Leave::EndOfInput), _) => self.wait_for_end_of_input(run, now),
+            (Some(Leave::WhenDown), _) | (None, Want::Up | Want::Once) => {}
+        }
+    }
+
+    pub(super) fn start_failed(&mut self, error: StartError, has_finish: bool, now: Mono, actions: &mut Actions) {
+        self.limits.started(now);
+        self.reason = Some(Reason::StartFailed(error));
+        if error.passes_by_itself() {
+            return self.start_failed_for_now(error, now, actions);
+        }
+        self.limits.count_exit_for_hook(self.setup.count_reset, now);
+        let at = self.limits.next_after_failed_start(&self.policy, now);
+        let counts = self.want == Want::Up && self.leave.is_none();
+        // `once` is one try.
+        if self.want == Want::Once {
+            self.want = Want::Down;
+        }
+        let end = End { exit: Err(error), counts, pid: None, uptime: Duration::ZERO };
+        let judgement = self.judge(&end, now);
+        let then = self.then(judgement.next, at, has_finish, now);
+        actions.push(Action::Log(Note::CannotStart(error, then)));
+        self.carry_out_judgement(judgement, &end, has_finish, actions);
+    }
+
+    /// For want of something that others may give back: no limit counts it, and no `finish` runs.
+    fn start_failed_for_now(&mut self, error: StartError, now: Mono, actions: &mut Actions) {
+        if self.leave.is_some() || self.want == Want::Down {
+            return self.settle(Next::AsWanted, now, actions);
+        }
+        let at = self.limits.next_after_failed_start(&self.policy, now);
+        actions.push(Action::Log(Note::CannotStart(error, Then::TryAgain(at.since(now)))));
+        self.state = State::Backoff { until: at };
+    }
+}
