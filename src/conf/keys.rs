@@ -3,6 +3,7 @@
 use super::Program;
 use super::policy::{KillMode, RestartPolicy};
 use super::settings::Settings;
+use crate::conf::context::{self, account, attributes, capabilities, cgroup, limits, variables};
 use crate::conf::shell_words;
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -88,7 +89,65 @@ pub const KEYS: &[Key] = &[
         apply: |s, v| set(&mut s.policy.kill_mode, kill_mode(v)),
     },
     Key { name: "restart", default: |_| "always", adds: false, apply: |s, v| set(&mut s.policy.restart, restart(v)) },
+    plain("user", |s, v| set(&mut s.context.user, given(v, account::user))),
+    plain("groups", |s, v| set(&mut s.context.groups, given(v, account::groups))),
+    plain("directory", |s, v| set(&mut s.context.directory, context::directory(v))),
+    plain("umask", |s, v| set(&mut s.context.umask, given(v, attributes::umask))),
+    plain("nice", |s, v| set(&mut s.context.nice, given(v, attributes::nice))),
+    plain("oom_score", |s, v| set(&mut s.context.oom_score, given(v, attributes::oom_score))),
+    plain("cpus", |s, v| set(&mut s.context.cpus, given_or(v, attributes::cpus))),
+    plain("io_class", |s, v| set(&mut s.context.io_class, given(v, attributes::io_class))),
+    plain("limit_as", |s, v| limit(s, "limit_as", v)),
+    plain("limit_core", |s, v| limit(s, "limit_core", v)),
+    plain("limit_cpu", |s, v| limit(s, "limit_cpu", v)),
+    plain("limit_data", |s, v| limit(s, "limit_data", v)),
+    plain("limit_fsize", |s, v| limit(s, "limit_fsize", v)),
+    plain("limit_locks", |s, v| limit(s, "limit_locks", v)),
+    plain("limit_memlock", |s, v| limit(s, "limit_memlock", v)),
+    plain("limit_msgqueue", |s, v| limit(s, "limit_msgqueue", v)),
+    plain("limit_nice", |s, v| limit(s, "limit_nice", v)),
+    plain("limit_nofile", |s, v| limit(s, "limit_nofile", v)),
+    plain("limit_nproc", |s, v| limit(s, "limit_nproc", v)),
+    plain("limit_rss", |s, v| limit(s, "limit_rss", v)),
+    plain("limit_rtprio", |s, v| limit(s, "limit_rtprio", v)),
+    plain("limit_rttime", |s, v| limit(s, "limit_rttime", v)),
+    plain("limit_sigpending", |s, v| limit(s, "limit_sigpending", v)),
+    plain("limit_stack", |s, v| limit(s, "limit_stack", v)),
+    plain("no_new_privileges", |s, v| set(&mut s.context.no_new_privileges, given_or(v, context::yes_or_no))),
+    plain("capabilities", |s, v| set(&mut s.context.capabilities, given(v, capabilities::capabilities))),
+    Key { name: "env", default: |_| "", adds: true, apply: |s, v| set(&mut s.context.env, variables::env(v)) },
+    plain("env_file", |s, v| set(&mut s.context.env_file, variables::env_file(v))),
+    plain("env_clear", |s, v| set(&mut s.context.env_clear, given_or(v, context::yes_or_no))),
+    plain("cgroup", |s, v| set(&mut s.context.group.required, given_or(v, cgroup::required))),
+    plain("memory_max", |s, v| set(&mut s.context.group.memory_max, given(v, cgroup::memory))),
+    plain("memory_high", |s, v| set(&mut s.context.group.memory_high, given(v, cgroup::memory))),
+    plain("cpu_max", |s, v| set(&mut s.context.group.cpu_max, given(v, cgroup::cpu))),
+    plain("tasks_max", |s, v| set(&mut s.context.group.tasks_max, given(v, cgroup::tasks))),
+    plain("status_group", |s, v| set(&mut s.status_group, given(v, account::group))),
+    plain("control_group", |s, v| set(&mut s.control_group, given(v, account::group))),
 ];
+
+/// A key that nobody has set unless a file does, and whose later value replaces the earlier one.
+const fn plain(name: &'static str, apply: fn(&mut Settings, &str) -> Result<(), String>) -> Key {
+    Key { name, default: |_| "", adds: false, apply }
+}
+
+/// A value, where there is any.
+fn given<T>(value: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if value.is_empty() { Ok(None) } else { read(value).map(Some) }
+}
+
+/// A value, or that of a key that nobody has set.
+fn given_or<T: Default>(value: &str, read: fn(&str) -> Result<T, String>) -> Result<T, String> {
+    given(value, read).map(Option::unwrap_or_default)
+}
+
+fn limit(settings: &mut Settings, name: &str, value: &str) -> Result<(), String> {
+    if !value.is_empty() {
+        settings.context.set_limit(limits::limit(name, value)?);
+    }
+    Ok(())
+}
 
 /// The key called `name`.
 pub fn key(name: &str) -> Option<&'static Key> {
@@ -146,7 +205,8 @@ fn kill_mode(value: &str) -> Result<KillMode, String> {
         "process" => Ok(KillMode::Process),
         "mixed" => Ok(KillMode::Mixed),
         "group" => Ok(KillMode::Group),
-        other => Err(format!("{other:?} is not process, mixed or group")),
+        "cgroup" => Ok(KillMode::Cgroup),
+        other => Err(format!("{other:?} is not process, mixed, group or cgroup")),
     }
 }
 

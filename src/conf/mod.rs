@@ -6,6 +6,7 @@
 //!
 //! Nothing in a file is fatal: each complaint names file and line, and what it is about counts as not written.
 
+pub mod context;
 pub mod keys;
 pub mod lines;
 pub mod policy;
@@ -251,7 +252,7 @@ fn resolve(key: &Key, global: Option<&Section>, own: Option<&Section>, program: 
 fn lint_lists(sections: &Sections, found: &mut Vec<(usize, String)>) {
     let Some(global) = sections.get(GLOBAL) else { return };
     for (name, section) in sections.iter().filter(|(name, section)| *name != GLOBAL && section.line > global.line) {
-        for key in KEYS.iter().filter(|key| key.adds) {
+        for key in KEYS.iter().filter(|key| key.adds && key.name.starts_with("alarm_")) {
             let entry = |section: &Section| section.get(key.name).filter(|entry| !entry.value.is_empty()).cloned();
             if let (Some(in_global), Some(own)) = (entry(global), entry(section)) {
                 let what = format!(

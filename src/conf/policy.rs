@@ -12,6 +12,8 @@ pub enum KillMode {
     Mixed,
     /// Its process group; what is left of it is killed when it is gone.
     Group,
+    /// As mixed, for the control group: everything that the service ever started.
+    Cgroup,
 }
 
 /// Whether a run process that ended is started again.

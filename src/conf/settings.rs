@@ -1,5 +1,7 @@
 //! What a section's keys mean to the program.
 
+use super::context::Context;
+use super::context::account::Id;
 use super::keys::{KEYS, key, refused};
 use super::nearest;
 use super::policy::Policy;
@@ -12,6 +14,12 @@ pub struct Settings {
     pub alarms: Alarms,
     /// When the service is started, stopped and given up.
     pub policy: Policy,
+    /// The context that the service runs in.
+    pub context: Context,
+    /// The group that may read the status directory.
+    pub status_group: Option<Id>,
+    /// The group that may give commands.
+    pub control_group: Option<Id>,
 }
 
 /// Who is told of an alarm, and by which programs.

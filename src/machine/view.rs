@@ -120,7 +120,7 @@ impl Machine {
         match self.policy.kill_mode {
             KillMode::Process => false,
             KillMode::Group => true,
-            KillMode::Mixed => self.run().is_some_and(|run| run.stop != Stop::No),
+            KillMode::Mixed | KillMode::Cgroup => self.run().is_some_and(|run| run.stop != Stop::No),
         }
     }
 

@@ -1,5 +1,6 @@
 //! A command: what `supervise -f` and `-u` run, and its `-r`.
 
+use super::context::Resolved;
 use super::streams::Streams;
 use crate::sys::files::file;
 use crate::sys::process::record::Recorder;
@@ -51,6 +52,12 @@ impl Command {
         Ok(file::c_path_of(&path))
     }
 
+    fn absolute_program(&self) -> Result<CString, StartError> {
+        let program = self.program()?;
+        let path = std::path::absolute(OsStr::from_bytes(program.as_bytes()));
+        Ok(path.map_or(program, |path| file::c_path_of(&path)))
+    }
+
     /// Runs it in a process group of its own, if anybody needs that. A group that is not its supervisor's becomes
     /// an orphaned one when that ends, and the kernel then ends what is stopped in it.
     pub(super) fn run(
@@ -58,9 +65,13 @@ impl Command {
         streams: &Streams,
         recorder: Recorder<'_>,
         own_group: bool,
+        context: Option<&Resolved>,
     ) -> Result<Started, StartError> {
         let leads = if own_group { Leader::Group } else { Leader::Nothing };
-        self.execute(&self.program()?, &self.words, streams, recorder, leads)
+        // With a working directory of its own, what is found by a relative path is not found from there.
+        let elsewhere = context.is_some_and(|context| context.change.directory.is_some());
+        let program = if elsewhere { self.absolute_program()? } else { self.program()? };
+        self.execute(&program, &self.words, streams, recorder, (leads, context))
     }
 
     pub(super) fn restart_hook(
@@ -74,7 +85,7 @@ impl Command {
         script.extend_from_slice(format!(" {exits}").as_bytes());
         let script = CString::new(script).unwrap_or_default();
         let words = [c"sh".to_owned(), c"-c".to_owned(), script];
-        self.execute(c"/bin/sh", &words, streams, recorder, Leader::Group).map(Some)
+        self.execute(c"/bin/sh", &words, streams, recorder, (Leader::Group, None)).map(Some)
     }
 
     fn execute(
@@ -83,15 +94,16 @@ impl Command {
         arguments: &[CString],
         streams: &Streams,
         recorder: Recorder<'_>,
-        leads: Leader,
+        (leads, context): (Leader, Option<&Resolved>),
     ) -> Result<Started, StartError> {
         start(&Plan {
             program,
             arguments,
             shell_fallback: true,
-            environment: &self.environment,
+            environment: context.map_or(&*self.environment, |context| &context.environment),
             directory: None,
             leads,
+            change: context.map(|context| &context.change),
             recorder: Some(recorder),
             stdin: streams.stdin(),
             stdout: streams.stdout(),

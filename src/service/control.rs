@@ -1,5 +1,6 @@
 //! `control/X` in a service directory: a script that is run for the command X (runit's rules).
 
+use super::context::Resolved;
 use super::directory::Directory;
 use super::{Definition, Service, Streams};
 use crate::sys::files::file;
@@ -21,7 +22,7 @@ impl Service {
     /// As [`Service::start`].
     pub fn control(&self, letter: char) -> Result<Option<Started>, StartError> {
         match &self.definition {
-            Definition::Directory(directory) => directory.control(letter, &self.streams, || None),
+            Definition::Directory(directory) => directory.control(letter, &self.streams, || None, None),
             Definition::Command(_) => Ok(None),
         }
     }
@@ -42,15 +43,20 @@ impl Service {
         }
     }
 
-    /// Starts what runs before a start, if there is something: `control/u`, or the restart command with this count of
-    /// exits.
+    /// Starts what runs before a start, if there is something: `control/u` in the service's context, or the restart command
+    /// with this count of exits.
     ///
     /// # Errors
     /// As [`Service::start`].
-    pub fn run_pre_start(&self, exits: u32, lock: &Lock) -> Result<Option<Started>, StartError> {
+    pub fn run_pre_start(
+        &self,
+        exits: u32,
+        lock: &Lock,
+        context: Option<&Resolved>,
+    ) -> Result<Option<Started>, StartError> {
         let recorder = || Recorder::new(lock, Role::Hook, self.directory());
         match &self.definition {
-            Definition::Directory(directory) => directory.control('u', &self.streams, || Some(recorder())),
+            Definition::Directory(directory) => directory.control('u', &self.streams, || Some(recorder()), context),
             Definition::Command(command) => command.restart_hook(&self.streams, exits, recorder()),
         }
     }
@@ -74,12 +80,13 @@ impl Directory {
         letter: char,
         streams: &Streams,
         recorder: impl FnOnce() -> Option<Recorder<'a>>,
+        context: Option<&Resolved>,
     ) -> Result<Option<Started>, StartError> {
         if !file::is_executable(&self.control_path(letter)) {
             return Ok(None);
         }
         let program = CString::new(name(letter)).unwrap_or_default();
-        self.execute(&program, std::slice::from_ref(&program), streams, recorder()).map(Some)
+        self.execute(&program, std::slice::from_ref(&program), streams, recorder(), context).map(Some)
     }
 }
 

@@ -1,14 +1,17 @@
 //! A service directory: `run`, `finish`, `down`; its `control/` is in the file of that name.
 
+use super::context::{self, Resolved};
 use super::streams::Streams;
+use crate::sys::Errno;
 use crate::sys::files::file;
 use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::Recorder;
 use crate::sys::process::start::{
-    Directory as WorkingDirectory, Environment, Leader, Plan, StartError, Started, start,
+    Directory as WorkingDirectory, Environment, Leader, Plan, StartError, Started, Step, start,
 };
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,8 +60,18 @@ impl Directory {
         std::fs::symlink_metadata(file::entry(&self.path, "down")).is_ok()
     }
 
-    pub(super) fn run(&self, streams: &Streams, recorder: Recorder<'_>) -> Result<Started, StartError> {
-        self.execute(c"./run", &self.run, streams, Some(recorder))
+    pub(super) fn run(
+        &self,
+        streams: &Streams,
+        recorder: Recorder<'_>,
+        context: Option<&Resolved>,
+    ) -> Result<Started, StartError> {
+        self.execute(c"./run", &self.run, streams, Some(recorder), context)
+    }
+
+    /// Whether there is a directory of variables.
+    pub(super) fn has_env_dir(&self) -> bool {
+        context::has_env_dir(&self.path)
     }
 
     pub(super) fn has_finish(&self) -> bool {
@@ -78,7 +91,7 @@ impl Directory {
         let (code, low) = exit.map_or(COULD_NOT_START, |exit| (exit.code_or_minus_one(), exit.low_byte()));
         let words = ["./finish", &code.to_string(), &low.to_string(), module];
         let words: Vec<CString> = words.into_iter().map(|word| CString::new(word).unwrap_or_default()).collect();
-        self.execute(c"./finish", &words, streams, Some(recorder())).map(Some)
+        self.execute(c"./finish", &words, streams, Some(recorder()), None).map(Some)
     }
 
     pub(super) fn execute(
@@ -87,22 +100,37 @@ impl Directory {
         arguments: &[CString],
         streams: &Streams,
         recorder: Option<Recorder<'_>>,
+        context: Option<&Resolved>,
     ) -> Result<Started, StartError> {
+        // With a working directory of its own, it is not found from there.
+        let elsewhere = context.is_some_and(|context| context.change.directory.is_some());
+        let absolute = if elsewhere { Some(self.absolute(program)?) } else { None };
         start(&Plan {
-            program,
+            program: absolute.as_deref().unwrap_or(program),
             arguments,
             shell_fallback: false,
-            environment: &self.environment,
+            environment: context.map_or(&*self.environment, |context| &context.environment),
             directory: Some(WorkingDirectory {
                 path: &self.service,
                 expect: Some(self.service()),
                 within: self.within,
             }),
             leads: Leader::Session,
+            change: context.map(|context| &context.change),
             recorder,
             stdin: streams.stdin(),
             stdout: streams.stdout(),
             stderr: streams.stderr(),
         })
+    }
+
+    /// The path of a program in this directory, wherever it is looked at from.
+    fn absolute(&self, program: &CStr) -> Result<CString, StartError> {
+        let path = std::path::absolute(&self.path).map_err(|error| StartError {
+            step: Step::Directory,
+            errno: error.raw_os_error().map_or(Errno::ENOENT, Errno::from_raw),
+        })?;
+        let name = OsStr::from_bytes(program.to_bytes());
+        Ok(file::c_path_of(&path.join(name.as_bytes().strip_prefix(b"./").map_or(name, OsStr::from_bytes))))
     }
 }

@@ -3,11 +3,13 @@
 //! Both are a [`Service`]: the supervisor starts, finishes and hooks through it, and never asks which it is.
 
 pub mod command;
+pub mod context;
 mod control;
 pub mod directory;
 pub mod pipe;
 mod streams;
 
+use crate::conf::context::Context as ContextSettings;
 use crate::status::StatusDir;
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::flock::Lock;
@@ -17,6 +19,10 @@ use crate::sys::process::start::{StartError, Started};
 use pipe::LogPipe;
 use std::path::Path;
 use std::sync::Arc;
+
+use context::account::System;
+use context::environment::Variables;
+use context::{Request, Resolved};
 
 pub use command::Command;
 pub use directory::Directory;
@@ -52,17 +58,34 @@ impl Service {
         self.streams.ensure_open()
     }
 
-    /// Starts the run process. It records itself in `lock`. A service directory's always leads a session of its own;
+    /// Works out the context of the next start from `settings`; `None` if it is that of the supervisor.
+    ///
+    /// # Errors
+    /// The part that cannot be had.
+    pub fn context(&self, settings: &ContextSettings) -> Result<Option<Box<Resolved>>, StartError> {
+        let has_env_dir = match &self.definition {
+            Definition::Directory(directory) => directory.has_env_dir(),
+            Definition::Command(_) => false,
+        };
+        if settings.is_empty() && !has_env_dir {
+            return Ok(None);
+        }
+        let inherited = Variables::ours();
+        let request = Request { context: settings, place: self.path(), inherited, ours: &[] };
+        context::resolve(request, &System).map(|resolved| Some(Box::new(resolved)))
+    }
+
+    /// Starts the run process, in a `context` of its own if there is one. It records itself in `lock`. A service directory's always leads a session of its own;
     /// a command's leads a process group if `own_group` says so.
     ///
     /// # Errors
     /// The step that failed, and its errno.
-    pub fn start(&self, lock: &Lock, own_group: bool) -> Result<Started, StartError> {
+    pub fn start(&self, lock: &Lock, own_group: bool, context: Option<&Resolved>) -> Result<Started, StartError> {
         self.streams.ensure_open()?;
         let recorder = Recorder::new(lock, Role::Run, self.directory());
         match &self.definition {
-            Definition::Directory(directory) => directory.run(&self.streams, recorder),
-            Definition::Command(command) => command.run(&self.streams, recorder, own_group),
+            Definition::Directory(directory) => directory.run(&self.streams, recorder, context),
+            Definition::Command(command) => command.run(&self.streams, recorder, own_group, context),
         }
     }
 

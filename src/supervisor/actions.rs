@@ -23,7 +23,9 @@ impl Supervisor {
                 return Some(Event::Answer(Answer::HookStarted(None)));
             }
             Action::RunHook(exits) => {
-                let started = self.spec.service.run_pre_start(exits, &self.lock);
+                let context = self.next_context();
+                let started =
+                    context.and_then(|context| self.spec.service.run_pre_start(exits, &self.lock, context.as_deref()));
                 return Some(Event::Answer(Answer::HookStarted(self.run_helper(Role::Hook, started))));
             }
             Action::RunFinish { has_finish: false, .. } => return Some(Event::Answer(Answer::FinishStarted(None))),
@@ -58,9 +60,14 @@ impl Supervisor {
     fn start(&mut self) -> Event {
         // With --foreground there may be a terminal, whose interrupt is meant for us alone.
         let own_group = self.settings.policy.kill_mode != KillMode::Process || self.spec.foreground;
-        match self.spec.service.start(&self.lock, own_group) {
-            Ok(started) => {
-                let start_warnings = start_warnings(&self.spec.dir, &started);
+        let started = self.next_context().and_then(|context| {
+            let started = self.spec.service.start(&self.lock, own_group, context.as_deref())?;
+            Ok((started, context.map(|context| context.warnings)))
+        });
+        match started {
+            Ok((started, warnings)) => {
+                let mut start_warnings = start_warnings(&self.spec.dir, &started);
+                start_warnings.extend(warnings.into_iter().flatten());
                 let earlier = std::mem::replace(&mut self.start_warnings, start_warnings.clone());
                 for text in start_warnings.into_iter().filter(|text| !earlier.contains(text)) {
                     self.say(Level::Warn, text);

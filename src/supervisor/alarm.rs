@@ -268,6 +268,7 @@ fn start_program(words: &[String], message: &Message) -> Result<Started, String>
         environment: &message.environment,
         directory: None,
         leads: Leader::Group,
+        change: None,
         recorder: None,
         stdin: Input::Descriptor(body.as_fd()),
         stdout: Output::Null,

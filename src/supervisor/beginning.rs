@@ -125,7 +125,10 @@ impl Supervisor {
     fn adopt(&mut self, (recorded, process): (Recorded, Process)) -> Recorded {
         let pid = process.pid;
         match recorded.role {
-            Role::Run => self.run = Some(process),
+            Role::Run => {
+                self.run = Some(process);
+                self.adopt_group(pid);
+            }
             Role::Finish | Role::Hook => self.helper = Some(process),
         }
         // It has its end of the pipe to the logger; without ours, that pipe would not outlive it.
@@ -138,6 +141,7 @@ impl Supervisor {
     /// With `kill_mode : group`, nothing of the old process group lives beside the new one, also where its leader has ended
     /// while there was no supervisor.
     fn kill_what_is_left(&mut self) {
+        self.kill_left_group();
         if self.settings.policy.kill_mode != KillMode::Group {
             return;
         }

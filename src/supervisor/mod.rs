@@ -8,6 +8,7 @@
 //! | [`thread`] | the loop that drives a machine with real processes |
 //! | `actions` | what the machine wants done, done |
 //! | `report` | what is told of it afterwards: the files of the status directory, the log |
+//! | `context` | the context of the next start, and the control group |
 //! | `controls` | the scripts in `control/`, one after the other |
 //! | [`opening`] | waiting for a status directory that cannot be had yet |
 //! | [`spec`] | what makes a supervisor |
@@ -25,6 +26,7 @@
 mod actions;
 pub mod alarm;
 mod beginning;
+mod context;
 mod controls;
 mod deferral;
 mod keeping;

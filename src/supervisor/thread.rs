@@ -20,6 +20,7 @@ use crate::machine::{Event, Leave, Machine, Reaped, Reason, Setup, State};
 use crate::status::fifo::Fifos;
 use crate::status::log::Log;
 use crate::supervisor::deferral::DeferredReport;
+use crate::sys::context::cgroup::Group;
 use crate::sys::errno_text;
 use crate::sys::files::flock::Lock;
 use crate::sys::files::replace::FilePair;
@@ -44,6 +45,8 @@ pub struct Supervisor {
     pub(super) publisher: Publisher,
     pub(super) definition: String,
     pub(super) run: Option<Process>,
+    /// The control group of the run process, if it has one of its own.
+    pub(super) group: Option<Group>,
     /// The restart hook, `control/u` or `finish`.
     pub(super) helper: Option<Process>,
     pub(super) controls: Controls,
@@ -156,6 +159,7 @@ impl Supervisor {
             earlier,
             definition,
             run: None,
+            group: None,
             helper: None,
             controls: Controls::default(),
             acted_this_turn: false,
@@ -326,13 +330,18 @@ impl Supervisor {
         // Before it is reaped: until then the group's number cannot belong to anybody else.
         if self.machine.kills_leftovers() && !run.is_known_to_have_ended() {
             let _ = run.signal_group(libc::SIGKILL);
+            self.kill_group();
         }
+        let Some(run) = &mut self.run else { return };
         let Some(status) = run.reap(self.machine.exit_matters(), now) else { return };
         // It is reaped before the next one is started, though the kernel takes longer for that than for anything else on
         // the way: many programs look with `kill -0` whether their predecessor is gone, and to them a zombie is not.
         self.run = None;
         self.controls.forget_waiting();
         self.handle(Event::Reaped(Reaped::Run { status, has_finish: self.spec.service.has_finish() }));
+        if self.run.is_none() {
+            self.remove_group();
+        }
         self.publisher.note_exit(&self.machine);
     }
 

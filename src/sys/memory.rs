@@ -22,6 +22,13 @@ pub(super) fn page_size() -> usize {
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok().filter(|size| *size > 0).unwrap_or(4096)
 }
 
+/// What this machine has, in bytes.
+pub fn total() -> u64 {
+    // SAFETY: sysconf takes an integer and reads a number that the kernel keeps.
+    let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
+    u64::try_from(pages).unwrap_or(0).saturating_mul(page_size() as u64)
+}
+
 /// Whether a mapping of so many bytes could be made just now; it is given back at once.
 ///
 /// # Errors

@@ -115,6 +115,7 @@ fn check(own: &TreeDir, re_exec: &ReExec) -> Result<(), String> {
         environment: &Environment::inherited(),
         directory: None,
         leads: Leader::Session,
+        change: None,
         recorder: None,
         stdin: Input::Null,
         stdout: Output::Null,

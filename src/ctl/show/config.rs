@@ -154,7 +154,9 @@ fn table(parts: &[(OsString, Effective)], path: &Path) -> String {
     let cells: Vec<Vec<[String; 3]>> = parts
         .iter()
         .map(|(_, effective)| {
-            effective.values.iter().map(|value| [value.key.into(), shown(value), origin(path, value)]).collect()
+            // What nobody has set and has no value is not there.
+            let set = effective.values.iter().filter(|value| value.origin != Origin::Default || !value.text.is_empty());
+            set.map(|value| [value.key.into(), shown(value), origin(path, value)]).collect()
         })
         .collect();
     let width = |column: usize| cells.iter().flatten().map(|row| format::width(&row[column])).max().unwrap_or(0);

@@ -22,7 +22,7 @@ impl Change {
     }
 
     /// What only root may do, or what does not depend on the user.
-    pub fn as_root(&self) -> Result<(), Failure> {
+    pub fn apply_as_root(&self) -> Result<(), Failure> {
         for limit in &self.limits {
             let value = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
             call(libc::SYS_prlimit64, [0, limit.resource.number(), (&raw const value) as c_long, 0, 0])
@@ -52,7 +52,7 @@ impl Change {
     }
 
     /// From the groups on, to the working directory.
-    pub fn as_user(&self) -> Result<(), Failure> {
+    pub fn apply_as_user(&self) -> Result<(), Failure> {
         self.take_ids()?;
         if self.no_new_privileges {
             prctl(libc::PR_SET_NO_NEW_PRIVS, [1, 0, 0]).map_err(|errno| (Part::NoNewPrivileges, errno))?;

@@ -1,5 +1,6 @@
 //! The plain data: what a child changes about itself, and the names of the steps.
 
+use nix::errno::Errno;
 use std::ffi::{CString, c_long};
 
 /// A resource limit of the kernel (`setrlimit(2)`).
@@ -165,6 +166,29 @@ impl Part {
         }
     }
 
+    /// What an errno means here, where its text does not say it.
+    pub fn hint(self, errno: Errno) -> &'static str {
+        match (self, errno) {
+            (Part::User | Part::Groups, Errno::EPERM) => " (only root may change the user)",
+            (Part::User, Errno::EAGAIN) => " (too many processes of this user)",
+            (Part::User | Part::Groups, Errno::EINVAL) => " (no such number in this user namespace)",
+            (Part::Limit(resource), Errno::EPERM) if resource.name() == "nofile" => {
+                " (above the hard limit, or above fs.nr_open)"
+            }
+            (Part::Limit(_), Errno::EPERM) => " (above the hard limit, which only root may raise)",
+            (Part::Nice | Part::IoClass, Errno::EPERM | Errno::EACCES) => {
+                " (only root may ask for more than others get)"
+            }
+            (Part::OomScore, Errno::EPERM | Errno::EACCES) => " (only root may lower it)",
+            (Part::OomScore, Errno::ENOENT) => " (is /proc mounted?)",
+            (Part::Cpus, Errno::EINVAL) => " (none of these processors may be used here)",
+            (Part::Capabilities, Errno::EPERM) => " (only who has them, and CAP_SETPCAP, may hand them on)",
+            (Part::Directory, Errno::EACCES) => " (for the user that it runs as)",
+            (Part::Cgroup, Errno::EBUSY) => " (there are groups in the group)",
+            _ => "",
+        }
+    }
+
     /// A number for it, from which [`Part::from_number`] makes it again: the child can hand over no more.
     pub fn number(self) -> u32 {
         match self {
@@ -254,6 +278,13 @@ pub struct Change {
     pub no_new_privileges: bool,
     /// Working directory.
     pub directory: Option<CString>,
+}
+
+impl Change {
+    /// Whether the child may become another user, or one who may do less.
+    pub fn changes_user(&self) -> bool {
+        self.ids != Ids::default() || self.capabilities.is_some()
+    }
 }
 
 /// The shift of the class in `ioprio_set(2)`'s number.

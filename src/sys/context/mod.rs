@@ -1,7 +1,7 @@
 //! What a service runs as: what a child changes about itself before it executes its program: group of processes, limits, priorities, user.
 //!
-//! [`Change`] is plain data, built in the parent, where names are looked up and files are read. [`Change::as_root`] and
-//! [`Change::as_user`] are called in the child, under the rules of `process/start.rs`: raw system calls only, no allocation, no
+//! [`Change`] is plain data, built in the parent, where names are looked up and files are read. [`Change::apply_as_root`] and
+//! [`Change::apply_as_user`] are called in the child, under the rules of `process/start.rs`: raw system calls only, no allocation, no
 //! indexing, nothing that can panic.
 //!
 //! The order is that of the manual: cgroup, (session,) limits, nice, I/O class, OOM score, processors, file mode creation
@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`change`] | the plain data, and the names of the steps |
 //! | `apply` | the child's side |
+//! | [`refusal`] | why there is no child at all |
 //! | [`accounts`] | users and groups by name, looked up on a thread of their own |
 //! | [`cgroup`] | control groups of version 2 |
 
@@ -19,8 +20,10 @@ pub mod accounts;
 mod apply;
 pub mod cgroup;
 pub mod change;
+pub mod refusal;
 #[cfg(test)]
 mod tests;
 
 pub use apply::own_capabilities;
 pub use change::{Change, Decimal, INFINITY, IO_CLASS_SHIFT, Ids, Limit, Part, Resource, Unit};
+pub use refusal::Refusal;

@@ -10,7 +10,7 @@ fn run(change: Change, script: &str) -> Result<String, (Part, i32)> {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script]);
     let in_child = move || {
-        let changed = change.enter_cgroup().and_then(|()| change.as_root()).and_then(|()| change.as_user());
+        let changed = change.enter_cgroup().and_then(|()| change.apply_as_root()).and_then(|()| change.apply_as_user());
         // The part's number is put where no errno is.
         changed.map_err(|(part, errno)| std::io::Error::from_raw_os_error((part.number() as i32 + 1) << 8 | errno))
     };
@@ -187,9 +187,9 @@ fn whoever_is_not_root_cannot_become_another() {
     let in_turn = |first: Change, second: Change| {
         let mut command = Command::new("/bin/true");
         let in_child = move || {
-            first.as_user().map_err(|_| std::io::Error::from_raw_os_error(0))?;
+            first.apply_as_user().map_err(|_| std::io::Error::from_raw_os_error(0))?;
             second
-                .as_user()
+                .apply_as_user()
                 .map_err(|(part, errno)| std::io::Error::from_raw_os_error((part.number() as i32 + 1) << 8 | errno))
         };
         // SAFETY: as above.

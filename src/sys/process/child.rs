@@ -1,5 +1,6 @@
 //! The child's side of [`crate::sys::process::start`]: from `clone` to `execve`, under the rules given there.
 
+use crate::sys::context::Part;
 use crate::sys::files::file_id::FileId;
 use crate::sys::process::record::{self, Recorder};
 use crate::sys::process::start::{Directory, Input, Leader, Output, Plan, Step};
@@ -32,7 +33,7 @@ pub(super) extern "C" fn in_child(order: *mut c_void) -> c_int {
     let order = unsafe { &*order.cast::<Order<'_>>() };
     let (step, errno) = order.carry_out();
     order.errno.store(errno, Ordering::Relaxed);
-    order.step.store(step as u32, Ordering::Relaxed);
+    order.step.store(step.number(), Ordering::Relaxed);
     // SAFETY: ends this process alone, running no handler.
     unsafe { libc::syscall(libc::SYS_exit_group, 127) };
     127
@@ -59,6 +60,9 @@ impl Order<'_> {
             }
         }
         own_descriptors(plan.stdin).map_err(|errno| (Step::CloseRange, errno))?;
+        if let Some(change) = plan.change {
+            change.enter_cgroup().map_err(changing)?;
+        }
         match plan.leads {
             Leader::Session => raw(libc::SYS_setsid, [0; 4]),
             Leader::Group => raw(libc::SYS_setpgid, [0; 4]),
@@ -84,6 +88,9 @@ impl Order<'_> {
             let limit = (&raw const *nofile) as c_long;
             let _ = raw(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE as c_long, limit, 0]);
         }
+        if let Some(change) = plan.change {
+            change.apply_as_root().and_then(|()| change.apply_as_user()).map_err(changing)?;
+        }
         default_dispositions(self.dispositions);
         // Last: from here on a signal kills us, as it would kill the service.
         set_signal_mask(0);
@@ -93,6 +100,11 @@ impl Order<'_> {
         }
         Err((Step::Exec, errno))
     }
+}
+
+/// What a part of the context that failed is to [`Order::steps`].
+fn changing((part, errno): (Part, c_int)) -> (Step, c_int) {
+    (Step::Change(part), errno)
 }
 
 fn execute(program: &CStr, arguments: *const *const c_char, environment: *const *const c_char) -> c_int {
@@ -169,7 +181,7 @@ fn open_onto(path: &CStr, flags: c_int, number: c_int, kind: Kind) -> Result<(),
     let words = [libc::AT_FDCWD as c_long, path.as_ptr() as c_long, (flags | guards) as c_long, 0o644];
     let fd = raw(libc::SYS_openat, words)? as c_int;
     let wanted = match kind {
-        Kind::Device => return move_onto(fd, number),
+        Kind::Device => return place(fd, number),
         Kind::File => libc::S_IFREG,
         Kind::Fifo => libc::S_IFIFO,
     };
@@ -179,7 +191,12 @@ fn open_onto(path: &CStr, flags: c_int, number: c_int, kind: Kind) -> Result<(),
     }
     // The program must not find O_NONBLOCK on what it takes for a file. The description is ours alone.
     raw(libc::SYS_fcntl, [fd as c_long, libc::F_SETFL as c_long, (flags & libc::O_APPEND) as c_long, 0])?;
-    move_onto(fd, number)
+    place(fd, number)
+}
+
+/// Gives the file that was just opened, and so is no close-on-exec one, the number `number`.
+fn place(fd: c_int, number: c_int) -> Result<(), c_int> {
+    if fd == number { Ok(()) } else { move_onto(fd, number) }
 }
 
 /// Gives the open file `fd` the number `number`; `fd` itself is closed.

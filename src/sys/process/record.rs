@@ -182,6 +182,12 @@ pub(super) fn stat(pid: Pid) -> io::Result<Option<String>> {
     Ok(stat.rsplit_once(')').map(|(_, fields)| fields.to_string()))
 }
 
+/// The parent of `pid`, if it is there and its parent can be seen from here: field 4 of `/proc/PID/stat`.
+pub fn parent(pid: Pid) -> Option<Pid> {
+    let parent = stat(pid).ok()??.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    (parent > 0).then(|| Pid::from_raw(parent))
+}
+
 /// Length of a clock tick, in nanoseconds.
 fn tick() -> u64 {
     // SAFETY: sysconf takes an integer and reads a constant.

@@ -22,6 +22,9 @@ pub struct Inherited {
 /// The file mode creation mask of our programs.
 pub const OUR_UMASK: u32 = 0o022;
 
+/// Whether we could be dumped when we began.
+static DUMPABLE: OnceLock<bool> = OnceLock::new();
+
 static INHERITED: OnceLock<Inherited> = OnceLock::new();
 
 /// Takes over what the program before us had inherited: it has changed our own limits already.
@@ -62,8 +65,19 @@ pub fn prepare() -> Result<(), String> {
         // SAFETY: as above, and children get the default disposition back.
         unsafe { libc::signal(ignored, libc::SIG_IGN) };
     }
+    // SAFETY: as in `stay_dumpable`.
+    DUMPABLE.get_or_init(|| unsafe { libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) } == 1);
     limit_arenas();
     Ok(())
+}
+
+/// Lets this process be dumped and looked into as before. The kernel withdraws that from whoever shares the memory of a child
+/// that changes its user, and we do, until the child executes its program.
+pub(super) fn stay_dumpable() {
+    if DUMPABLE.get() != Some(&false) {
+        // SAFETY: prctl with these takes numbers and changes no memory.
+        unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
+    }
 }
 
 /// Makes room for so many descriptors in this process's table.

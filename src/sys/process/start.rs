@@ -12,11 +12,12 @@
 //!   handler of ours must not run in it;
 //! - what it reads was built before; what it has to say (the failed step and its errno) goes into atomics.
 
+use crate::sys::context::{Change, Part, Refusal};
 use crate::sys::files::file_id::FileId;
 use crate::sys::process::child::{Order, changed_dispositions, in_child, set_signal_mask};
 use crate::sys::process::pidfd::Pidfd;
 use crate::sys::process::record::Recorder;
-use crate::sys::process::setup::{OUR_UMASK, inherited};
+use crate::sys::process::setup::{self, OUR_UMASK, inherited};
 use crate::sys::process::stack::Stack;
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -91,6 +92,8 @@ pub struct Plan<'a> {
     pub directory: Option<Directory<'a>>,
     /// Session or group.
     pub leads: Leader,
+    /// What it changes about itself before it executes the program.
+    pub change: Option<&'a Change>,
     /// Where the child records who it is, before it does anything else.
     pub recorder: Option<Recorder<'a>>,
     /// Standard input.
@@ -129,6 +132,11 @@ impl Environment {
             .chain(added)
             .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
             .collect();
+        Environment::new(strings)
+    }
+
+    /// These, each as `NAME=value`.
+    pub fn new(strings: Vec<CString>) -> Environment {
         let pointers = strings.iter().map(|string| string.as_ptr()).chain([null()]).collect();
         Environment { pointers, _strings: strings }
     }
@@ -151,10 +159,13 @@ pub struct Started {
 
 /// The step of a start at which it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
 pub enum Step {
+    /// Working out the context that it runs in, before there is a process.
+    Context(Refusal),
+    /// Changing what it runs as.
+    Change(Part),
     /// Making the process.
-    Clone = 1,
+    Clone,
     /// Giving it its own descriptor table.
     CloseRange,
     /// Making it leader of its session or group.
@@ -171,17 +182,53 @@ pub enum Step {
     Exec,
 }
 
+/// The steps that have no more to say than their name, in the order of their numbers from 1 on.
+const STEPS: [(Step, &str); 8] = [
+    (Step::Clone, "clone"),
+    (Step::CloseRange, "close_range"),
+    (Step::Session, "setsid"),
+    (Step::Stdin, "open standard input"),
+    (Step::Stdout, "open standard output"),
+    (Step::Stderr, "open standard error"),
+    (Step::Directory, "chdir"),
+    (Step::Exec, "execve"),
+];
+
+/// Where the numbers of parts begin.
+const PARTS_FROM: u32 = 256;
+
+impl Step {
+    /// A number for it, from which [`Step::from_number`] makes it again; 0 is none of them.
+    pub(super) fn number(self) -> u32 {
+        match self {
+            // The child never gets so far.
+            Step::Context(_) => 0,
+            Step::Change(part) => PARTS_FROM.wrapping_add(part.number()),
+            Step::Clone => 1,
+            Step::CloseRange => 2,
+            Step::Session => 3,
+            Step::Stdin => 4,
+            Step::Stdout => 5,
+            Step::Stderr => 6,
+            Step::Directory => 7,
+            Step::Exec => 8,
+        }
+    }
+
+    fn from_number(number: u32) -> Option<Step> {
+        match number.checked_sub(PARTS_FROM) {
+            Some(part) => Part::from_number(part).map(Step::Change),
+            None => STEPS.get((number as usize).wrapping_sub(1)).map(|(step, _)| *step),
+        }
+    }
+}
+
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Step::Clone => "clone",
-            Step::CloseRange => "close_range",
-            Step::Session => "setsid",
-            Step::Stdin => "open standard input",
-            Step::Stdout => "open standard output",
-            Step::Stderr => "open standard error",
-            Step::Directory => "chdir",
-            Step::Exec => "execve",
+            Step::Context(refusal) => refusal.part().name(),
+            Step::Change(part) => part.name(),
+            step => STEPS.iter().find(|(other, _)| other == step).map_or("", |(_, name)| name),
         })
     }
 }
@@ -209,7 +256,12 @@ impl StartError {
 
 impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Step::Context(refusal) = self.step {
+            return write!(f, "{}: {}", self.step, refusal.text());
+        }
         let hint = match (self.step, self.errno) {
+            (Step::Change(part), errno) => part.hint(errno),
+            (Step::Exec, Errno::EAGAIN) => " (limit_nproc, which counts all processes of the user)",
             (Step::Exec, Errno::ENOEXEC) => " (no #! line?)",
             (Step::Exec, Errno::ENOENT) => " (the file, or the interpreter in its #! line)",
             (Step::Directory, Errno::ESTALE) => " (the directory was replaced)",
@@ -259,6 +311,9 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
         unsafe { libc::clone(in_child, stack.top(), flags, (&raw const order).cast_mut().cast(), &raw mut pidfd) };
     let cloned = Errno::result(pid);
     set_signal_mask(before);
+    if plan.change.is_some_and(Change::changes_user) {
+        setup::stay_dumpable();
+    }
     drop(stack);
     let pid = Pid::from_raw(cloned.map_err(|errno| failed(Step::Clone, errno))?);
     // SAFETY: clone has put a new descriptor there, which nobody else owns.
@@ -268,7 +323,7 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
         0 => None,
         code => Some(Errno::from_raw(code)),
     };
-    match step_of(order.step.load(Ordering::Relaxed)) {
+    match Step::from_number(order.step.load(Ordering::Relaxed)) {
         None => Ok(Started {
             pid,
             pidfd,
@@ -290,11 +345,6 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
 fn dispositions() -> u64 {
     static OURS: OnceLock<u64> = OnceLock::new();
     *OURS.get_or_init(changed_dispositions)
-}
-
-fn step_of(number: u32) -> Option<Step> {
-    use Step::*;
-    [Clone, CloseRange, Session, Stdin, Stdout, Stderr, Directory, Exec].into_iter().find(|step| *step as u32 == number)
 }
 
 /// The executable that `execvp` would take for `name`: itself if it has a slash, else the first in `$PATH`.
@@ -342,6 +392,7 @@ mod tests {
             environment: Box::leak(Box::new(Environment::with(&[]))),
             directory: None,
             leads: Leader::Session,
+            change: None,
             recorder: None,
             stdin: Input::Null,
             stdout: Output::Null,
@@ -417,6 +468,7 @@ mod tests {
             environment: &environment,
             directory: None,
             leads: Leader::Group,
+            change: None,
             recorder: None,
             stdin: Input::Null,
             stdout: Output::File(&out),

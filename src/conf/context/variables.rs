@@ -1,0 +1,85 @@
+//! The values of `env` and `env_file`.
+
+use crate::conf::shell_words;
+
+/// One variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// One file of variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvFile {
+    /// Where it is; by a relative path, in the service directory.
+    pub path: String,
+    /// Whether it may be missing.
+    pub optional: bool,
+}
+
+/// Reads `A=1 B="two words"`.
+///
+/// # Errors
+/// What is wrong with it; a value is not in it.
+pub fn env(value: &str) -> Result<Vec<Variable>, String> {
+    let words = shell_words::split(value)?;
+    let variable = |(at, word): (usize, &String)| {
+        let (name, value) = word.split_once('=').ok_or_else(|| format!("word {} has no =", at + 1))?;
+        match is_name(name.as_bytes()) {
+            true => Ok(Variable { name: name.into(), value: value.into() }),
+            false => Err(format!("{name:?} is no name of a variable: letters, digits and _")),
+        }
+    };
+    words.iter().enumerate().map(variable).collect()
+}
+
+/// Reads paths, each with a `-` in front if it may be missing.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn env_file(value: &str) -> Result<Vec<EnvFile>, String> {
+    let file = |word: String| {
+        let (path, optional) = word.strip_prefix('-').map_or((word.as_str(), false), |path| (path, true));
+        match path.is_empty() || path.starts_with('~') {
+            true => Err(format!("{word:?} is no path")),
+            false => Ok(EnvFile { path: path.into(), optional }),
+        }
+    };
+    shell_words::split(value)?.into_iter().map(file).collect()
+}
+
+/// Whether it can be the name of a variable, for a shell, too.
+pub fn is_name(name: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    name.first().is_some_and(|byte| !byte.is_ascii_digit()) && name.iter().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_quoted_as_for_a_shell() {
+        let env = env("A=1 B=\"two words\" C= D='$x=y'").unwrap();
+        let pairs: Vec<_> = env.iter().map(|variable| (variable.name.as_str(), variable.value.as_str())).collect();
+        assert_eq!(pairs, [("A", "1"), ("B", "two words"), ("C", ""), ("D", "$x=y")]);
+    }
+
+    #[test]
+    fn a_complaint_tells_no_value() {
+        for bad in ["A=1 secret", "1A=secret", "A-B=secret", "=secret", "A=\"secret"] {
+            assert!(!env(bad).unwrap_err().contains("secret"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn files_may_be_missing_where_it_is_said() {
+        let file = |path: &str, optional| EnvFile { path: path.into(), optional };
+        assert_eq!(env_file("/etc/web.env -local.env"), Ok(vec![file("/etc/web.env", false), file("local.env", true)]));
+        assert_eq!(env_file("'/a b'"), Ok(vec![file("/a b", false)]));
+        assert!(env_file("-").is_err() && env_file("''").is_err() && env_file("~/x").is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! The context of the next start, and the control group that the service runs in.
+
+use super::thread::Supervisor;
+use crate::conf::policy::KillMode;
+use crate::service::context::cgroup::{self, Prepared};
+use crate::service::context::{self, Resolved};
+use crate::sys::context::cgroup::Group;
+use crate::sys::process::start::StartError;
+use crate::sys::{Pid, errno_text};
+use log::Level;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long the thread waits for what it has killed, so that the group can be removed. What ends later keeps the group, until
+/// the next start or the supervisor's end.
+const REMOVAL_WAIT: Duration = Duration::from_millis(100);
+
+impl Supervisor {
+    /// Works out the context of the next start, and makes its control group.
+    ///
+    /// # Errors
+    /// The part that cannot be had.
+    pub(super) fn next_context(&mut self) -> Result<Option<Box<Resolved>>, StartError> {
+        let resolved = self.spec.service.context(&self.settings.context)?;
+        if !self.wants_group() {
+            return Ok(resolved);
+        }
+        let alone = self.settings.policy.kill_mode == KillMode::Cgroup;
+        let Prepared { group, warnings } =
+            cgroup::prepare(&self.settings.context.group, &self.spec.module, &self.owner(), alone)?;
+        let mut resolved = resolved.unwrap_or_else(|| Box::new(context::inherited()));
+        resolved.change.cgroup = group.as_ref().map(Group::entrance);
+        resolved.warnings.extend(warnings);
+        self.group = group;
+        Ok(Some(resolved))
+    }
+
+    fn wants_group(&self) -> bool {
+        let group = &self.settings.context.group;
+        self.settings.policy.kill_mode == KillMode::Cgroup || group.required || group.has_limits()
+    }
+
+    /// What is noted at the group.
+    fn owner(&self) -> PathBuf {
+        std::path::absolute(self.spec.dir.path()).unwrap_or_else(|_| self.spec.dir.path().to_owned())
+    }
+
+    /// Finds the group of a process that an earlier supervisor has started.
+    pub(super) fn adopt_group(&mut self, pid: Pid) {
+        if self.wants_group() {
+            self.group = cgroup::of_process(pid, &self.spec.module, &self.owner());
+        }
+    }
+
+    /// With `kill_mode : cgroup`, kills what is left of the service where its run process has ended while there was no
+    /// supervisor.
+    pub(super) fn kill_left_group(&mut self) {
+        if self.settings.policy.kill_mode != KillMode::Cgroup {
+            return;
+        }
+        self.group = cgroup::of_module(&self.spec.module, &self.owner());
+        if self.group.as_ref().and_then(Group::is_populated) == Some(true) {
+            self.kill_group();
+            self.say(Level::Info, "killed what an earlier run has left in the control group".into());
+        }
+    }
+
+    /// With `kill_mode : cgroup`, kills everything that the service ever started.
+    pub(super) fn kill_group(&mut self) {
+        let Some(group) = self.group.as_ref().filter(|_| self.settings.policy.kill_mode == KillMode::Cgroup) else {
+            return;
+        };
+        if let Err(error) = group.kill() {
+            let text = format!("cannot kill the control group {}: {}", group.path().display(), errno_text(&error));
+            self.say(Level::Warn, text);
+        }
+    }
+
+    /// Removes the group, once there is nothing in it.
+    pub(super) fn remove_group(&mut self) {
+        let Some(group) = &self.group else { return };
+        // What was killed just now may take a moment to end.
+        let is_empty = self.settings.policy.kill_mode != KillMode::Cgroup || group.wait_until_empty(REMOVAL_WAIT);
+        if is_empty && group.remove().is_ok() {
+            self.group = None;
+        }
+    }
+}
