@@ -51,6 +51,7 @@
 pub mod cli;
 pub mod conf;
 pub mod ctl;
+pub mod logger;
 pub mod machine;
 pub mod readiness;
 pub mod service;

@@ -2,6 +2,7 @@
 
 mod getopt;
 pub mod supervise;
+pub mod supervise_log;
 pub mod supervise_tree;
 pub mod svctl;
 

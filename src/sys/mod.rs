@@ -8,12 +8,14 @@
 //! | [`threads`] | threads, and what they wait for |
 //! | [`terminal`] | the terminal, and standard error |
 //! | [`handover`] | descriptors that stay open while the program replaces itself |
+//! | [`logging`] | what supervise-log stands on: a pipe, a file as memory, idle priority |
 //! | [`memory`] | whether there is any left |
 //! | [`time`] | the monotonic clock and the boot id |
 
 pub mod context;
 pub mod files;
 pub mod handover;
+pub mod logging;
 pub mod memory;
 pub mod process;
 pub mod terminal;

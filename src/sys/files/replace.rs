@@ -99,6 +99,21 @@ fn make(spare: &Path) -> io::Result<File> {
     }
 }
 
+/// Renames a file unless something has the new name.
+///
+/// # Errors
+/// `AlreadyExists`, and what `rename` gives.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rename(&super::file::c_path(from, "")?, &super::file::c_path(to, "")?, libc::RENAME_NOREPLACE) {
+        // A file system that cannot do it in one step.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => match std::fs::symlink_metadata(to) {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => std::fs::rename(from, to),
+        },
+        result => result,
+    }
+}
+
 /// Gives a file another's name; with `RENAME_EXCHANGE`, that gets the name of the first.
 fn rename(one: &CStr, other: &CStr, flags: libc::c_uint) -> io::Result<()> {
     let here = libc::AT_FDCWD;

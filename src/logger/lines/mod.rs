@@ -1,0 +1,15 @@
+//! From the bytes of a service to the lines of its log.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`stamp`] | the time in front of a line, made once for each read |
+//! | [`pattern`] | which lines are wanted |
+//! | [`rate`] | how many a second |
+//! | [`form`] | a line as text or as JSON |
+//! | [`render`] | many lines at once, as far as the memory for them goes |
+
+pub mod form;
+pub mod pattern;
+pub mod rate;
+pub mod render;
+pub mod stamp;

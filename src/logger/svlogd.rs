@@ -1,0 +1,70 @@
+//! svlogd's `DIR/config`, by the manual of runit's svlogd(8): a letter at the beginning of each line, and its value behind.
+
+use super::settings::Said;
+use std::time::Duration;
+
+/// What `config` says, and what is wrong with it or has no effect here: one text for each line of it.
+pub fn parse(text: &[u8]) -> (Said, Vec<String>) {
+    let (mut said, mut complaints) = (Said::default(), Vec::new());
+    for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        if let Err(why) = take(line, &mut said) {
+            complaints.push(format!("config, line {}: {why}", number + 1));
+        }
+    }
+    (said, complaints)
+}
+
+fn take(line: &[u8], said: &mut Said) -> Result<(), String> {
+    let Some((letter, value)) = line.split_first() else { return Ok(()) };
+    match letter {
+        b's' => said.size = Some(number(value)?),
+        b'n' => said.keep = Some(usize::try_from(number(value)?).unwrap_or(usize::MAX)),
+        b't' => said.age = Some(Duration::from_secs(number(value)?)),
+        b'p' => said.prefix = Some(value.to_vec()),
+        b'+' | b'-' => {
+            super::lines::pattern::Rules::parse(&[line.to_vec()]).map_err(|error| error.to_string())?;
+            said.patterns.push(line.to_vec());
+        }
+        b'#' => {}
+        b'N' => return Err("N has no effect: old files are removed by n alone".into()),
+        b'!' => return Err("! has no effect: see --compress".into()),
+        b'u' | b'U' => return Err("u and U have no effect: lines are not sent by UDP".into()),
+        b'e' | b'E' => return Err("e and E have no effect: lines are not copied to standard error".into()),
+        _ => return Err(format!("{:?} is unknown", String::from_utf8_lossy(line))),
+    }
+    Ok(())
+}
+
+fn number(value: &[u8]) -> Result<u64, String> {
+    let text = String::from_utf8_lossy(value);
+    let text = text.trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = is_number.then(|| text.parse().ok()).flatten();
+    number.ok_or_else(|| format!("{text:?} is no number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_svlogd_reads_is_read() {
+        let (said, complaints) = parse(b"# ours\ns4096\nn5\nt3600\npweb: \n-*debug*\n+*error*\n\n");
+        let expected = Said {
+            size: Some(4096),
+            keep: Some(5),
+            age: Some(Duration::from_secs(3600)),
+            prefix: Some(b"web: ".to_vec()),
+            patterns: vec![b"-*debug*".to_vec(), b"+*error*".to_vec()],
+        };
+        assert_eq!((said, complaints), (expected, vec![]));
+    }
+
+    #[test]
+    fn what_has_no_effect_is_said_with_its_line() {
+        let (said, complaints) = parse(b"N2\ns\n!gzip\nu1.2.3.4\nE*\nx\n-[a\ns99999999999999999999\nn0");
+        assert_eq!(said, Said { keep: Some(0), ..Said::default() });
+        assert_eq!(complaints.len(), 8, "{complaints:?}");
+        assert!(complaints.iter().zip(1..).all(|(text, line)| text.starts_with(&format!("config, line {line}: "))));
+    }
+}

@@ -1,0 +1,11 @@
+//! What `supervise-log` stands on.
+//!
+//! | file | what it wraps |
+//! |---|---|
+//! | [`intake`] | a pipe: how much is in it, and a look at it that takes nothing |
+//! | [`mapping`] | a file as memory that outlives the process |
+//! | [`background`] | idle priority, and an end with the parent |
+
+pub mod background;
+pub mod intake;
+pub mod mapping;

@@ -1,0 +1,109 @@
+//! Old files.
+
+use super::pipe::{Pipe, wait_until};
+use nix::sys::signal::Signal;
+use std::os::unix::fs::PermissionsExt;
+use supervise_tree::logger::archive::names;
+
+fn old_files(pipe: &Pipe) -> Vec<String> {
+    names::list(&pipe.log()).unwrap_or_default().iter().map(|name| name.text().to_string()).collect()
+}
+
+/// Lines of a hundred bytes.
+fn lines(from: usize, to: usize) -> String {
+    (from..to).map(|number| format!("{number:099}\n")).collect()
+}
+
+#[test]
+fn files_are_closed_by_size_between_lines_and_kept_by_number() {
+    let mut pipe = Pipe::new();
+    let mut logger = pipe.logger(&["--stamp", "none", "-s", "1050", "-n", "3"]);
+    pipe.write(lines(0, 100).as_bytes());
+    pipe.let_go();
+    wait_until("the end of the logger", || !logger.is_running());
+    assert_eq!(old_files(&pipe).len(), 3);
+    assert_eq!(pipe.lossy(), lines(60, 100));
+    for name in old_files(&pipe) {
+        let metadata = std::fs::metadata(pipe.log().join(name)).unwrap();
+        assert_eq!((metadata.len(), metadata.permissions().mode() & 0o777), (1000, 0o640));
+    }
+}
+
+#[test]
+fn files_are_kept_by_bytes_and_compressed() {
+    let mut pipe = Pipe::new();
+    let mut logger = pipe.logger(&["--stamp", "none", "-s", "10K", "-n", "0", "--total", "25000", "-z", "gzip"]);
+    pipe.write(lines(0, 500).as_bytes());
+    pipe.let_go();
+    wait_until("the end of the logger", || !logger.is_running());
+    let names = old_files(&pipe);
+    assert!(!names.is_empty() && names.iter().all(|name| name.ends_with(".gz")), "{names:?}");
+    assert!(pipe.lossy().ends_with(&lines(400, 500)));
+    assert_eq!(pipe.errors(), "");
+}
+
+#[test]
+fn svlogds_files_stay_in_order_and_are_pruned_with_ours() {
+    let pipe = Pipe::new();
+    std::fs::create_dir(pipe.log()).unwrap();
+    for (name, text) in [("@400000006744000000000000.s", "oldest\n"), ("@400000006745000000000000.u", "old\n")] {
+        std::fs::write(pipe.log().join(name), text).unwrap();
+    }
+    std::fs::write(pipe.current(), "torn").unwrap();
+    std::fs::write(pipe.log().join("config"), "s1050\nn2\npweb: \n-*debug*\nEx\n").unwrap();
+    let _logger = pipe.logger(&["--stamp", "none"]);
+    pipe.wait_error("config, line 5: e and E have no effect");
+    pipe.write(b"debug\nnew\n");
+    pipe.wait_text("torn\nweb: new\n");
+    assert_eq!(pipe.lossy(), "oldest\nold\ntorn\nweb: new\n");
+    pipe.write(lines(0, 10).as_bytes());
+    wait_until("svlogd's oldest to go", || old_files(&pipe).len() == 2);
+    assert!(!pipe.lossy().contains("oldest"));
+}
+
+#[test]
+fn alarm_rotates_age_rotates_and_an_empty_file_stays() {
+    let pipe = Pipe::new();
+    let logger = pipe.logger(&["--stamp", "none", "--age", "1"]);
+    wait_until("current", || pipe.current().exists());
+    logger.signal(Signal::SIGALRM);
+    pipe.write(b"one\n");
+    pipe.wait_text("one\n");
+    logger.signal(Signal::SIGALRM);
+    wait_until("an old file", || old_files(&pipe).len() == 1);
+    pipe.write(b"two\n");
+    // Nothing else comes, and the file becomes old.
+    wait_until("an old file by age", || old_files(&pipe).len() == 2);
+    assert_eq!(pipe.lossy(), "one\ntwo\n");
+}
+
+#[test]
+fn a_compressor_that_is_killed_is_tried_again_and_half_files_go() {
+    let pipe = Pipe::new();
+    std::fs::create_dir(pipe.log()).unwrap();
+    let name = "log-00000001-20261125T094116Z";
+    // As a logger leaves it that was killed while its compressor ran, and one whose compressor was just done.
+    std::fs::write(pipe.log().join(name), "one\n").unwrap();
+    std::fs::write(pipe.log().join(format!("{name}.gz.part")), "half").unwrap();
+    let _logger = pipe.logger(&["--stamp", "none", "-z", "gzip"]);
+    wait_until("a compressed file", || old_files(&pipe) == [format!("{name}.gz")]);
+    wait_until("no half file", || !pipe.log().join(format!("{name}.gz.part")).exists());
+    assert_eq!(pipe.lossy(), "one\n");
+}
+
+#[test]
+fn a_file_that_cannot_be_compressed_stays_plain_and_is_tried_once_more() {
+    let pipe = Pipe::new();
+    std::fs::create_dir(pipe.log()).unwrap();
+    let name = "log-00000001-20261125T094116Z";
+    std::fs::write(pipe.log().join(name), "one\n").unwrap();
+    // A directory that has the name already.
+    std::fs::create_dir(pipe.log().join(format!("{name}.gz.part"))).unwrap();
+    let logger = pipe.logger(&["--stamp", "none", "-z", "gzip"]);
+    pipe.wait_error("it stays as it is");
+    assert!(pipe.errors().contains("it is tried once more"), "{}", pipe.errors());
+    pipe.write(b"two\n");
+    pipe.wait_text("two\n");
+    assert!(pipe.log().join(name).exists());
+    drop(logger);
+}

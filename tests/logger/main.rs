@@ -1,0 +1,7 @@
+//! supervise-log, as a process beside others.
+
+mod archive;
+mod kill;
+mod lines;
+mod pipe;
+mod trouble;

@@ -1,0 +1,149 @@
+//! A logger on a FIFO that outlives it, and what it has written.
+
+use flate2::read::GzDecoder;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use supervise_tree::logger::archive::names;
+
+/// Waits until `condition` holds.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited too long for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A directory with a FIFO `in` and a log `log`. The FIFO is held open, so that what is in it waits for a logger.
+pub struct Pipe {
+    dir: tempfile::TempDir,
+    held: Option<File>,
+}
+
+impl Pipe {
+    pub fn new() -> Pipe {
+        Pipe::within(tempfile::tempdir().unwrap())
+    }
+
+    pub fn within(dir: tempfile::TempDir) -> Pipe {
+        let path = dir.path().join("in");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+        let held = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
+        Pipe { dir, held: Some(held) }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    pub fn current(&self) -> PathBuf {
+        self.log().join("current")
+    }
+
+    /// A writer's end.
+    pub fn writer(&self) -> File {
+        OpenOptions::new().write(true).open(self.dir.path().join("in")).unwrap()
+    }
+
+    pub fn write(&self, bytes: &[u8]) {
+        self.writer().write_all(bytes).unwrap();
+    }
+
+    /// A logger that reads the FIFO.
+    pub fn logger(&self, options: &[&str]) -> Logger {
+        let input = File::open(self.dir.path().join("in")).unwrap();
+        let errors = OpenOptions::new().append(true).create(true).open(self.dir.path().join("errors")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_supervise-log"));
+        command.args(options).arg(self.log()).stdin(input).stdout(Stdio::null()).stderr(errors);
+        Logger { child: command.spawn().unwrap() }
+    }
+
+    /// All that was said on standard error.
+    pub fn errors(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("errors")).unwrap_or_default()
+    }
+
+    /// All that was written, the oldest first.
+    pub fn text(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        for name in names::list(&self.log()).unwrap_or_default() {
+            let path = self.log().join(name.text());
+            // A file and its compressed copy are there together for a moment.
+            if !name.is_compressed() && self.log().join(format!("{}.gz", name.text())).exists() {
+                continue;
+            }
+            match name.is_compressed() {
+                true => GzDecoder::new(File::open(path).unwrap()).read_to_end(&mut all).unwrap(),
+                false => File::open(path).unwrap().read_to_end(&mut all).unwrap(),
+            };
+        }
+        if let Ok(mut current) = File::open(self.current()) {
+            current.read_to_end(&mut all).unwrap();
+        }
+        all
+    }
+
+    pub fn lossy(&self) -> String {
+        String::from_utf8_lossy(&self.text()).into_owned()
+    }
+
+    /// Waits until the log has `text`.
+    pub fn wait_text(&self, text: &str) {
+        wait_until(&format!("{text:?} in the log"), || self.lossy().contains(text));
+    }
+
+    /// Waits until standard error has `text`.
+    pub fn wait_error(&self, text: &str) {
+        wait_until(&format!("{text:?} on standard error"), || self.errors().contains(text));
+    }
+
+    /// Nobody but writers has the FIFO from now on: when they go, it ends.
+    pub fn let_go(&mut self) {
+        self.held = None;
+    }
+}
+
+/// One logger, killed when it is dropped.
+pub struct Logger {
+    child: Child,
+}
+
+impl Logger {
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Tells it to end, and waits for that.
+    pub fn stop(mut self) -> std::process::ExitStatus {
+        self.signal(nix::sys::signal::Signal::SIGTERM);
+        self.child.wait().unwrap()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Logger {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,173 @@
+//! What others do to a log's directory, and what becomes of the lines.
+
+use super::pipe::{Pipe, wait_until};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::signal::Signal;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn a_file_that_was_moved_away_is_made_anew() {
+    let pipe = Pipe::new();
+    let logger = pipe.logger(&["--stamp", "none"]);
+    pipe.write(b"one\n");
+    pipe.wait_text("one\n");
+    std::fs::rename(pipe.current(), pipe.path().join("moved")).unwrap();
+    logger.signal(Signal::SIGHUP);
+    wait_until("a new file", || {
+        pipe.write(b"two\n");
+        pipe.lossy().contains("two\n")
+    });
+    // The same without a signal.
+    std::fs::remove_file(pipe.current()).unwrap();
+    wait_until("a new file", || {
+        pipe.write(b"three\n");
+        pipe.lossy().contains("three\n")
+    });
+}
+
+#[test]
+fn a_link_is_refused_and_lines_wait_until_it_is_gone() {
+    let pipe = Pipe::new();
+    let logger = pipe.logger(&["--stamp", "none"]);
+    pipe.write(b"one\n");
+    pipe.wait_text("one\n");
+    std::fs::remove_file(pipe.current()).unwrap();
+    symlink("/etc/passwd", pipe.current()).unwrap();
+    logger.signal(Signal::SIGHUP);
+    pipe.wait_error("it is a symbolic link; the service waits");
+    pipe.write(b"two\n");
+    std::fs::remove_file(pipe.current()).unwrap();
+    pipe.wait_text("two\n");
+    pipe.wait_error("writing again");
+    assert_eq!(pipe.errors().lines().count(), 2, "{}", pipe.errors());
+}
+
+#[test]
+fn a_directory_that_was_removed_is_made_anew_with_lock_and_journal() {
+    let pipe = Pipe::new();
+    let logger = pipe.logger(&["--stamp", "none"]);
+    pipe.write(b"one\n");
+    pipe.wait_text("one\n");
+    std::fs::remove_dir_all(pipe.log()).unwrap();
+    wait_until("a new directory", || {
+        pipe.write(b"two\n");
+        pipe.lossy().contains("two\n")
+    });
+    pipe.wait_error("it is made anew");
+    assert!(pipe.log().join("lock").exists());
+    // And it is as safe as before.
+    pipe.write(b"half");
+    wait_until("the half line in the journal", || {
+        let journal = std::fs::read(pipe.log().join("journal")).unwrap();
+        journal.windows(4).any(|window| window == b"half")
+    });
+    logger.kill();
+    let _next = pipe.logger(&["--stamp", "none"]);
+    pipe.write(b" line\n");
+    pipe.wait_text("half line\n");
+}
+
+#[test]
+fn a_second_logger_is_refused() {
+    let pipe = Pipe::new();
+    let logger = pipe.logger(&[]);
+    wait_until("current", || pipe.current().exists());
+    let mut second = pipe.logger(&[]);
+    wait_until("the end of the second", || !second.is_running());
+    pipe.wait_error(&format!("process {} writes this log already", logger.pid()));
+}
+
+#[test]
+fn a_damaged_journal_is_begun_anew_and_said() {
+    let pipe = Pipe::new();
+    let logger = pipe.logger(&["--stamp", "none"]);
+    pipe.write(b"one\n");
+    pipe.wait_text("one\n");
+    logger.kill();
+    let path = pipe.log().join("journal");
+    let mut journal = std::fs::read(&path).unwrap();
+    journal[8..16].fill(0xff);
+    std::fs::write(&path, journal).unwrap();
+    let _next = pipe.logger(&["--stamp", "none"]);
+    pipe.wait_error("the journal is damaged");
+    pipe.write(b"two\n");
+    pipe.wait_text("one\ntwo\n");
+}
+
+/// A small file system in memory, for those who may mount one.
+struct Small(PathBuf);
+
+impl Small {
+    fn at(path: &Path) -> Option<Small> {
+        std::fs::create_dir_all(path).unwrap();
+        let mounted = mount(Some("none"), path, Some("tmpfs"), MsFlags::empty(), Some("size=1m"));
+        match mounted {
+            Ok(()) => Some(Small(path.to_path_buf())),
+            Err(error) => {
+                eprintln!("skipped: cannot mount: {error}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+    }
+}
+
+fn lines(from: usize, to: usize) -> String {
+    (from..to).map(|number| format!("{number:099}\n")).collect()
+}
+
+#[test]
+fn on_a_full_disk_the_service_waits_and_nothing_is_lost() {
+    let pipe = Pipe::new();
+    let Some(_small) = Small::at(&pipe.log()) else { return };
+    let logger = pipe.logger(&["--stamp", "none"]);
+    wait_until("current", || pipe.current().exists());
+    let ballast = pipe.log().join("ballast");
+    std::fs::write(&ballast, vec![0; 500_000]).unwrap();
+    let mut writer = pipe.writer();
+    let text = lines(0, 6000);
+    let expected = text.clone();
+    let writing = std::thread::spawn(move || std::io::Write::write_all(&mut writer, text.as_bytes()).unwrap());
+    pipe.wait_error("No space left on device; the service waits");
+    // Nothing of a line is torn, and a KILL changes nothing.
+    assert!(pipe.lossy().ends_with('\n') && expected.starts_with(&pipe.lossy()));
+    logger.kill();
+    let _next = pipe.logger(&["--stamp", "none"]);
+    std::fs::remove_file(&ballast).unwrap();
+    writing.join().unwrap();
+    wait_until("all lines", || pipe.lossy() == expected);
+}
+
+#[test]
+fn on_a_full_disk_lines_are_dropped_and_counted_in_place() {
+    let pipe = Pipe::new();
+    let Some(_small) = Small::at(&pipe.log()) else { return };
+    let _logger = pipe.logger(&["--stamp", "none", "--full", "drop"]);
+    wait_until("current", || pipe.current().exists());
+    let ballast = pipe.log().join("ballast");
+    std::fs::write(&ballast, vec![0; 600_000]).unwrap();
+    pipe.write(lines(0, 3000).as_bytes());
+    pipe.wait_error("No space left on device; lines are dropped");
+    std::fs::remove_file(&ballast).unwrap();
+    let begun = std::time::Instant::now();
+    wait_until("a line after it", || {
+        pipe.write(b"after\n");
+        pipe.lossy().contains("after\n")
+    });
+    assert!(begun.elapsed().as_millis() < 1500, "{:?}", begun.elapsed());
+    let text = pipe.lossy();
+    let mut numbers = text.lines().filter(|line| line.len() == 99).count();
+    for line in text.lines().filter_map(|line| line.strip_prefix("supervise-log: ")) {
+        let dropped: usize = line.split(' ').next().unwrap().parse().unwrap();
+        numbers += dropped;
+    }
+    // `after` may have been dropped, too.
+    assert!((3000..3000 + 1000).contains(&numbers), "{numbers}");
+    assert!(text.contains("lines dropped, they could not be written\n"));
+}
