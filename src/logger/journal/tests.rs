@@ -3,7 +3,7 @@
 //! The world outlives the process: the mapped memory, the pipe, and the file. Every change of it is one step; at the chosen
 //! one, all or a part of it happens, and the process ends (it unwinds). The next one starts with what is left.
 
-use super::layout::{Counters, LINE_MAX, SIZE, SPACE_AT_FIRST, Word};
+use super::layout::{Counters, LINE_MAX, SIZE, SPACE_AT_FIRST, Word, offset};
 use super::steps::{Found, Journal, Origin};
 use super::{Input, Memory, Output, Place, Settled};
 use std::cell::RefCell;
@@ -18,6 +18,8 @@ const FILE: (u64, u64) = (8, 9);
 /// What KILL leaves.
 struct Left {
     memory: Vec<u8>,
+    /// Up to where each buffer was ever changed: the rest need not be copied.
+    touched: [usize; 2],
     /// Where in it the kernel will store what is read.
     read_into: usize,
     pipe: Vec<u8>,
@@ -35,6 +37,15 @@ struct Left {
 #[derive(Clone)]
 struct World(Rc<RefCell<Left>>, Vec<u8>);
 
+impl Left {
+    fn store(&mut self, at: usize, bytes: &[u8]) {
+        let end = at + bytes.len();
+        self.memory[at..end].copy_from_slice(bytes);
+        let touched = &mut self.touched[usize::from(at >= offset(1, 0))];
+        *touched = end.max(*touched);
+    }
+}
+
 struct Killed;
 
 impl World {
@@ -42,6 +53,7 @@ impl World {
         let to_come = to_come.iter().rev().map(|piece| piece.to_vec()).collect();
         let left = Left {
             memory: vec![0; SIZE],
+            touched: [offset(0, 0), offset(1, 0)],
             read_into: 0,
             pipe: Vec::new(),
             to_come,
@@ -79,13 +91,17 @@ struct Mapped(World);
 
 impl Mapped {
     fn new(world: &World) -> Mapped {
-        let bytes = world.0.borrow().memory.clone();
+        let mut bytes = vec![0; SIZE];
+        let left = world.0.borrow();
+        for range in [0..left.touched[0], offset(1, 0)..left.touched[1]] {
+            bytes[range.clone()].copy_from_slice(&left.memory[range]);
+        }
         Mapped(World(Rc::clone(&world.0), bytes))
     }
 
     fn store(&mut self, at: usize, bytes: &[u8]) {
         self.0.1[at..at + bytes.len()].copy_from_slice(bytes);
-        self.0.0.borrow_mut().memory[at..at + bytes.len()].copy_from_slice(bytes);
+        self.0.0.borrow_mut().store(at, bytes);
     }
 }
 
@@ -152,7 +168,7 @@ impl Input for World {
             into.copy_from_slice(&bytes);
             // It is a shared mapping: what the kernel stores is in the file.
             let at = left.read_into;
-            left.memory[at..at + bytes.len()].copy_from_slice(&bytes);
+            left.store(at, &bytes);
         }
         self.end(killed);
         Ok(into.len())
@@ -321,7 +337,7 @@ fn a_damaged_journal_is_begun_anew_and_said() {
     journal.read(&mut world.clone()).unwrap();
     let found = |change: &dyn Fn(&mut Mapped), origin: Origin| {
         let copy = World::new(&[]);
-        copy.0.borrow_mut().memory = world.0.borrow().memory.clone();
+        copy.0.borrow_mut().store(0, &world.0.borrow().memory[..offset(1, 0)]);
         let mut memory = Mapped::new(&copy);
         change(&mut memory);
         let (journal, found) = Journal::open(memory, origin, 0);
