@@ -20,7 +20,7 @@
 //!    ([`supervisor::publish`], [`status`]) and the log. While nothing happens, nothing runs.
 //!
 //! When the process ends, its descriptor becomes readable, the thread reaps it and tells the machine, and
-//! `Machine::judge` (in `machine/transitions.rs`) decides whether it is started again. A byte on the control FIFO
+//! `Machine::judge` (in `machine/ending.rs`) decides whether it is started again. A byte on the control FIFO
 //! is one more event. When the directory goes away, the roster asks the thread to leave; the machine stops the
 //! process first.
 //!

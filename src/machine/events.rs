@@ -2,12 +2,11 @@
 
 use crate::conf::policy::Policy;
 use crate::machine::command::Command;
-use crate::machine::limits::Limits;
-use crate::machine::states::{Control, Leave, Stop, Want};
+use crate::machine::saved::SavedState;
+use crate::machine::states::{Control, Leave};
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::Role;
 use crate::sys::process::start::StartError;
-use crate::sys::time::Mono;
 use nix::unistd::Pid;
 
 /// What has happened.
@@ -74,40 +73,4 @@ pub enum Reaped {
     },
     /// `finish`.
     Finish(ExitStatus),
-}
-
-/// What is known of a supervisor that was killed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SavedState {
-    /// What was wanted.
-    pub want: Want,
-    /// Whether alarms were raised.
-    pub alarm: bool,
-    /// Whether the run process was stopped with `p`.
-    pub paused: bool,
-    /// Whether the service was given up, also while its `finish` was still running.
-    pub failed: bool,
-    /// Whether a start was yet to come.
-    pub to_start: bool,
-    /// Whether supervision was to end with the run process. Only a program that has replaced itself keeps to that.
-    pub leaving: bool,
-    /// How often the run process was started.
-    pub starts: u64,
-    /// The run process, without its pid, which the process record has.
-    pub run: Option<SavedRun>,
-    /// What was counted.
-    pub limits: Limits,
-}
-
-/// What is known of a run process that another supervisor has started.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SavedRun {
-    /// When the process was started.
-    pub since: Mono,
-    /// How far the stop had come.
-    pub stop: Stop,
-    /// Until when an end counts as requested.
-    pub expected_exit_until: Option<Mono>,
-    /// Whether a stop is to be completed, and a start to follow.
-    pub restart_after_stop: bool,
 }

@@ -10,6 +10,7 @@
 //! | [`notes`] | what the log is told |
 //! | [`core`] | the machine's data |
 //! | [`table`] | the table: every event in every state |
+//! | [`saved`], [`predecessor`] | what a killed supervisor has left, and the first event that follows from that |
 //! | `resuming` | going on where another supervisor was killed |
 //! | `starting`, `stopping`, `ending` | what the table leads to |
 //! | `view` | what can be asked of a machine |
@@ -24,7 +25,9 @@ mod ending;
 pub mod events;
 pub mod limits;
 pub mod notes;
+pub mod predecessor;
 mod resuming;
+pub mod saved;
 pub mod standing;
 mod starting;
 pub mod states;
@@ -36,6 +39,7 @@ mod view;
 
 pub use self::core::{Actions, Machine};
 pub use actions::{Action, Alarm, AlarmReason};
-pub use events::{Answer, Event, Reaped, SavedRun, SavedState};
+pub use events::{Answer, Event, Reaped};
 pub use notes::Note;
+pub use saved::{SavedRun, SavedState};
 pub use states::{CONTROL_TIME, Control, Leave, Next, Reason, Run, Setup, State, Stop, Want};

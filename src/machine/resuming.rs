@@ -2,8 +2,8 @@
 
 use crate::machine::actions::Action;
 use crate::machine::core::{Actions, Machine};
-use crate::machine::events::{SavedRun, SavedState};
 use crate::machine::notes::{Helper, Note};
+use crate::machine::saved::{SavedRun, SavedState};
 use crate::machine::states::{Leave, Next, Reason, Run, State, Stop, Want};
 use crate::machine::stopping::EXPECTED_EXIT_WINDOW;
 use crate::sys::process::record::Role;
@@ -32,8 +32,9 @@ impl Machine {
     }
 
     fn adopt_run(&mut self, saved: &SavedState, pid: Pid, now: Mono, actions: &mut Actions) {
-        let unknown = SavedRun { since: now, stop: Stop::No, expected_exit_until: None, restart_after_stop: false };
-        let SavedRun { since, stop, expected_exit_until, restart_after_stop } =
+        let unknown =
+            SavedRun { pid: None, since: now, stop: Stop::No, expected_exit_until: None, restart_after_stop: false };
+        let SavedRun { since, stop, expected_exit_until, restart_after_stop, .. } =
             saved.run.filter(|run| run.since <= now).unwrap_or(unknown);
         // The file may be wrong: an end is never expected for longer than after a signal of now.
         let expected_exit_until = expected_exit_until.map(|until| until.min(now + EXPECTED_EXIT_WINDOW));

@@ -3,6 +3,7 @@
 use crate::conf::policy::KillMode;
 use crate::machine::core::Machine;
 use crate::machine::states::{Leave, Next, Reason, Run, State, Stop, Want};
+use crate::status::module_state::ModuleState;
 use crate::status::state::Memory;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::time::Mono;
@@ -35,6 +36,20 @@ impl Machine {
     /// What is.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// `state` in `state.json`.
+    pub fn shown_state(&self) -> ModuleState {
+        match self.state {
+            State::Down | State::Ended => ModuleState::Down,
+            State::Backoff { .. } => ModuleState::Backoff,
+            State::PreStartRequested | State::PreStart { .. } | State::StartRequested => ModuleState::Starting,
+            State::Up(run) if run.stop != Stop::No => ModuleState::Stopping,
+            State::Up(run) if run.paused => ModuleState::Paused,
+            State::Up(_) => ModuleState::Up,
+            State::FinishRequested(_) | State::Finishing { .. } => ModuleState::Finishing,
+            State::Failed => ModuleState::Failed,
+        }
     }
 
     /// What is wanted.

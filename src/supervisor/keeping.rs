@@ -5,14 +5,14 @@ use super::process::Process;
 use super::spec::OpenError;
 use super::thread::Supervisor;
 use crate::status::dir::MakeError;
-use crate::sys::process::record::{Recorded, Role};
+use crate::sys::process::record::{ProcessRecord, Role};
 use crate::sys::{Errno, Pid, describe};
 use log::Level;
 
 impl Supervisor {
     /// Notes that a process was started and could not write itself into the lock file.
     pub(super) fn note_unrecorded(&mut self, role: Role, pid: Pid, why: Option<Errno>) {
-        self.unwritten_record = why.and_then(|_| Recorded::of(role, pid, self.spec.service.directory()));
+        self.unwritten_record = why.and_then(|_| ProcessRecord::of(role, pid, self.spec.service.directory()));
         if let Some(errno) = why {
             let lock = self.spec.dir.lock_path();
             let text = format!(
@@ -46,7 +46,7 @@ impl Supervisor {
             Ok(fresh) => {
                 self.lock_failure_logged = false;
                 // It is written into the new file with the next look.
-                self.unwritten_record = self.unwritten_record.or(Recorded::read(self.lock.file()).ok().flatten());
+                self.unwritten_record = self.unwritten_record.or(ProcessRecord::read(self.lock.file()).ok().flatten());
                 self.lock = fresh;
                 self.publisher.forget();
                 self.relink_runit();

@@ -1,7 +1,7 @@
 //! One service's life.
 //!
 //! [`crate::machine`] decides, and does nothing; [`thread`] does, and decides nothing. The line that decides whether
-//! a service is started again is in `Machine::judge`, in `transitions.rs`.
+//! a service is started again is in `Machine::judge`, in `ending.rs`.
 //!
 //! | file | what is in it |
 //! |---|---|

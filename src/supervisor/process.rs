@@ -2,7 +2,7 @@
 
 use crate::sys::process::orphans;
 use crate::sys::process::pidfd::{ExitStatus, Pidfd, signal_group};
-use crate::sys::process::record::Recorded;
+use crate::sys::process::record::ProcessRecord;
 use crate::sys::threads::poll::Source;
 use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid};
@@ -40,8 +40,8 @@ impl Process {
     ///
     /// # Errors
     /// It cannot be told, for want of descriptors or memory.
-    pub fn adopt(lock: &File) -> io::Result<Option<(Recorded, Process)>> {
-        let Some(recorded) = Recorded::read(lock)? else { return Ok(None) };
+    pub fn adopt(lock: &File) -> io::Result<Option<(ProcessRecord, Process)>> {
+        let Some(recorded) = ProcessRecord::read(lock)? else { return Ok(None) };
         let Some(pidfd) = recorded.open()? else { return Ok(None) };
         orphans::register(recorded.pid);
         let process = Process { pid: recorded.pid, pidfd, adopted: true, ended: None, patience: Duration::ZERO };

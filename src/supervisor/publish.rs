@@ -1,7 +1,6 @@
 //! What the world sees: `status` and `state.json`, written when they have changed.
 
-use crate::machine::limits::Limits;
-use crate::machine::{Machine, SavedRun, SavedState, State, Stop};
+use crate::machine::{Machine, State};
 use crate::status::StatusDir;
 use crate::status::module_state::ModuleState;
 use crate::status::record::{Record, Want};
@@ -69,8 +68,8 @@ impl Publisher {
         }
     }
 
-    /// Takes over what an earlier supervisor has shown.
-    pub fn recall(&mut self, state: &StateFile) {
+    /// Takes over what a predecessor has shown.
+    pub fn restore(&mut self, state: &StateFile) {
         self.last_exit = state.last_exit.clone();
     }
 
@@ -100,7 +99,7 @@ impl Publisher {
     /// Notes what has changed, and when. To be called when it has: it may be a while until it is written.
     pub fn note(&mut self, machine: &Machine) {
         self.first_want.get_or_insert(shown_want(machine));
-        let (state, pid) = (module_state(machine), shown_pid(machine));
+        let (state, pid) = (machine.shown_state(), shown_pid(machine));
         if self.last.as_ref() == Some(&(state.clone(), pid)) {
             return;
         }
@@ -185,7 +184,7 @@ impl Publisher {
     fn state(&mut self, machine: &Machine, facts: StatusContext<'_>) -> StateFile {
         StateFile {
             module: facts.module.to_string(),
-            state: module_state(machine),
+            state: machine.shown_state(),
             want: Some(shown_want(machine)),
             pid: machine.run().map(|run| run.pid.as_raw().unsigned_abs()),
             since: rfc3339(self.since),
@@ -224,39 +223,4 @@ fn memory(machine: &Machine, directory: Option<FileId>) -> Memory {
     let mut memory = Memory { boot: boot().to_string(), directory, ..Memory::default() };
     machine.remember(&mut memory);
     memory
-}
-
-/// What `state.json` tells of a supervisor of this boot that was killed.
-pub fn past(state: &StateFile, now: Mono) -> Option<SavedState> {
-    let memory = state.memory.as_ref().filter(|memory| !memory.boot.is_empty() && memory.boot == boot())?;
-    Some(SavedState {
-        want: state.want?,
-        alarm: state.alarm,
-        paused: state.paused,
-        failed: state.state == ModuleState::Failed || memory.gives_up,
-        to_start: memory.to_start,
-        leaving: memory.leaving && state.supervisor_pid == std::process::id(),
-        starts: state.restarts.saturating_add(1),
-        run: memory.up_since.map(|since| SavedRun {
-            since: Mono::from_nanoseconds(since),
-            stop: if memory.stopping { Stop::Signalled(memory.kill_at.map(Mono::from_nanoseconds)) } else { Stop::No },
-            expected_exit_until: memory.expected_exit_until.map(Mono::from_nanoseconds),
-            restart_after_stop: memory.restart_after_stop,
-        }),
-        limits: Limits::recall(memory, now),
-    })
-}
-
-/// `state` in `state.json`.
-pub fn module_state(machine: &Machine) -> ModuleState {
-    match machine.state() {
-        State::Down | State::Ended => ModuleState::Down,
-        State::Backoff { .. } => ModuleState::Backoff,
-        State::PreStartRequested | State::PreStart { .. } | State::StartRequested => ModuleState::Starting,
-        State::Up(run) if run.stop != Stop::No => ModuleState::Stopping,
-        State::Up(run) if run.paused => ModuleState::Paused,
-        State::Up(_) => ModuleState::Up,
-        State::FinishRequested(_) | State::Finishing { .. } => ModuleState::Finishing,
-        State::Failed => ModuleState::Failed,
-    }
 }

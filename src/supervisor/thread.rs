@@ -3,7 +3,7 @@
 //! It decides nothing. It waits for orders, a few descriptors (the control FIFO, the run process, what runs beside
 //! it) and the machine's deadline, so a service at which nothing happens costs nothing.
 
-use super::beginning::Predecessor;
+use super::beginning::LeftBehind;
 use super::controls::Controls;
 use super::mailbox::{Ask, Order};
 use super::panics::catch;
@@ -25,7 +25,7 @@ use crate::sys::errno_text;
 use crate::sys::files::flock::Lock;
 use crate::sys::files::replace::FilePair;
 use crate::sys::handover;
-use crate::sys::process::record::Recorded;
+use crate::sys::process::record::ProcessRecord;
 use crate::sys::process::start::StartError;
 use crate::sys::threads::poll::{self, Source::Readable};
 use crate::sys::time::Mono;
@@ -64,9 +64,9 @@ pub struct Supervisor {
     /// That the lock file is gone and cannot be made anew has been said.
     pub(super) lock_failure_logged: bool,
     /// Taken when it begins.
-    pub(super) earlier: Predecessor,
+    pub(super) left_behind: LeftBehind,
     /// A process that runs and is not in the lock file yet, for want of room on the disk.
-    pub(super) unwritten_record: Option<Recorded>,
+    pub(super) unwritten_record: Option<ProcessRecord>,
     /// What the last start could not do without being the worse for it.
     pub(super) start_warnings: Vec<String>,
     /// When to bring the status directory into order, if it is not.
@@ -113,8 +113,8 @@ impl Supervisor {
             Ok(lock) => lock,
             Err(error) => return Err((spec, error.into())),
         };
-        let earlier = match Predecessor::look(&lock, &spec.dir, is_first) {
-            Ok(earlier) => earlier,
+        let left_behind = match LeftBehind::look(&lock, &spec.dir, is_first) {
+            Ok(left_behind) => left_behind,
             Err(error) => {
                 spec.handed = Some(handed);
                 return Err((spec, OpenError::Predecessor(error)));
@@ -124,7 +124,8 @@ impl Supervisor {
         let log = Log::new(&spec.dir, &spec.module, spec.echo);
         let settings = spec.config.settings(&spec.module, spec.program);
         let definition = spec.service.describe();
-        let mut supervisor = Supervisor::assemble(spec, (handed, lock, is_first), earlier, log, settings, definition);
+        let mut supervisor =
+            Supervisor::assemble(spec, (handed, lock, is_first), left_behind, log, settings, definition);
         supervisor.keep_fifos();
         supervisor.open_runit(runit, before);
         for complaint in std::mem::take(&mut supervisor.spec.complaints) {
@@ -142,7 +143,7 @@ impl Supervisor {
     fn assemble(
         spec: Box<Spec>,
         (handed, lock, is_first): (InheritedFds, Lock, bool),
-        earlier: Predecessor,
+        left_behind: LeftBehind,
         log: Log,
         settings: Arc<Settings>,
         definition: String,
@@ -156,7 +157,7 @@ impl Supervisor {
             parking: None,
             runit: None,
             publisher: Publisher::new(if is_first { FilePair::Absent } else { FilePair::Unknown }),
-            earlier,
+            left_behind,
             definition,
             run: None,
             group: None,

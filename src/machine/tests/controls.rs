@@ -150,20 +150,16 @@ fn killing_at_once_waits_for_no_script() {
 fn a_stop_that_was_asked_for_when_its_supervisor_was_killed_begins_anew() {
     for (want, again) in [(Want::Down, false), (Want::Up, true)] {
         let mut story = Story::with(WITH_CONTROLS, policy());
-        let run = SavedRun { since: at(0.0), stop: Stop::No, expected_exit_until: None, restart_after_stop: again };
-        let past = SavedState {
-            want,
-            alarm: true,
-            paused: false,
-            failed: false,
-            to_start: false,
-            leaving: false,
-            starts: 1,
-            run: Some(run),
-            limits: crate::machine::limits::Limits::NONE,
+        let run = SavedRun {
+            pid: None,
+            since: at(0.0),
+            stop: Stop::No,
+            expected_exit_until: None,
+            restart_after_stop: again,
         };
+        let saved = SavedState { want, run: Some(run), ..SavedState::UNKNOWN };
         let pid = crate::sys::Pid::from_raw(300);
-        assert_eq!(story.step(Event::Resume(Box::new(past), Some((Role::Run, pid)))), "control/t");
+        assert_eq!(story.step(Event::Resume(Box::new(saved), Some((Role::Run, pid)))), "control/t");
         assert!(
             matches!(story.state(), State::Up(run) if run.stop == Stop::Requested && run.restart_after_stop == again)
         );

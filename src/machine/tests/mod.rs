@@ -8,6 +8,7 @@
 //! | `limits` | more of them: limits, loggers, hooks |
 //! | `table` | every event in every state |
 //! | `rows` | the rows and columns of that table |
+//! | `predecessor` | what a killed supervisor has left |
 //! | `world` | a simulated process table, and what must never happen in it |
 //! | `random` | random histories in that world |
 //! | `exhaustive` | all histories in that world, as far as two restarts |
@@ -16,6 +17,7 @@ mod cases;
 mod controls;
 mod exhaustive;
 mod limits;
+mod predecessor;
 mod random;
 mod rows;
 mod story;

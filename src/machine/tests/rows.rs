@@ -4,9 +4,8 @@
 
 use crate::conf::policy::{Policy, RestartPolicy};
 use crate::machine::command::{Command, Signal};
-use crate::machine::limits::Limits;
 use crate::machine::tests::story::*;
-use crate::machine::{Answer, Control, Event, Leave, Next, Reaped, SavedState, State, Stop, Want};
+use crate::machine::{Answer, Control, Event, Leave, Next, Reaped, SavedState, State, Stop};
 use crate::sys::Pid;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::Role;
@@ -144,18 +143,8 @@ pub fn kind(event: Event) -> On {
     }
 }
 
-/// What an earlier supervisor may have left: it wanted the service up, and had counted nothing.
-const PAST: SavedState = SavedState {
-    want: Want::Up,
-    alarm: true,
-    paused: false,
-    failed: false,
-    to_start: false,
-    leaving: false,
-    starts: 3,
-    run: None,
-    limits: Limits::NONE,
-};
+/// What a killed supervisor may have left: it wanted the service up, and had counted nothing.
+const SAVED: SavedState = SavedState { starts: 3, ..SavedState::UNKNOWN };
 
 /// The run process of a story.
 const RUN: Pid = Pid::from_raw(101);
@@ -167,8 +156,8 @@ pub fn event(on: On) -> Event {
     match on {
         On::BeginUp => Event::Begin(true),
         On::BeginDown => Event::Begin(false),
-        On::Resume => Event::Resume(Box::new(PAST), None),
-        On::Adopt => Event::Resume(Box::new(PAST), Some((Role::Run, pid))),
+        On::Resume => Event::Resume(Box::new(SAVED), None),
+        On::Adopt => Event::Resume(Box::new(SAVED), Some((Role::Run, pid))),
         On::Up => Event::Command(Command::Up),
         On::Down => Event::Command(Command::Down),
         On::Once => Event::Command(Command::Once),

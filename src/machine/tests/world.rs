@@ -464,7 +464,7 @@ impl Hash for World {
 pub fn census<'a>(worlds: impl Iterator<Item = &'a World>) -> HashMap<String, usize> {
     let mut counts = HashMap::new();
     for world in worlds {
-        *counts.entry(crate::supervisor::publish::module_state(&world.machine).name().to_string()).or_default() += 1;
+        *counts.entry(world.machine.shown_state().name().to_string()).or_default() += 1;
     }
     counts
 }

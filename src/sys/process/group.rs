@@ -4,12 +4,12 @@
 //! which may lead a group of its own, and end. So one of the members has to be known as ours by what it writes to.
 
 use crate::sys::files::file_id::FileId;
-use crate::sys::process::record::{Recorded, stat};
+use crate::sys::process::record::{ProcessRecord, stat};
 use nix::unistd::Pid;
 
 /// Whether the group that the `recorded` process led is still there, and certainly that group: its leader is gone, and a
 /// member writes to one of the `outputs` that the leader was started with.
-pub fn outlives(recorded: &Recorded, outputs: &[FileId]) -> bool {
+pub fn outlives(recorded: &ProcessRecord, outputs: &[FileId]) -> bool {
     // As long as any member lives, nobody else gets the number; so whoever has it is the leader, or the group is gone.
     if !matches!(stat(recorded.pid), Ok(None)) {
         return false;

@@ -87,7 +87,7 @@ pub fn boot() -> &'static str {
 
 /// A process that was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct ProcessRecord {
     /// What it was started as.
     pub role: Role,
     /// Its pid.
@@ -97,22 +97,22 @@ pub struct Recorded {
     made: (u64, u64),
 }
 
-impl Recorded {
+impl ProcessRecord {
     /// Reads the record in `lock`; `None` if there is none, or it is of another boot or another file.
     ///
     /// # Errors
     /// It cannot be told, for want of memory.
-    pub fn read(lock: &File) -> io::Result<Option<Recorded>> {
+    pub fn read(lock: &File) -> io::Result<Option<ProcessRecord>> {
         let mut line = [0; SIZE];
         if ok_unless_exhausted(lock.read_exact_at(&mut line, 0))?.is_none() {
             return Ok(None);
         }
         let Some(inode) = ok_unless_exhausted(lock.metadata().map(|metadata| metadata.ino()))? else { return Ok(None) };
-        Ok(std::str::from_utf8(&line).ok().and_then(|line| Recorded::parse(line, inode, boot())))
+        Ok(std::str::from_utf8(&line).ok().and_then(|line| ProcessRecord::parse(line, inode, boot())))
     }
 
     /// Reads a record's line.
-    pub fn parse(line: &str, inode: u64, boot: &str) -> Option<Recorded> {
+    pub fn parse(line: &str, inode: u64, boot: &str) -> Option<ProcessRecord> {
         let mut words = line.split_ascii_whitespace();
         let role = words.next()?;
         let role = [Role::Run, Role::Finish, Role::Hook].into_iter().find(|known| known.word() == role)?;
@@ -122,13 +122,13 @@ impl Recorded {
         let (device, directory) = words.next()?.split_once(':')?;
         let directory = Some(FileId { device: device.parse().ok()?, inode: directory.parse().ok()? });
         let directory = directory.filter(|known| *known != FileId::NONE);
-        (same && made.0 <= made.1).then_some(Recorded { role, pid: Pid::from_raw(pid), directory, made })
+        (same && made.0 <= made.1).then_some(ProcessRecord { role, pid: Pid::from_raw(pid), directory, made })
     }
 
     /// The record of a process of `directory` that runs now, and has not been reaped.
-    pub fn of(role: Role, pid: Pid, directory: Option<FileId>) -> Option<Recorded> {
+    pub fn of(role: Role, pid: Pid, directory: Option<FileId>) -> Option<ProcessRecord> {
         let started = start_time(pid).ok()??;
-        Some(Recorded { role, pid, directory, made: (started, started.saturating_add(tick())) })
+        Some(ProcessRecord { role, pid, directory, made: (started, started.saturating_add(tick())) })
     }
 
     /// Writes the record into a lock file.
@@ -206,21 +206,21 @@ mod tests {
 
     #[test]
     fn a_record_of_another_boot_or_file_is_none() {
-        assert!(Recorded::parse(&record(5, 1, 2), 77, "boot-id").is_some());
-        assert!(Recorded::parse(&record(5, 1, 2), 78, "boot-id").is_none());
-        assert!(Recorded::parse(&record(5, 1, 2), 77, "another").is_none());
-        assert!(Recorded::parse(&record(5, 1, 2), 77, "").is_none());
-        assert!(Recorded::parse(&record(1, 1, 2), 77, "boot-id").is_none());
+        assert!(ProcessRecord::parse(&record(5, 1, 2), 77, "boot-id").is_some());
+        assert!(ProcessRecord::parse(&record(5, 1, 2), 78, "boot-id").is_none());
+        assert!(ProcessRecord::parse(&record(5, 1, 2), 77, "another").is_none());
+        assert!(ProcessRecord::parse(&record(5, 1, 2), 77, "").is_none());
+        assert!(ProcessRecord::parse(&record(1, 1, 2), 77, "boot-id").is_none());
     }
 
     #[test]
     fn a_record_knows_the_service_directory_however_large_the_numbers() {
-        let of = |line: &str| Recorded::parse(line, 77, "boot-id").and_then(|recorded| recorded.directory);
+        let of = |line: &str| ProcessRecord::parse(line, 77, "boot-id").and_then(|recorded| recorded.directory);
         assert_eq!(of(&record(5, 1, 2)), Some(FileId { device: 8, inode: 9 }));
         assert_eq!(of(&record(5, 1, 2).replace("8:9", "0:0")), None);
         let most = (u64::MAX, u64::MAX);
         let line = line(Role::Finish, i32::MAX, most, u64::MAX, Some(most.into()));
-        let recorded = Recorded::parse(std::str::from_utf8(&line).unwrap(), u64::MAX, boot()).unwrap();
+        let recorded = ProcessRecord::parse(std::str::from_utf8(&line).unwrap(), u64::MAX, boot()).unwrap();
         assert_eq!((recorded.directory, recorded.made, recorded.pid.as_raw()), (Some(most.into()), most, i32::MAX));
     }
 
@@ -228,7 +228,7 @@ mod tests {
     fn we_are_found_by_our_start_time_and_not_by_another() {
         let us = nix::unistd::getpid();
         let now = boot_time();
-        let recorded = |made| Recorded { role: Role::Run, pid: us, directory: None, made };
+        let recorded = |made| ProcessRecord { role: Role::Run, pid: us, directory: None, made };
         assert!(recorded((0, now)).open().unwrap().is_some());
         let started = start_time(us).unwrap().unwrap();
         assert!(recorded((started, started + tick())).open().unwrap().is_some());
@@ -239,16 +239,17 @@ mod tests {
     #[test]
     fn what_is_written_later_is_read_as_if_it_had_been_there_from_the_start() {
         let lock = tempfile::tempfile().unwrap();
-        let recorded = Recorded::of(Role::Run, nix::unistd::getpid(), Some(FileId { device: 8, inode: 9 })).unwrap();
+        let recorded =
+            ProcessRecord::of(Role::Run, nix::unistd::getpid(), Some(FileId { device: 8, inode: 9 })).unwrap();
         recorded.write(&lock).unwrap();
-        assert_eq!(Recorded::read(&lock).unwrap(), Some(recorded));
+        assert_eq!(ProcessRecord::read(&lock).unwrap(), Some(recorded));
         assert!(recorded.open().unwrap().is_some());
     }
 
     proptest! {
         #[test]
         fn no_line_makes_it_panic(text: String, inode: u64) {
-            let _ = Recorded::parse(&text, inode, "boot-id");
+            let _ = ProcessRecord::parse(&text, inode, "boot-id");
         }
     }
 }

@@ -5,7 +5,7 @@ use super::members::Roster;
 use crate::status::StatusDir;
 use crate::status::state::StateFile;
 use crate::sys::files::file_id::{FileId, FileInstance};
-use crate::sys::process::record::Recorded;
+use crate::sys::process::record::ProcessRecord;
 use crate::tree::root::scan::{self, EntryKind, ServiceDir};
 use std::io;
 use std::path::Path;
@@ -90,8 +90,9 @@ impl Leftover {
             return None;
         }
         // A process records itself before anything else can be written down.
-        let recorded =
-            crate::sys::files::file::read(&dir.lock_path()).ok().and_then(|lock| Recorded::read(&lock).ok().flatten());
+        let recorded = crate::sys::files::file::read(&dir.lock_path())
+            .ok()
+            .and_then(|lock| ProcessRecord::read(&lock).ok().flatten());
         match (recorded.filter(|recorded| !matches!(recorded.open(), Ok(None))), state.and_then(|state| state.memory)) {
             (Some(recorded), _) => Some(Leftover { directory: recorded.directory, runs: true }),
             (None, Some(memory)) => Some(Leftover { directory: memory.directory, runs: false }),

@@ -12,8 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 use supervise_tree::conf::{Config, Program};
 use supervise_tree::status::state::{Memory, StateFile};
-use supervise_tree::machine::{Event, Machine, Setup, State};
-use supervise_tree::supervisor::publish::past;
+use supervise_tree::machine::{Event, Machine, SavedState, Setup, State};
 use supervise_tree::sys::process::record::{Role, boot};
 use supervise_tree::sys::time::Mono;
 
@@ -25,17 +24,12 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(StateFile::decode(&state.encode()), Some(state.clone()));
     let Some(memory) = &mut state.memory else { return };
     // Nothing of another boot is believed; so it is of this one.
-    assert!(
-        past(
-            &StateFile { memory: Some(Memory { boot: "another".into(), ..memory.clone() }), ..state.clone() },
-            Mono::now()
-        )
-        .is_none()
-    );
+    let of_another_boot = StateFile { memory: Some(Memory { boot: "another".into(), ..memory.clone() }), ..state.clone() };
+    assert!(SavedState::read(&of_another_boot, boot(), std::process::id(), Mono::now()).is_none());
     let Some(memory) = &mut state.memory else { return };
     memory.boot = boot().to_string();
     let now = Mono(Duration::from_secs(1000));
-    let Some(past) = past(&state, now) else { return };
+    let Some(saved) = SavedState::read(&state, boot(), std::process::id(), now) else { return };
     let text = "[global]\nalarm_interval : 60\nmax_tries : 2\nrestart_delay_max : 60\n";
     let settings = Config::parse(Path::new("supervise.conf"), text.as_bytes()).effective("web", Program::Tree).settings;
     let pid = Pid::from_raw(4711);
@@ -47,7 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
                 Some(Role::Finish | Role::Hook) => world.aside = Some(pid),
                 None => {}
             }
-            world.feed(Event::Resume(Box::new(past), live.map(|role| (role, pid))));
+            world.feed(Event::Resume(Box::new(saved), live.map(|role| (role, pid))));
             // A delay that somebody has written into the file must not keep it down for ever.
             if let State::Backoff { until } = world.machine.state() {
                 assert!(until.since(now) <= settings.policy.delay_max, "{until:?}");

@@ -1,0 +1,81 @@
+//! The first event: supervision begins, or goes on where another supervisor of the same boot was killed.
+
+use crate::machine::command::Command;
+use crate::machine::events::Event;
+use crate::machine::saved::SavedState;
+use crate::sys::files::file_id::FileId;
+use crate::sys::process::record::Role;
+use nix::unistd::Pid;
+
+/// What a killed supervisor has left.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Predecessor {
+    /// A process that still lives, found by its record.
+    pub process: Option<Survivor>,
+    /// What was saved.
+    pub saved: Option<SavedState>,
+}
+
+/// A process of a killed supervisor that still lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Survivor {
+    /// What the process was started as.
+    pub role: Role,
+    /// The process's pid.
+    pub pid: Pid,
+    /// A signal has stopped the process, whoever sent it.
+    pub is_stopped: bool,
+}
+
+/// Who begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Successor {
+    /// The service directory that is there now.
+    pub directory: Option<FileId>,
+    /// The service is to be started.
+    pub wanted: bool,
+    /// Supervision is to end at once, and only takes care of what is left.
+    pub leaves: bool,
+    /// The program ends when it has given up: `supervise`.
+    pub ends_when_failed: bool,
+    /// The program has replaced itself, so what it was told still holds.
+    pub has_replaced_itself: bool,
+}
+
+impl Successor {
+    /// Whether something of the service directory `other` belongs to the one that is there now.
+    pub fn is_of_directory(&self, other: Option<FileId>) -> bool {
+        other.is_none() || self.directory.is_none() || other == self.directory
+    }
+}
+
+/// The first event for the machine of `successor`.
+pub fn decide(predecessor: Predecessor, successor: &Successor) -> Event {
+    let Predecessor { process, saved } = predecessor;
+    // What was wanted of another directory with this name says nothing about the one that is there now.
+    let saved = saved.filter(|saved| successor.is_of_directory(saved.directory));
+    match process {
+        Some(process) => adopt(process, saved.unwrap_or(SavedState::UNKNOWN)),
+        None if successor.leaves => Event::Begin(false),
+        None => go_on_without_process(saved, successor),
+    }
+}
+
+fn adopt(process: Survivor, saved: SavedState) -> Event {
+    // The file may tell of the process before this one, which was to be stopped, while this one is to run.
+    let run = saved.run.filter(|run| run.pid == Some(process.pid));
+    // The predecessor may have been killed between the signal and the write to the file, so the process itself is asked.
+    let paused = process.is_stopped;
+    Event::Resume(Box::new(SavedState { run, paused, ..saved }), Some((process.role, process.pid)))
+}
+
+fn go_on_without_process(saved: Option<SavedState>, successor: &Successor) -> Event {
+    match saved {
+        None => Event::Begin(successor.wanted),
+        // The supervisor that gave up has ended, and whoever starts another one wants the service to be started.
+        Some(saved) if saved.failed && successor.ends_when_failed => Event::Begin(successor.wanted),
+        // `x` came before the program replaced itself, and the run process has ended meanwhile.
+        Some(saved) if saved.leaving && successor.has_replaced_itself => Event::Command(Command::Exit),
+        Some(saved) => Event::Resume(Box::new(SavedState { run: None, paused: false, ..saved }), None),
+    }
+}

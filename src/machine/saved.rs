@@ -1,0 +1,92 @@
+//! What a supervisor that was killed has saved, read back from `state.json`.
+
+use crate::machine::limits::Limits;
+use crate::machine::states::{Stop, Want};
+use crate::status::module_state::ModuleState;
+use crate::status::state::StateFile;
+use crate::sys::files::file_id::FileId;
+use crate::sys::time::Mono;
+use nix::unistd::Pid;
+
+/// What is known of a supervisor that was killed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SavedState {
+    /// The service directory that the supervisor had.
+    pub directory: Option<FileId>,
+    /// What was wanted.
+    pub want: Want,
+    /// Whether alarms were raised.
+    pub alarm: bool,
+    /// Whether the run process was stopped with `p`.
+    pub paused: bool,
+    /// Whether the service was given up, also while its `finish` was still running.
+    pub failed: bool,
+    /// Whether a start was yet to come.
+    pub to_start: bool,
+    /// Whether supervision was to end with the run process. Only a program that has replaced itself keeps to that.
+    pub leaving: bool,
+    /// How often the run process was started.
+    pub starts: u64,
+    /// The run process.
+    pub run: Option<SavedRun>,
+    /// What was counted.
+    pub limits: Limits,
+}
+
+/// What is known of a run process that another supervisor has started.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SavedRun {
+    /// The process's pid.
+    pub pid: Option<Pid>,
+    /// When the process was started.
+    pub since: Mono,
+    /// How far the stop had come.
+    pub stop: Stop,
+    /// Until when an end counts as requested.
+    pub expected_exit_until: Option<Mono>,
+    /// Whether a stop is to be completed, and a start to follow.
+    pub restart_after_stop: bool,
+}
+
+impl SavedState {
+    /// Nothing is known but that a process lives: whoever started it wanted it.
+    pub const UNKNOWN: SavedState = SavedState {
+        directory: None,
+        want: Want::Up,
+        alarm: true,
+        paused: false,
+        failed: false,
+        to_start: false,
+        leaving: false,
+        starts: 1,
+        run: None,
+        limits: Limits::NONE,
+    };
+
+    /// What `file` tells, if it was written in this `boot`; `own_pid` is that of the process that reads it.
+    pub fn read(file: &StateFile, boot: &str, own_pid: u32, now: Mono) -> Option<SavedState> {
+        let memory = file.memory.as_ref().filter(|memory| !memory.boot.is_empty() && memory.boot == boot)?;
+        Some(SavedState {
+            directory: memory.directory,
+            want: file.want?,
+            alarm: file.alarm,
+            paused: file.paused,
+            failed: file.state == ModuleState::Failed || memory.gives_up,
+            to_start: memory.to_start,
+            leaving: memory.leaving && file.supervisor_pid == own_pid,
+            starts: file.restarts.saturating_add(1),
+            run: memory.up_since.map(|since| SavedRun {
+                pid: file.pid.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw),
+                since: Mono::from_nanoseconds(since),
+                stop: if memory.stopping {
+                    Stop::Signalled(memory.kill_at.map(Mono::from_nanoseconds))
+                } else {
+                    Stop::No
+                },
+                expected_exit_until: memory.expected_exit_until.map(Mono::from_nanoseconds),
+                restart_after_stop: memory.restart_after_stop,
+            }),
+            limits: Limits::recall(memory, now),
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! What a killed supervisor left, and the first event that follows: one row each.
+
+use crate::machine::command::Command;
+use crate::machine::predecessor::{Predecessor, Successor, Survivor, decide};
+use crate::machine::tests::story::at;
+use crate::machine::{Event, SavedRun, SavedState, Stop, Want};
+use crate::sys::Pid;
+use crate::sys::files::file_id::FileId;
+use crate::sys::process::record::Role;
+
+const HERE: Option<FileId> = Some(FileId { device: 1, inode: 2 });
+const ELSEWHERE: Option<FileId> = Some(FileId { device: 1, inode: 3 });
+
+/// A service of a tree, in its place.
+const TREE: Successor =
+    Successor { directory: HERE, wanted: true, leaves: false, ends_when_failed: false, has_replaced_itself: false };
+
+/// Its predecessor's last words: not what [`SavedState::UNKNOWN`] assumes.
+const SAVED: SavedState = SavedState { directory: HERE, want: Want::Down, starts: 7, ..SavedState::UNKNOWN };
+
+fn pid() -> Pid {
+    Pid::from_raw(4711)
+}
+
+fn lives(role: Role) -> Option<Survivor> {
+    Some(Survivor { role, pid: pid(), is_stopped: false })
+}
+
+fn resume(saved: SavedState, role: Option<Role>) -> Event {
+    Event::Resume(Box::new(saved), role.map(|role| (role, pid())))
+}
+
+#[test]
+fn nothing_runs() {
+    let single = Successor { ends_when_failed: true, directory: None, ..TREE };
+    let failed = SavedState { failed: true, ..SAVED };
+    let leaving = SavedState { leaving: true, ..SAVED };
+    let replaced = Successor { has_replaced_itself: true, ..TREE };
+    let rows = [
+        ("nothing was saved", None, TREE, Event::Begin(true)),
+        ("nothing was saved, and a down file", None, Successor { wanted: false, ..TREE }, Event::Begin(false)),
+        ("what was saved counts", Some(SAVED), TREE, resume(SAVED, None)),
+        ("of another directory", Some(SavedState { directory: ELSEWHERE, ..SAVED }), TREE, Event::Begin(true)),
+        ("a command has no directory", Some(SAVED), single, resume(SAVED, None)),
+        ("a pause ends with its process", Some(SavedState { paused: true, ..SAVED }), TREE, resume(SAVED, None)),
+        ("given up in a tree", Some(failed), TREE, resume(failed, None)),
+        ("given up by supervise", Some(failed), single, Event::Begin(true)),
+        ("x before an upgrade", Some(leaving), replaced, Event::Command(Command::Exit)),
+        ("x before a crash", Some(leaving), TREE, resume(leaving, None)),
+        ("no x before an upgrade", Some(SAVED), replaced, resume(SAVED, None)),
+        ("to leave at once", Some(SAVED), Successor { leaves: true, ..replaced }, Event::Begin(false)),
+        ("to leave at once, nothing saved", None, Successor { leaves: true, ..TREE }, Event::Begin(false)),
+    ];
+    for (what, saved, successor, expected) in rows {
+        assert_eq!(decide(Predecessor { process: None, saved }, &successor), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_process_lives() {
+    let run = |pid| SavedRun {
+        pid: Some(Pid::from_raw(pid)),
+        since: at(0.0),
+        stop: Stop::Signalled(Some(at(9.0))),
+        expected_exit_until: None,
+        restart_after_stop: false,
+    };
+    let of_this = SavedState { run: Some(run(4711)), ..SAVED };
+    let of_another = SavedState { run: Some(run(4700)), ..SAVED };
+    let of_none = SavedState { run: None, ..SAVED };
+    let paused = SavedState { paused: true, ..SAVED };
+    let failed = SavedState { failed: true, ..SAVED };
+    let single = Successor { ends_when_failed: true, directory: None, ..TREE };
+    let leaves = Successor { leaves: true, ..TREE };
+    let stopped = Some(Survivor { role: Role::Run, pid: pid(), is_stopped: true });
+    let rows = [
+        ("nothing was saved", lives(Role::Run), None, TREE, SavedState::UNKNOWN),
+        ("what was saved counts", lives(Role::Run), Some(of_this), TREE, of_this),
+        ("saved of the process before it", lives(Role::Run), Some(of_another), TREE, of_none),
+        (
+            "of another directory",
+            lives(Role::Run),
+            Some(SavedState { directory: ELSEWHERE, ..SAVED }),
+            TREE,
+            SavedState::UNKNOWN,
+        ),
+        ("stopped, and not yet saved", stopped, Some(SAVED), TREE, paused),
+        ("continued, and not yet saved", lives(Role::Run), Some(paused), TREE, SAVED),
+        ("finish after giving up", lives(Role::Finish), Some(failed), single, failed),
+        ("a hook", lives(Role::Hook), Some(SAVED), TREE, SAVED),
+        ("to leave at once", lives(Role::Run), Some(SAVED), leaves, SAVED),
+    ];
+    for (what, process, saved, successor, expected) in rows {
+        let event = decide(Predecessor { process, saved }, &successor);
+        assert_eq!(event, resume(expected, process.map(|process| process.role)), "{what}");
+    }
+}
