@@ -78,7 +78,10 @@ impl Supervisor {
                 self.run = Some(Process::child(pid, pidfd));
                 Event::Answer(Answer::Started(pid))
             }
-            Err(error) => Event::Answer(Answer::StartFailed { error, has_finish: self.spec.service.has_finish() }),
+            Err(error) => {
+                self.remove_group();
+                Event::Answer(Answer::StartFailed { error, has_finish: self.spec.service.has_finish() })
+            }
         }
     }
 

@@ -57,7 +57,11 @@ pub fn prepare(wanted: &Wanted, module: &str, owner: &Path, alone: bool) -> Resu
         Err(why) => Prepared { group: None, warnings: vec![why] },
     };
     match prepared.warnings.first() {
-        Some(why) if wanted.required => Err(refuse(Part::Cgroup, why)),
+        Some(why) if wanted.required => {
+            // It may have been there before, with something in it; then it stays.
+            let _ = prepared.group.as_ref().map(Group::remove);
+            Err(refuse(Part::Cgroup, why))
+        }
         _ => Ok(Prepared {
             warnings: prepared.warnings.into_iter().map(|why| format!("cgroup: {why}; it runs without")).collect(),
             ..prepared

@@ -173,13 +173,15 @@ impl Part {
             (Part::User, Errno::EAGAIN) => " (too many processes of this user)",
             (Part::User | Part::Groups, Errno::EINVAL) => " (no such number in this user namespace)",
             (Part::Limit(resource), Errno::EPERM) if resource.name() == "nofile" => {
-                " (above the hard limit, or above fs.nr_open)"
+                " (above the hard limit, which only root with CAP_SYS_RESOURCE may raise, or above fs.nr_open)"
             }
-            (Part::Limit(_), Errno::EPERM) => " (above the hard limit, which only root may raise)",
+            (Part::Limit(_), Errno::EPERM) => {
+                " (above the hard limit, which only root with CAP_SYS_RESOURCE may raise)"
+            }
             (Part::Nice | Part::IoClass, Errno::EPERM | Errno::EACCES) => {
                 " (only root may ask for more than others get)"
             }
-            (Part::OomScore, Errno::EPERM | Errno::EACCES) => " (only root may lower it)",
+            (Part::OomScore, Errno::EPERM | Errno::EACCES) => " (only root with CAP_SYS_RESOURCE may lower it)",
             (Part::OomScore, Errno::ENOENT) => " (is /proc mounted?)",
             (Part::Cpus, Errno::EINVAL) => " (none of these processors may be used here)",
             (Part::Capabilities, Errno::EPERM) => " (only who has them, and CAP_SETPCAP, may hand them on)",

@@ -1,0 +1,146 @@
+//! Control groups, where there is a hierarchy of version 2 in which groups can be made.
+
+use crate::common::*;
+use crate::{is_root, open_place};
+use std::path::PathBuf;
+use supervise_tree::sys::context::cgroup::Hierarchy;
+
+/// The group of `module` below ours, if there can be one.
+fn group(module: &str) -> Option<PathBuf> {
+    let own = Hierarchy::find().and_then(|hierarchy| hierarchy.own());
+    let group = own.map(|own| own.path().join(module));
+    if group.is_none() || !is_root() {
+        host::skipped("no control groups of version 2 here");
+        return None;
+    }
+    group
+}
+
+/// A name that no other test has.
+fn module(test: &str) -> String {
+    format!("svt-{test}-{}", std::process::id())
+}
+
+/// Forks twice and leaves its session: its process group would never find it.
+const ESCAPES: &str = "setsid sh -c 'sleep 2000 & echo $! > child; wait' & exec sleep 1000";
+
+fn escaped(place: &Place, name: &str) -> u32 {
+    let file = place.root().join(name).join("child");
+    wait_for("the child that leaves", place, || std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n')));
+    std::fs::read_to_string(&file).expect("a pid").trim().parse().expect("a pid")
+}
+
+#[test]
+fn a_stop_ends_all_that_the_service_ever_started() {
+    let name = module("stop");
+    let Some(group) = group(&name) else { return };
+    let place = open_place();
+    place.conf(&format!("[{name}]\nkill_mode : cgroup\n"));
+    place.run(&name, ESCAPES);
+    let _tree = place.tree();
+    let web = place.module(&name);
+    let pid = web.wait_up(&place);
+    let child = escaped(&place, &name);
+    let cgroup = |pid| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    assert!(cgroup(pid).contains(&format!("/{name}\n")), "{}", cgroup(pid));
+    assert!(cgroup(child).contains(&format!("/{name}\n")), "{}", cgroup(child));
+    web.send("d");
+    web.wait_state(&place, "down");
+    wait_for("the child's end", &place, || !is_alive(child));
+    wait_for("the group's end", &place, || !group.exists());
+}
+
+#[test]
+fn a_crash_leaves_nothing_beside_the_next_run() {
+    let name = module("crash");
+    let Some(_group) = group(&name) else { return };
+    let place = open_place();
+    place.conf(&format!("[{name}]\nkill_mode : cgroup\nrestart_delay : 0.05\n"));
+    place.run(&name, ESCAPES);
+    let _tree = place.tree();
+    let web = place.module(&name);
+    let pid = web.wait_up(&place);
+    let child = escaped(&place, &name);
+    signal(pid, "KILL");
+    web.wait_new_pid(&place, pid);
+    assert!(!is_alive(child), "killed before the next start");
+    web.send("d");
+    web.wait_state(&place, "down");
+}
+
+#[test]
+fn the_next_tree_finds_the_group_again() {
+    let name = module("adopt");
+    let Some(group) = group(&name) else { return };
+    let place = open_place();
+    place.conf(&format!("[{name}]\nkill_mode : cgroup\nrestart_delay : 0.05\n"));
+    place.run(&name, ESCAPES);
+    let tree = place.tree();
+    let web = place.module(&name);
+    let pid = web.wait_up(&place);
+    let child = escaped(&place, &name);
+    tree.kill();
+    let tree = place.tree();
+    wait_for("the adoption", &place, || web.pid() == pid);
+    // And once more without the run process: what is left is killed all the same.
+    tree.kill();
+    signal(pid, "KILL");
+    let _tree = place.tree();
+    wait_for("the end of what is left", &place, || !is_alive(child));
+    web.wait_new_pid(&place, pid);
+    web.send("d");
+    web.wait_state(&place, "down");
+    wait_for("the group's end", &place, || !group.exists());
+}
+
+#[test]
+fn a_group_of_somebody_elses_is_left_alone() {
+    let name = module("foreign");
+    let Some(group) = group(&name) else { return };
+    std::fs::create_dir(&group).expect("a group");
+    let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep");
+    std::fs::write(group.join("cgroup.procs"), stranger.id().to_string()).expect("moved");
+    let place = open_place();
+    place.conf(&format!("[{name}]\nkill_mode : cgroup\n[{name}x]\ncgroup : required\nmemory_max : 1\n"));
+    place.run(&name, SLEEP);
+    let tree = place.tree();
+    let web = place.module(&name);
+    web.wait_up(&place);
+    web.wait_text(&place, "supervise.log.wf", "is there already, and somebody else's; it runs without");
+    web.send("d");
+    web.wait_state(&place, "down");
+    assert!(stranger.try_wait().expect("a child").is_none(), "it lives");
+    tree.stop();
+    stranger.kill().and_then(|()| stranger.wait()).expect("killed");
+    std::fs::remove_dir(&group).expect("removed");
+}
+
+#[test]
+fn a_limit_that_cannot_be_set_is_said_or_required() {
+    let (name, strict) = (module("lack"), module("need"));
+    let Some(group) = group(&name) else { return };
+    let controllers = group.with_file_name("cgroup.controllers");
+    let has_memory = std::fs::read_to_string(controllers).unwrap_or_default().contains("memory");
+    let place = open_place();
+    let keys = "memory_max : 200M\ntasks_max : 50\n";
+    place.conf(&format!("[{name}]\n{keys}[{strict}]\n{keys}cgroup : required\nrestart_delay : 60\n"));
+    place.run(&name, SLEEP);
+    place.run(&strict, SLEEP);
+    let _tree = place.tree();
+    let (web, strict) = (place.module(&name), place.module(&strict));
+    web.wait_up(&place);
+    if has_memory {
+        let value = |file: &str| std::fs::read_to_string(group.join(file)).unwrap_or_default();
+        assert_eq!((value("memory.max"), value("pids.max")), ("209715200\n".into(), "50\n".into()));
+        strict.wait_up(&place);
+    } else {
+        web.wait_text(&place, "supervise.log.wf", "has no memory controller");
+        strict.wait_text(&place, "supervise.log.wf", "cgroup: memory_max: ");
+        assert_eq!(strict.pid(), 0);
+        assert!(!group.with_file_name(module("need")).exists(), "nothing is left of what was refused");
+    }
+    web.send("d");
+    strict.send("d");
+    web.wait_state(&place, "down");
+    wait_for("the group's end", &place, || !group.exists());
+}
