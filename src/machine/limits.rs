@@ -5,44 +5,44 @@ use crate::status::state::{Memory, SavedWindow};
 use crate::sys::time::Mono;
 use std::time::Duration;
 
-/// A start that failed is not tried again sooner than this, even where `restart_delay` is 0: unlike a service
-/// that ends quickly, it does nothing but burn a processor.
+/// Least time from a start that failed to the next try, even where `restart_delay` is 0: unlike a service that
+/// ends quickly, such a loop does nothing but burn a processor.
 const FAILED_START_DELAY: Duration = Duration::from_millis(100);
 
-/// A delay of 0 that is to grow begins with this.
-const SMALLEST_GROWN_DELAY: Duration = Duration::from_millis(100);
+/// The first step of a backoff where `restart_delay` is 0, for doubling 0 leads nowhere.
+const SMALLEST_BACKOFF: Duration = Duration::from_millis(100);
 
 /// What an exit that nobody asked for means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is within the limits.
+    /// The exit is within the limits.
     Within {
-        /// It is the window's first.
+        /// The exit is the window's first, which is worth an alarm.
         alarm: bool,
     },
-    /// The limit of restarts was used up.
+    /// All restarts of this window, so many, are used up.
     TooManyRestarts(u32),
-    /// It was one core dump too many.
+    /// The window has this many core dumps, which is the limit.
     TooManyCores(u32),
 }
 
 /// The window opens with its first exit and closes `alarm_interval` later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// When it opened.
+    /// When the window opened.
     pub opened: Mono,
-    /// Exits in it, all of them restarts so far.
+    /// Exits in the window. Each of them but the last has led to a restart.
     pub exits: u32,
-    /// Core dumps in it.
+    /// Core dumps in the window.
     pub cores: u32,
 }
 
-/// What is remembered of earlier starts and exits.
+/// What earlier starts and exits have led to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Limits {
     window: Option<Window>,
     last_start: Option<Mono>,
-    /// The delay, if it has grown.
+    /// The delay, if it is longer than `restart_delay` by now.
     backoff: Option<Duration>,
     /// When the next start may come, as of the last exit.
     next: Option<Mono>,
@@ -81,7 +81,7 @@ impl Limits {
         Verdict::Within { alarm: restarts == 0 }
     }
 
-    /// Any exit: the count for the restart hook goes on.
+    /// Counts an exit for the restart hook, whoever requested that exit.
     pub fn count_exit_for_hook(&mut self, count_reset: Option<Duration>, now: Mono) {
         let expired = count_reset.zip(self.last_exit).is_some_and(|(reset, last)| now.since(last) >= reset);
         self.exits = if expired { 1 } else { self.exits.saturating_add(1) };
@@ -93,19 +93,19 @@ impl Limits {
         self.exits
     }
 
-    /// When the next start may come after an exit; the delay grows, or begins anew.
+    /// When the next start may come after an exit. The delay grows, or falls back after a long life.
     ///
-    /// An exit that was asked for leaves the delay as it is: restarting by hand must not make it worse.
-    pub fn next_after_exit(&mut self, policy: &Policy, asked: bool, now: Mono) -> Mono {
+    /// A `requested` exit leaves the delay as it is: a restart by hand must not lengthen it.
+    pub fn next_after_exit(&mut self, policy: &Policy, requested: bool, now: Mono) -> Mono {
         let delay = self.delay(policy);
         let next = self.last_start.map_or(now, |start| (start + delay).max(now));
         let grows = policy.delay_max > policy.delay;
         // With a delay of 0 every run would count as long-lived, so a minimum stands in for it.
-        let life = if grows && delay.is_zero() { SMALLEST_GROWN_DELAY } else { delay };
+        let life = if grows && delay.is_zero() { SMALLEST_BACKOFF } else { delay };
         if self.last_start.is_none_or(|start| start + life <= now) {
             self.backoff = None;
-        } else if !asked && grows {
-            self.backoff = Some(delay.saturating_mul(2).max(SMALLEST_GROWN_DELAY).min(policy.delay_max));
+        } else if !requested && grows {
+            self.backoff = Some(delay.saturating_mul(2).max(SMALLEST_BACKOFF).min(policy.delay_max));
         }
         self.next = Some(next);
         next
@@ -123,7 +123,7 @@ impl Limits {
         self.next.map_or(now, |next| next.max(now))
     }
 
-    /// When the next start may come if somebody asks for it: a grown delay is forgotten.
+    /// When the next start may come if somebody asks for one: `restart_delay` counts, and the backoff ends.
     pub fn next_after_up(&mut self, policy: &Policy, now: Mono) -> Mono {
         self.backoff = None;
         self.last_start.map_or(now, |start| (start + policy.delay).max(now))
@@ -138,7 +138,7 @@ impl Limits {
         *self = Limits { last_start: self.last_start, ..Limits::default() };
     }
 
-    /// Writes down what a later supervisor has to know.
+    /// Saves what a later supervisor has to know.
     pub fn remember(&self, memory: &mut Memory) {
         let nanoseconds = |at: Option<Mono>| at.map(Mono::nanoseconds);
         memory.last_start = nanoseconds(self.last_start);
@@ -152,8 +152,7 @@ impl Limits {
         memory.exits = self.exits;
     }
 
-    /// Reads what was written down. A time that is still to come cannot be ours (somebody has changed the file), and is
-    /// dropped.
+    /// Reads what was saved. A time in the future cannot be ours, for somebody has changed the file; it is dropped.
     pub fn recall(memory: &Memory, now: Mono) -> Limits {
         let past = |at: u64| Some(Mono::from_nanoseconds(at)).filter(|at| *at <= now);
         let window = memory
@@ -169,7 +168,7 @@ impl Limits {
         }
     }
 
-    /// When the next start may come if nothing is known of the last exit.
+    /// When the next start may come where the last exit was not seen, but the last start is known.
     pub fn next_after_gap(&self, policy: &Policy, now: Mono) -> Mono {
         self.last_start.map_or(now, |start| (start + self.delay(policy)).max(now))
     }

@@ -9,7 +9,7 @@ use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::time::Mono;
 
 impl Machine {
-    /// Writes down what a later supervisor has to know.
+    /// Saves what a later supervisor has to know.
     pub fn remember(&self, memory: &mut Memory) {
         self.limits.remember(memory);
         memory.leaving = self.leave == Some(Leave::WhenDown);

@@ -293,7 +293,7 @@ impl Supervisor {
         }
         self.kill_late_script(now);
         if ready.helper || due(&self.helper) {
-            self.aside_has_ended(now);
+            self.helper_has_ended(now);
         }
         if ready.orders {
             self.take_orders();
@@ -346,7 +346,7 @@ impl Supervisor {
         self.publisher.note_exit(&self.machine);
     }
 
-    fn aside_has_ended(&mut self, now: Mono) {
+    fn helper_has_ended(&mut self, now: Mono) {
         let Some(status) = self.helper.as_mut().and_then(|helper| helper.reap(self.machine.leave().is_none(), now))
         else {
             return;

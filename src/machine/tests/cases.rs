@@ -161,7 +161,7 @@ fn once_during_finish_starts_it_once_more() {
 fn a_finish_that_hangs_is_killed_once() {
     let mut story = finishing();
     assert_eq!(story.wait(4.9).step(Event::DeadlineReached), "");
-    assert_eq!(story.due(), "kill-aside");
+    assert_eq!(story.due(), "kill-helper");
     assert_eq!(story.machine.deadline(), None);
     assert_eq!(
         story.step(Event::Reaped(Reaped::Finish(ExitStatus::Signal { number: libc::SIGKILL, core: false }))),
@@ -331,7 +331,7 @@ fn kill_now_kills_what_runs_and_leaves() {
     assert_eq!(story.state(), State::Ended);
 
     let mut story = finishing();
-    assert_eq!(story.step(Event::KillNow), "kill-aside");
+    assert_eq!(story.step(Event::KillNow), "kill-helper");
     story.finish_ends(0);
     assert_eq!(story.state(), State::Ended);
 }

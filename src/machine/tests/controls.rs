@@ -134,7 +134,7 @@ fn a_u_that_hangs_is_killed_and_the_start_comes_all_the_same() {
     story.step(Event::Begin(true));
     story.step(Event::Answer(Answer::HookStarted(Some(crate::sys::Pid::from_raw(300)))));
     assert_eq!(story.wait(9.9).step(Event::DeadlineReached), "");
-    assert_eq!(story.due(), "kill-aside");
+    assert_eq!(story.due(), "kill-helper");
     assert_eq!(story.machine.deadline(), None);
     assert_eq!(story.step(Event::Reaped(Reaped::Hook)), "start");
 }

@@ -45,7 +45,7 @@ fn events(setup: &Setup) -> Vec<Op> {
     let answers = [Op::Hook(true), Op::Hook(false), Op::Finish(true), Op::Finish(false)];
     let starts = [Ok(()), Err(NO_FILE), Err(NO_PROCESSES)].map(Op::Start);
     let exits = [ExitStatus::Code(0), CORE].map(Op::RunEnds);
-    let ends = [ExitStatus::Code(0), ExitStatus::Code(125)].map(Op::AsideEnds);
+    let ends = [ExitStatus::Code(0), ExitStatus::Code(125)].map(Op::HelperEnds);
     let scripts = [Op::ScriptEnds(true), Op::ScriptEnds(false)];
     let time = [Op::Wait(seconds(1.0)), Op::LookEarly, Op::DeadlineReached, Op::KillNow];
     commands.chain(leaves).chain(answers).chain(starts).chain(exits).chain(ends).chain(scripts).chain(time).collect()

@@ -375,13 +375,13 @@ fn leaving_kills_the_hook_and_starts_nothing() {
         let mut story = preparing();
         story.step(Event::Leave(leave));
         assert_eq!(story.clone().step(Event::Answer(Answer::HookStarted(None))), "");
-        assert_eq!(hook_runs(&mut story), "kill-aside");
+        assert_eq!(hook_runs(&mut story), "kill-helper");
         assert_eq!(story.step(Event::Reaped(Reaped::Hook)), "");
         assert_eq!(story.state(), State::Ended);
 
         let mut story = preparing();
         hook_runs(&mut story);
-        assert_eq!(story.step(Event::Leave(leave)), "kill-aside");
+        assert_eq!(story.step(Event::Leave(leave)), "kill-helper");
         story.step(Event::Reaped(Reaped::Hook));
         assert_eq!(story.state(), State::Ended);
     }

@@ -56,7 +56,7 @@ fn any_op() -> impl Strategy<Value = Op> {
             6 => select(vec![Ok(()), Ok(()), Ok(()), Err(NO_FILE), Err(NO_PROCESSES)]).prop_map(Op::Start),
             6 => any::<bool>().prop_map(Op::Finish),
         ],
-        8 => prop_oneof![any_exit().prop_map(Op::RunEnds), any_exit().prop_map(Op::AsideEnds)],
+        8 => prop_oneof![any_exit().prop_map(Op::RunEnds), any_exit().prop_map(Op::HelperEnds)],
         4 => any::<bool>().prop_map(Op::ScriptEnds),
         4 => select(times).prop_map(|time| Op::Wait(seconds(time))),
         1 => Just(Op::LookEarly),

@@ -30,8 +30,8 @@ listed! {
         // the stop signal, it has KILL.
         Up, Draining, Asked, Stopping, Killed,
         // `finish` was asked for, or runs; what follows is what is wanted, a start, rest, or giving up.
-        FinishRequested, EndingToStart, EndingToRest, EndingToGiveUp,
-        Finishing, FinishingToStart, FinishingToRest, FinishingToGiveUp,
+        FinishRequested, RequestedToStart, RequestedToStayDown, RequestedToGiveUp,
+        Finishing, FinishingToStart, FinishingToStayDown, FinishingToGiveUp,
         Failed, Ended,
     }
 }
@@ -59,9 +59,9 @@ listed! {
 pub fn with_finish(at: At) -> At {
     match at {
         At::FinishRequested => At::Finishing,
-        At::EndingToStart => At::FinishingToStart,
-        At::EndingToRest => At::FinishingToRest,
-        At::EndingToGiveUp => At::FinishingToGiveUp,
+        At::RequestedToStart => At::FinishingToStart,
+        At::RequestedToStayDown => At::FinishingToStayDown,
+        At::RequestedToGiveUp => At::FinishingToGiveUp,
         other => panic!("{other:?} asks for no finish"),
     }
 }
@@ -83,9 +83,9 @@ pub fn here(state: State) -> At {
         },
         State::FinishRequested(next) => match next {
             Next::AsWanted => At::FinishRequested,
-            Next::Start => At::EndingToStart,
-            Next::StayDown => At::EndingToRest,
-            Next::GiveUp => At::EndingToGiveUp,
+            Next::Start => At::RequestedToStart,
+            Next::StayDown => At::RequestedToStayDown,
+            Next::GiveUp => At::RequestedToGiveUp,
         },
         State::Finishing { next, .. } => with_finish(here(State::FinishRequested(next))),
         State::Failed => At::Failed,
@@ -213,7 +213,9 @@ pub fn reach(at: At) -> Story {
         At::StartRequested => Story::new(policy()),
         At::Asked => with_scripts(),
         At::PreStartRequested | At::PreStart => Story::up_with(WITH_HOOK, policy()),
-        At::EndingToRest | At::FinishingToRest => Story::up(Policy { restart: RestartPolicy::Never, ..policy() }),
+        At::RequestedToStayDown | At::FinishingToStayDown => {
+            Story::up(Policy { restart: RestartPolicy::Never, ..policy() })
+        }
         _ => Story::up(policy()),
     };
     let lived = if at == At::Backoff { 0.5 } else { 5.0 };
@@ -225,18 +227,18 @@ pub fn reach(at: At) -> Story {
         At::Up => String::new(),
         At::Draining => story.step(Event::Leave(Leave::EndOfInput)),
         At::Asked | At::Stopping | At::Killed => story.send('d'),
-        At::EndingToStart | At::FinishingToStart => {
+        At::RequestedToStart | At::FinishingToStart => {
             story.send('d');
             story.send('u');
             story.exits(1)
         }
-        At::EndingToGiveUp | At::FinishingToGiveUp | At::Failed => story.step(exited(CORE)),
+        At::RequestedToGiveUp | At::FinishingToGiveUp | At::Failed => story.step(exited(CORE)),
         At::Backoff | At::PreStartRequested | At::PreStart | At::FinishRequested | At::Finishing => story.exits(1),
-        At::EndingToRest | At::FinishingToRest => story.exits(1),
+        At::RequestedToStayDown | At::FinishingToStayDown => story.exits(1),
     };
     match at {
         At::Killed => story.due(),
-        At::Finishing | At::FinishingToStart | At::FinishingToRest | At::FinishingToGiveUp => story.finish_runs(),
+        At::Finishing | At::FinishingToStart | At::FinishingToStayDown | At::FinishingToGiveUp => story.finish_runs(),
         At::Backoff | At::PreStartRequested | At::PreStart | At::Failed => story.no_finish(),
         _ => String::new(),
     };

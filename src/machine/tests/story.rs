@@ -181,7 +181,7 @@ pub fn brief(actions: &[Action]) -> String {
             Action::Signal { number, group: true } => format!("{}-group", signal_name(*number)),
             Action::RunControl(control) => format!("control/{}", control.letter()),
             Action::KillControls => "kill-controls".into(),
-            Action::KillHelper => "kill-aside".into(),
+            Action::KillHelper => "kill-helper".into(),
             Action::KillStray(_) => "kill-stray".into(),
             Action::Log(Note::Bug(..)) => "bug".into(),
             Action::Alarm(Alarm { reason: AlarmReason::Exited, .. }) => "alarm(Exited)".into(),

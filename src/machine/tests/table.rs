@@ -53,7 +53,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
         },
         At::PreStart => match on {
             HookEnded => (At::StartRequested, "start"),
-            Exit | StopAndExit | LeaveWhenDown | LeaveStop | KillNow => (At::PreStart, "kill-aside"),
+            Exit | StopAndExit | LeaveWhenDown | LeaveStop | KillNow => (At::PreStart, "kill-helper"),
             // They are remembered until the hook has ended.
             Up | Down | Once | LeaveEndOfInput => stays,
             Term | Hup | Pause | Continue | Alarm | Reload | Policy => stays,
@@ -152,14 +152,14 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
             FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
-        At::FinishRequested | At::EndingToStart | At::EndingToRest | At::EndingToGiveUp => match on {
+        At::FinishRequested | At::RequestedToStart | At::RequestedToStayDown | At::RequestedToGiveUp => match on {
             FinishStarted => (with_finish(at), ""),
             NoFinish => after_finish(at),
-            Up | Once => (At::EndingToStart, ""),
-            Down if at == At::EndingToGiveUp => stays,
+            Up | Once => (At::RequestedToStart, ""),
+            Down if at == At::RequestedToGiveUp => stays,
             Down => (At::FinishRequested, ""),
             // A logger that would be started again is started at once, to read what is left.
-            LeaveEndOfInput if at == At::FinishRequested => (At::EndingToStart, ""),
+            LeaveEndOfInput if at == At::FinishRequested => (At::RequestedToStart, ""),
             LeaveEndOfInput => stays,
             // They are remembered until `finish` is through.
             Exit | StopAndExit | LeaveWhenDown | LeaveStop | KillNow => stays,
@@ -171,7 +171,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
             Exited | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
-        At::Finishing | At::FinishingToStart | At::FinishingToRest | At::FinishingToGiveUp => match on {
+        At::Finishing | At::FinishingToStart | At::FinishingToStayDown | At::FinishingToGiveUp => match on {
             FinishEnded => after_finish(at),
             FinishEnded125 if at == At::Finishing => (At::Down, ""),
             FinishEnded125 => after_finish(at),
@@ -180,7 +180,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             Down => (At::Finishing, ""),
             LeaveEndOfInput if at == At::Finishing => (At::FinishingToStart, ""),
             LeaveEndOfInput => stays,
-            DeadlineReached | KillNow => (at, "kill-aside"),
+            DeadlineReached | KillNow => (at, "kill-helper"),
             TooEarly | Exit | StopAndExit | LeaveWhenDown | LeaveStop => stays,
             Term | Hup | Pause | Continue | Alarm | Reload | Policy => stays,
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
@@ -237,9 +237,11 @@ fn running(at: At, on: On) -> (At, &'static str) {
 fn after_finish(at: At) -> (At, &'static str) {
     match at {
         // It ended after longer than the delay, so it is started at once.
-        At::FinishRequested | At::Finishing | At::EndingToStart | At::FinishingToStart => (At::StartRequested, "start"),
-        At::EndingToRest | At::FinishingToRest => (At::Down, ""),
-        At::EndingToGiveUp | At::FinishingToGiveUp => (At::Failed, ""),
+        At::FinishRequested | At::Finishing | At::RequestedToStart | At::FinishingToStart => {
+            (At::StartRequested, "start")
+        }
+        At::RequestedToStayDown | At::FinishingToStayDown => (At::Down, ""),
+        At::RequestedToGiveUp | At::FinishingToGiveUp => (At::Failed, ""),
         other => panic!("{other:?} waits for no finish"),
     }
 }

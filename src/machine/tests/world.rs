@@ -40,7 +40,7 @@ pub enum Op {
     Finish(bool),
     RunEnds(ExitStatus),
     /// The hook or `finish` ends.
-    AsideEnds(ExitStatus),
+    HelperEnds(ExitStatus),
     /// The script in `control/` that runs ends, with 0 or not.
     ScriptEnds(bool),
     /// Time passes, and nobody looks at deadlines.
@@ -82,7 +82,7 @@ pub struct World {
     /// Starts that were asked for.
     pub starts: i32,
     run: Option<Process>,
-    aside: Option<Process>,
+    helper: Option<Process>,
     pending: Option<Pending>,
     /// Scripts in `control/` for a run process: the first one runs.
     scripts: VecDeque<(Control, Pid)>,
@@ -112,7 +112,7 @@ impl World {
             now: at(0.0),
             starts: 0,
             run: None,
-            aside: None,
+            helper: None,
             pending: None,
             scripts: VecDeque::new(),
             answer: None,
@@ -134,7 +134,7 @@ impl World {
             Op::Start(_) => self.pending == Some(Pending::Start),
             Op::Finish(_) => self.pending == Some(Pending::Finish),
             Op::RunEnds(_) => self.run.is_some(),
-            Op::AsideEnds(_) => self.aside.is_some(),
+            Op::HelperEnds(_) => self.helper.is_some(),
             Op::ScriptEnds(_) => !self.scripts.is_empty(),
             Op::LookEarly => self.machine.deadline().is_none_or(|deadline| deadline > self.now),
             Op::DeadlineReached => self.machine.deadline().is_some(),
@@ -152,17 +152,17 @@ impl World {
                 self.step(Event::Policy(Box::new(policy)));
             }
             Op::Hook(runs) => {
-                let pid = self.runs_aside(runs);
+                let pid = self.helper_started(runs);
                 self.step(Event::Answer(Answer::HookStarted(pid)));
             }
             Op::Finish(runs) => {
-                let pid = self.runs_aside(runs);
+                let pid = self.helper_started(runs);
                 self.step(Event::Answer(Answer::FinishStarted(pid)));
             }
             Op::Start(result) => self.start_is_answered(result),
             Op::RunEnds(status) => self.run_ends(status),
-            Op::AsideEnds(status) => {
-                self.aside = None;
+            Op::HelperEnds(status) => {
+                self.helper = None;
                 let is_hook = matches!(self.machine.state(), State::PreStart { .. });
                 self.step(Event::Reaped(if is_hook { Reaped::Hook } else { Reaped::Finish(status) }));
             }
@@ -187,10 +187,10 @@ impl World {
         }
     }
 
-    fn runs_aside(&mut self, runs: bool) -> Option<Pid> {
+    fn helper_started(&mut self, runs: bool) -> Option<Pid> {
         self.pending = None;
-        self.aside = runs.then(|| Process { pid: Pid::from_raw(500 + self.starts), killed: false });
-        self.aside.map(|aside| aside.pid)
+        self.helper = runs.then(|| Process { pid: Pid::from_raw(500 + self.starts), killed: false });
+        self.helper.map(|helper| helper.pid)
     }
 
     fn command(&mut self, command: Command) {
@@ -307,7 +307,7 @@ impl World {
                     }
                 }
                 Action::KillControls => self.scripts.clear(),
-                Action::KillHelper => self.aside.as_mut().expect("something beside is alive").killed = true,
+                Action::KillHelper => self.helper.as_mut().expect("a helper is alive").killed = true,
                 Action::Log(Note::Bug(..)) | Action::KillStray(_) => panic!("{action:?} {self:?}"),
                 Action::Alarm(_) | Action::Log(_) => {}
             }
@@ -333,7 +333,7 @@ impl World {
     }
 
     fn nothing_runs(&self, what: &str) {
-        let idle = self.run.is_none() && self.aside.is_none() && self.pending.is_none();
+        let idle = self.run.is_none() && self.helper.is_none() && self.pending.is_none();
         assert!(idle, "{what} beside something else: {self:?}");
     }
 
@@ -368,9 +368,9 @@ impl World {
             State::FinishRequested(_) => (None, None, Some(Pending::Finish)),
             State::Finishing { pid, .. } => (None, Some(pid), None),
         };
-        assert_eq!((of(self.run), of(self.aside), self.pending), expected, "{self:?}");
+        assert_eq!((of(self.run), of(self.helper), self.pending), expected, "{self:?}");
         let waits = matches!(self.machine.state(), State::Backoff { .. });
-        if self.run.is_none() && self.aside.is_none() && !waits {
+        if self.run.is_none() && self.helper.is_none() && !waits {
             assert_eq!(self.machine.deadline(), None, "{self:?}");
         }
         if self.machine.state() == State::Ended {
@@ -394,9 +394,9 @@ impl World {
             |world| world.machine.state() == State::Ended,
             |world| {
                 let dies = ExitStatus::Signal { number: libc::SIGKILL, core: false };
-                match (world.pending, world.run, world.aside, world.machine.deadline()) {
+                match (world.pending, world.run, world.helper, world.machine.deadline()) {
                     (None, Some(run), _, _) if run.killed => Op::RunEnds(dies),
-                    (None, _, Some(aside), _) if aside.killed => Op::AsideEnds(dies),
+                    (None, _, Some(helper), _) if helper.killed => Op::HelperEnds(dies),
                     // Its time is over.
                     (None, Some(_), _, _) if !world.scripts.is_empty() => Op::ScriptEnds(false),
                     (None, _, _, Some(_)) => Op::DeadlineReached,
@@ -424,13 +424,13 @@ impl World {
 
     /// What a well-behaved world does next.
     fn good_answer(&self) -> Op {
-        match (self.pending, self.run, self.aside) {
+        match (self.pending, self.run, self.helper) {
             (Some(Pending::Hook), ..) => Op::Hook(false),
             (Some(Pending::Start), ..) => Op::Start(Ok(())),
             (Some(Pending::Finish), ..) => Op::Finish(false),
             (None, Some(_), _) if !self.scripts.is_empty() => Op::ScriptEnds(true),
             (None, Some(_), _) => Op::RunEnds(ExitStatus::Code(0)),
-            (None, None, Some(_)) => Op::AsideEnds(ExitStatus::Code(0)),
+            (None, None, Some(_)) => Op::HelperEnds(ExitStatus::Code(0)),
             (None, None, None) => Op::DeadlineReached,
         }
     }
@@ -455,7 +455,7 @@ impl Hash for World {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let Machine { state, want, leave, alarm, limits, starts, .. } = &self.machine;
         (state, want.name(), leave, alarm, limits, starts).hash(hasher);
-        (self.now, self.run, self.aside, self.pending, &self.scripts, self.asked, self.window, self.gave_up)
+        (self.now, self.run, self.helper, self.pending, &self.scripts, self.asked, self.window, self.gave_up)
             .hash(hasher);
     }
 }

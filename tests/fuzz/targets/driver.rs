@@ -16,7 +16,7 @@ pub struct World {
     pub machine: Machine,
     pub now: Mono,
     pub run: Option<Pid>,
-    pub aside: Option<Pid>,
+    pub helper: Option<Pid>,
     /// Scripts in `control/`: the first one runs.
     scripts: VecDeque<(Control, Pid)>,
     next_pid: i32,
@@ -26,7 +26,7 @@ pub struct World {
 
 impl World {
     pub fn new(machine: Machine, now: Mono, has_finish: bool) -> World {
-        World { machine, now, run: None, aside: None, scripts: VecDeque::new(), next_pid: 1000, starts_fail: false, has_finish }
+        World { machine, now, run: None, helper: None, scripts: VecDeque::new(), next_pid: 1000, starts_fail: false, has_finish }
     }
 
     fn pid(&mut self) -> Pid {
@@ -49,7 +49,7 @@ impl World {
                 match action {
                     Action::Start => {
                         assert!(self.run.is_none(), "a second run process");
-                        assert!(self.aside.is_none(), "a start beside finish or the hook");
+                        assert!(self.helper.is_none(), "a start beside finish or the hook");
                         let wanted =
                             self.machine.want() != Want::Down || self.machine.leave() == Some(Leave::EndOfInput);
                         assert!(wanted, "a start that nobody wants");
@@ -65,11 +65,11 @@ impl World {
                         });
                     }
                     Action::RunHook(_) | Action::RunFinish { .. } => {
-                        assert!(self.aside.is_none() && self.run.is_none());
-                        self.aside = self.has_finish.then(|| self.pid());
+                        assert!(self.helper.is_none() && self.run.is_none());
+                        self.helper = self.has_finish.then(|| self.pid());
                         events.push(match action {
-                            Action::RunHook(_) => Event::Answer(Answer::HookStarted(self.aside)),
-                            _ => Event::Answer(Answer::FinishStarted(self.aside)),
+                            Action::RunHook(_) => Event::Answer(Answer::HookStarted(self.helper)),
+                            _ => Event::Answer(Answer::FinishStarted(self.helper)),
                         });
                     }
                     Action::Signal { number, .. } => {
@@ -105,11 +105,11 @@ impl World {
             b'C' if self.run.take().is_some() => {
                 self.exited(ExitStatus::Signal { number: libc_sigsegv(), core: true });
             }
-            b'F' if self.aside.take().is_some() => match self.machine.state() {
+            b'F' if self.helper.take().is_some() => match self.machine.state() {
                 State::PreStart { .. } => self.feed(Event::Reaped(Reaped::Hook)),
                 _ => self.feed(Event::Reaped(Reaped::Finish(ExitStatus::Code(0)))),
             },
-            b'N' if self.aside.take().is_some() => match self.machine.state() {
+            b'N' if self.helper.take().is_some() => match self.machine.state() {
                 State::PreStart { .. } => self.feed(Event::Reaped(Reaped::Hook)),
                 _ => self.feed(Event::Reaped(Reaped::Finish(ExitStatus::Code(125)))),
             },
@@ -139,8 +139,8 @@ impl World {
         let state = self.machine.state();
         assert_eq!(self.machine.run().map(|run| run.pid), self.run, "{state:?}");
         match state {
-            State::PreStart { pid, .. } | State::Finishing { pid, .. } => assert_eq!(Some(pid), self.aside),
-            _ => assert_eq!(self.aside, None, "{state:?}"),
+            State::PreStart { pid, .. } | State::Finishing { pid, .. } => assert_eq!(Some(pid), self.helper),
+            _ => assert_eq!(self.helper, None, "{state:?}"),
         }
         assert!(!matches!(state, State::PreStartRequested | State::StartRequested | State::FinishRequested(_)), "{state:?}");
     }

@@ -38,7 +38,7 @@ fuzz_target!(|bytes: &[u8]| {
             let mut world = World::new(Machine::new(Setup::default(), settings.policy), now, true);
             match live {
                 Some(Role::Run) => world.run = Some(pid),
-                Some(Role::Finish | Role::Hook) => world.aside = Some(pid),
+                Some(Role::Finish | Role::Hook) => world.helper = Some(pid),
                 None => {}
             }
             world.feed(Event::Resume(Box::new(saved), live.map(|role| (role, pid))));
