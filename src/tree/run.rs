@@ -1,9 +1,8 @@
 //! The main loop: directory events, thread reports, signals, orphans.
 
 use super::handover::{Handover, ReExec};
-use super::root::debounce::NewDirectories;
-use super::root::scan::{self, EntryKind};
-use super::root::watch::{Changes, Pending, Watch};
+use super::root::scan;
+use super::root::scanner::{Look, ROOT_RETRY_INTERVAL, RootScanner};
 use super::roster::entry::ThreadExit;
 use super::roster::members::{Roster, Shared};
 use super::signals::{Messages, TreeRequest, listen};
@@ -13,37 +12,27 @@ use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::alarm::WAIT_AT_END;
 use crate::supervisor::runit::RunitTree;
-use crate::sys::files::file_id::FileInstance;
 use crate::sys::process::orphans;
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
 use crate::sys::{describe, errno_text};
 use crate::tree::capacity;
 use crate::tree::tree_dir::TreeDir;
-use crossbeam_channel::{after, never, select};
+use crossbeam_channel::{Receiver, after, never, select};
+use log::Level;
 use nix::sys::signal::Signal;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How often a root that is gone is looked for, and what could not be started is tried again.
-const ROOT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How often a root is looked for that has gone within the last second: `runsvchdir` renames a link away, and another
-/// one into its place.
-const ROOT_SWAP_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+use std::time::{Duration, Instant};
 
 /// After an upgrade, how often it is checked whether all threads have begun.
 const ADOPTION_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// While the last alarms are sent, how often it is seen whether somebody is in a hurry.
 const SECOND_TERM_POLL_INTERVAL: Duration = Duration::from_millis(50);
-
-/// How often everything is looked at where inotify is not to be had.
-const POLL_INTERVAL_WITHOUT_INOTIFY: Duration = Duration::from_secs(5);
 
 /// What the program was asked to do.
 #[derive(Debug)]
@@ -72,7 +61,7 @@ pub struct Options {
 /// One line, when it cannot begin: another tree has the status root, or the root is not there.
 pub fn run(mut options: Options) -> Result<(), String> {
     let is_upgrade = options.handover.own_lock.is_some();
-    let mut own = TreeDir::take(&options.status_root, options.handover.own_lock.take())?;
+    let mut tree_dir = TreeDir::take(&options.status_root, options.handover.own_lock.take())?;
     let metadata = std::fs::metadata(&options.root);
     let metadata =
         metadata.map_err(|error| format!("cannot read {}: {}", options.root.display(), errno_text(&error)))?;
@@ -83,49 +72,35 @@ pub fn run(mut options: Options) -> Result<(), String> {
     let signals = signals.map_err(|errno| format!("cannot take signals: {}", describe(errno)))?;
     let services = scan::names(&options.root).map_or(0, |names| names.len());
     capacity::make(signals.as_fd(), services);
-    let log = Log::new(own.dir(), "", options.tree_echo);
+    let log = Log::new(tree_dir.dir(), "", options.tree_echo);
     if let Err(errno) = orphans::become_subreaper() {
         log::warn!(logger: log, "cannot become child subreaper: {}; orphans go elsewhere", describe(errno));
     }
-    let handed = options.handover.modules.remove(TREE_DIR).unwrap_or_default();
-    let messages = listen(signals, own.dir().clone(), log.clone(), handed);
+    let inherited = options.handover.modules.remove(TREE_DIR).unwrap_or_default();
+    let messages = listen(signals, tree_dir.dir().clone(), log.clone(), inherited);
     let messages = messages.map_err(|error| format!("cannot start a thread: {}", errno_text(&error)))?;
-    own.begin_state(&options.root, is_upgrade);
-    Tree::new(options, log, own).run(&messages);
+    tree_dir.begin_state(&options.root, is_upgrade);
+    Tree::new(options, log, tree_dir).run(&messages);
     Ok(())
 }
 
 struct Tree {
-    own: TreeDir,
+    tree_dir: TreeDir,
     re_exec: ReExec,
-    root: PathBuf,
+    scanner: RootScanner,
     roster: Roster,
     log: Log,
-    changes: Changes,
-    watch: Option<Watch>,
-    /// The directory that the root was when it was last watched.
-    identity: Option<FileInstance>,
-    /// What has been complained about, so that it is said once.
-    already_logged: HashSet<OsString>,
-    /// Directories that are being filled.
-    new_directories: NewDirectories,
-    /// Since when the root is not there.
-    root_gone: Option<Mono>,
-    /// When to look at everything again, if something is not as it should be.
-    rescan_at: Option<Mono>,
     /// When to reap orphans, if not now.
     reap_at: Option<Mono>,
-    /// The root is missing, or inotify is: it has been said.
-    watch_problem: Option<String>,
     shutting_down: bool,
-    /// An upgrade was put off: it has been said.
+    /// An upgrade was put off, and that is in the log.
     retry_logged: bool,
     /// It was told to end more than once.
     kill_now: bool,
 }
 
 impl Tree {
-    fn new(options: Options, log: Log, own: TreeDir) -> Tree {
+    fn new(options: Options, log: Log, tree_dir: TreeDir) -> Tree {
         let (config, complaint) = options.source.first();
         for complaint in complaint.iter().chain(config.complaints()) {
             log::warn!(logger: log, "{complaint}");
@@ -140,20 +115,12 @@ impl Tree {
             log: log.clone(),
         };
         Tree {
-            own,
+            tree_dir,
             re_exec: options.re_exec,
-            root: options.root,
+            scanner: RootScanner::new(options.root, log.clone()),
             roster: Roster::new(shared, options.handover),
             log,
-            changes: Changes::new(),
-            watch: None,
-            identity: None,
-            already_logged: HashSet::new(),
-            new_directories: NewDirectories::default(),
-            root_gone: None,
-            rescan_at: None,
             reap_at: None,
-            watch_problem: None,
             shutting_down: false,
             retry_logged: false,
             kill_now: false,
@@ -161,51 +128,59 @@ impl Tree {
     }
 
     fn run(mut self, messages: &Messages) {
-        log::info!(logger: self.log, "supervising {}, pid {}", self.root.display(), std::process::id());
-        let reports = self.roster.reports();
-        if self.root_identity().is_some() {
-            self.roster.adopt_leftovers(&self.root);
+        log::info!(logger: self.log, "supervising {}, pid {}", self.scanner.root().display(), std::process::id());
+        if self.scanner.is_there() {
+            self.roster.adopt_leftovers(self.scanner.root());
         }
         self.look_at_root();
         self.roster.drop_handover();
         // Only now: no start waits for this file.
-        self.own.publish(self.roster.not_begun());
-        // The program before us may have heard of children that it did not come to reap.
+        self.publish();
+        // Children may have ended before this program began, and nobody told it of them.
         self.reap_orphans();
+        let reports = self.roster.reports();
         while !(self.shutting_down && self.roster.is_empty()) {
-            let timer = |at: Option<Mono>| at.map_or_else(never, |at| after(at.since(Mono::now())));
-            let (rescan, filling, reap) =
-                (timer(self.rescan_at), timer(self.new_directories.at()), timer(self.reap_at));
-            select! {
-                recv(self.changes.notify_rx()) -> _ => self.changed(),
-                recv(reports) -> report => {
-                    report.into_iter().for_each(|report| self.ended(report));
-                    self.drain_reports();
-                }
-                recv(messages.requests) -> request => match request {
-                    Ok(TreeRequest::Shutdown) => self.shut_down(),
-                    Ok(TreeRequest::Rescan) => self.rescan(),
-                    Ok(TreeRequest::Upgrade) => self.upgrade(messages),
-                    Err(_) => {}
-                },
-                recv(messages.children) -> _ => self.reap_orphans(),
-                recv(rescan) -> _ => {
-                    self.rescan_at = None;
-                    self.look_at_root();
-                }
-                recv(reap) -> _ => self.reap_orphans(),
-                recv(filling) -> _ => self.look_at_what_was_filled(),
-            }
-            if self.own.keep(&self.log) {
-                // Whoever has removed it may have removed everything.
-                messages.wake();
-                self.roster.wake_all();
-            }
-            self.own.publish(self.roster.not_begun());
+            self.turn(messages, &reports);
         }
         self.reap_orphans();
         self.send_last_alarms(messages);
         log::info!(logger: self.log, "all services have ended, leaving");
+    }
+
+    /// Waits for one thing, and does what follows.
+    fn turn(&mut self, messages: &Messages, reports: &Receiver<ThreadExit>) {
+        let rescan = timer(self.scanner.rescan_at());
+        let incomplete = timer(self.scanner.incomplete_until());
+        let reap = timer(self.reap_at);
+        select! {
+            recv(self.scanner.notify_rx()) -> _ => self.changed(),
+            recv(reports) -> report => {
+                if let Ok(report) = report {
+                    self.ended(report);
+                }
+                self.drain_reports();
+            }
+            recv(messages.requests) -> request => match request {
+                Ok(TreeRequest::Shutdown) => self.shut_down(),
+                Ok(TreeRequest::Rescan) => self.rescan(),
+                Ok(TreeRequest::Upgrade) => self.upgrade(messages),
+                Err(_) => {}
+            },
+            recv(messages.children) -> _ => self.reap_orphans(),
+            recv(rescan) -> _ => self.look_at_root(),
+            recv(reap) -> _ => self.reap_orphans(),
+            recv(incomplete) -> _ => self.look_at_incomplete(),
+        }
+        if self.tree_dir.keep(&self.log) {
+            // Whoever has removed it may have removed everything.
+            messages.wake();
+            self.roster.wake_all();
+        }
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        self.tree_dir.publish(self.roster.not_begun());
     }
 
     /// Waits until the last alarm programs are started, unless somebody is in a hurry.
@@ -225,17 +200,12 @@ impl Tree {
         if self.shutting_down {
             return;
         }
-        let Pending { names, made, taken, all, root } = self.changes.take();
-        made.into_iter().for_each(|name| self.new_directories.made(name));
+        let changes = self.scanner.take_changes();
         self.drain_reports();
-        taken.iter().filter_map(|name| name.to_str()).for_each(|name| self.roster.directory_removed(name));
-        names.iter().for_each(|name| self.new_directories.touched(name));
-        if all {
-            log::warn!(logger: self.log, "directory events were lost: looking at everything again");
+        for name in changes.removed.iter().filter_map(|name| name.to_str()) {
+            self.roster.directory_removed(name);
         }
-        if all || (root && self.root_identity() != self.identity) {
-            return self.look_at_root();
-        }
+        let Some(names) = changes.names else { return self.look_at_root() };
         for name in names {
             self.look_at(&name);
         }
@@ -243,188 +213,71 @@ impl Tree {
 
     fn ended(&mut self, report: ThreadExit) {
         if self.roster.ended(report).is_err() {
-            self.rescan_in(ROOT_RETRY_INTERVAL);
+            self.scanner.rescan_in(ROOT_RETRY_INTERVAL);
         }
     }
 
-    /// Hears first who has left: what happens to a directory afterwards may be meant to bring its module back.
+    /// Deals first with threads that have ended: what happened to a directory after that may be meant to bring its module
+    /// back.
     fn drain_reports(&mut self) {
         for report in self.roster.reports().try_iter() {
             self.ended(report);
         }
     }
 
-    fn look_at_what_was_filled(&mut self) {
-        for name in self.new_directories.take() {
-            // If it has been touched since, this arms the timer again.
+    fn look_at_incomplete(&mut self) {
+        for name in self.scanner.take_incomplete() {
+            // If something has happened in it since, this sets the timer again.
             self.look_at(&name);
         }
     }
 
-    /// Builds the watch anew if the root is another directory, and looks at every name.
+    /// Looks at every name, and at every service of which the name may be gone.
     fn look_at_root(&mut self) {
         if self.shutting_down {
-            return;
+            // A thread that could not be started may have asked for a look meanwhile.
+            return self.scanner.stop();
         }
-        let identity = self.root_identity();
-        if identity.is_none() {
-            // Whatever runs goes on: a root that is unmounted or being replaced is no order to stop everything.
-            self.watch = None;
-            self.identity = None;
-            self.root_unreadable(format!(
-                "{} is not there: services go on, looking for it every second",
-                self.root.display()
-            ));
-            let since = *self.root_gone.get_or_insert_with(Mono::now);
-            let is_new = Mono::now().since(since) < ROOT_RETRY_INTERVAL;
-            return self.rescan_in(if is_new { ROOT_SWAP_RETRY_INTERVAL } else { ROOT_RETRY_INTERVAL });
-        }
-        self.root_gone = None;
-        if self.watch.is_none() || identity != self.identity {
-            // The old one goes first: it would keep reporting the old directory under the same path.
-            self.watch = None;
-            self.identity = identity;
-            self.watch_root();
-        } else if let Some(watch) = &mut self.watch {
-            watch.complete(&self.root, &self.changes);
-        }
-        let is_readable = self.look_at_all();
-        match self.watch.as_ref().map(|watch| watch.partial().map(str::to_owned)) {
-            Some(None) if is_readable => self.root_readable_again(),
-            Some(Some(text)) if is_readable => self.poll_root(&text),
-            _ => {}
-        }
-        if self.root_identity() != self.identity {
-            // It was replaced before it was watched.
-            self.rescan_in(Duration::ZERO);
-        }
-    }
-
-    fn watch_root(&mut self) {
-        match Watch::new(&self.root, &self.changes) {
-            Ok(watch) => self.watch = Some(watch),
-            Err(text) => self.poll_root(&text),
-        }
-    }
-
-    fn poll_root(&mut self, why: &str) {
-        self.root_unreadable(format!("{why}; looking every {} s", POLL_INTERVAL_WITHOUT_INOTIFY.as_secs()));
-        self.rescan_in(POLL_INTERVAL_WITHOUT_INOTIFY);
-    }
-
-    /// Looks at every name; whether they could be read.
-    fn look_at_all(&mut self) -> bool {
-        let names = match scan::names(&self.root) {
-            Ok(names) => names,
-            Err(error) => {
-                self.root_unreadable(format!(
-                    "{}: {}; services go on, tried again every second",
-                    self.root.display(),
-                    errno_text(&error)
-                ));
-                self.rescan_in(ROOT_RETRY_INTERVAL);
-                return false;
-            }
-        };
+        let Some(names) = self.scanner.look_at_root() else { return };
         let known = self.roster.names().into_iter().map(OsString::from);
         let all: BTreeSet<OsString> = names.into_iter().chain(known).collect();
-        self.already_logged.retain(|name| all.contains(name));
         for name in all {
             self.look_at(&name);
         }
-        true
     }
 
     /// Looks at one name, and has the roster do what follows.
     fn look_at(&mut self, name: &OsStr) {
-        let path = self.root.join(name);
-        match scan::look(&self.root, name) {
-            EntryKind::Service(_) if self.new_directories.is_incomplete(&self.root, name) => {}
-            EntryKind::Service(found) => {
-                self.already_logged.remove(name);
-                self.watch_no_longer(&path);
+        match self.scanner.look(name) {
+            Look::Service(found) => {
                 if self.roster.want(found).is_err() {
-                    self.rescan_in(ROOT_RETRY_INTERVAL);
+                    self.scanner.rescan_in(ROOT_RETRY_INTERVAL);
                 }
             }
-            EntryKind::NotYet => self.not_yet(name, &path),
-            // Everything is gone if the root is; that is no order to stop anything.
-            EntryKind::Gone if !scan::is_gone(&self.root, self.identity, name) => self.look_at_root(),
-            EntryKind::Gone => {
-                self.already_logged.remove(name);
-                self.watch_no_longer(&path);
-                self.new_directories.forget(name);
+            Look::NotYet => self.not_yet(name),
+            Look::Gone => self.gone(name),
+            Look::Refused(why) => {
                 self.gone(name);
+                self.scanner.log_once(Level::Warn, name, format!("passed over: {why}"));
             }
-            EntryKind::Refused(why) => {
-                self.gone(name);
-                self.log_once(name, &format!("passed over: {why}"));
-            }
-            EntryKind::Ignored => {}
-            EntryKind::Unknown => self.rescan_in(ROOT_RETRY_INTERVAL),
-        }
-    }
-
-    fn watch_no_longer(&mut self, path: &Path) {
-        if let Some(watch) = &mut self.watch {
-            watch.remove_below(path);
+            Look::IncompleteUntil(_) | Look::Ignored | Look::Unknown => {}
         }
     }
 
     fn gone(&mut self, name: &OsStr) {
-        // A name that is no text is no module; what it would look like as text may be one.
+        // A name that is not UTF-8 is no module; what it would look like as text may be one.
         if let Some(name) = name.to_str() {
             self.roster.gone(name);
         }
     }
 
-    /// A directory without an executable `run`: watched, unless it is a service that lost it, which goes on
-    /// (its next start says what is missing).
-    fn not_yet(&mut self, name: &OsStr, path: &Path) {
-        if let Some(Err(text)) = self.watch.as_mut().map(|watch| watch.add_below(path)) {
-            self.log_once(name, &format!("{text}; looking every {} s", POLL_INTERVAL_WITHOUT_INOTIFY.as_secs()));
-            return self.rescan_in(POLL_INTERVAL_WITHOUT_INOTIFY);
-        }
-        self.new_directories.made(name.to_owned());
-        // It may have been made between the look and the watch; then it is just being filled, and there may be more
-        // to come.
-        if let EntryKind::Service(_) = scan::look(&self.root, name) {
-            self.new_directories.is_incomplete(&self.root, name);
-            return;
-        }
+    /// A service that has lost its `run` goes on: its next start says what is missing.
+    fn not_yet(&mut self, name: &OsStr) {
         if name.to_str().is_some_and(|name| self.roster.knows(name)) {
-            return self.log_once(name, "run is gone or not executable: the service goes on");
-        }
-        if self.already_logged.insert(name.to_owned()) {
-            log::info!(logger: self.log, "{}: no executable run yet", name.to_string_lossy());
-        }
-    }
-
-    fn log_once(&mut self, name: &OsStr, what: &str) {
-        if self.already_logged.insert(name.to_owned()) {
-            log::warn!(logger: self.log, "{}: {what}", name.to_string_lossy());
-        }
-    }
-
-    fn root_identity(&self) -> Option<FileInstance> {
-        std::fs::metadata(&self.root).ok().filter(std::fs::Metadata::is_dir).map(|metadata| FileInstance::of(&metadata))
-    }
-
-    fn rescan_in(&mut self, wait: Duration) {
-        let at = Mono::now() + wait;
-        self.rescan_at = Some(self.rescan_at.map_or(at, |earlier| earlier.min(at)));
-    }
-
-    fn root_unreadable(&mut self, why: String) {
-        if self.watch_problem.as_ref() != Some(&why) {
-            log::warn!(logger: self.log, "{why}");
-            self.watch_problem = Some(why);
-        }
-    }
-
-    fn root_readable_again(&mut self) {
-        if self.watch_problem.take().is_some() {
-            log::info!(logger: self.log, "{} is watched again", self.root.display());
+            let text = "run is gone or not executable: the service goes on";
+            self.scanner.log_once(Level::Warn, name, text.into());
+        } else {
+            self.scanner.log_once(Level::Info, name, "no executable run yet".into());
         }
     }
 
@@ -447,7 +300,7 @@ impl Tree {
             }
             Err(complaint) => log::warn!(logger: self.log, "{complaint}; the old settings stay"),
         }
-        self.already_logged.clear();
+        self.scanner.forget_what_was_logged();
         self.roster.wake_all();
         self.roster.bring_loggers_back();
         self.look_at_root();
@@ -461,28 +314,26 @@ impl Tree {
         }
         log::info!(logger: self.log, "told to end: stopping {} services", self.roster.len());
         self.shutting_down = true;
-        self.watch = None;
-        self.rescan_at = None;
-        self.new_directories = NewDirectories::default();
+        self.scanner.stop();
         self.roster.leave_all();
     }
 
     fn upgrade(&mut self, messages: &Messages) {
         if self.shutting_down {
-            self.own.note_failed_upgrade("shutting down".into());
+            self.tree_dir.note_failed_upgrade("shutting down".into());
             return log::warn!(logger: self.log, "upgrade not done: shutting down");
         }
         // The next program could not begin, and nobody would be left.
-        if self.root_identity().is_none() {
+        if !self.scanner.is_there() {
             self.retry_logged = false;
-            let why = format!("{} is not there", self.root.display());
+            let why = format!("{} is not there", self.scanner.root().display());
             log::warn!(logger: self.log, "upgrade not done: {why}");
-            return self.own.note_failed_upgrade(why);
+            return self.tree_dir.note_failed_upgrade(why);
         }
-        match upgrade(&self.roster, messages, &self.own, &self.re_exec) {
+        match upgrade(&self.roster, messages, &self.tree_dir, &self.re_exec) {
             NotReplaced::Failed(why) => {
                 self.retry_logged = false;
-                self.own.note_failed_upgrade(why);
+                self.tree_dir.note_failed_upgrade(why);
             }
             NotReplaced::Retry(why) => {
                 // It may be tried a hundred times before all that leave have left.
@@ -504,4 +355,8 @@ impl Tree {
         self.reap_at = None;
         orphans::reap();
     }
+}
+
+fn timer(at: Option<Mono>) -> Receiver<Instant> {
+    at.map_or_else(never, |at| after(at.since(Mono::now())))
 }

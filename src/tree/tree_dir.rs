@@ -18,8 +18,8 @@ use std::time::SystemTime;
 pub struct TreeDir {
     dir: StatusDir,
     lock: Lock,
-    /// That it cannot be made anew has been said.
-    told: bool,
+    /// It cannot be made anew, and that is in the log.
+    failure_logged: bool,
     state: TreeState,
     state_file: FilePair,
     /// The file does not say yet what `state` says.
@@ -40,7 +40,7 @@ impl TreeDir {
         Ok(TreeDir {
             dir,
             lock,
-            told: false,
+            failure_logged: false,
             state: TreeState::default(),
             state_file: FilePair::Unknown,
             is_unwritten: false,
@@ -110,14 +110,14 @@ impl TreeDir {
         match made.and_then(|_| self.dir.lock().map_err(|error| describe(&self.dir, root, &error))) {
             Ok(lock) => {
                 self.lock = lock;
-                self.told = false;
+                self.failure_logged = false;
                 self.state_file = FilePair::Unknown;
                 self.is_unwritten = true;
                 log::warn!(logger: log, "{} was removed: made anew", self.dir.lock_path().display());
                 true
             }
             Err(text) => {
-                if !std::mem::replace(&mut self.told, true) {
+                if !std::mem::replace(&mut self.failure_logged, true) {
                     log::error!(logger: log, "{text}; tried again at the next event");
                 }
                 false

@@ -1,14 +1,14 @@
-//! The way to the root: whether its name still leads to the same directory.
+//! The path of the root: whether it still leads to the same directory.
 //!
-//! The directories that hold the root's name (and, if it is a link, the names that it leads over) are watched for
-//! names that come and go, and for nothing else: they are not ours, and whoever writes a log file in one of them all
-//! day, perhaps this program's own messages, must not wake us with every line.
+//! The directories that hold the root's name (and, if the root is a link, the names that the link leads over) are watched
+//! for names that come and go, and for nothing else. They are not ours: somebody may write a log file in one of them all
+//! day, perhaps this program's own messages, and must not wake us with every line.
 
-use crate::sys::Errno;
 use crate::sys::files::inotify::{Event, Interest, Watches};
 use crate::sys::threads::poll::{self, Source::Readable, Source::Woken};
 use crate::sys::threads::wake::Waker;
 use crate::tree::capacity;
+use crate::tree::root::watch_error::{WatchError, WatchFailure};
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::AsFd;
@@ -23,7 +23,7 @@ const LINKS_MAX: usize = 40;
 /// Stack of the thread, in bytes.
 const STACK_SIZE: usize = 128 * 1024;
 
-/// A thread that watches the way to one root, until it is dropped.
+/// A thread that watches the path of one root, until it is dropped.
 #[derive(Debug)]
 pub struct RootPathWatch {
     end: Arc<End>,
@@ -38,28 +38,26 @@ struct End {
 }
 
 impl RootPathWatch {
-    /// Watches the way to `root`, an absolute path; whenever the name may lead elsewhere, `changed` is called. Beside it,
-    /// whether all of the way is watched: some directories may not be ours to read, and the others are of use all the
-    /// same.
+    /// Watches the path `root`, an absolute one; whenever it may lead elsewhere, `changed` is called. The second value says
+    /// whether all of the path is watched: some directories may not be ours to read, and the others are of use without
+    /// them.
     ///
     /// # Errors
-    /// A line for the user: nothing could be watched, and why.
+    /// Nothing could be watched.
     pub fn watch(
         root: &Path,
         changed: impl Fn() + Send + 'static,
-    ) -> Result<(RootPathWatch, Result<(), String>), String> {
+    ) -> Result<(RootPathWatch, Result<(), WatchError>), WatchError> {
         let names: HashSet<PathBuf> = chain(root).into_iter().collect();
-        let mut watches = Watches::new().map_err(|errno| describe(root, errno))?;
+        let mut watches = Watches::new().map_err(|errno| WatchError::new(root, errno.into()))?;
         let mut whole = Ok(());
         for parent in names.iter().filter_map(|name| name.parent()).filter(|parent| *parent != root) {
             if let Err(errno) = watches.add(parent, parent.to_owned(), Interest::Names) {
-                whole = Err(describe(parent, errno));
+                whole = Err(WatchError::new(parent, errno.into()));
             }
         }
-        let way = RootPathWatch::start(watches, names, changed);
-        let way =
-            way.map_err(|error| format!("cannot watch {}: {}", root.display(), crate::sys::errno_text(&error)))?;
-        Ok((way, whole))
+        let watch = RootPathWatch::start(watches, names, changed);
+        Ok((watch.map_err(|error| WatchError::new(root, WatchFailure::NoThread(error)))?, whole))
     }
 
     fn start(
@@ -79,7 +77,7 @@ impl RootPathWatch {
             }
         };
         capacity::for_thread(STACK_SIZE)?;
-        let thread = std::thread::Builder::new().name("way".into()).stack_size(STACK_SIZE).spawn(watch);
+        let thread = std::thread::Builder::new().name("root-path".into()).stack_size(STACK_SIZE).spawn(watch);
         let thread = thread.map_err(|error| capacity::no_thread(&error))?;
         Ok(RootPathWatch { end, thread: Some(thread) })
     }
@@ -90,7 +88,7 @@ impl Drop for RootPathWatch {
         self.end.has_come.store(true, Ordering::SeqCst);
         self.end.waker.wake();
         if let Some(thread) = self.thread.take() {
-            // It panics only by a mistake of ours, and then there is nobody left to stop.
+            // Its panic would be our bug, and then no thread is left to stop.
             let _ = thread.join();
         }
     }
@@ -101,15 +99,6 @@ fn leads_elsewhere(event: Event<PathBuf>, names: &HashSet<PathBuf>) -> bool {
         Event::Entry(parent, name) | Event::Closed(parent, name) => names.contains(&parent.join(name)),
         Event::Gone(_) | Event::All => true,
     }
-}
-
-fn describe(path: &Path, errno: Errno) -> String {
-    let why = match errno {
-        Errno::EMFILE => "no more inotify instances (fs.inotify.max_user_instances) or descriptors",
-        Errno::ENOSPC => "no more watches (fs.inotify.max_user_watches)",
-        errno => crate::sys::describe(errno),
-    };
-    format!("cannot watch {}: {why}", path.display())
 }
 
 /// The names over which `root` leads to its directory: itself and, while it is a link, what it leads to.
@@ -132,18 +121,18 @@ mod tests {
     use crossbeam_channel::{Receiver, unbounded};
     use std::time::Duration;
 
-    fn way(root: &Path) -> (RootPathWatch, Receiver<()>) {
+    fn watch(root: &Path) -> (RootPathWatch, Receiver<()>) {
         let (sender, changes) = unbounded();
         let changed = move || {
             let _ = sender.send(());
         };
-        let (way, whole) = RootPathWatch::watch(root, changed).unwrap();
+        let (watch, whole) = RootPathWatch::watch(root, changed).unwrap();
         whole.unwrap();
-        (way, changes)
+        (watch, changes)
     }
 
     #[test]
-    fn every_link_on_the_way_is_watched() {
+    fn every_link_on_the_path_is_watched() {
         let top = tempfile::tempdir().unwrap();
         for name in ["one", "two"] {
             std::fs::create_dir_all(top.path().join("runsvdir").join(name)).unwrap();
@@ -151,7 +140,7 @@ mod tests {
         let (current, root) = (top.path().join("runsvdir/current"), top.path().join("service"));
         std::os::unix::fs::symlink("one", &current).unwrap();
         std::os::unix::fs::symlink(&current, &root).unwrap();
-        let (_way, changes) = way(&root);
+        let (_watch, changes) = watch(&root);
         std::os::unix::fs::symlink("two", top.path().join("runsvdir/new")).unwrap();
         std::fs::rename(top.path().join("runsvdir/new"), &current).unwrap();
         changes.recv_timeout(Duration::from_secs(20)).unwrap();
@@ -162,7 +151,7 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let root = top.path().join("service");
         std::fs::create_dir(&root).unwrap();
-        let (_way, changes) = way(&root);
+        let (_watch, changes) = watch(&root);
         std::fs::write(top.path().join("beside"), "x").unwrap();
         std::fs::rename(&root, top.path().join("elsewhere")).unwrap();
         changes.recv_timeout(Duration::from_secs(20)).unwrap();
@@ -172,8 +161,8 @@ mod tests {
     }
 
     #[test]
-    fn a_way_that_may_not_be_read_is_named() {
-        let (_way, whole) = RootPathWatch::watch(Path::new("/nonexistent/root"), || ()).unwrap();
-        assert_eq!(whole.unwrap_err(), "cannot watch /nonexistent: No such file or directory");
+    fn a_path_that_may_not_be_read_is_named() {
+        let (_watch, whole) = RootPathWatch::watch(Path::new("/nonexistent/root"), || ()).unwrap();
+        assert_eq!(whole.unwrap_err().to_string(), "cannot watch /nonexistent: No such file or directory");
     }
 }

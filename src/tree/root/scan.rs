@@ -35,12 +35,31 @@ pub enum EntryKind {
     /// Nothing of ours (a name with a dot, the configuration file).
     Ignored,
     /// Passed over, and why.
-    Refused(&'static str),
+    Refused(Refusal),
     /// It cannot be told just now: whatever is known of it stands.
     Unknown,
 }
 
-const LEADS_NOWHERE: &str = "a link that leads nowhere";
+/// Why a name is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A link whose target is not there, or a circle of links.
+    LeadsNowhere,
+    /// A file, perhaps a README.
+    NotADirectory,
+    /// A name that no log line, no environment and no command could show as it is.
+    Name,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Refusal::LeadsNowhere => "a link that leads nowhere",
+            Refusal::NotADirectory => "not a directory",
+            Refusal::Name => "a control character or invalid UTF-8 in its name",
+        })
+    }
+}
 
 /// Looks at one name in `root`.
 pub fn look(root: &Path, name: &std::ffi::OsStr) -> EntryKind {
@@ -51,14 +70,14 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> EntryKind {
     let metadata = match std::fs::metadata(&path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return dangling_or_gone(&path),
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return EntryKind::Refused(LEADS_NOWHERE),
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return EntryKind::Refused(Refusal::LeadsNowhere),
         Err(_) => return EntryKind::Unknown,
     };
     if !metadata.is_dir() {
-        return EntryKind::Refused("not a directory");
+        return EntryKind::Refused(Refusal::NotADirectory);
     }
     let Some(name) = name.to_str().filter(|name| !name.chars().any(char::is_control)) else {
-        return EntryKind::Refused("a control character or invalid UTF-8 in its name");
+        return EntryKind::Refused(Refusal::Name);
     };
     if !file::is_executable(&file::entry(&path, "run")) {
         return EntryKind::NotYet;
@@ -71,7 +90,7 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> EntryKind {
 /// A link without a target: whoever made it meant a service by it, and is told so.
 fn dangling_or_gone(path: &Path) -> EntryKind {
     match std::fs::symlink_metadata(path) {
-        Ok(_) => EntryKind::Refused(LEADS_NOWHERE),
+        Ok(_) => EntryKind::Refused(Refusal::LeadsNowhere),
         Err(error) if error.kind() == io::ErrorKind::NotFound => EntryKind::Gone,
         Err(_) => EntryKind::Unknown,
     }
@@ -133,7 +152,7 @@ mod tests {
             _ => None,
         };
         assert_eq!(instance("alias"), instance("web"));
-        assert_eq!(look(root.path(), OsStr::new("broken")), EntryKind::Refused(LEADS_NOWHERE));
+        assert_eq!(look(root.path(), OsStr::new("broken")), EntryKind::Refused(Refusal::LeadsNowhere));
     }
 
     #[test]
@@ -148,8 +167,8 @@ mod tests {
         let entry = |name| look(root.path(), OsStr::new(name));
         assert_eq!(entry("web"), EntryKind::NotYet);
         assert_eq!(entry("run-is-a-directory"), EntryKind::NotYet);
-        assert_eq!(entry("file"), EntryKind::Refused("not a directory"));
-        assert!(matches!(entry("new\nline"), EntryKind::Refused(_)));
+        assert_eq!(entry("file"), EntryKind::Refused(Refusal::NotADirectory));
+        assert_eq!(entry("new\nline"), EntryKind::Refused(Refusal::Name));
         assert_eq!(entry(".hidden"), EntryKind::Ignored);
         assert_eq!(entry("supervise.conf"), EntryKind::Ignored);
         assert_eq!(entry("none"), EntryKind::Gone);

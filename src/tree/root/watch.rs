@@ -1,12 +1,13 @@
 //! Which names in the services root have changed, by inotify.
 //!
-//! Watched are the root itself, the directories that may become services, and the [way](crate::tree::root::root_path) to the root.
+//! Watched are the root itself, the directories that may become services, and the [path](crate::tree::root::root_path) of the root.
 //! Bursts coalesce: an event says "look again", never what has happened.
 
 use crate::supervisor::panics::catch;
 use crate::sys::Errno;
 use crate::tree::capacity;
 use crate::tree::root::root_path::RootPathWatch;
+use crate::tree::root::watch_error::{WatchError, WatchFailure};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use notify::event::{CreateKind, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -70,21 +71,21 @@ impl Default for Changes {
 #[derive(Debug)]
 pub struct Watch {
     watcher: RecommendedWatcher,
-    way: Option<RootPathWatch>,
+    root_path: Option<RootPathWatch>,
     /// Directories that may become services.
     below: HashSet<PathBuf>,
     /// Why a new root of the same name would not be noticed.
-    partial: Option<String>,
+    unwatched_reason: Option<WatchError>,
 }
 
 impl Watch {
     /// Watches `root`, an absolute path; events go to `changes`.
     ///
     /// # Errors
-    /// A line for the user: what could not be watched, and why.
-    pub fn new(root: &Path, changes: &Changes) -> Result<Watch, String> {
-        let cannot = |error: &std::io::Error| format!("cannot watch {}: {error}", root.display());
-        capacity::for_thread(NOTIFY_STACK_SIZE).map_err(|error| cannot(&error))?;
+    /// What could not be watched, and why.
+    pub fn new(root: &Path, changes: &Changes) -> Result<Watch, WatchError> {
+        let no_thread = |error: std::io::Error| WatchError::new(root, WatchFailure::NoThread(error));
+        capacity::for_thread(NOTIFY_STACK_SIZE).map_err(no_thread)?;
         let (pending, notify_tx, owned_root) = (changes.pending.clone(), changes.notify_tx.clone(), root.to_owned());
         let ours = Arc::new(());
         let its = Arc::downgrade(&ours);
@@ -92,62 +93,63 @@ impl Watch {
             let _held = &ours;
             // notify's thread does not survive a panic; nothing here can.
             if note(&mut pending.lock(), event, &owned_root) {
-                // Full: the bell has rung already.
+                // Full: the main loop has been told already.
                 let _ = notify_tx.try_send(());
             }
         });
-        let watcher = watcher.map_err(|error| describe(root, &error))?;
+        let watcher = watcher.map_err(|error| WatchError::new(root, error.into()))?;
         if its.strong_count() == 0 {
             // notify could not make its thread, and keeps that to itself: it panics at the next call, and when it is
             // dropped. We know it by what the thread would have held.
             let _ = catch(|| drop(watcher));
-            return Err(cannot(&capacity::no_thread(&Errno::EAGAIN.into())));
+            return Err(no_thread(capacity::no_thread(&Errno::EAGAIN.into())));
         }
-        let mut watch = Watch { watcher, way: None, below: HashSet::new(), partial: None };
+        let mut watch = Watch { watcher, root_path: None, below: HashSet::new(), unwatched_reason: None };
         watch.add(root)?;
         watch.watch_root_path(root, changes);
         Ok(watch)
     }
 
-    /// Watches the way to the root, if that was not wholly possible before.
+    /// Watches the path of the root, if that was not wholly possible before.
     pub fn complete(&mut self, root: &Path, changes: &Changes) {
-        if self.partial.is_some() {
+        if self.unwatched_reason.is_some() {
             self.watch_root_path(root, changes);
         }
     }
 
     fn watch_root_path(&mut self, root: &Path, changes: &Changes) {
-        // The old one first: it has what the new one may need.
-        self.way = None;
+        // The old one goes first: the limits may leave no room for both.
+        self.root_path = None;
         let (pending, notify_tx) = (changes.pending.clone(), changes.notify_tx.clone());
         let changed = move || {
             pending.lock().root = true;
-            // Full: the bell has rung already.
+            // Full: the main loop has been told already.
             let _ = notify_tx.try_send(());
         };
         match RootPathWatch::watch(root, changed) {
-            Ok((way, whole)) => {
-                self.way = Some(way);
-                self.partial = whole.err();
+            Ok((root_path, whole)) => {
+                self.root_path = Some(root_path);
+                self.unwatched_reason = whole.err();
             }
-            Err(text) => self.partial = Some(text),
+            Err(error) => self.unwatched_reason = Some(error),
         }
     }
 
     /// Why a new root of the same name would not be noticed, if so: its parent may not be readable.
-    pub fn partial(&self) -> Option<&str> {
-        self.partial.as_deref()
+    pub fn unwatched_reason(&self) -> Option<&WatchError> {
+        self.unwatched_reason.as_ref()
     }
 
-    fn add(&mut self, path: &Path) -> Result<(), String> {
-        self.watcher.watch(path, RecursiveMode::NonRecursive).map_err(|error| describe(path, &error))
+    fn add(&mut self, path: &Path) -> Result<(), WatchError> {
+        let added = self.watcher.watch(path, RecursiveMode::NonRecursive);
+        added.map_err(|error| WatchError::new(path, error.into()))
     }
 
     /// Watches a directory that may become a service.
     ///
     /// # Errors
-    /// A line for the user.
-    pub fn add_below(&mut self, path: &Path) -> Result<(), String> {
+    /// Why that was not possible.
+    pub fn add_below(&mut self, path: &Path) -> Result<(), WatchError> {
         if self.below.contains(path) {
             // The directory may be another one under the same name: the old watch is none of it.
             let _ = self.watcher.unwatch(path);
@@ -205,19 +207,6 @@ fn note(pending: &mut Pending, event: notify::Result<notify::Event>, root: &Path
     noted
 }
 
-fn describe(path: &Path, error: &notify::Error) -> String {
-    let why = match &error.kind {
-        notify::ErrorKind::MaxFilesWatch => "no more watches (fs.inotify.max_user_watches)".to_string(),
-        notify::ErrorKind::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => {
-            "no more inotify instances (fs.inotify.max_user_instances) or descriptors".to_string()
-        }
-        notify::ErrorKind::Io(error) => crate::sys::errno_text(error),
-        notify::ErrorKind::PathNotFound => "No such file or directory".to_string(),
-        other => format!("{other:?}"),
-    };
-    format!("cannot watch {}: {why}", path.display())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,6 +241,6 @@ mod tests {
     #[test]
     fn a_root_that_is_not_there_is_named() {
         let error = Watch::new(Path::new("/nonexistent/root"), &Changes::new()).unwrap_err();
-        assert_eq!(error, "cannot watch /nonexistent/root: No such file or directory");
+        assert_eq!(error.to_string(), "cannot watch /nonexistent/root: No such file or directory");
     }
 }

@@ -1,0 +1,383 @@
+//! Which names in the services root have to be looked at, what each of them is, and when to look again.
+//!
+//! The scanner owns all that is known of the root: its inotify watches, the directory that it was, the directories that
+//! are being filled, and what has been complained about. It decides nothing about services: [`RootScanner::look`] gives
+//! one answer for each name, and the main loop acts on it.
+
+use super::debounce::NewDirectories;
+use super::scan::{self, EntryKind, Refusal, ServiceDir};
+use super::watch::{Changes, Pending, Watch};
+use super::watch_error::WatchError;
+use crate::status::log::Log;
+use crate::sys::errno_text;
+use crate::sys::files::file_id::FileInstance;
+use crate::sys::time::Mono;
+use crossbeam_channel::Receiver;
+use log::Level;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a root that is gone is looked for, and how soon a failed look or start is tried again.
+pub const ROOT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a root is looked for that has gone within the last second: `runsvchdir` renames a link away, and another
+/// one into its place.
+const ROOT_SWAP_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How often everything is looked at where inotify is not to be had.
+const POLL_INTERVAL_WITHOUT_INOTIFY: Duration = Duration::from_secs(5);
+
+/// What a name in the root is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// A complete service directory.
+    Service(ServiceDir),
+    /// A service directory that is still being filled; the scanner names it again at this time.
+    IncompleteUntil(Mono),
+    /// A directory without an executable `run`. It is watched.
+    NotYet,
+    /// Nothing of that name, in a root that is still the same.
+    Gone,
+    /// Passed over, and why.
+    Refused(Refusal),
+    /// Not a service directory's name (it begins with a dot, or is the configuration file).
+    Ignored,
+    /// It cannot be told just now: whatever is known of the name stands, and a rescan is due.
+    Unknown,
+}
+
+/// What has happened in the root since the last call.
+#[derive(Debug, Default)]
+pub struct RootChanges {
+    /// Names that were taken away, whatever has the name now.
+    pub removed: BTreeSet<OsString>,
+    /// Names to look at; `None` if the whole root has to be looked at.
+    pub names: Option<BTreeSet<OsString>>,
+}
+
+/// The services root.
+#[derive(Debug)]
+pub struct RootScanner {
+    root: PathBuf,
+    log: Log,
+    changes: Changes,
+    watch: Option<Watch>,
+    /// The directory that the root was when it was last watched.
+    identity: Option<FileInstance>,
+    /// What was said of each name that is not a service, so that it is said once.
+    already_logged: BTreeMap<OsString, String>,
+    new_directories: NewDirectories,
+    /// Since when the root is not there.
+    root_gone: Option<Mono>,
+    rescan_at: Option<Mono>,
+    /// The root is missing, or inotify is: what was said of it.
+    watch_problem: Option<String>,
+}
+
+impl RootScanner {
+    /// Nothing is watched yet.
+    pub fn new(root: PathBuf, log: Log) -> RootScanner {
+        RootScanner {
+            root,
+            log,
+            changes: Changes::new(),
+            watch: None,
+            identity: None,
+            already_logged: BTreeMap::new(),
+            new_directories: NewDirectories::default(),
+            root_gone: None,
+            rescan_at: None,
+            watch_problem: None,
+        }
+    }
+
+    /// The root's path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether the root is there.
+    pub fn is_there(&self) -> bool {
+        self.root_identity().is_some()
+    }
+
+    /// Receives something when [`RootScanner::take_changes`] has something to give.
+    pub fn notify_rx(&self) -> &Receiver<()> {
+        self.changes.notify_rx()
+    }
+
+    /// When everything has to be looked at again, if something is not as it should be.
+    pub fn rescan_at(&self) -> Option<Mono> {
+        self.rescan_at
+    }
+
+    /// Has everything looked at again after `wait`, or earlier.
+    pub fn rescan_in(&mut self, wait: Duration) {
+        let at = Mono::now() + wait;
+        self.rescan_at = Some(self.rescan_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// When some new directories have to be looked at again.
+    pub fn incomplete_until(&self) -> Option<Mono> {
+        self.new_directories.at()
+    }
+
+    /// Takes the names of those directories.
+    pub fn take_incomplete(&mut self) -> BTreeSet<OsString> {
+        self.new_directories.take()
+    }
+
+    /// Watches nothing any more, and names no time.
+    pub fn stop(&mut self) {
+        self.watch = None;
+        self.rescan_at = None;
+        self.new_directories = NewDirectories::default();
+    }
+
+    /// Says again what is wrong with each name when it is looked at next.
+    pub fn forget_what_was_logged(&mut self) {
+        self.already_logged.clear();
+    }
+
+    /// What has changed since the last call.
+    pub fn take_changes(&mut self) -> RootChanges {
+        let Pending { names, made, taken, all, root } = self.changes.take();
+        let now = Mono::now();
+        for name in made {
+            self.new_directories.made(name, now);
+        }
+        for name in &names {
+            self.new_directories.touched(name, now);
+        }
+        if all {
+            log::warn!(logger: self.log, "directory events were lost: looking at everything again");
+        }
+        let whole_root = all || (root && self.root_identity() != self.identity);
+        RootChanges { removed: taken, names: (!whole_root).then_some(names) }
+    }
+
+    /// Watches the root anew if it is another directory, and returns all names in it; `None` if it cannot be read now.
+    pub fn look_at_root(&mut self) -> Option<Vec<OsString>> {
+        self.rescan_at = None;
+        let Some(identity) = self.root_identity() else {
+            self.root_is_gone();
+            return None;
+        };
+        self.root_gone = None;
+        if self.watch.is_none() || self.identity != Some(identity) {
+            // The old watch goes first: it would keep reporting the old directory under the same path.
+            self.watch = None;
+            self.identity = Some(identity);
+            match Watch::new(&self.root, &self.changes) {
+                Ok(watch) => self.watch = Some(watch),
+                Err(error) => self.poll_root(&error.to_string()),
+            }
+        } else if let Some(watch) = &mut self.watch {
+            watch.complete(&self.root, &self.changes);
+        }
+        let names = self.names()?;
+        match self.watch.as_ref().map(|watch| watch.unwatched_reason().map(WatchError::to_string)) {
+            Some(None) => self.root_readable_again(),
+            Some(Some(reason)) => self.poll_root(&reason),
+            None => {}
+        }
+        if self.root_identity() != self.identity {
+            // It was replaced before it was watched.
+            self.rescan_in(Duration::ZERO);
+        }
+        Some(names)
+    }
+
+    /// What `name` is. The scanner does all that follows for the root itself: watches, timers, what is to be said once.
+    pub fn look(&mut self, name: &OsStr) -> Look {
+        match scan::look(&self.root, name) {
+            EntryKind::Service(found) => self.look_at_service(name, found),
+            EntryKind::NotYet => self.look_at_incomplete(name),
+            EntryKind::Gone if scan::is_gone(&self.root, self.identity, name) => {
+                self.already_logged.remove(name);
+                self.new_directories.forget(name);
+                self.watch_no_longer(name);
+                Look::Gone
+            }
+            // Everything is gone if the root is, or if it is another one; that is no order to stop anything.
+            EntryKind::Gone => {
+                self.rescan_in(Duration::ZERO);
+                Look::Unknown
+            }
+            EntryKind::Refused(why) => Look::Refused(why),
+            EntryKind::Ignored => Look::Ignored,
+            EntryKind::Unknown => {
+                self.rescan_in(ROOT_RETRY_INTERVAL);
+                Look::Unknown
+            }
+        }
+    }
+
+    fn look_at_service(&mut self, name: &OsStr, found: ServiceDir) -> Look {
+        if let Some(at) = self.new_directories.incomplete_until(&self.root, name, Mono::now()) {
+            return Look::IncompleteUntil(at);
+        }
+        self.already_logged.remove(name);
+        self.watch_no_longer(name);
+        Look::Service(found)
+    }
+
+    /// A directory without an executable `run`. The watch is set before it is looked at again: a `run` that was made
+    /// between the first look and the watch would otherwise never be seen.
+    fn look_at_incomplete(&mut self, name: &OsStr) -> Look {
+        let path = self.root.join(name);
+        if let Some(Err(error)) = self.watch.as_mut().map(|watch| watch.add_below(&path)) {
+            let seconds = POLL_INTERVAL_WITHOUT_INOTIFY.as_secs();
+            self.log_once(Level::Warn, name, format!("{error}; looking every {seconds} s"));
+            self.rescan_in(POLL_INTERVAL_WITHOUT_INOTIFY);
+            return Look::NotYet;
+        }
+        self.new_directories.made(name.to_owned(), Mono::now());
+        match scan::look(&self.root, name) {
+            EntryKind::Service(found) => self.look_at_service(name, found),
+            // If it has become something else, the watch of the root has its name again.
+            EntryKind::NotYet | EntryKind::Gone | EntryKind::Refused(_) | EntryKind::Ignored | EntryKind::Unknown => {
+                Look::NotYet
+            }
+        }
+    }
+
+    /// Logs what is wrong with `name`, unless something was said of it already.
+    pub fn log_once(&mut self, level: Level, name: &OsStr, what: String) {
+        if !self.already_logged.contains_key(name) {
+            log::log!(logger: self.log, level, "{}: {what}", name.to_string_lossy());
+            self.already_logged.insert(name.to_owned(), what);
+        }
+    }
+
+    fn watch_no_longer(&mut self, name: &OsStr) {
+        if let Some(watch) = &mut self.watch {
+            watch.remove_below(&self.root.join(name));
+        }
+    }
+
+    fn names(&mut self) -> Option<Vec<OsString>> {
+        match scan::names(&self.root) {
+            Ok(names) => {
+                self.already_logged.retain(|name, _| names.binary_search(name).is_ok());
+                Some(names)
+            }
+            Err(error) => {
+                let (root, error) = (self.root.display(), errno_text(&error));
+                self.root_unreadable(format!("{root}: {error}; services go on, tried again every second"));
+                self.rescan_in(ROOT_RETRY_INTERVAL);
+                None
+            }
+        }
+    }
+
+    fn root_identity(&self) -> Option<FileInstance> {
+        std::fs::metadata(&self.root).ok().filter(std::fs::Metadata::is_dir).map(|metadata| FileInstance::of(&metadata))
+    }
+
+    /// Whatever runs goes on: a root that is unmounted or being replaced is no order to stop everything.
+    fn root_is_gone(&mut self) {
+        self.watch = None;
+        self.identity = None;
+        let root = self.root.display();
+        self.root_unreadable(format!("{root} is not there: services go on, looking for it every second"));
+        let now = Mono::now();
+        let since = *self.root_gone.get_or_insert(now);
+        let is_new = now.since(since) < ROOT_RETRY_INTERVAL;
+        self.rescan_in(if is_new { ROOT_SWAP_RETRY_INTERVAL } else { ROOT_RETRY_INTERVAL });
+    }
+
+    fn poll_root(&mut self, why: &str) {
+        self.root_unreadable(format!("{why}; looking every {} s", POLL_INTERVAL_WITHOUT_INOTIFY.as_secs()));
+        self.rescan_in(POLL_INTERVAL_WITHOUT_INOTIFY);
+    }
+
+    fn root_unreadable(&mut self, why: String) {
+        if self.watch_problem.as_ref() != Some(&why) {
+            log::warn!(logger: self.log, "{why}");
+            self.watch_problem = Some(why);
+        }
+    }
+
+    fn root_readable_again(&mut self) {
+        if self.watch_problem.take().is_some() {
+            log::info!(logger: self.log, "{} is watched again", self.root.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::StatusDir;
+    use crate::status::log::Echo;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn scanner(top: &Path) -> RootScanner {
+        std::fs::create_dir_all(top.join("sv")).unwrap();
+        let dir = StatusDir::of(&top.join("status"), "tree");
+        dir.make().unwrap();
+        RootScanner::new(top.join("sv"), Log::new(&dir, "", Echo::Warnings))
+    }
+
+    fn run(path: &Path) {
+        std::fs::create_dir_all(path).unwrap();
+        std::fs::write(path.join("run"), "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(path.join("run"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_gets_its_run_is_incomplete_first_and_then_a_service() {
+        let top = tempfile::tempdir().unwrap();
+        let mut scanner = scanner(top.path());
+        let web = OsStr::new("web");
+        std::fs::create_dir(top.path().join("sv/web")).unwrap();
+        assert_eq!(scanner.look_at_root().unwrap(), [web]);
+        assert_eq!(scanner.look(web), Look::NotYet);
+        run(&top.path().join("sv/web"));
+        scanner.notify_rx().recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(matches!(scanner.look(web), Look::IncompleteUntil(_)));
+        assert!(scanner.incomplete_until().is_some());
+        assert!(scanner.take_incomplete().contains(web));
+    }
+
+    #[test]
+    fn what_was_there_at_the_first_look_is_complete() {
+        let top = tempfile::tempdir().unwrap();
+        run(&top.path().join("sv/web"));
+        let mut scanner = scanner(top.path());
+        scanner.look_at_root().unwrap();
+        assert!(matches!(scanner.look(OsStr::new("web")), Look::Service(_)));
+        assert_eq!(scanner.look(OsStr::new("mail")), Look::Gone);
+        assert_eq!(scanner.rescan_at(), None);
+    }
+
+    #[test]
+    fn a_name_that_is_missing_in_another_root_is_unknown() {
+        let top = tempfile::tempdir().unwrap();
+        run(&top.path().join("sv/web"));
+        let mut scanner = scanner(top.path());
+        scanner.look_at_root().unwrap();
+        std::fs::rename(top.path().join("sv"), top.path().join("old")).unwrap();
+        assert_eq!(scanner.look(OsStr::new("web")), Look::Unknown, "no root");
+        std::fs::create_dir(top.path().join("sv")).unwrap();
+        assert_eq!(scanner.look(OsStr::new("web")), Look::Unknown, "another root");
+        assert!(scanner.rescan_at().is_some_and(|at| at <= Mono::now()), "a rescan is due at once");
+        assert_eq!(scanner.look_at_root().unwrap(), Vec::<OsString>::new());
+        assert_eq!(scanner.look(OsStr::new("web")), Look::Gone, "now that is the root");
+    }
+
+    #[test]
+    fn a_root_that_is_gone_is_looked_for_soon() {
+        let top = tempfile::tempdir().unwrap();
+        let mut scanner = scanner(top.path());
+        std::fs::remove_dir(top.path().join("sv")).unwrap();
+        assert_eq!(scanner.look_at_root(), None);
+        assert!(scanner.rescan_at().is_some_and(|at| at <= Mono::now() + ROOT_SWAP_RETRY_INTERVAL));
+        std::fs::create_dir(top.path().join("sv")).unwrap();
+        assert!(scanner.look_at_root().is_some());
+        assert_eq!(scanner.rescan_at(), None);
+    }
+}
