@@ -185,6 +185,9 @@ pub struct Config {
     /// Print all that is wrong in the file; exit 1 if anything is
     #[arg(long)]
     pub check: bool,
+    /// Print the variables that a module's next start has, as far as you may read what they come from
+    #[arg(long, conflicts_with = "check", requires = "modules")]
+    pub env: bool,
     /// The file [default: supervise.conf beside the service directories, else ./supervise.conf]
     #[arg(short = 'F', value_name = "FILE")]
     pub file: Option<PathBuf>,

@@ -8,6 +8,7 @@
 //! | [`thread`] | the loop that drives a machine with real processes |
 //! | `actions` | what the machine wants done, done |
 //! | `report` | what is told of it afterwards: the files of the status directory, the log |
+//! | `access` | which groups may read the status directory and give commands |
 //! | `context` | the context of the next start, and the control group |
 //! | `controls` | the scripts in `control/`, one after the other |
 //! | [`opening`] | waiting for a status directory that cannot be had yet |
@@ -23,6 +24,7 @@
 //! | [`panics`] | our own mistakes, caught at the door |
 //! | [`alarm`] | mail, short messages, programs |
 
+mod access;
 mod actions;
 pub mod alarm;
 mod beginning;

@@ -76,6 +76,7 @@ impl Supervisor {
                 self.say(Level::Warn, text);
             }
             self.publish_runit();
+            self.share();
         }
         let in_order = ours
             && !self.lock_failure_logged

@@ -77,6 +77,11 @@ impl Runit {
         self.files.are_in_order()
     }
 
+    /// Where runit's files are.
+    pub fn directory(&self) -> &Path {
+        self.files.path()
+    }
+
     /// What `SVDIR` has to be for this module.
     pub fn svdir(&self) -> &Path {
         &self.svdir

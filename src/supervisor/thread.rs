@@ -3,6 +3,7 @@
 //! It decides nothing. It waits for orders, a few descriptors (the control FIFO, the run process, what runs beside
 //! it) and the machine's deadline, so a service at which nothing happens costs nothing.
 
+use super::access::Groups;
 use super::beginning::LeftBehind;
 use super::controls::Controls;
 use super::mailbox::{Ask, Order};
@@ -47,6 +48,10 @@ pub struct Supervisor {
     pub(super) run: Option<Process>,
     /// The control group of the run process, if it has one of its own.
     pub(super) group: Option<Group>,
+    /// Who may read the status directory, and give commands.
+    pub(super) groups: Groups,
+    /// Whether somebody may be able to who is not to.
+    pub(super) shares: bool,
     /// The restart hook, `control/u` or `finish`.
     pub(super) helper: Option<Process>,
     pub(super) controls: Controls,
@@ -128,6 +133,8 @@ impl Supervisor {
             Supervisor::assemble(spec, (handed, lock, is_first), left_behind, log, settings, definition);
         supervisor.keep_fifos();
         supervisor.open_runit(runit, before);
+        supervisor.look_up_groups();
+        supervisor.share();
         for complaint in std::mem::take(&mut supervisor.spec.complaints) {
             supervisor.say(Level::Warn, complaint);
         }
@@ -161,6 +168,8 @@ impl Supervisor {
             definition,
             run: None,
             group: None,
+            groups: Groups::default(),
+            shares: !is_first,
             helper: None,
             controls: Controls::default(),
             acted_this_turn: false,
@@ -449,6 +458,7 @@ impl Supervisor {
         self.settings = config.settings(&self.spec.module, self.spec.program);
         let policy = policy(&self.settings, &self.spec);
         self.spec.config = config;
+        self.look_up_groups();
         self.handle(Event::Policy(Box::new(policy)));
     }
 }

@@ -60,3 +60,29 @@ fn a_file_is_read_again_at_each_start_and_told_of_once() {
     web.wait_state(&place, "down");
     assert_eq!(web.text("supervise.log.wf").matches("is no NAME=value").count(), 1, "{}", web.log());
 }
+
+#[test]
+fn svctl_shows_what_the_next_start_has() {
+    let place = Place::new();
+    place.conf("[web]\nenv : A=1 B='two words'\n");
+    place.service("web", &[("run", SLEEP), ("env/C", "")]);
+    std::fs::write(place.root().join("web/env/C"), "line\n").expect("C");
+    let mut command = tree_command();
+    command.env("TREE", "1").arg("-p").arg(place.status_root()).arg(place.root());
+    let _tree = place.start(command);
+    place.module("web").wait_up(&place);
+    let shown = |arguments: &[&str]| {
+        let mut command = svctl_command();
+        command.arg("-p").arg(place.status_root()).args(arguments).env("OURS", "1");
+        let output = place.output(command);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let text = shown(&["config", "--env", "web"]);
+    for line in ["A=1", "B=two words", "C=line", "TREE=1"] {
+        assert!(text.lines().any(|other| other == line), "{line}: {text}");
+    }
+    assert!(!text.contains("OURS="), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&shown(&["--json", "config", "--env", "web"])).expect("JSON");
+    assert_eq!((&json[0]["module"], &json[0]["env"]["B"]), (&"web".into(), &"two words".into()));
+}

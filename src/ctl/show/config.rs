@@ -8,6 +8,7 @@ use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Missing, Module, StatusRoot};
+use crate::ctl::show::environment::environment;
 use crate::ctl::snapshot::Snapshot;
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -30,7 +31,11 @@ pub fn config(root: &StatusRoot, arguments: &Arguments, json: bool, out: &mut Ou
     };
     // Its one complaint has been printed.
     let Some(config) = config else { return Ok(vec![Outcome::Failed]) };
-    if arguments.check { Ok(check(&config, json, out)) } else { show(root, &config, &arguments.modules, json, out) }
+    match () {
+        () if arguments.check => Ok(check(&config, json, out)),
+        () if arguments.env => environment(root, &config, arguments, json, out),
+        () => show(root, &config, &arguments.modules, json, out),
+    }
 }
 
 /// Reads the file; `None` if it cannot be read and that was the answer to `--check`.

@@ -6,8 +6,10 @@
 //! | [`table`] | the table itself |
 //! | [`watch`] | `status --watch` |
 //! | [`config`] | `config`: what is in force, and where it comes from |
+//! | [`environment`] | `config --env`: the variables of a module's next start |
 
 pub mod config;
+pub mod environment;
 pub mod status;
 pub mod table;
 pub mod watch;

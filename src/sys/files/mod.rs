@@ -2,6 +2,7 @@
 //!
 //! | file | what it wraps |
 //! |---|---|
+//! | [`access`] | group and mode, changed on the open file |
 //! | [`mod@file`] | regular files in directories that somebody else may have touched |
 //! | [`file_id`] | which file it is, whatever its name |
 //! | [`fifo`] | FIFOs, opened so that nobody waits for the other end |
@@ -10,6 +11,7 @@
 //! | [`inotify`] | directories watched for changes |
 //! | [`datagrams`] | a socket that receives datagrams with their senders |
 
+pub mod access;
 pub mod datagrams;
 pub mod fifo;
 pub mod file;
