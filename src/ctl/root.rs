@@ -40,6 +40,14 @@ impl Module {
         self.name.to_string_lossy().into_owned()
     }
 
+    /// The status root that it is in, as an absolute path.
+    pub fn status_root(&self) -> PathBuf {
+        let depth = Path::new(&self.name).components().count();
+        let root = self.dir.path().ancestors().nth(depth).filter(|root| !root.as_os_str().is_empty());
+        let root = root.unwrap_or(Path::new("."));
+        std::path::absolute(root).unwrap_or_else(|_| root.to_owned())
+    }
+
     /// The name of the service whose logger it is.
     pub fn logged(&self) -> Option<&OsStr> {
         self.name.as_bytes().strip_suffix(b"/log").filter(|service| !service.is_empty()).map(OsStr::from_bytes)
@@ -274,6 +282,12 @@ mod tests {
         std::os::unix::fs::symlink(".", dir.path().join("loop")).unwrap();
         let names: Vec<String> = root.modules().unwrap().iter().map(Module::shown).collect();
         assert_eq!(names, [r"a\x20b", "db", "group/cache", "web", "web/log", "web-a"]);
+    }
+
+    #[test]
+    fn a_module_knows_its_status_root() {
+        let (dir, root) = root(&["web/log"]);
+        assert_eq!(root.module(OsStr::new("web/log")).unwrap().status_root(), dir.path());
     }
 
     #[test]

@@ -1,37 +1,55 @@
 //! A service's `check` script: whether the service does its work, by its own account.
 //!
-//! It is run in the service directory with no arguments, all three descriptors on `/dev/null`, in a process group of
-//! its own, which is killed when the time is over. It runs as whoever wrote `state.json`: that file names the
-//! directory, and root must not run a program because another user wrote down where it is.
+//! It is run in the service directory with no arguments, in a session of its own, which has no terminal and is killed when
+//! the time is over. It runs as whoever wrote `state.json`: that file names the directory, and root must not run a
+//! program because another user wrote down where it is. If that is somebody else, the script gets a bare environment, too.
+//! Its output is read, and the last line of it is shown when the check fails.
 
 use crate::ctl::access;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
+use crate::ctl::format;
 use crate::ctl::report::{Extra, Report};
 use crate::ctl::root::{Missing, Module};
 use crate::ctl::service::{Owner, ServiceDirectory};
 use crate::ctl::snapshot::{Snapshot, Supervised};
 use crate::ctl::steer::send::unsupervised;
-use crate::sys::Pid;
 use crate::sys::files::file;
+use crate::sys::process::isolate::isolate;
 use crate::sys::process::pidfd::{ExitStatus, Pidfd, signal_group};
 use crate::sys::threads::poll;
 use crate::sys::threads::poll::Source;
 use crate::sys::time::Mono;
-use std::os::fd::{AsFd, BorrowedFd};
+use crate::sys::{Errno, Pid, errno_text};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+/// At the end of a script's output, so many bytes are looked at.
+const OUTPUT_MAX: usize = 4096;
+
+/// The environment of a script that another user wrote, beside what names the module.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A script that is there to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Script(ServiceDirectory);
+pub struct Script {
+    directory: ServiceDirectory,
+    module: Module,
+}
 
 /// A script that runs.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
     pidfd: Pidfd,
+    output: Option<OwnedFd>,
+    /// The end of what it has written.
+    written: VecDeque<u8>,
     ended: bool,
 }
 
@@ -42,7 +60,8 @@ impl Script {
     /// As [`ServiceDirectory::of`].
     pub fn find(module: &Module, snapshot: &Snapshot) -> Result<Option<Script>, String> {
         let directory = ServiceDirectory::of(module, snapshot)?;
-        Ok(directory.filter(|directory| file::is_executable(&directory.path.join("check"))).map(Script))
+        let directory = directory.filter(|directory| file::is_executable(&directory.path.join("check")));
+        Ok(directory.map(|directory| Script { directory, module: module.clone() }))
     }
 
     /// Runs it.
@@ -50,19 +69,21 @@ impl Script {
     /// # Errors
     /// Why it does not run.
     pub fn start(&self) -> Result<Running, String> {
+        let failed =
+            |error: io::Error| format!("{}: {}", access::shown(&self.directory.path.join("check")), errno_text(&error));
+        let (reader, writer) = pipe().map_err(|errno| failed(errno.into()))?;
         let mut command = Command::new("./check");
-        command.current_dir(&self.0.path).process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        if let Some(Owner { uid, gid }) = self.0.owner {
+        command.current_dir(&self.directory.path).stdin(Stdio::null());
+        command.stdout(writer.try_clone().map_err(failed)?).stderr(writer);
+        if let Some(Owner { uid, gid }) = self.directory.owner {
             // This drops supplementary groups, too.
-            command.uid(uid).gid(gid);
+            command.uid(uid).gid(gid).env_clear().env("PATH", PATH);
         }
-        let failed = |error: std::io::Error| {
-            format!("{}: {}", access::shown(&self.0.path.join("check")), crate::sys::errno_text(&error))
-        };
+        command.env("SUPERVISE_MODULE", &self.module.name).env("SUPERVISE_STATUS", self.module.status_root());
+        isolate(&mut command);
         let child = command.spawn().map_err(failed)?;
         match Pidfd::open(Pid::from_raw(child.id() as i32)) {
-            Ok(pidfd) => Ok(Running { child, pidfd, ended: false }),
+            Ok(pidfd) => Ok(Running { child, pidfd, output: Some(reader), written: VecDeque::new(), ended: false }),
             Err(errno) => {
                 let mut child = child;
                 let _ = child.kill();
@@ -73,32 +94,67 @@ impl Script {
     }
 }
 
+/// A pipe whose reading end never blocks; the script may be the last to close the other one, or one of its children.
+fn pipe() -> nix::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((reader, writer))
+}
+
 impl Running {
     /// How it ended, if it has; never waits.
     pub fn result(&mut self) -> Option<Result<(), String>> {
+        self.read_output();
         let status = match self.child.try_wait() {
             Ok(None) => return None,
             Ok(Some(status)) => status,
-            Err(error) => return Some(Err(crate::sys::errno_text(&error))),
+            Err(error) => return Some(Err(errno_text(&error))),
         };
+        self.read_output();
         self.ended = true;
         if status.success() {
             return Some(Ok(()));
         }
-        Some(Err(ExitStatus::from_wait_status(status.into_raw()).to_string()))
+        let ending = ExitStatus::from_wait_status(status.into_raw());
+        Some(Err(self.last_line().map_or_else(|| ending.to_string(), |line| format!("{ending}: {line}"))))
     }
-}
 
-impl AsFd for Running {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+    /// Reads what it has written, as far as there is something: one that writes without end holds nobody up.
+    fn read_output(&mut self) {
+        let mut part = [0; OUTPUT_MAX];
+        // As much as a pipe holds.
+        for _ in 0..16 {
+            let Some(output) = &self.output else { return };
+            match nix::unistd::read(output, &mut part) {
+                Ok(0) => self.output = None,
+                Ok(length) => {
+                    self.written.extend(&part[..length]);
+                    let too_many = self.written.len().saturating_sub(OUTPUT_MAX);
+                    self.written.drain(..too_many);
+                }
+                Err(Errno::EINTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// The last line of its output that is not empty, with what a terminal would obey made visible.
+    pub fn last_line(&mut self) -> Option<String> {
+        let text = String::from_utf8_lossy(self.written.make_contiguous()).into_owned();
+        text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(format::text)
+    }
+
+    /// What to wait for: its end, and its output.
+    pub fn sources(&self) -> impl Iterator<Item = Source<'_>> {
+        let output = self.output.as_ref().map(|output| Source::Readable(output.as_fd()));
+        std::iter::once(Source::Readable(self.pidfd.as_fd())).chain(output)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.ended {
-            // It is not reaped yet, so the group is still its own.
+            // It is not reaped yet, so the group that it leads is still its own.
             let _ = signal_group(Pid::from_raw(self.child.id() as i32), libc::SIGKILL);
             let _ = self.child.wait();
         }
@@ -139,13 +195,14 @@ pub fn check(selected: Vec<Result<Module, Missing>>, limit: Duration, report: &m
                 false
             }
             None if late => {
-                let text = format!("its check takes longer than {}", crate::ctl::format::spoken(limit));
+                let said = run.last_line().map_or_else(String::new, |line| format!(": {line}"));
+                let text = format!("its check takes longer than {}{said}", format::spoken(limit));
                 report.module(module, Outcome::TimedOut, &text, Extra::default());
                 false
             }
             None => true,
         });
-        let descriptors: Vec<_> = running.iter().map(|(_, _, run)| Source::Readable(run.as_fd())).collect();
+        let descriptors: Vec<_> = running.iter().flat_map(|(_, _, run)| run.sources()).collect();
         if !descriptors.is_empty() {
             poll::wait_many(&descriptors, Some(deadline));
         }

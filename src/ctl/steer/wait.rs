@@ -5,6 +5,7 @@ use crate::ctl::changes::{self, CLOSING, EventMeaning, close_tells, entry_tells,
 use crate::ctl::error::CtlError;
 use crate::ctl::report::Report;
 use crate::ctl::root::StatusRoot;
+use crate::ctl::steer::check::Running;
 use crate::ctl::steer::module_wait::{ModuleResult, ModuleWait};
 use crate::sys::files::inotify::{Event, Interest, Watches};
 use crate::sys::threads::poll;
@@ -148,7 +149,7 @@ impl Waiting {
         let mut descriptors = vec![Source::Readable(self.watches.as_fd())];
         descriptors.extend(signals.map(|signals| Source::Readable(signals.as_fd())));
         let checks = self.waits.iter().flatten().filter_map(ModuleWait::running);
-        descriptors.extend(checks.map(|running| Source::Readable(running.as_fd())));
+        descriptors.extend(checks.flat_map(Running::sources));
         poll::wait_many(&descriptors, Some(next.map_or(deadline, |next| next.min(deadline))));
     }
 

@@ -10,11 +10,13 @@
 //! | [`group`] | what is left of a process group whose leader is gone |
 //! | [`orphans`] | reaping what was re-parented to us (child subreaper, PID 1) |
 //! | [`setup`] | what a program sets up once: descriptor limit, umask, allocator, kernel check |
+//! | [`isolate`] | running what another user controls, which gets nothing of ours |
 //! | [`detach`] | leaving the terminal, with the result reported to the waiting parent |
 
 mod child;
 pub mod detach;
 pub mod group;
+pub mod isolate;
 pub mod orphans;
 pub mod pidfd;
 pub mod record;
