@@ -10,6 +10,9 @@ use crate::status::record::Record;
 use crate::status::state::StateFile;
 use crate::sys::files::fifo;
 use crate::sys::files::file;
+use crate::sys::process::record::Recorded as ProcessRecord;
+use crate::sys::threads::poll;
+use crate::sys::time::Mono;
 use chrono::DateTime;
 use serde_json::Value;
 use std::io::{self, Read};
@@ -22,6 +25,16 @@ const FILE_MAX: u64 = 256 * 1024;
 /// Most files fit in so many bytes, and are read in one call.
 const AT_ONCE: usize = 2048;
 
+/// How long the end of a run process may stay unwritten before the files count as stale: the supervisor gives itself half
+/// of this while hundreds of services start or stop.
+const STALE_AFTER: Duration = Duration::from_secs(1);
+
+/// How often a file that seems stale is read again.
+const STALE_LOOK: Duration = Duration::from_millis(50);
+
+/// What is said of a module whose files tell of the past.
+pub const STALE: &str = "its process has ended, and its supervisor could not write what came then (is the disk full?)";
+
 /// Processes start a little before their start is written down; the clock's ticks are 10 ms.
 const START_SLACK: Duration = Duration::from_secs(2);
 
@@ -30,6 +43,9 @@ const START_SLACK: Duration = Duration::from_secs(2);
 pub enum Supervised {
     /// Yes.
     Yes,
+    /// Yes, but the files name a run process that has ended, and nothing newer could be written since: the disk is full, or
+    /// read-only.
+    Stale,
     /// No; whether the last run process lives on without a supervisor.
     No {
         /// It does.
@@ -76,11 +92,42 @@ impl Snapshot {
     /// # Errors
     /// It is gone, or we may not look.
     pub fn read(module: &Module) -> Result<Snapshot, SnapshotError> {
+        let until = Mono::now() + STALE_AFTER;
+        let mut snapshot = Snapshot::read_once(module)?;
+        // An end is written down a moment after it has come.
+        while snapshot.names_a_dead_process(module) {
+            if Mono::now() >= until {
+                snapshot.supervised = Supervised::Stale;
+                break;
+            }
+            poll::wait([], Some(Mono::now() + STALE_LOOK));
+            snapshot = Snapshot::read_once(module)?;
+        }
+        Ok(snapshot)
+    }
+
+    fn read_once(module: &Module) -> Result<Snapshot, SnapshotError> {
         let (raw, mut state, record) = read_both(module)?;
         state.module = module.json();
         let changed = record.map(|record| record.changed);
         let supervised = supervised(module, &state, changed);
         Ok(Snapshot { supervised, state, raw, changed })
+    }
+
+    /// Whether the run process has ended, though its supervisor lives. Numbers of another pid namespace say nothing.
+    fn names_a_dead_process(&self, module: &Module) -> bool {
+        let Some(pid) = self.state.pid.filter(|_| self.supervised == Supervised::Yes) else { return false };
+        let lives = |pid: u32| Path::new(&format!("/proc/{pid}")).exists();
+        // The record may already be that of the next process, and the files tell of it in a moment.
+        !lives(pid) && lives(self.state.supervisor_pid) && !still_runs(module, pid, self.changed)
+    }
+
+    /// Whether somebody takes commands for it.
+    pub fn is_supervised(&self) -> bool {
+        match self.supervised {
+            Supervised::Yes | Supervised::Stale => true,
+            Supervised::No { .. } | Supervised::Removed => false,
+        }
     }
 
     /// Whether a run process runs under supervision, and is not paused or on its way out.
@@ -102,7 +149,10 @@ impl Snapshot {
             None => serde_json::to_value(&self.state).ok()?,
         };
         object["module"] = module.json().into();
-        object["supervised"] = (self.supervised == Supervised::Yes).into();
+        object["supervised"] = self.is_supervised().into();
+        if self.supervised == Supervised::Stale {
+            object["stale"] = true.into();
+        }
         Some(object)
     }
 
@@ -129,6 +179,9 @@ impl Snapshot {
     /// `up (pid 812) 3 s`; `backoff: run: execve: Permission denied, next start in 2 s`.
     pub fn describe(&self, now: SystemTime) -> String {
         let mut text = self.state_name();
+        if self.supervised == Supervised::Stale {
+            return format!("{STALE}, was {text}");
+        }
         match (self.state.pid, self.uptime(now)) {
             (Some(pid), Some(uptime)) => text += &format!(" (pid {pid}) {}", format::spoken(uptime)),
             (Some(pid), None) => text += &format!(" (pid {pid})"),
@@ -231,10 +284,25 @@ fn supervised(module: &Module, state: &StateFile, changed: Option<SystemTime>) -
         Err(_) => false,
     };
     let definition = Path::new(&state.definition);
-    match yes {
-        true => Supervised::Yes,
-        false if state.pid.is_none() && definition.is_absolute() && is_gone(definition) => Supervised::Removed,
-        false => Supervised::No { runs_on: state.pid.is_some_and(|pid| runs_since(pid, changed)) },
+    if yes {
+        Supervised::Yes
+    } else if state.pid.is_none() && definition.is_absolute() && is_gone(definition) {
+        Supervised::Removed
+    } else {
+        Supervised::No { runs_on: state.pid.is_some_and(|pid| still_runs(module, pid, changed)) }
+    }
+}
+
+/// Whether the run process `pid` of a module still runs, and is no other one that got its number since: by the record that
+/// the next supervisor would go by, too. Who may not read that record goes by the time of the last change.
+fn still_runs(module: &Module, pid: u32, changed: Option<SystemTime>) -> bool {
+    let lock = file::read(&module.dir.lock_path()).ok();
+    match lock.and_then(|lock| ProcessRecord::read(&lock).ok().flatten()) {
+        // Without descriptors nobody can tell; the supervisor would wait until it can.
+        Some(record) if record.pid.as_raw().unsigned_abs() == pid => {
+            record.open().is_ok_and(|process| process.is_some())
+        }
+        _ => runs_since(pid, changed),
     }
 }
 

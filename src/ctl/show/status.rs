@@ -63,7 +63,9 @@ impl View {
             Health::Removed if !self.named => Outcome::Done,
             Health::Removed | Health::Unsupervised => Outcome::NotSupervised,
             Health::Denied => Outcome::Denied,
-            Health::Failed | Health::Backoff | Health::Changing | Health::Paused | Health::Down => Outcome::NotUp,
+            Health::Failed | Health::Stale | Health::Backoff | Health::Changing | Health::Paused | Health::Down => {
+                Outcome::NotUp
+            }
         };
         let seen = self.seen.iter().filter_map(|(_, seen)| Health::of(seen)).map(of);
         seen.chain(self.missing.iter().map(|_| Outcome::NoSuchModule)).collect()

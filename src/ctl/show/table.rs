@@ -3,7 +3,7 @@
 use crate::ctl::format;
 use crate::ctl::report::SUMMARY_FROM;
 use crate::ctl::root::Module;
-use crate::ctl::snapshot::{Snapshot, SnapshotError, Supervised};
+use crate::ctl::snapshot::{STALE, Snapshot, SnapshotError, Supervised};
 use crate::status::module_state::ModuleState;
 use crate::status::record::Want;
 use std::collections::{HashMap, HashSet};
@@ -20,6 +20,8 @@ pub enum Health {
     Failed,
     /// Nobody supervises it, though somebody should.
     Unsupervised,
+    /// What its files say is over.
+    Stale,
     /// We may not look.
     Denied,
     /// Waits for its next start.
@@ -47,6 +49,7 @@ impl Health {
         Some(match snapshot.supervised {
             Supervised::Removed => Health::Removed,
             Supervised::No { .. } => Health::Unsupervised,
+            Supervised::Stale => Health::Stale,
             Supervised::Yes if snapshot.is_up() => Health::Up,
             Supervised::Yes => match snapshot.state.state {
                 ModuleState::Failed => Health::Failed,
@@ -66,7 +69,7 @@ impl Health {
     /// The colour of its state, as SGR parameters.
     fn colour(self) -> &'static str {
         match self {
-            Health::Failed | Health::Unsupervised | Health::Denied => "1;31",
+            Health::Failed | Health::Unsupervised | Health::Stale | Health::Denied => "1;31",
             Health::Backoff | Health::Changing | Health::Paused => "33",
             Health::Down => "35",
             Health::Up => "32",
@@ -79,6 +82,7 @@ impl Health {
         match self {
             Health::Failed => "failed",
             Health::Unsupervised => "not supervised",
+            Health::Stale => "stale",
             Health::Denied => "not readable",
             Health::Backoff => "in backoff",
             Health::Changing => "changing",
@@ -190,7 +194,7 @@ fn cells(
     let uptime = match snapshot.supervised {
         Supervised::Yes => snapshot.uptime(now).map(format::duration),
         // Nobody has looked after it since; it may have ended long ago.
-        Supervised::No { .. } | Supervised::Removed => None,
+        Supervised::No { .. } | Supervised::Stale | Supervised::Removed => None,
     };
     [
         name,
@@ -223,6 +227,7 @@ fn state_and_note(snapshot: &Snapshot, now: SystemTime) -> (String, String) {
     let says = |state: &str, why: &str| (state.to_string(), why.to_string());
     match (snapshot.supervised, snapshot.state.pid) {
         (Supervised::Removed, _) => says("removed", "the service directory is gone"),
+        (Supervised::Stale, _) => ("stale".into(), format!("{STALE}, was {state}")),
         (Supervised::No { runs_on: true }, _) => {
             ("orphaned".into(), format!("not supervised, was {state}; the process runs on"))
         }

@@ -12,7 +12,7 @@ use crate::ctl::format;
 use crate::ctl::report::{Extra, Report};
 use crate::ctl::root::{Missing, Module};
 use crate::ctl::service::{Owner, ServiceDirectory};
-use crate::ctl::snapshot::{Snapshot, Supervised};
+use crate::ctl::snapshot::Snapshot;
 use crate::ctl::steer::send::unsupervised;
 use crate::sys::files::file;
 use crate::sys::process::isolate::isolate;
@@ -216,7 +216,7 @@ fn passed(module: &Module, snapshot: &Snapshot, report: &mut Report<'_>) {
 /// The script that decides about a module that is up, if there is one.
 fn probe(module: &Module) -> Result<(Snapshot, Option<Script>), CtlError> {
     let snapshot = Snapshot::read(module)?;
-    if snapshot.supervised != Supervised::Yes {
+    if !snapshot.is_supervised() {
         return Err(CtlError::new(Outcome::NotSupervised, unsupervised(&snapshot)));
     }
     if !snapshot.is_up() || snapshot.state.ready == Some(false) {

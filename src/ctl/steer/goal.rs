@@ -122,6 +122,9 @@ impl Progress {
     /// Looks at the module again.
     pub fn look(&mut self, now: &Snapshot, at: Mono) -> Verdict {
         self.note(now, at);
+        if now.supervised == Supervised::Stale {
+            return Verdict::NotYet(None);
+        }
         if now.supervised != Supervised::Yes {
             return match self.goal {
                 Goal::Down | Goal::IsDown if now.is_down() => Verdict::Reached,

@@ -202,7 +202,7 @@ impl ModuleWait {
                 format!("{now}, but its check has not passed after {waited}: {why}")
             }
             (Goal::Down | Goal::IsDown, _) => format!("{}{pid}, still there after {waited}", last.state_name()),
-            _ if last.supervised != crate::ctl::snapshot::Supervised::Yes => {
+            _ if !last.is_supervised() => {
                 let text = format!("{}, after {waited}", send::unsupervised(last));
                 return (Outcome::NotSupervised, text, self.extra(false));
             }
