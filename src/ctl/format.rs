@@ -44,6 +44,25 @@ pub fn text(text: &str) -> String {
     shown
 }
 
+/// JSON on one line, with nothing in it that a terminal would obey: what JSON itself leaves as it is (C1 controls, marks
+/// that reverse a line) becomes `\u202e`, which every reader takes for the same.
+pub fn json(value: &serde_json::Value) -> String {
+    let plain = value.to_string();
+    if !plain.chars().any(escape::is_active) {
+        return plain;
+    }
+    let mut shown = String::with_capacity(plain.len() + 16);
+    for letter in plain.chars() {
+        if escape::is_active(letter) {
+            // All of them are below U+10000. They stand in strings alone, for nothing else holds such characters.
+            shown += &format!("\\u{:04x}", u32::from(letter));
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
 /// A duration in the two largest of its units: `3d 4h`, `5m 12s`, `7s`.
 pub fn duration(time: Duration) -> String {
     let s = time.as_secs();
@@ -128,6 +147,14 @@ mod tests {
         assert_eq!(shown(b"a\xffb"), r"a\xffb");
         assert_eq!(shown("a\u{202e}b".as_bytes()), r"a\u{202e}b");
         assert_eq!(shown(b"a\\nb"), r"a\\nb");
+    }
+
+    #[test]
+    fn json_means_the_same_and_gives_a_terminal_no_order() {
+        let value = serde_json::json!({ "a\u{9b}31m": "x\u{202e}y\u{1b}]0;t\u{7}" });
+        let shown = json(&value);
+        assert!(!shown.chars().any(escape::is_active), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
     }
 
     #[test]

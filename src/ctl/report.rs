@@ -19,7 +19,7 @@ pub const SUMMARY_FROM: usize = 10;
 pub struct Out {
     /// Whether colours may be used on standard output.
     pub colour: bool,
-    /// The size of the terminal that standard output is; `None` if it is none.
+    /// The size of the terminal that standard output is, 80x24 where that does not know its size; `None` if it is none.
     pub terminal: Option<Size>,
     /// Standard output takes no more, and why.
     lost: Option<io::Error>,
@@ -31,7 +31,9 @@ impl Out {
         let is_terminal = io::stdout().is_terminal();
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        let terminal = if is_terminal { screen::size(io::stdout().as_fd()) } else { None };
+        // A serial line does not know its size, but obeys control characters as any other terminal.
+        let size = || screen::size(io::stdout().as_fd()).unwrap_or(Size { columns: 80, rows: 24 });
+        let terminal = is_terminal.then(size);
         Out { colour: is_terminal && !plain, terminal, lost: None }
     }
 
@@ -188,7 +190,7 @@ impl<'a> Report<'a> {
     pub fn finish(mut self) -> Vec<Outcome> {
         self.wipe();
         match self.format {
-            OutputFormat::Json => self.out.line(&Value::from(std::mem::take(&mut self.objects)).to_string()),
+            OutputFormat::Json => self.out.line(&format::json(&Value::from(std::mem::take(&mut self.objects)))),
             OutputFormat::Lines if self.outcomes.len() > SUMMARY_FROM => self.out.line(&summary(&self.outcomes)),
             OutputFormat::Lines | OutputFormat::Quiet => {}
         }

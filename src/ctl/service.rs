@@ -6,6 +6,7 @@
 use super::access;
 use super::root::Module;
 use super::snapshot::Snapshot;
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -52,9 +53,9 @@ impl ServiceDirectory {
         Ok(Some(ServiceDirectory { path: path.into(), owner }))
     }
 
-    /// Whether it belongs to whom it is touched as.
-    pub fn is_theirs(&self) -> bool {
+    /// Whether `held`, the directory that was found at its path, belongs to whom it is touched as.
+    pub fn is_theirs(&self, held: &File) -> bool {
         let Some(owner) = self.owner else { return true };
-        std::fs::metadata(&self.path).is_ok_and(|metadata| metadata.uid() == owner.uid)
+        held.metadata().is_ok_and(|metadata| metadata.uid() == owner.uid)
     }
 }

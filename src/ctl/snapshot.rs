@@ -401,6 +401,46 @@ mod tests {
         assert!(!runs_since(u32::MAX, None));
     }
 
+    /// A status directory whose files name a run process `pid` that came up just now, and whose lock has its record.
+    fn recorded(dir: &Path, pid: u32, made: (u64, u64)) {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::write(dir.join("status"), record(pid, SystemTime::now())).unwrap();
+        let supervisor_pid = std::process::id();
+        let state = StateFile { pid: Some(pid), state: ModuleState::Up, supervisor_pid, ..StateFile::default() };
+        std::fs::write(dir.join("state.json"), state.encode()).unwrap();
+        let lock = std::fs::File::create(dir.join("lock")).unwrap();
+        let (inode, boot) = (lock.metadata().unwrap().ino(), crate::sys::process::record::boot());
+        let line = format!("run {pid:010} {:020} {:020} {inode} {boot} 0:0", made.0, made.1);
+        std::fs::write(dir.join("lock"), format!("{line:<159}\n")).unwrap();
+    }
+
+    #[test]
+    fn a_stranger_with_the_recorded_number_is_not_the_service() {
+        let dir = tempfile::tempdir().unwrap();
+        let see = || Snapshot::read(&module(dir.path())).unwrap().supervised;
+        recorded(dir.path(), std::process::id(), (0, u64::MAX));
+        assert_eq!(see(), Supervised::No { runs_on: true });
+        recorded(dir.path(), std::process::id(), (0, 1));
+        assert_eq!(see(), Supervised::No { runs_on: false });
+    }
+
+    #[test]
+    fn files_that_name_a_dead_process_are_stale_and_not_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let ok = dir.path().join("ok");
+        nix::unistd::mkfifo(&ok, Mode::S_IRWXU).unwrap();
+        let _held = fifo::Fifo::open_or_make(&ok, fifo::Ends::Read).unwrap();
+        let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        recorded(dir.path(), pid, (0, u64::MAX));
+        let snapshot = Snapshot::read(&module(dir.path())).unwrap();
+        assert_eq!((snapshot.supervised, snapshot.is_up()), (Supervised::Stale, false));
+        assert!(snapshot.describe(UNIX_EPOCH).contains("was up"), "{}", snapshot.describe(UNIX_EPOCH));
+        recorded(dir.path(), std::process::id(), (0, u64::MAX));
+        assert!(Snapshot::read(&module(dir.path())).unwrap().is_up());
+    }
+
     #[test]
     fn a_clock_that_was_set_back_shows_zero() {
         let later = UNIX_EPOCH + Duration::from_secs(100);

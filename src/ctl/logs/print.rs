@@ -266,7 +266,7 @@ impl Style {
         if self.json {
             let module = stream.module.to_string_lossy();
             let object = json!({ "module": module, "stream": stream.name, "line": String::from_utf8_lossy(line) });
-            text.extend_from_slice(object.to_string().as_bytes());
+            text.extend_from_slice(format::json(&object).as_bytes());
             text.push(b'\n');
             return;
         }

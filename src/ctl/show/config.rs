@@ -44,7 +44,7 @@ fn read(path: &Path, check: bool, json: bool, out: &mut Out) -> Result<Option<Co
         Ok(config) => Ok(Some(config)),
         Err(complaint) if check => {
             if json {
-                out.line(&Json::from(vec![object(&complaint)]).to_string())
+                out.line(&format::json(&Json::from(vec![object(&complaint)])))
             } else {
                 out.line(&format::text(&complaint.to_string()))
             }
@@ -80,7 +80,7 @@ fn find(known: &[Module]) -> Option<PathBuf> {
 /// Prints all complaints.
 fn check(config: &Config, json: bool, out: &mut Out) -> Vec<Outcome> {
     if json {
-        out.line(&config.complaints().iter().map(object).collect::<Json>().to_string())
+        out.line(&format::json(&config.complaints().iter().map(object).collect()))
     } else {
         let lines = config.complaints().iter().map(|complaint| format::text(&complaint.to_string()) + "\n");
         out.put(&lines.collect::<String>());
@@ -125,7 +125,7 @@ fn show(
         let objects = parts
             .iter()
             .flat_map(|(name, effective)| effective.values.iter().map(|value| describe(name, config.path(), value)));
-        out.line(&objects.collect::<Json>().to_string());
+        out.line(&format::json(&objects.collect()));
     } else {
         out.put(&table(&parts, config.path()))
     }

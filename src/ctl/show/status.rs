@@ -109,7 +109,7 @@ impl View {
             .missing
             .iter()
             .map(|missing| json!({ "module": missing.word.to_string_lossy(), "error": missing.why }));
-        Value::from_iter(seen.chain(missing)).to_string()
+        format::json(&Value::from_iter(seen.chain(missing)))
     }
 }
 

@@ -11,7 +11,11 @@ use crate::ctl::steer::goal::Goal;
 use crate::ctl::steer::module_wait::ModuleWait;
 use crate::ctl::steer::send;
 use crate::ctl::steer::wait::Waiting;
+use crate::sys::Errno;
 use crate::sys::time::Mono;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
@@ -191,29 +195,33 @@ fn send_command(module: &Module, snapshot: &Snapshot, command: Command) -> Resul
 fn change_down_file(module: &Module, snapshot: &Snapshot, change: DownFileChange) -> Result<(), CtlError> {
     let none = || CtlError::failed("has no service directory: enable and disable are for services of a tree");
     let directory = ServiceDirectory::of(module, snapshot).map_err(CtlError::denied)?.ok_or_else(none)?;
-    if !directory.is_theirs() {
+    let failed = |error: &io::Error| {
+        let outcome = if access::is_denied(error) { Outcome::Denied } else { Outcome::Failed };
+        // To make and remove a file is up to the directory's owner.
+        CtlError::new(outcome, access::explain(&directory.path, error))
+    };
+    // The directory that is looked at is the one that is changed, whatever has its name meanwhile.
+    let held = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(&directory.path);
+    let held = held.map_err(|error| failed(&error))?;
+    if !directory.is_theirs(&held) {
         let shown = access::shown(&directory.path);
         return Err(CtlError::denied(format!("{shown} does not belong to the user whose supervisor names it")));
     }
-    let directory = directory.path;
-    let path = directory.join("down");
     let done = match change {
-        DownFileChange::Up => std::fs::remove_file(&path).or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
+        DownFileChange::Up => unlinkat(&held, "down", UnlinkatFlags::NoRemoveDir).or_else(|errno| match errno {
+            Errno::ENOENT => Ok(()),
+            errno => Err(errno),
         }),
         // O_EXCL follows no link; what is there already does its job, whatever it is.
-        DownFileChange::Down => match OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made.map(drop),
-        },
+        DownFileChange::Down => {
+            let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+            match openat(&held, "down", flags, Mode::from_bits_truncate(0o644)) {
+                Err(Errno::EEXIST) => Ok(()),
+                made => made.map(drop),
+            }
+        }
     };
-    done.map_err(|error| {
-        let outcome = if access::is_denied(&error) { Outcome::Denied } else { Outcome::Failed };
-        // To make and remove a file is up to the directory's owner.
-        let refusing = if access::is_denied(&error) { &directory } else { &path };
-        CtlError::new(outcome, access::explain(refusing, &error))
-    })
+    done.map_err(|errno| failed(&errno.into()))
 }
 
 /// `wait`: no command, only patience. A name that no module has yet may still get one.
