@@ -10,7 +10,7 @@ use crate::status::record::Record;
 use crate::status::state::StateFile;
 use crate::sys::files::fifo;
 use crate::sys::files::file;
-use crate::sys::process::record::Recorded as ProcessRecord;
+use crate::sys::process::record::ProcessRecord;
 use crate::sys::threads::poll;
 use crate::sys::time::Mono;
 use chrono::DateTime;

@@ -39,13 +39,32 @@ fn check_is_quiet_and_asks_the_script() {
     house.up("web");
     let answer = house.expect(1, &["check", "web"]);
     assert_eq!(answer.out, "");
-    assert!(answer.err.contains("fail: web: its check fails: exit code 1"), "{answer:?}");
+    assert!(answer.err.contains("fail: web: its check fails: exit code 1: noise"), "{answer:?}");
     std::fs::write(house.services.join("web/here"), "").unwrap();
     let answer = house.expect(0, &["check", "web"]);
     assert_eq!((answer.out.as_str(), answer.err.as_str()), ("", ""));
     house.expect(4, &["check", "nope"]);
     house.expect(0, &["stop", "web"]);
     house.expect(1, &["check", "web"]);
+}
+
+#[test]
+fn a_check_has_a_session_of_its_own_and_one_that_writes_without_end_holds_nobody_up() {
+    let house = House::with(&[("web", STEADY)]);
+    let check = "#!/bin/sh\ncut -d' ' -f1,6 /proc/self/stat > stat\necho $SUPERVISE_MODULE $SUPERVISE_STATUS > names\n\
+                 tr '\\0' x < /dev/zero | head -c 2000000\necho; echo the last word\nexit 7\n";
+    script(&house.services.join("web/check"), check);
+    let mut house = house;
+    house.start_tree();
+    house.up("web");
+    let answer = house.expect(1, &["check", "web"]);
+    assert!(answer.err.contains("exit code 7: the last word"), "{answer:?}");
+    let stat = std::fs::read_to_string(house.services.join("web/stat")).unwrap();
+    let session: i32 = stat.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let ours = nix::unistd::getsid(None).unwrap().as_raw();
+    assert_ne!(session, ours);
+    let names = std::fs::read_to_string(house.services.join("web/names")).unwrap();
+    assert_eq!(names.trim(), format!("web {}", house.status.display()));
 }
 
 #[test]
