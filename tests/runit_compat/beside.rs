@@ -2,7 +2,7 @@
 //! for a real `runsv`.
 
 use crate::common::*;
-use crate::house::*;
+use crate::fixture::*;
 
 const TOOLS: [&str; 5] = ["runsv", "sv", "svc", "svstat", "svok"];
 const STATUS: [&str; 3] = ["sv", "status", "web"];

@@ -1,7 +1,7 @@
 //! Control scripts: the same calls in the same order, under the tree and under a real `runsv`.
 
 use crate::common::*;
-use crate::house::*;
+use crate::fixture::*;
 
 const TOOLS: [&str; 2] = ["runsv", "sv"];
 const STATUS: [&str; 3] = ["sv", "status", "web"];

@@ -1,7 +1,7 @@
 //! The files themselves, what they cost, and what becomes of them.
 
 use crate::common::*;
-use crate::house::*;
+use crate::fixture::*;
 use std::collections::BTreeSet;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::process::Command;

@@ -2,7 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod house;
+mod fixture;
 
 mod beside;
 mod controls;

@@ -1,7 +1,7 @@
 //! Service directories that somebody else supervises, or did.
 
 use crate::common::*;
-use crate::house::*;
+use crate::fixture::*;
 use std::path::Path;
 use std::process::Command;
 

@@ -1,7 +1,7 @@
 //! `runsvchdir`: the services root is a link to `current`, which is switched.
 
 use crate::common::*;
-use crate::house::*;
+use crate::fixture::*;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! `logs`, of what is there and of what comes.
 
-use crate::house::{House, STEADY, until};
+use crate::fixture::{Fixture, STEADY, until};
 use serde_json::json;
 use std::io::Write;
 use std::process::{Child, Stdio};
@@ -12,10 +12,10 @@ struct Following {
 }
 
 impl Following {
-    fn start(house: &House, arguments: &[&str]) -> Following {
-        let out = house.path().join("followed");
+    fn start(fixture: &Fixture, arguments: &[&str]) -> Following {
+        let out = fixture.path().join("followed");
         let file = std::fs::File::create(&out).unwrap();
-        let child = house.command(arguments).stdout(file).stderr(Stdio::null()).spawn().unwrap();
+        let child = fixture.command(arguments).stdout(file).stderr(Stdio::null()).spawn().unwrap();
         Following { child, out }
     }
 
@@ -38,26 +38,26 @@ fn append(path: &std::path::Path, text: &str) {
 
 #[test]
 fn the_last_lines_of_one_are_bare_and_of_several_have_names() {
-    let house = House::new();
+    let fixture = Fixture::new();
     for name in ["web", "db"] {
-        let dir = house.fabricate(name, &json!({}));
+        let dir = fixture.fabricate(name, &json!({}));
         append(&dir.join("__stdout"), &format!("{name} 1\n{name} 2\n{name} 3\n"));
     }
-    append(&house.status.join("web/__stderr"), "trouble\n");
-    assert_eq!(house.expect(0, &["logs", "-n", "2", "web"]).out, "web 2\nweb 3\ntrouble\n");
-    assert_eq!(house.expect(0, &["logs", "-n", "1"]).out, "db  | db 3\nweb | web 3\nweb ! trouble\n");
-    let out = house.expect(0, &["--json", "logs", "-n", "1", "db"]).out;
+    append(&fixture.status.join("web/__stderr"), "trouble\n");
+    assert_eq!(fixture.expect(0, &["logs", "-n", "2", "web"]).out, "web 2\nweb 3\ntrouble\n");
+    assert_eq!(fixture.expect(0, &["logs", "-n", "1"]).out, "db  | db 3\nweb | web 3\nweb ! trouble\n");
+    let out = fixture.expect(0, &["--json", "logs", "-n", "1", "db"]).out;
     assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap()["line"], "db 3");
-    house.expect(4, &["logs", "wbe"]);
+    fixture.expect(4, &["logs", "wbe"]);
 }
 
 #[test]
 fn several_are_followed_through_truncation_and_rename() {
-    let house = House::new();
-    let web = house.fabricate("web", &json!({})).join("__stdout");
-    let db = house.fabricate("db", &json!({})).join("__stderr");
+    let fixture = Fixture::new();
+    let web = fixture.fabricate("web", &json!({})).join("__stdout");
+    let db = fixture.fabricate("db", &json!({})).join("__stderr");
     append(&web, "begin\n");
-    let following = Following::start(&house, &["logs", "-f"]);
+    let following = Following::start(&fixture, &["logs", "-f"]);
     following.sees("web | begin\n");
     append(&db, "from db\n");
     following.sees("db  ! from db\n");
@@ -69,7 +69,7 @@ fn several_are_followed_through_truncation_and_rename() {
     append(&web, "the new one\n");
     following.sees("web | the new one\n");
     // A module that comes later is followed, too.
-    let late = house.fabricate("late", &json!({}));
+    let late = fixture.fabricate("late", &json!({}));
     append(&late.join("__stdout"), "here I am\n");
     following.sees("| here I am\n");
     append(&late.join("__stdout"), "and on\n");
@@ -78,11 +78,11 @@ fn several_are_followed_through_truncation_and_rename() {
 
 #[test]
 fn a_follower_whose_reader_leaves_ends() {
-    let house = House::new();
-    let web = house.fabricate("web", &json!({}));
+    let fixture = Fixture::new();
+    let web = fixture.fabricate("web", &json!({}));
     append(&web.join("__stdout"), "begin\n");
     let (reading, writing) = std::io::pipe().unwrap();
-    let mut child = house.command(&["logs", "-f", "web"]).stdout(writing).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = fixture.command(&["logs", "-f", "web"]).stdout(writing).stderr(Stdio::piped()).spawn().unwrap();
     let mut room = [0; 64];
     assert!(std::io::Read::read(&mut &reading, &mut room).unwrap() > 0);
     drop(reading);
@@ -92,11 +92,11 @@ fn a_follower_whose_reader_leaves_ends() {
 
 #[test]
 fn the_supervisors_own_log_is_one_story() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    house.expect(0, &["kill", "web"]);
-    let killed = || Some(house.svctl(&["logs", "--supervisor", "web"])).filter(|answer| answer.out.contains("KILL"));
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    fixture.expect(0, &["kill", "web"]);
+    let killed = || Some(fixture.svctl(&["logs", "--supervisor", "web"])).filter(|answer| answer.out.contains("KILL"));
     let answer = until("the exit is logged", killed);
     assert!(answer.out.starts_with("[NOTICE] "), "{answer:?}");
-    assert!(house.expect(0, &["logs", "--supervisor"]).out.contains("supervise-tree | "));
+    assert!(fixture.expect(0, &["logs", "--supervisor"]).out.contains("supervise-tree | "));
 }

@@ -1,7 +1,7 @@
 //! `status`, `check`, `config` and `completions` on a real tree.
 
 use crate::common::script;
-use crate::house::{House, STEADY, until};
+use crate::fixture::{Fixture, STEADY, until};
 use std::time::{Duration, Instant};
 
 const WITH_LOG: &str = "#!/bin/sh\necho line\nexec sleep 1000\n";
@@ -9,135 +9,135 @@ const LOGGER: &str = "#!/bin/sh\nexec cat\n";
 
 #[test]
 fn status_shows_what_is_not_up_first_and_loggers_below_their_services() {
-    let mut house = House::with(&[("api", WITH_LOG), ("api/log", LOGGER), ("zombie", STEADY)]);
-    std::fs::write(house.services.join("zombie/down"), "").unwrap();
-    house.start_tree();
-    house.all_up(&["api", "api/log"]);
-    until("all are there", || house.state("zombie"));
-    let answer = house.expect(3, &["status"]);
+    let mut fixture = Fixture::with(&[("api", WITH_LOG), ("api/log", LOGGER), ("zombie", STEADY)]);
+    std::fs::write(fixture.services.join("zombie/down"), "").unwrap();
+    fixture.start_tree();
+    fixture.all_up(&["api", "api/log"]);
+    until("all are there", || fixture.state("zombie"));
+    let answer = fixture.expect(3, &["status"]);
     let lines: Vec<&str> = answer.out.lines().collect();
     assert!(lines[0].starts_with("MODULE"), "{answer:?}");
     assert!(lines[1].starts_with("zombie "), "{answer:?}");
     assert!(lines[2].starts_with("api "), "{answer:?}");
     assert!(lines[3].starts_with("  api/log "), "{answer:?}");
     assert!(!answer.out.contains('\x1b'), "{answer:?}");
-    assert_eq!(house.expect(0, &["status", "api", "api/log"]).out.lines().count(), 3);
-    let json = house.expect(0, &["--json", "status", "api"]).json();
+    assert_eq!(fixture.expect(0, &["status", "api", "api/log"]).out.lines().count(), 3);
+    let json = fixture.expect(0, &["--json", "status", "api"]).json();
     assert_eq!(json[0]["module"], "api");
     assert_eq!(json[0]["supervised"], true);
-    assert_eq!(json[0]["pid"].as_u64(), house.pid("api").map(u64::from));
-    let hint = house.expect(4, &["status", "ap"]);
+    assert_eq!(json[0]["pid"].as_u64(), fixture.pid("api").map(u64::from));
+    let hint = fixture.expect(4, &["status", "ap"]);
     assert!(hint.out.contains("did you mean api?"), "{hint:?}");
 }
 
 #[test]
 fn check_is_quiet_and_asks_the_script() {
-    let house = House::with(&[("web", STEADY)]);
-    script(&house.services.join("web/check"), "#!/bin/sh\necho noise\ntest -e here\n");
-    let mut house = house;
-    house.start_tree();
-    house.up("web");
-    let answer = house.expect(1, &["check", "web"]);
+    let fixture = Fixture::with(&[("web", STEADY)]);
+    script(&fixture.services.join("web/check"), "#!/bin/sh\necho noise\ntest -e here\n");
+    let mut fixture = fixture;
+    fixture.start_tree();
+    fixture.up("web");
+    let answer = fixture.expect(1, &["check", "web"]);
     assert_eq!(answer.out, "");
     assert!(answer.err.contains("fail: web: its check fails: exit code 1: noise"), "{answer:?}");
-    std::fs::write(house.services.join("web/here"), "").unwrap();
-    let answer = house.expect(0, &["check", "web"]);
+    std::fs::write(fixture.services.join("web/here"), "").unwrap();
+    let answer = fixture.expect(0, &["check", "web"]);
     assert_eq!((answer.out.as_str(), answer.err.as_str()), ("", ""));
-    house.expect(4, &["check", "nope"]);
-    house.expect(0, &["stop", "web"]);
-    house.expect(1, &["check", "web"]);
+    fixture.expect(4, &["check", "nope"]);
+    fixture.expect(0, &["stop", "web"]);
+    fixture.expect(1, &["check", "web"]);
 }
 
 #[test]
 fn a_check_has_a_session_of_its_own_and_one_that_writes_without_end_holds_nobody_up() {
-    let house = House::with(&[("web", STEADY)]);
+    let fixture = Fixture::with(&[("web", STEADY)]);
     let check = "#!/bin/sh\ncut -d' ' -f1,6 /proc/self/stat > stat\necho $SUPERVISE_MODULE $SUPERVISE_STATUS > names\n\
                  tr '\\0' x < /dev/zero | head -c 2000000\necho; echo the last word\nexit 7\n";
-    script(&house.services.join("web/check"), check);
-    let mut house = house;
-    house.start_tree();
-    house.up("web");
-    let answer = house.expect(1, &["check", "web"]);
+    script(&fixture.services.join("web/check"), check);
+    let mut fixture = fixture;
+    fixture.start_tree();
+    fixture.up("web");
+    let answer = fixture.expect(1, &["check", "web"]);
     assert!(answer.err.contains("exit code 7: the last word"), "{answer:?}");
-    let stat = std::fs::read_to_string(house.services.join("web/stat")).unwrap();
+    let stat = std::fs::read_to_string(fixture.services.join("web/stat")).unwrap();
     let session: i32 = stat.split_whitespace().nth(1).unwrap().parse().unwrap();
     let ours = nix::unistd::getsid(None).unwrap().as_raw();
     assert_ne!(session, ours);
-    let names = std::fs::read_to_string(house.services.join("web/names")).unwrap();
-    assert_eq!(names.trim(), format!("web {}", house.status.display()));
+    let names = std::fs::read_to_string(fixture.services.join("web/names")).unwrap();
+    assert_eq!(names.trim(), format!("web {}", fixture.status.display()));
 }
 
 #[test]
 fn a_check_that_hangs_is_killed_when_the_time_is_over() {
-    let house = House::with(&[("web", STEADY)]);
-    script(&house.services.join("web/check"), "#!/bin/sh\necho $$ > pid\nsleep 1000\n");
-    let mut house = house;
-    house.start_tree();
-    house.up("web");
+    let fixture = Fixture::with(&[("web", STEADY)]);
+    script(&fixture.services.join("web/check"), "#!/bin/sh\necho $$ > pid\nsleep 1000\n");
+    let mut fixture = fixture;
+    fixture.start_tree();
+    fixture.up("web");
     let begun = Instant::now();
-    let answer = house.expect(1, &["-w", "0.5", "check", "web"]);
+    let answer = fixture.expect(1, &["-w", "0.5", "check", "web"]);
     assert!(begun.elapsed() < Duration::from_secs(5), "{answer:?}");
     assert!(answer.err.contains("takes longer than 0.5 s"), "{answer:?}");
-    let pid = std::fs::read_to_string(house.services.join("web/pid")).unwrap();
+    let pid = std::fs::read_to_string(fixture.services.join("web/pid")).unwrap();
     assert!(!std::path::Path::new(&format!("/proc/{}", pid.trim())).exists());
 }
 
 #[test]
 fn a_restart_waits_until_the_check_passes() {
-    let house = House::with(&[("web", STEADY)]);
-    script(&house.services.join("web/check"), "#!/bin/sh\ntest -e here\n");
-    let mut house = house;
-    house.start_tree();
-    house.up("web");
-    let answer = house.expect(1, &["-w", "4", "restart", "web"]);
+    let fixture = Fixture::with(&[("web", STEADY)]);
+    script(&fixture.services.join("web/check"), "#!/bin/sh\ntest -e here\n");
+    let mut fixture = fixture;
+    fixture.start_tree();
+    fixture.up("web");
+    let answer = fixture.expect(1, &["-w", "4", "restart", "web"]);
     assert!(answer.out.starts_with("timeout: web: up (pid "), "{answer:?}");
     assert!(answer.out.contains("its check has not passed after 4 s: exit code 1"), "{answer:?}");
-    let waiting = house.command(&["-w", "20", "restart", "web"]).spawn().unwrap();
-    std::fs::write(house.services.join("web/here"), "").unwrap();
+    let waiting = fixture.command(&["-w", "20", "restart", "web"]).spawn().unwrap();
+    std::fs::write(fixture.services.join("web/here"), "").unwrap();
     let output = waiting.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
-    house.expect(0, &["wait", "ready", "web"]);
+    fixture.expect(0, &["wait", "ready", "web"]);
 }
 
 #[test]
 fn config_says_who_set_what() {
-    let house = House::with(&[("web", STEADY)]);
-    let conf = house.services.join("supervise.conf");
+    let fixture = Fixture::with(&[("web", STEADY)]);
+    let conf = fixture.services.join("supervise.conf");
     std::fs::write(&conf, "[global]\nrestart_delay : 0.5\n[web]\nstop_signal : INT\nmax_try : 3\n").unwrap();
-    let mut house = house;
-    house.start_tree();
-    house.up("web");
-    let answer = house.expect(0, &["config", "web"]);
+    let mut fixture = fixture;
+    fixture.start_tree();
+    fixture.up("web");
+    let answer = fixture.expect(0, &["config", "web"]);
     let line = |key: &str| answer.out.lines().find(|line| line.starts_with(&format!("{key} "))).unwrap().to_string();
     assert!(line("restart_delay").ends_with("supervise.conf:2 [global]"), "{answer:?}");
     assert!(line("stop_signal").ends_with("supervise.conf:4"), "{answer:?}");
     assert!(line("kill_mode").contains("mixed") && line("kill_mode").ends_with("default"), "{answer:?}");
-    let answer = house.expect(1, &["config", "--check"]);
+    let answer = fixture.expect(1, &["config", "--check"]);
     assert!(answer.out.ends_with("supervise.conf:5: unknown key max_try: did you mean max_tries?\n"), "{answer:?}");
-    let json = house.expect(1, &["--json", "config", "--check"]).json();
+    let json = fixture.expect(1, &["--json", "config", "--check"]).json();
     assert_eq!(json[0]["line"], 5);
     std::fs::write(&conf, "[global]\nrestart_delay : 0.5\n").unwrap();
-    assert_eq!(house.expect(0, &["config", "--check"]).out, "");
-    house.expect(4, &["config", "wbe"]);
-    house.expect(1, &["config", "--check", "-F", "/no/such/file"]);
+    assert_eq!(fixture.expect(0, &["config", "--check"]).out, "");
+    fixture.expect(4, &["config", "wbe"]);
+    fixture.expect(1, &["config", "--check", "-F", "/no/such/file"]);
 }
 
 #[test]
 fn a_file_is_checked_where_nothing_runs() {
-    let house = House::new();
-    let conf = house.path().join("supervise.conf");
+    let fixture = Fixture::new();
+    let conf = fixture.path().join("supervise.conf");
     std::fs::write(&conf, "[global]\nnonsense\n").unwrap();
-    let answer = house.expect(1, &["config", "--check"]);
+    let answer = fixture.expect(1, &["config", "--check"]);
     assert!(answer.out.starts_with("supervise.conf:2: is neither a section nor"), "{answer:?}");
 }
 
 #[test]
 fn bash_completes_verbs_and_modules() {
-    let house = House::tree(&[("web-front", STEADY), ("web-back", STEADY)]);
-    house.fabricate("evil;id", &serde_json::json!({}));
-    let scripts = ["bash", "zsh", "fish"].map(|shell| house.expect(0, &["completions", shell]).out);
+    let fixture = Fixture::tree(&[("web-front", STEADY), ("web-back", STEADY)]);
+    fixture.fabricate("evil;id", &serde_json::json!({}));
+    let scripts = ["bash", "zsh", "fish"].map(|shell| fixture.expect(0, &["completions", shell]).out);
     assert!(scripts.iter().all(|script| script.contains("SVCTL_COMPLETE")));
-    std::fs::write(house.path().join("complete.bash"), &scripts[0]).unwrap();
+    std::fs::write(fixture.path().join("complete.bash"), &scripts[0]).unwrap();
     let complete = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
         let script = format!(
@@ -149,14 +149,14 @@ fn bash_completes_verbs_and_modules() {
         );
         let path = format!(
             "{}:{}",
-            std::path::Path::new(crate::house::SVCTL).parent().unwrap().display(),
+            std::path::Path::new(crate::fixture::SVCTL).parent().unwrap().display(),
             std::env::var("PATH").unwrap()
         );
         let output = std::process::Command::new("bash")
             .args(["--norc", "-c", &script])
             .env("PATH", path)
-            .env("SUPERVISE_STATUS", &house.status)
-            .current_dir(house.path())
+            .env("SUPERVISE_STATUS", &fixture.status)
+            .current_dir(fixture.path())
             .output()
             .unwrap();
         eprintln!("{output:?}");

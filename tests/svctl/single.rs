@@ -1,31 +1,31 @@
 //! The same verbs on a real `supervise`.
 
-use crate::house::{House, until};
+use crate::fixture::{Fixture, until};
 
 #[test]
 fn supervise_is_steered_like_a_tree() {
-    let mut house = House::new();
-    house.supervise("web", "sleep 1000");
-    let first = house.pid("web").unwrap();
-    house.expect(0, &["status"]);
-    house.expect(0, &["check", "web"]);
-    house.expect(0, &["restart", "web"]);
-    assert_ne!(house.pid("web"), Some(first));
-    house.expect(0, &["stop", "web"]);
-    house.expect(3, &["status", "web"]);
-    house.expect(0, &["start", "web"]);
-    house.expect(0, &["usr1", "web"]);
-    until("USR1 has killed it", || house.state("web").filter(|state| state["last_exit"]["signal"] == "USR1"));
-    house.expect(0, &["reload", "web"]);
-    let answer = house.expect(1, &["disable", "web"]);
+    let mut fixture = Fixture::new();
+    fixture.supervise("web", "sleep 1000");
+    let first = fixture.pid("web").unwrap();
+    fixture.expect(0, &["status"]);
+    fixture.expect(0, &["check", "web"]);
+    fixture.expect(0, &["restart", "web"]);
+    assert_ne!(fixture.pid("web"), Some(first));
+    fixture.expect(0, &["stop", "web"]);
+    fixture.expect(3, &["status", "web"]);
+    fixture.expect(0, &["start", "web"]);
+    fixture.expect(0, &["usr1", "web"]);
+    until("USR1 has killed it", || fixture.state("web").filter(|state| state["last_exit"]["signal"] == "USR1"));
+    fixture.expect(0, &["reload", "web"]);
+    let answer = fixture.expect(1, &["disable", "web"]);
     assert!(answer.out.contains("has no service directory"), "{answer:?}");
-    let answer = house.expect(4, &["rescan"]);
+    let answer = fixture.expect(4, &["rescan"]);
     assert!(answer.out.contains("no supervise-tree runs"), "{answer:?}");
-    let answer = house.expect(0, &["config", "web"]);
+    let answer = fixture.expect(0, &["config", "web"]);
     let mode = answer.out.lines().find(|line| line.starts_with("kill_mode")).unwrap();
     assert!(mode.contains("process"), "{answer:?}");
-    house.expect(0, &["exit", "web"]);
-    house.expect(0, &["stop", "web"]);
-    assert_eq!(house.ended(), 0);
-    house.expect(4, &["status", "web"]);
+    fixture.expect(0, &["exit", "web"]);
+    fixture.expect(0, &["stop", "web"]);
+    assert_eq!(fixture.ended(), 0);
+    fixture.expect(4, &["status", "web"]);
 }

@@ -1,7 +1,7 @@
 //! Each verb against a real tree.
 
 use crate::common::script;
-use crate::house::{Answer, House, STEADY, until};
+use crate::fixture::{CommandOutput, Fixture, STEADY, until};
 use std::time::{Duration, Instant};
 
 /// Dies at once, and says something first.
@@ -16,33 +16,33 @@ while :; do sleep 0.02; done
 
 #[test]
 fn stop_start_and_restart_do_what_they_say() {
-    let house = House::tree(&[("web", STEADY)]);
-    let first = house.up("web");
-    assert_eq!(house.expect(0, &["stop", "web"]).out, "ok: web: down\n");
-    assert_eq!(house.pid("web"), None);
-    let answer = house.expect(0, &["start", "web"]);
-    let second = house.pid("web").unwrap();
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    let first = fixture.up("web");
+    assert_eq!(fixture.expect(0, &["stop", "web"]).out, "ok: web: down\n");
+    assert_eq!(fixture.pid("web"), None);
+    let answer = fixture.expect(0, &["start", "web"]);
+    let second = fixture.pid("web").unwrap();
     assert!(answer.out.starts_with(&format!("ok: web: up (pid {second}) 1 s")), "{answer:?}");
-    house.expect(0, &["restart", "web"]);
-    let third = house.pid("web").unwrap();
+    fixture.expect(0, &["restart", "web"]);
+    let third = fixture.pid("web").unwrap();
     assert!(first != second && second != third);
     // It is up, and a start of what is up takes no time.
     let begun = Instant::now();
-    house.expect(0, &["start", "web"]);
+    fixture.expect(0, &["start", "web"]);
     assert!(begun.elapsed() < Duration::from_millis(900));
-    assert_eq!(house.pid("web"), Some(third));
+    assert_eq!(fixture.pid("web"), Some(third));
 }
 
 #[test]
 fn all_are_sent_their_command_before_any_is_waited_for() {
     let services: Vec<(String, &str)> = (0..12).map(|n| (format!("w{n}"), STEADY)).collect();
     let services: Vec<(&str, &str)> = services.iter().map(|(name, run)| (name.as_str(), *run)).collect();
-    let house = House::tree(&services);
+    let fixture = Fixture::tree(&services);
     services.iter().for_each(|(name, _)| {
-        house.up(name);
+        fixture.up(name);
     });
     let begun = Instant::now();
-    let answer = house.expect(0, &["-w", "20", "restart", "w*"]);
+    let answer = fixture.expect(0, &["-w", "20", "restart", "w*"]);
     // One after the other, twelve throttle seconds alone would take longer.
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(answer.out.lines().count(), 13, "{answer:?}");
@@ -51,10 +51,10 @@ fn all_are_sent_their_command_before_any_is_waited_for() {
 
 #[test]
 fn a_restart_that_dies_at_once_fails_and_shows_what_it_wrote() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    script(&house.services.join("web/run"), DOOMED);
-    let answer = house.expect(1, &["restart", "web"]);
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    script(&fixture.services.join("web/run"), DOOMED);
+    let answer = fixture.expect(1, &["restart", "web"]);
     assert!(answer.out.starts_with("fail: web: came up"), "{answer:?}");
     assert!(answer.out.contains("exit 3"), "{answer:?}");
     assert!(answer.out.contains("\n    | the port is taken\n"), "{answer:?}");
@@ -62,189 +62,189 @@ fn a_restart_that_dies_at_once_fails_and_shows_what_it_wrote() {
 
 #[test]
 fn a_restart_of_what_cannot_be_executed_fails_with_the_reason() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    std::fs::write(house.services.join("web/run"), "#!/no/such/interpreter\n").unwrap();
-    let answer = house.expect(1, &["restart", "web"]);
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    std::fs::write(fixture.services.join("web/run"), "#!/no/such/interpreter\n").unwrap();
+    let answer = fixture.expect(1, &["restart", "web"]);
     assert!(answer.out.contains("No such file or directory"), "{answer:?}");
 }
 
 #[test]
 fn a_service_that_ignores_term_is_a_timeout() {
-    let house = House::tree(&[("deaf", "#!/bin/sh\ntrap '' TERM\necho ready\nwhile :; do sleep 0.05; done\n")]);
-    let pid = house.up("deaf");
-    until("the trap is set", || std::fs::read(house.status.join("deaf/__stdout")).ok().filter(|out| !out.is_empty()));
-    let answer = house.expect(1, &["-w", "0.5", "stop", "deaf"]);
+    let fixture = Fixture::tree(&[("deaf", "#!/bin/sh\ntrap '' TERM\necho ready\nwhile :; do sleep 0.05; done\n")]);
+    let pid = fixture.up("deaf");
+    until("the trap is set", || std::fs::read(fixture.status.join("deaf/__stdout")).ok().filter(|out| !out.is_empty()));
+    let answer = fixture.expect(1, &["-w", "0.5", "stop", "deaf"]);
     assert_eq!(answer.out, format!("timeout: deaf: stopping (pid {pid}), still there after 0.5 s\n"));
     // Otherwise the tree would wait for it.
-    house.expect(0, &["kill", "deaf"]);
+    fixture.expect(0, &["kill", "deaf"]);
 }
 
 #[test]
 fn without_waiting_it_only_tells() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    assert_eq!(house.expect(0, &["-w", "0", "stop", "web"]).out, "ok: web: told to stop\n");
-    until("it is down", || house.pid("web").is_none().then_some(()));
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    assert_eq!(fixture.expect(0, &["-w", "0", "stop", "web"]).out, "ok: web: told to stop\n");
+    until("it is down", || fixture.pid("web").is_none().then_some(()));
 }
 
 #[test]
 fn once_runs_once() {
-    let house = House::with(&[("job", "#!/bin/sh\nexit 0\n"), ("bad", "#!/bin/sh\necho no >&2\nexit 4\n")]);
+    let fixture = Fixture::with(&[("job", "#!/bin/sh\nexit 0\n"), ("bad", "#!/bin/sh\necho no >&2\nexit 4\n")]);
     for name in ["job", "bad"] {
-        std::fs::write(house.services.join(name).join("down"), "").unwrap();
+        std::fs::write(fixture.services.join(name).join("down"), "").unwrap();
     }
-    let mut house = house;
-    house.start_tree();
-    until("both are there", || house.state("job").and(house.state("bad")));
-    assert_eq!(house.expect(0, &["once", "job"]).out, "ok: job: ran and ended: exit 0\n");
-    let answer = house.expect(1, &["once", "bad"]);
+    let mut fixture = fixture;
+    fixture.start_tree();
+    until("both are there", || fixture.state("job").and(fixture.state("bad")));
+    assert_eq!(fixture.expect(0, &["once", "job"]).out, "ok: job: ran and ended: exit 0\n");
+    let answer = fixture.expect(1, &["once", "bad"]);
     assert!(answer.out.contains("exit 4") && answer.out.contains("    | no"), "{answer:?}");
 }
 
 #[test]
 fn every_signal_arrives_under_its_own_verb() {
-    let house = House::tree(&[("ears", LISTENER)]);
-    house.up("ears");
-    let heard = || std::fs::read_to_string(house.status.join("ears/__stdout")).unwrap_or_default();
+    let fixture = Fixture::tree(&[("ears", LISTENER)]);
+    fixture.up("ears");
+    let heard = || std::fs::read_to_string(fixture.status.join("ears/__stdout")).unwrap_or_default();
     until("the traps are set", || heard().contains("ready").then_some(()));
     for verb in ["hup", "alrm", "usr1", "usr2", "winch", "int", "quit", "term"] {
         let name = verb.to_uppercase();
-        let answer = house.expect(0, &[verb, "ears"]);
+        let answer = fixture.expect(0, &[verb, "ears"]);
         assert!(answer.out.starts_with(&format!("ok: ears: {name} sent (pid ")), "{answer:?}");
         until(&format!("{name} is heard"), || heard().contains(&name).then_some(()));
     }
-    let pid = house.pid("ears").unwrap();
-    house.expect(0, &["kill", "ears"]);
-    until("another one runs", || house.pid("ears").filter(|other| *other != pid));
+    let pid = fixture.pid("ears").unwrap();
+    fixture.expect(0, &["kill", "ears"]);
+    until("another one runs", || fixture.pid("ears").filter(|other| *other != pid));
 }
 
 #[test]
 fn pause_and_cont_stop_and_go_on() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    house.expect(0, &["pause", "web"]);
-    until("it is paused", || house.state("web").filter(|state| state["state"] == "paused"));
-    assert_eq!(house.expect(3, &["status", "web"]).out.lines().count(), 2);
-    let answer = house.expect(1, &["start", "web"]);
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    fixture.expect(0, &["pause", "web"]);
+    until("it is paused", || fixture.state("web").filter(|state| state["state"] == "paused"));
+    assert_eq!(fixture.expect(3, &["status", "web"]).out.lines().count(), 2);
+    let answer = fixture.expect(1, &["start", "web"]);
     assert!(answer.out.contains("paused"), "{answer:?}");
-    house.expect(0, &["cont", "web"]);
-    house.expect(0, &["wait", "up", "web"]);
+    fixture.expect(0, &["cont", "web"]);
+    fixture.expect(0, &["wait", "up", "web"]);
 }
 
 #[test]
 fn a_signal_for_nobody_is_a_failure() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    house.expect(0, &["stop", "web"]);
-    assert_eq!(house.expect(1, &["hup", "web"]).out, "fail: web: down: there is no process to send HUP to\n");
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    fixture.expect(0, &["stop", "web"]);
+    assert_eq!(fixture.expect(1, &["hup", "web"]).out, "fail: web: down: there is no process to send HUP to\n");
 }
 
 #[test]
 fn enable_and_disable_are_remembered_in_the_service_directory() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    let down = house.services.join("web/down");
-    house.expect(0, &["disable", "web"]);
-    assert!(down.exists() && house.pid("web").is_none());
-    house.expect(0, &["disable", "web"]);
-    house.expect(0, &["enable", "web"]);
-    assert!(!down.exists() && house.pid("web").is_some());
-    house.expect(0, &["enable", "web"]);
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    let down = fixture.services.join("web/down");
+    fixture.expect(0, &["disable", "web"]);
+    assert!(down.exists() && fixture.pid("web").is_none());
+    fixture.expect(0, &["disable", "web"]);
+    fixture.expect(0, &["enable", "web"]);
+    assert!(!down.exists() && fixture.pid("web").is_some());
+    fixture.expect(0, &["enable", "web"]);
 }
 
 #[test]
 fn alarms_are_switched_per_module() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    house.expect(0, &["alarm", "off", "web"]);
-    until("it is off", || house.state("web").filter(|state| state["alarm"] == false));
-    house.expect(0, &["alarm", "on", "web"]);
-    until("it is on", || house.state("web").filter(|state| state["alarm"] == true));
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    fixture.expect(0, &["alarm", "off", "web"]);
+    until("it is off", || fixture.state("web").filter(|state| state["alarm"] == false));
+    fixture.expect(0, &["alarm", "on", "web"]);
+    until("it is on", || fixture.state("web").filter(|state| state["alarm"] == true));
 }
 
 #[test]
 fn exit_ends_the_supervisor_of_a_module_that_is_down() {
-    let house = House::tree(&[("web", STEADY), ("other", STEADY)]);
-    house.up("web");
-    house.expect(0, &["exit", "web"]);
-    assert!(house.pid("web").is_some());
-    house.expect(0, &["stop", "web"]);
-    let gone = |answer: &Answer| answer.code == 4;
-    until("nobody supervises it", || Some(house.svctl(&["status", "web"])).filter(gone));
-    assert_eq!(house.expect(4, &["stop", "web"]).out, "fail: web: not supervised\n");
-    assert_eq!(house.expect(0, &["rescan"]).code, 0);
-    house.expect(0, &["wait", "up", "web"]);
+    let fixture = Fixture::tree(&[("web", STEADY), ("other", STEADY)]);
+    fixture.up("web");
+    fixture.expect(0, &["exit", "web"]);
+    assert!(fixture.pid("web").is_some());
+    fixture.expect(0, &["stop", "web"]);
+    let gone = |answer: &CommandOutput| answer.code == 4;
+    until("nobody supervises it", || Some(fixture.svctl(&["status", "web"])).filter(gone));
+    assert_eq!(fixture.expect(4, &["stop", "web"]).out, "fail: web: not supervised\n");
+    assert_eq!(fixture.expect(0, &["rescan"]).code, 0);
+    fixture.expect(0, &["wait", "up", "web"]);
 }
 
 #[test]
 fn the_tree_is_told_to_reload_to_rescan_and_to_end() {
-    let mut house = House::tree(&[("web", STEADY)]);
-    let pid = house.up("web");
+    let mut fixture = Fixture::tree(&[("web", STEADY)]);
+    let pid = fixture.up("web");
     for verb in ["reload", "rescan"] {
-        let answer = house.expect(0, &[verb]);
+        let answer = fixture.expect(0, &[verb]);
         assert!(answer.out.starts_with("ok: supervise-tree (pid "), "{answer:?}");
     }
-    house.expect(0, &["reload", "web"]);
-    let answer = house.expect(0, &["shutdown"]);
+    fixture.expect(0, &["reload", "web"]);
+    let answer = fixture.expect(0, &["shutdown"]);
     assert!(answer.out.contains("has stopped all services and ended"), "{answer:?}");
-    assert_eq!(house.ended(), 0);
+    assert_eq!(fixture.ended(), 0);
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
-    let answer = house.expect(4, &["shutdown"]);
+    let answer = fixture.expect(4, &["shutdown"]);
     assert!(answer.out.contains("no supervise-tree runs"), "{answer:?}");
 }
 
 #[test]
 fn names_may_be_globs_and_wrong_ones_get_a_hint() {
-    let house = House::tree(&[("web1", STEADY), ("web2", STEADY), ("db", STEADY)]);
-    house.all_up(&["web1", "web2", "db"]);
-    assert_eq!(house.expect(0, &["-w", "0", "stop", "web*"]).out.lines().count(), 2);
-    let answer = house.expect(4, &["start", "wbe1"]);
+    let fixture = Fixture::tree(&[("web1", STEADY), ("web2", STEADY), ("db", STEADY)]);
+    fixture.all_up(&["web1", "web2", "db"]);
+    assert_eq!(fixture.expect(0, &["-w", "0", "stop", "web*"]).out.lines().count(), 2);
+    let answer = fixture.expect(4, &["start", "wbe1"]);
     assert!(answer.out.starts_with("fail: wbe1: no such module (did you mean web1?)"), "{answer:?}");
-    assert_eq!(house.expect(4, &["start", "x*"]).out, "fail: x*: matches no module\n");
-    assert_eq!(house.expect(100, &["start"]).out, "");
+    assert_eq!(fixture.expect(4, &["start", "x*"]).out, "fail: x*: matches no module\n");
+    assert_eq!(fixture.expect(100, &["start"]).out, "");
 }
 
 #[test]
 fn json_is_all_that_is_on_standard_output() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    let results = house.expect(4, &["--json", "restart", "web", "nope"]).json();
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    let results = fixture.expect(4, &["--json", "restart", "web", "nope"]).json();
     assert_eq!(results[0]["module"], "nope");
     assert_eq!(results[0]["result"], "fail");
     assert_eq!(results[1]["result"], "ok");
-    assert_eq!(results[1]["state"]["pid"].as_u64(), house.pid("web").map(u64::from));
-    assert_eq!(house.expect(0, &["--json", "rescan"]).json()[0]["result"], "ok");
+    assert_eq!(results[1]["state"]["pid"].as_u64(), fixture.pid("web").map(u64::from));
+    assert_eq!(fixture.expect(0, &["--json", "rescan"]).json()[0]["result"], "ok");
 }
 
 #[test]
 fn a_wait_ends_when_all_are_there() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    house.expect(0, &["wait", "up", "web"]);
-    let answer = house.expect(1, &["-w", "0.3", "wait", "down", "web"]);
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    fixture.expect(0, &["wait", "up", "web"]);
+    let answer = fixture.expect(1, &["-w", "0.3", "wait", "down", "web"]);
     assert!(answer.out.contains("still there after 0.3 s"), "{answer:?}");
     let waiting =
-        house.command(&["-w", "20", "wait", "down", "web"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
-    house.expect(0, &["stop", "web"]);
-    let answer = Answer::of(waiting.wait_with_output().unwrap());
+        fixture.command(&["-w", "20", "wait", "down", "web"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    fixture.expect(0, &["stop", "web"]);
+    let answer = CommandOutput::of(waiting.wait_with_output().unwrap());
     assert_eq!((answer.code, answer.out.as_str()), (0, "ok: web: down\n"));
 }
 
 #[test]
 fn a_wait_may_be_for_a_module_that_is_still_to_come() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    let waiting = house
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    let waiting = fixture
         .command(&["-w", "20", "wait", "up", "late", "late/log"])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    house.service("late/log", "#!/bin/sh\nexec cat\n");
-    house.service("late", STEADY);
-    let answer = Answer::of(waiting.wait_with_output().unwrap());
+    fixture.service("late/log", "#!/bin/sh\nexec cat\n");
+    fixture.service("late", STEADY);
+    let answer = CommandOutput::of(waiting.wait_with_output().unwrap());
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(answer.out.lines().count(), 2, "{answer:?}");
-    let answer = house.expect(4, &["-w", "0.2", "wait", "up", "wbe"]);
+    let answer = fixture.expect(4, &["-w", "0.2", "wait", "up", "wbe"]);
     assert!(answer.out.contains("did you mean web?"), "{answer:?}");
 }

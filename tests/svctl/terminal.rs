@@ -1,6 +1,6 @@
 //! Colour, `--watch` and the progress line on a pseudo-terminal.
 
-use crate::house::{House, STEADY, until};
+use crate::fixture::{Fixture, STEADY, until};
 use nix::pty::{Winsize, openpty};
 use serde_json::json;
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// A `svctl` that sits at a terminal.
-struct Seat {
+struct Terminal {
     child: Child,
     master: File,
     /// Kept open so that the terminal's settings can be looked at afterwards.
@@ -18,12 +18,12 @@ struct Seat {
     shown: Arc<Mutex<Vec<u8>>>,
 }
 
-impl Seat {
-    fn take(house: &House, arguments: &[&str], environment: &[(&str, &str)]) -> Seat {
+impl Terminal {
+    fn take(fixture: &Fixture, arguments: &[&str], environment: &[(&str, &str)]) -> Terminal {
         let size = Winsize { ws_row: 12, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
         let end = || Stdio::from(pty.slave.try_clone().unwrap());
-        let mut command = house.command(arguments);
+        let mut command = fixture.command(arguments);
         command.stdin(end()).stdout(end()).stderr(end()).env("TERM", "xterm").env_remove("NO_COLOR");
         command.envs(environment.iter().copied());
         let child = command.spawn().unwrap();
@@ -36,7 +36,7 @@ impl Seat {
                 sink.lock().unwrap().extend_from_slice(&room[..taken]);
             }
         });
-        Seat { child, master, slave: pty.slave, shown }
+        Terminal { child, master, slave: pty.slave, shown }
     }
 
     fn text(&self) -> String {
@@ -57,7 +57,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -68,83 +68,83 @@ const GIVEN_BACK: &str = "\x1b[?25h\x1b[?1049l";
 
 #[test]
 fn colour_is_for_terminals_alone_and_not_with_no_color() {
-    let house = House::new();
-    house.fabricate("web", &json!({ "state": "up" }));
-    let mut seat = Seat::take(&house, &["status"], &[]);
-    assert_eq!(seat.ends(), Some(4));
-    seat.sees("\x1b[1;31mdead\x1b[0m");
-    let mut seat = Seat::take(&house, &["status"], &[("NO_COLOR", "1")]);
-    assert_eq!(seat.ends(), Some(4));
-    seat.sees("dead");
-    assert!(!seat.text().contains('\x1b'), "{:?}", seat.text());
-    let mut seat = Seat::take(&house, &["stop", "web"], &[]);
-    assert_eq!(seat.ends(), Some(4));
-    seat.sees("\x1b[31mfail\x1b[0m: web");
+    let fixture = Fixture::new();
+    fixture.fabricate("web", &json!({ "state": "up" }));
+    let mut terminal = Terminal::take(&fixture, &["status"], &[]);
+    assert_eq!(terminal.ends(), Some(4));
+    terminal.sees("\x1b[1;31mdead\x1b[0m");
+    let mut terminal = Terminal::take(&fixture, &["status"], &[("NO_COLOR", "1")]);
+    assert_eq!(terminal.ends(), Some(4));
+    terminal.sees("dead");
+    assert!(!terminal.text().contains('\x1b'), "{:?}", terminal.text());
+    let mut terminal = Terminal::take(&fixture, &["stop", "web"], &[]);
+    assert_eq!(terminal.ends(), Some(4));
+    terminal.sees("\x1b[31mfail\x1b[0m: web");
 }
 
 #[test]
 fn a_watch_redraws_on_change_and_gives_the_terminal_back() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    let mut seat = Seat::take(&house, &["status", "--watch"], &[]);
-    seat.sees("\x1b[?1049h");
-    seat.sees("\x1b[32mup\x1b[0m");
-    until("keys are taken without echo", || (!seat.echoes()).then_some(()));
-    house.expect(0, &["stop", "web"]);
-    seat.sees("\x1b[35mdown\x1b[0m");
-    house.service("later", STEADY);
-    seat.sees("later");
-    seat.master.write_all(b"q").unwrap();
-    assert_eq!(seat.ends(), Some(3));
-    seat.sees(GIVEN_BACK);
-    assert!(seat.echoes());
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    let mut terminal = Terminal::take(&fixture, &["status", "--watch"], &[]);
+    terminal.sees("\x1b[?1049h");
+    terminal.sees("\x1b[32mup\x1b[0m");
+    until("keys are taken without echo", || (!terminal.echoes()).then_some(()));
+    fixture.expect(0, &["stop", "web"]);
+    terminal.sees("\x1b[35mdown\x1b[0m");
+    fixture.service("later", STEADY);
+    terminal.sees("later");
+    terminal.master.write_all(b"q").unwrap();
+    assert_eq!(terminal.ends(), Some(3));
+    terminal.sees(GIVEN_BACK);
+    assert!(terminal.echoes());
 }
 
 #[test]
 fn a_watch_that_is_killed_gives_the_terminal_back() {
     use nix::sys::signal::{Signal, kill};
-    let house = House::new();
-    house.fabricate("web", &json!({ "state": "up" }));
+    let fixture = Fixture::new();
+    fixture.fabricate("web", &json!({ "state": "up" }));
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
-        let mut seat = Seat::take(&house, &["status", "--watch"], &[]);
-        seat.sees("dead");
-        until("keys are taken without echo", || (!seat.echoes()).then_some(()));
-        kill(nix::unistd::Pid::from_raw(seat.child.id() as i32), signal).unwrap();
-        assert_eq!(seat.ends(), Some(4), "{signal}");
-        seat.sees(GIVEN_BACK);
-        assert!(seat.echoes(), "{signal}");
+        let mut terminal = Terminal::take(&fixture, &["status", "--watch"], &[]);
+        terminal.sees("dead");
+        until("keys are taken without echo", || (!terminal.echoes()).then_some(()));
+        kill(nix::unistd::Pid::from_raw(terminal.child.id() as i32), signal).unwrap();
+        assert_eq!(terminal.ends(), Some(4), "{signal}");
+        terminal.sees(GIVEN_BACK);
+        assert!(terminal.echoes(), "{signal}");
     }
 }
 
 #[test]
 fn a_watch_that_is_stopped_gives_the_terminal_back_for_as_long() {
     use nix::sys::signal::{Signal, kill};
-    let house = House::new();
-    house.fabricate("web", &json!({ "state": "up" }));
-    let mut seat = Seat::take(&house, &["status", "--watch"], &[]);
-    seat.sees("dead");
-    let pid = nix::unistd::Pid::from_raw(seat.child.id() as i32);
+    let fixture = Fixture::new();
+    fixture.fabricate("web", &json!({ "state": "up" }));
+    let mut terminal = Terminal::take(&fixture, &["status", "--watch"], &[]);
+    terminal.sees("dead");
+    let pid = nix::unistd::Pid::from_raw(terminal.child.id() as i32);
     kill(pid, Signal::SIGTSTP).unwrap();
     let is_stopped = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ");
     until("it is stopped", || is_stopped().then_some(()));
-    seat.sees(GIVEN_BACK);
-    assert!(seat.echoes());
+    terminal.sees(GIVEN_BACK);
+    assert!(terminal.echoes());
     kill(pid, Signal::SIGCONT).unwrap();
-    until("it draws again", || (seat.text().matches("\x1b[?1049h").count() == 2).then_some(()));
-    until("keys are taken without echo", || (!seat.echoes()).then_some(()));
-    seat.master.write_all(b"q").unwrap();
-    assert_eq!(seat.ends(), Some(4));
+    until("it draws again", || (terminal.text().matches("\x1b[?1049h").count() == 2).then_some(()));
+    until("keys are taken without echo", || (!terminal.echoes()).then_some(()));
+    terminal.master.write_all(b"q").unwrap();
+    assert_eq!(terminal.ends(), Some(4));
 }
 
 #[test]
 fn a_watch_does_nothing_while_nothing_changes() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    let seat = Seat::take(&house, &["status", "--watch"], &[]);
-    seat.sees("q quits");
-    seat.sees("web");
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    let terminal = Terminal::take(&fixture, &["status", "--watch"], &[]);
+    terminal.sees("q quits");
+    terminal.sees("web");
     let ticks = || {
-        let stat = std::fs::read_to_string(format!("/proc/{}/status", seat.child.id())).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/status", terminal.child.id())).unwrap();
         let line = stat.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap().to_string();
         line.split_whitespace().last().unwrap().parse::<u64>().unwrap()
     };
@@ -157,21 +157,21 @@ fn a_watch_does_nothing_while_nothing_changes() {
         before = now;
         rests.then_some(())
     });
-    let drawn = seat.text().len();
+    let drawn = terminal.text().len();
     std::thread::sleep(std::time::Duration::from_secs(1));
-    assert_eq!((ticks(), seat.text().len()), (before, drawn));
+    assert_eq!((ticks(), terminal.text().len()), (before, drawn));
 }
 
 #[test]
 fn a_watch_without_a_terminal_writes_a_line_of_json_for_each_change() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    let out = house.path().join("watched");
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    let out = fixture.path().join("watched");
     let file = File::create(&out).unwrap();
-    let mut child = house.command(&["--json", "status", "--watch"]).stdout(file).spawn().unwrap();
+    let mut child = fixture.command(&["--json", "status", "--watch"]).stdout(file).spawn().unwrap();
     let lines = || std::fs::read_to_string(&out).unwrap().lines().map(String::from).collect::<Vec<_>>();
     until("it begins", || (!lines().is_empty()).then_some(()));
-    house.expect(0, &["stop", "web"]);
+    fixture.expect(0, &["stop", "web"]);
     let down =
         |line: &String| serde_json::from_str::<serde_json::Value>(line).is_ok_and(|all| all[0]["state"] == "down");
     until("the change is written", || lines().iter().any(down).then_some(()));
@@ -181,13 +181,13 @@ fn a_watch_without_a_terminal_writes_a_line_of_json_for_each_change() {
 
 #[test]
 fn a_progress_line_shows_who_is_waited_for_and_goes_away() {
-    let house = House::tree(&[("web", STEADY)]);
-    house.up("web");
-    let mut seat = Seat::take(&house, &["restart", "web"], &[]);
-    assert_eq!(seat.ends(), Some(0));
-    seat.sees("ok: web: up");
-    seat.sees("\r\x1b[Kwaiting for 1 of 1: web");
-    let text = seat.text();
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    let mut terminal = Terminal::take(&fixture, &["restart", "web"], &[]);
+    assert_eq!(terminal.ends(), Some(0));
+    terminal.sees("ok: web: up");
+    terminal.sees("\r\x1b[Kwaiting for 1 of 1: web");
+    let text = terminal.text();
     let ok = text.find("ok: web").unwrap();
     assert!(text[..ok].ends_with("\r\x1b[K"), "{text:?}");
 }

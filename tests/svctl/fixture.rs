@@ -25,7 +25,7 @@ pub fn until<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A services root and a status root, and perhaps a supervisor for them.
-pub struct House {
+pub struct Fixture {
     place: Place,
     pub services: PathBuf,
     pub status: PathBuf,
@@ -34,15 +34,15 @@ pub struct House {
 
 /// What a call of `svctl` gave.
 #[derive(Debug)]
-pub struct Answer {
+pub struct CommandOutput {
     pub code: i32,
     pub out: String,
     pub err: String,
 }
 
-impl Answer {
-    pub fn of(output: Output) -> Answer {
-        Answer {
+impl CommandOutput {
+    pub fn of(output: Output) -> CommandOutput {
+        CommandOutput {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -55,11 +55,11 @@ impl Answer {
     }
 }
 
-impl House {
+impl Fixture {
     /// Empty, and unsupervised.
-    pub fn new() -> House {
+    pub fn new() -> Fixture {
         let place = Place::new();
-        House { services: place.root(), status: place.status_root(), place, supervisors: Vec::new() }
+        Fixture { services: place.root(), status: place.status_root(), place, supervisors: Vec::new() }
     }
 
     /// The directory in which everything is, and in which `svctl` runs.
@@ -68,22 +68,22 @@ impl House {
     }
 
     /// With these services: name and `run` script.
-    pub fn with(services: &[(&str, &str)]) -> House {
-        let house = House::new();
+    pub fn with(services: &[(&str, &str)]) -> Fixture {
+        let fixture = Fixture::new();
         for (name, run) in services {
-            house.service(name, run);
+            fixture.service(name, run);
         }
-        house
+        fixture
     }
 
     /// With these services, and a tree that has all of them up or failed once.
-    pub fn tree(services: &[(&str, &str)]) -> House {
-        let mut house = House::with(services);
-        house.start_tree();
+    pub fn tree(services: &[(&str, &str)]) -> Fixture {
+        let mut fixture = Fixture::with(services);
+        fixture.start_tree();
         for (name, _) in services {
-            until(&format!("{name} is supervised"), || house.state(name));
+            until(&format!("{name} is supervised"), || fixture.state(name));
         }
-        house
+        fixture
     }
 
     /// Adds a service.
@@ -162,14 +162,14 @@ impl House {
     }
 
     /// Runs `svctl` to its end.
-    pub fn svctl(&self, arguments: &[&str]) -> Answer {
-        let answer = Answer::of(self.command(arguments).output().unwrap());
+    pub fn svctl(&self, arguments: &[&str]) -> CommandOutput {
+        let answer = CommandOutput::of(self.command(arguments).output().unwrap());
         eprintln!("svctl {arguments:?}: {answer:?}");
         answer
     }
 
     /// Runs it, and wants this exit code.
-    pub fn expect(&self, code: i32, arguments: &[&str]) -> Answer {
+    pub fn expect(&self, code: i32, arguments: &[&str]) -> CommandOutput {
         let answer = self.svctl(arguments);
         assert_eq!(answer.code, code, "svctl {arguments:?}: {answer:?}");
         answer
@@ -188,7 +188,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for Fixture {
     /// Ends the supervisors; what they leave is up to [`Place`].
     fn drop(&mut self) {
         for child in &mut self.supervisors {
