@@ -101,30 +101,42 @@ fn help_and_version_answer_on_standard_output() {
     assert!(!place.status_root().exists());
 }
 
-// ----- what may pass: 111 ----------------------------------------------------------------------------------------
+// ----- the root and the status root -------------------------------------------------------------------------------
 
 #[test]
-fn a_root_that_is_none_exits_111_naming_it() {
+fn a_root_that_is_not_there_exits_111_naming_it() {
     let place = Place::new();
-    std::fs::write(place.path().join("file"), "").unwrap();
     symlink("nowhere", place.path().join("broken")).unwrap();
     symlink("circle", place.path().join("circle")).unwrap();
     for (root, said) in [
         ("none", "none: No such file or directory"),
-        ("file", "file is not a directory"),
-        ("file/below", "file/below: Not a directory"),
         ("broken", "broken: No such file or directory"),
         ("circle", "circle: Too many symbolic links encountered"),
-        ("/dev/null", "/dev/null is not a directory"),
     ] {
         refused(&place, &words(&[root]), 111, said);
     }
     refused(&place, &words(&["--", "-dash"]), 111, "/-dash: No such file or directory");
+    assert!(!place.status_root().exists(), "nothing is made");
 }
 
 #[test]
-fn a_status_root_that_cannot_be_made_exits_111_naming_it() {
+fn a_root_that_is_not_a_directory_exits_100_naming_it() {
     let place = Place::new();
+    std::fs::write(place.path().join("file"), "").unwrap();
+    for (root, said) in [
+        ("file", "file is not a directory"),
+        ("file/below", "file/below is not a directory"),
+        ("/dev/null", "/dev/null is not a directory"),
+    ] {
+        refused(&place, &words(&[root]), 100, said);
+    }
+    assert!(!place.status_root().exists(), "nothing is made");
+}
+
+#[test]
+fn a_status_root_that_cannot_be_made_exits_110_naming_it() {
+    let place = Place::new();
+    place.run("web", SLEEP);
     std::fs::write(place.path().join("file"), "").unwrap();
     for (root, said) in [
         ("file", "file/.supervise-tree: "),
@@ -132,18 +144,18 @@ fn a_status_root_that_cannot_be_made_exits_111_naming_it() {
         ("/proc/nothing", "/proc/nothing/.supervise-tree: "),
         (&"x".repeat(300), ".supervise-tree: File name too long"),
     ] {
-        refused(&place, &words(&["-p", root, "sv"]), 111, said);
+        refused(&place, &words(&["-p", root, "sv"]), 110, said);
     }
     // A file where the tree's own directory is to be.
     std::fs::create_dir(place.status_root()).unwrap();
     std::fs::write(place.status_root().join(".supervise-tree"), "").unwrap();
-    refused(&place, &words(&["sv"]), 111, "status/.supervise-tree: ");
+    refused(&place, &words(&["sv"]), 110, "status/.supervise-tree: ");
     if nix::unistd::geteuid().is_root() {
         return skipped("root may write everywhere");
     }
     std::fs::create_dir(place.path().join("closed")).unwrap();
     std::fs::set_permissions(place.path().join("closed"), std::os::unix::fs::PermissionsExt::from_mode(0o500)).unwrap();
-    refused(&place, &words(&["-p", "closed", "sv"]), 111, "closed/.supervise-tree: Permission denied");
+    refused(&place, &words(&["-p", "closed", "sv"]), 110, "closed/.supervise-tree: Permission denied");
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! `supervise-tree`.
 
-use super::{TEMPORARY, USAGE, default_status_root, fail, parse, prepare};
+use super::{NO_DIRECTORY, TEMPORARY, USAGE, default_status_root, fail, parse, prepare};
 use crate::conf::CONFIG_FILE;
 use crate::conf::source::Source;
+use crate::status::dir::MakeError;
 use crate::status::log::Echo;
 use crate::supervisor::panics::catch;
+use crate::tree::error::TreeError;
 use crate::tree::handover::{Handover, ReExec};
 use crate::tree::run::{Options, run};
+use crate::tree::tree_dir::TreeDirError;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -52,9 +55,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let handover = match arguments.handover.map(Handover::receive) {
         None => Handover::default(),
         Some(Ok(handover)) => handover,
-        Some(Err(message)) => {
+        Some(Err(error)) => {
             crate::sys::terminal::console::line(&format!(
-                "{NAME}: nothing was handed over: {message}; adopting what runs"
+                "{NAME}: nothing was handed over: {error}; adopting what runs"
             ));
             Handover::default()
         }
@@ -69,8 +72,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // A panic is noted and not printed, so nobody would know why the tree is gone.
     match catch(|| run(options)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(message)) => fail(NAME, TEMPORARY, &message),
+        Ok(Err(error)) => fail(NAME, exit_code(&error), &error.to_string()),
         Err(panic) => fail(NAME, TEMPORARY, &format!("{panic}; this is a bug; services run on")),
+    }
+}
+
+/// The exit code for a tree that could not begin: what a person has to mend is told from what may pass.
+fn exit_code(error: &TreeError) -> u8 {
+    match error {
+        TreeError::RootIsNoDirectory(_) => USAGE,
+        TreeError::TreeDir(TreeDirError::Make(_, MakeError::Io(_))) => NO_DIRECTORY,
+        TreeError::TreeDir(
+            TreeDirError::Make(_, MakeError::Foreign { .. }) | TreeDirError::Held(..) | TreeDirError::Lock(..),
+        )
+        | TreeError::Root(..)
+        | TreeError::Signals(_)
+        | TreeError::Thread(_) => TEMPORARY,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::sys::threads::poll::{self, Source};
 use crate::sys::threads::thread::Thread;
 use crate::sys::time::Mono;
 use crate::sys::{Errno, errno_text};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::ffi::{CString, OsStr, OsString};
@@ -154,10 +155,13 @@ fn tail(dir: &StatusDir) -> String {
 }
 
 /// Those who send; shared by all supervisor threads of a process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Alarms {
     state: Mutex<Queue>,
-    progress: Condvar,
+    /// A program was started, or a worker has nothing to do any more.
+    changed: Condvar,
+    /// The same, for somebody who waits for other things, too.
+    progress: (Sender<()>, Receiver<()>),
 }
 
 #[derive(Debug, Default)]
@@ -171,7 +175,7 @@ struct Queue {
 impl Alarms {
     /// Nothing to send, and no worker.
     pub fn new() -> Arc<Alarms> {
-        Arc::new(Alarms::default())
+        Arc::new(Alarms { state: Mutex::default(), changed: Condvar::new(), progress: bounded(1) })
     }
 
     /// Has the message sent, soon.
@@ -211,10 +215,27 @@ impl Alarms {
         self.to_start() == 0
     }
 
+    /// Whether a worker is still to start a program.
+    pub fn are_starting(&self) -> bool {
+        let state = self.state.lock();
+        state.workers > 0 && state.to_start > 0
+    }
+
+    /// Receives something when [`Alarms::are_starting`] may have changed.
+    pub fn progress(&self) -> &Receiver<()> {
+        &self.progress.1
+    }
+
+    fn notify(&self) {
+        self.changed.notify_all();
+        // Full: whoever waits has been told already.
+        let _ = self.progress.0.try_send(());
+    }
+
     fn wait_while(&self, limit: Duration, condition: impl Fn(&Queue) -> bool) {
         let mut state = self.state.lock();
         let deadline = std::time::Instant::now() + limit;
-        while condition(&state) && !self.progress.wait_until(&mut state, deadline).timed_out() {}
+        while condition(&state) && !self.changed.wait_until(&mut state, deadline).timed_out() {}
     }
 
     /// How many programs are yet to be started.
@@ -237,7 +258,7 @@ impl Alarms {
                 let mut state = self.state.lock();
                 let Some(message) = state.waiting.pop_front() else {
                     state.workers -= 1;
-                    self.progress.notify_all();
+                    self.notify();
                     return;
                 };
                 message
@@ -245,7 +266,7 @@ impl Alarms {
             for words in &message.programs {
                 let started = start_program(words, &message);
                 self.state.lock().to_start -= 1;
-                self.progress.notify_all();
+                self.notify();
                 if let Err(what) = started.and_then(|started| end(&started)) {
                     log::warn!(logger: message.log, "alarm of {}: {}: {what}", message.module, words[0]);
                 }

@@ -92,7 +92,7 @@ impl Supervisor {
             wanted: self.spec.wanted,
             leaves: self.spec.leave.is_some(),
             ends_when_failed: self.spec.program == Program::Single,
-            has_replaced_itself: self.beginning.is_some(),
+            has_replaced_itself: self.adoption_guard.is_some(),
         }
     }
 

@@ -35,7 +35,7 @@ pub fn supervise(mut spec: Box<Spec>) -> Outcome {
                 spec = returned;
                 // It may take for ever, and no orphan is reaped until all have begun.
                 if let Some(handed) = &mut spec.handed {
-                    handed.beginning = None;
+                    handed.adoption_guard = None;
                 }
                 if !told {
                     tell(&spec, &error);

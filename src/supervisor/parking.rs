@@ -3,12 +3,12 @@
 //! A parked thread has carried out and written down all that it knew, and keeps its descriptors open over `execve`.
 //! If that succeeds, the thread is gone with the old program; if not, it goes on.
 
+use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::os::fd::{OwnedFd, RawFd};
-use std::sync::Arc;
-use std::time::Instant;
 
 /// The numbers of a module's descriptors; those that it does not have are missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,10 @@ pub struct FdNumbers {
     pub runit: Option<RawFd>,
 }
 
+/// As long as anybody holds one, no orphan is reaped: the orphan may be a service that no thread has adopted yet. When the
+/// last one is dropped, the channel's other end is told. Nothing is ever sent.
+pub type AdoptionGuard = Sender<Infallible>;
+
 /// A module's descriptors, handed over by the program before us.
 #[derive(Debug, Default)]
 pub struct InheritedFds {
@@ -39,14 +43,13 @@ pub struct InheritedFds {
     pub pipe: Option<OwnedFd>,
     /// The FIFO of runit's tools.
     pub runit: Option<OwnedFd>,
-    /// Kept until supervision has begun: as long as anybody has one, no orphan is reaped, for it may be a service
-    /// that nobody has adopted yet.
-    pub beginning: Option<Arc<()>>,
+    /// Held until supervision has begun.
+    pub adoption_guard: Option<AdoptionGuard>,
 }
 
 impl InheritedFds {
     /// Takes over what has these numbers.
-    pub fn receive(numbers: FdNumbers, beginning: &Arc<()>) -> InheritedFds {
+    pub fn receive(numbers: FdNumbers, guard: &AdoptionGuard) -> InheritedFds {
         let receive = |number: Option<RawFd>| number.and_then(|number| crate::sys::handover::receive(number).ok());
         InheritedFds {
             lock: receive(numbers.lock),
@@ -54,16 +57,19 @@ impl InheritedFds {
             ok: receive(numbers.ok),
             pipe: receive(numbers.pipe),
             runit: receive(numbers.runit),
-            beginning: Some(beginning.clone()),
+            adoption_guard: Some(guard.clone()),
         }
     }
 }
 
 /// Where threads park.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Parking {
     state: Mutex<State>,
-    changed: Condvar,
+    /// The parked threads wait for this.
+    opened: Condvar,
+    /// Another thread has come; one message for however many.
+    arrival: (Sender<()>, Receiver<()>),
 }
 
 #[derive(Debug, Default)]
@@ -74,14 +80,21 @@ struct State {
     open: bool,
 }
 
+impl Default for Parking {
+    fn default() -> Parking {
+        Parking { state: Mutex::default(), opened: Condvar::new(), arrival: bounded(1) }
+    }
+}
+
 impl Parking {
     /// Parks the calling thread, which supervises `module`, until [`Parking::resume`].
     pub fn park(&self, module: &str, numbers: FdNumbers) {
         let mut state = self.state.lock();
         state.parked.insert(module.to_string(), numbers);
-        self.changed.notify_all();
+        // Full: whoever waits has been told already.
+        let _ = self.arrival.0.try_send(());
         while !state.open {
-            self.changed.wait(&mut state);
+            self.opened.wait(&mut state);
         }
     }
 
@@ -95,27 +108,25 @@ impl Parking {
         self.state.lock().unwritten.clone()
     }
 
-    /// Waits until all `modules` are parked, and returns their descriptors' numbers.
+    /// Receives something when another thread has parked.
+    pub fn arrivals(&self) -> &Receiver<()> {
+        &self.arrival.1
+    }
+
+    /// The numbers of the modules' descriptors.
     ///
     /// # Errors
-    /// Those that are not by `deadline`.
-    pub fn wait(&self, modules: &[String], deadline: Instant) -> Result<BTreeMap<String, FdNumbers>, Vec<String>> {
-        let mut state = self.state.lock();
-        loop {
-            let missing: Vec<String> =
-                modules.iter().filter(|module| !state.parked.contains_key(*module)).cloned().collect();
-            if missing.is_empty() {
-                return Ok(state.parked.clone());
-            }
-            if self.changed.wait_until(&mut state, deadline).timed_out() {
-                return Err(missing);
-            }
-        }
+    /// Those of `modules` that are not parked yet.
+    pub fn parked(&self, modules: &[String]) -> Result<BTreeMap<String, FdNumbers>, Vec<String>> {
+        let state = self.state.lock();
+        let missing = modules.iter().filter(|module| !state.parked.contains_key(*module));
+        let missing: Vec<String> = missing.cloned().collect();
+        if missing.is_empty() { Ok(state.parked.clone()) } else { Err(missing) }
     }
 
     /// Lets all threads go on.
     pub fn resume(&self) {
         self.state.lock().open = true;
-        self.changed.notify_all();
+        self.opened.notify_all();
     }
 }

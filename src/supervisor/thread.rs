@@ -8,7 +8,7 @@ use super::beginning::LeftBehind;
 use super::controls::Controls;
 use super::mailbox::{Ask, Order};
 use super::panics::catch;
-use super::parking::{FdNumbers, InheritedFds, Parking};
+use super::parking::{AdoptionGuard, FdNumbers, InheritedFds, Parking};
 use super::process::Process;
 use super::publish::Publisher;
 use super::runit::{self, Runit};
@@ -62,8 +62,8 @@ pub struct Supervisor {
     /// Lines that are written once the urgent things are done.
     pub(super) lines: Vec<(Level, String)>,
     pub(super) outcome: Option<Outcome>,
-    /// Let go of once it has begun.
-    pub(super) beginning: Option<Arc<()>>,
+    /// Dropped once supervision has begun.
+    pub(super) adoption_guard: Option<AdoptionGuard>,
     /// Where to come to rest when this turn is over.
     pub(super) parking: Option<Arc<Parking>>,
     /// That the lock file is gone and cannot be made anew has been said.
@@ -160,7 +160,7 @@ impl Supervisor {
             settings,
             log,
             fifos: Fifos::inherit(handed.control, handed.ok),
-            beginning: handed.beginning,
+            adoption_guard: handed.adoption_guard,
             parking: None,
             runit: None,
             publisher: Publisher::new(if is_first { FilePair::Absent } else { FilePair::Unknown }),
@@ -191,7 +191,7 @@ impl Supervisor {
     /// Why the first start failed; it will be tried again if [`Supervisor::run`] is called.
     pub fn begin(&mut self) -> Result<(), StartError> {
         self.begin_or_resume();
-        self.beginning = None;
+        self.adoption_guard = None;
         self.report();
         match self.machine.reason() {
             Some(Reason::StartFailed(error)) => Err(error),
@@ -210,7 +210,7 @@ impl Supervisor {
     /// The same as the first turn of [`Supervisor::run`]: a start that failed is logged and tried again like any other.
     pub(super) fn begin_in_turn(&mut self) {
         self.begin_or_resume();
-        self.beginning = None;
+        self.adoption_guard = None;
         self.report_when_quiet(false);
     }
 

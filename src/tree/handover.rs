@@ -1,14 +1,18 @@
 //! What the program hands over when it replaces itself, and how it is started again.
 
 use crate::supervisor::parking::{FdNumbers, InheritedFds};
+use crate::sys::errno_text;
 use crate::sys::handover;
 use crate::sys::process::setup::{Inherited, inherit};
+use crossbeam_channel::{Receiver, bounded};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 use std::ffi::OsString;
+use std::fmt;
+use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// How to start this program again.
 #[derive(Clone, Debug)]
@@ -33,7 +37,7 @@ pub(super) struct HandoverState {
 }
 
 /// What the program before us has left to us.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Handover {
     /// The tree's own lock.
     pub own_lock: Option<OwnedFd>,
@@ -41,26 +45,53 @@ pub struct Handover {
     pub modules: HashMap<String, InheritedFds>,
     /// Modules that have left by `x`, and stay away; loggers that have left alone among them.
     pub told_to_exit: Vec<String>,
-    /// Others have this, too, until they have begun.
-    pub beginning: Arc<()>,
+    /// Is closed when the guards of all modules are dropped.
+    pub adoption: Receiver<Infallible>,
+}
+
+impl Default for Handover {
+    /// Nothing was left, and nothing has to be adopted.
+    fn default() -> Handover {
+        Handover { own_lock: None, modules: HashMap::new(), told_to_exit: Vec::new(), adoption: bounded(0).1 }
+    }
 }
 
 impl Handover {
     /// Reads the state under `number`, and takes over what it lists. To be called before anything else is set up.
     ///
     /// # Errors
-    /// A line for the user; nothing was handed over then.
-    pub fn receive(number: RawFd) -> Result<Handover, String> {
-        let text = handover::read_letter(number).map_err(|error| error.to_string())?;
-        let state: HandoverState = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    /// Nothing was handed over then.
+    pub fn receive(number: RawFd) -> Result<Handover, HandoverError> {
+        let text = handover::read_letter(number).map_err(HandoverError::Read)?;
+        let state: HandoverState = serde_json::from_slice(&text).map_err(HandoverError::Parse)?;
         inherit(Inherited { nofile: state.nofile, umask: state.umask });
-        let beginning = Arc::new(());
-        let receive = |(module, numbers)| (module, InheritedFds::receive(numbers, &beginning));
+        let (guard, adoption) = bounded(0);
+        let receive = |(module, numbers)| (module, InheritedFds::receive(numbers, &guard));
         Ok(Handover {
             own_lock: handover::receive(state.own_lock).ok(),
             modules: state.modules.into_iter().map(receive).collect(),
             told_to_exit: state.told_to_exit,
-            beginning,
+            adoption,
         })
     }
 }
+
+/// Why nothing was handed over. The next program begins all the same, and adopts what runs.
+#[derive(Debug)]
+pub enum HandoverError {
+    /// The state cannot be read.
+    Read(io::Error),
+    /// It is not what a program of ours writes.
+    Parse(serde_json::Error),
+}
+
+impl fmt::Display for HandoverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HandoverError::Read(error) => f.write_str(&errno_text(error)),
+            HandoverError::Parse(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for HandoverError {}

@@ -10,9 +10,11 @@
 //! | [`handover`] | what the program hands over when it replaces itself |
 //! | [`upgrade`] | the program replaces itself |
 //! | [`tree_dir`] | the tree's own status directory and its lock |
+//! | [`error`] | what keeps a tree from beginning |
 //! | [`run`] | the main loop |
 
 pub mod capacity;
+pub mod error;
 pub mod handover;
 pub mod order;
 pub mod root;

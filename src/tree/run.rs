@@ -1,38 +1,35 @@
 //! The main loop: directory events, thread reports, signals, orphans.
 
+use super::error::TreeError;
 use super::handover::{Handover, ReExec};
 use super::root::scan;
 use super::root::scanner::{Look, ROOT_RETRY_INTERVAL, RootScanner};
 use super::roster::entry::ThreadExit;
 use super::roster::members::{Roster, Shared};
 use super::signals::{Messages, TreeRequest, listen};
-use super::upgrade::{NotReplaced, upgrade};
+use super::upgrade::{NotReplaced, UpgradeError, upgrade};
 use crate::conf::source::Source;
 use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::alarm::WAIT_AT_END;
 use crate::supervisor::runit::RunitTree;
+use crate::sys::describe;
 use crate::sys::process::orphans;
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
-use crate::sys::{describe, errno_text};
 use crate::tree::capacity;
 use crate::tree::tree_dir::TreeDir;
 use crossbeam_channel::{Receiver, after, never, select};
 use log::Level;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// After an upgrade, how often it is checked whether all threads have begun.
-const ADOPTION_POLL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// While the last alarms are sent, how often it is seen whether somebody is in a hurry.
-const SECOND_TERM_POLL_INTERVAL: Duration = Duration::from_millis(50);
+use std::time::Instant;
 
 /// What the program was asked to do.
 #[derive(Debug)]
@@ -58,18 +55,14 @@ pub struct Options {
 /// Supervises everything in the root until it is told to end.
 ///
 /// # Errors
-/// One line, when it cannot begin: another tree has the status root, or the root is not there.
-pub fn run(mut options: Options) -> Result<(), String> {
+/// Why it cannot begin.
+pub fn run(mut options: Options) -> Result<(), TreeError> {
     let is_upgrade = options.handover.own_lock.is_some();
+    // First: for a root that is none, nothing is made.
+    check_root(&options.root)?;
     let mut tree_dir = TreeDir::take(&options.status_root, options.handover.own_lock.take())?;
-    let metadata = std::fs::metadata(&options.root);
-    let metadata =
-        metadata.map_err(|error| format!("cannot read {}: {}", options.root.display(), errno_text(&error)))?;
-    if !metadata.is_dir() {
-        return Err(format!("{} is not a directory", options.root.display()));
-    }
     let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2, Signal::SIGCHLD]);
-    let signals = signals.map_err(|errno| format!("cannot take signals: {}", describe(errno)))?;
+    let signals = signals.map_err(TreeError::Signals)?;
     let services = scan::names(&options.root).map_or(0, |names| names.len());
     capacity::make(signals.as_fd(), services);
     let log = Log::new(tree_dir.dir(), "", options.tree_echo);
@@ -78,10 +71,21 @@ pub fn run(mut options: Options) -> Result<(), String> {
     }
     let inherited = options.handover.modules.remove(TREE_DIR).unwrap_or_default();
     let messages = listen(signals, tree_dir.dir().clone(), log.clone(), inherited);
-    let messages = messages.map_err(|error| format!("cannot start a thread: {}", errno_text(&error)))?;
+    let messages = messages.map_err(TreeError::Thread)?;
     tree_dir.begin_state(&options.root, is_upgrade);
     Tree::new(options, log, tree_dir).run(&messages);
     Ok(())
+}
+
+fn check_root(root: &Path) -> Result<(), TreeError> {
+    match std::fs::metadata(root) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(TreeError::RootIsNoDirectory(root.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Err(TreeError::RootIsNoDirectory(root.to_owned()))
+        }
+        Err(error) => Err(TreeError::Root(root.to_owned(), error)),
+    }
 }
 
 struct Tree {
@@ -90,8 +94,8 @@ struct Tree {
     scanner: RootScanner,
     roster: Roster,
     log: Log,
-    /// When to reap orphans, if not now.
-    reap_at: Option<Mono>,
+    /// Is closed when all threads have adopted what the program before us has left; `None` after that.
+    adoption: Option<Receiver<Infallible>>,
     shutting_down: bool,
     /// An upgrade was put off, and that is in the log.
     retry_logged: bool,
@@ -120,7 +124,7 @@ impl Tree {
             scanner: RootScanner::new(options.root, log.clone()),
             roster: Roster::new(shared, options.handover),
             log,
-            reap_at: None,
+            adoption: None,
             shutting_down: false,
             retry_logged: false,
             kill_now: false,
@@ -133,11 +137,9 @@ impl Tree {
             self.roster.adopt_leftovers(self.scanner.root());
         }
         self.look_at_root();
-        self.roster.drop_handover();
+        self.adoption = Some(self.roster.drop_handover());
         // Only now: no start waits for this file.
         self.publish();
-        // Children may have ended before this program began, and nobody told it of them.
-        self.reap_orphans();
         let reports = self.roster.reports();
         while !(self.shutting_down && self.roster.is_empty()) {
             self.turn(messages, &reports);
@@ -151,7 +153,7 @@ impl Tree {
     fn turn(&mut self, messages: &Messages, reports: &Receiver<ThreadExit>) {
         let rescan = timer(self.scanner.rescan_at());
         let incomplete = timer(self.scanner.incomplete_until());
-        let reap = timer(self.reap_at);
+        let adoption = self.adoption.clone().unwrap_or_else(never);
         select! {
             recv(self.scanner.notify_rx()) -> _ => self.changed(),
             recv(reports) -> report => {
@@ -168,7 +170,11 @@ impl Tree {
             },
             recv(messages.children) -> _ => self.reap_orphans(),
             recv(rescan) -> _ => self.look_at_root(),
-            recv(reap) -> _ => self.reap_orphans(),
+            recv(adoption) -> _ => {
+                self.adoption = None;
+                // Children may have ended before this program began, and nobody told it of them.
+                self.reap_orphans();
+            }
             recv(incomplete) -> _ => self.look_at_incomplete(),
         }
         if self.tree_dir.keep(&self.log) {
@@ -186,9 +192,13 @@ impl Tree {
     /// Waits until the last alarm programs are started, unless somebody is in a hurry.
     fn send_last_alarms(&mut self, messages: &Messages) {
         let alarms = self.roster.alarms();
-        let deadline = Mono::now() + WAIT_AT_END;
-        while !self.kill_now && Mono::now() < deadline && !alarms.wait_for_starts(SECOND_TERM_POLL_INTERVAL) {
-            self.kill_now = messages.requests.try_iter().any(|request| request == TreeRequest::Shutdown);
+        let deadline = after(WAIT_AT_END);
+        while !self.kill_now && alarms.are_starting() {
+            select! {
+                recv(alarms.progress()) -> _ => {}
+                recv(messages.requests) -> request => self.kill_now = request == Ok(TreeRequest::Shutdown),
+                recv(deadline) -> _ => break,
+            }
         }
         let dropped = alarms.drop_waiting();
         if dropped > 0 {
@@ -319,21 +329,23 @@ impl Tree {
     }
 
     fn upgrade(&mut self, messages: &Messages) {
-        if self.shutting_down {
-            self.tree_dir.note_failed_upgrade("shutting down".into());
-            return log::warn!(logger: self.log, "upgrade not done: shutting down");
-        }
-        // The next program could not begin, and nobody would be left.
-        if !self.scanner.is_there() {
+        // The next program could not begin without a root, and nobody would be left.
+        let hindrance = if self.shutting_down {
+            Some(UpgradeError::ShuttingDown)
+        } else if self.scanner.is_there() {
+            None
+        } else {
+            Some(UpgradeError::NoRoot(self.scanner.root().to_owned()))
+        };
+        if let Some(why) = hindrance {
             self.retry_logged = false;
-            let why = format!("{} is not there", self.scanner.root().display());
             log::warn!(logger: self.log, "upgrade not done: {why}");
-            return self.tree_dir.note_failed_upgrade(why);
+            return self.tree_dir.note_failed_upgrade(why.to_string());
         }
         match upgrade(&self.roster, messages, &self.tree_dir, &self.re_exec) {
             NotReplaced::Failed(why) => {
                 self.retry_logged = false;
-                self.tree_dir.note_failed_upgrade(why);
+                self.tree_dir.note_failed_upgrade(why.to_string());
             }
             NotReplaced::Retry(why) => {
                 // It may be tried a hundred times before all that leave have left.
@@ -346,14 +358,11 @@ impl Tree {
         }
     }
 
-    fn reap_orphans(&mut self) {
+    fn reap_orphans(&self) {
         // After an upgrade all services are our children like any orphan, until their threads have adopted them.
-        if self.roster.is_beginning() {
-            self.reap_at = Some(Mono::now() + ADOPTION_POLL_INTERVAL);
-            return;
+        if self.adoption.is_none() {
+            orphans::reap();
         }
-        self.reap_at = None;
-        orphans::reap();
     }
 }
 

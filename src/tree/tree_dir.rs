@@ -1,16 +1,19 @@
 //! The tree's own status directory, whose lock keeps a second tree out.
 
 use crate::status::StatusDir;
-use crate::status::dir::TREE_DIR;
+use crate::status::dir::{MakeError, TREE_DIR};
 use crate::status::log::Log;
 use crate::status::state::rfc3339;
 use crate::status::tree_state::{NotBegun, TreeState};
 use crate::sys::errno_text;
 use crate::sys::files::flock::{Lock, LockError};
 use crate::sys::files::replace::FilePair;
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The directory, locked.
@@ -30,13 +33,13 @@ impl TreeDir {
     /// Makes the directory, and takes its lock, which the program before us may have held.
     ///
     /// # Errors
-    /// A line for the user: it cannot be made, or another tree has it.
-    pub fn take(status_root: &Path, inherited: Option<OwnedFd>) -> Result<TreeDir, String> {
+    /// It cannot be made, or another tree has it.
+    pub fn take(status_root: &Path, inherited: Option<OwnedFd>) -> Result<TreeDir, TreeDirError> {
         let dir = StatusDir::of(status_root, TREE_DIR);
-        dir.make().map_err(|error| error.describe(dir.path()))?;
+        dir.make().map_err(|error| TreeDirError::Make(dir.path().to_owned(), error))?;
         let inherited = inherited.and_then(|lock| Lock::inherit(lock, &dir.lock_path()).ok());
         let lock = inherited.map_or_else(|| dir.lock(), Ok);
-        let lock = lock.map_err(|error| describe(&dir, status_root, &error))?;
+        let lock = lock.map_err(|error| TreeDirError::of_lock(&dir, error))?;
         Ok(TreeDir {
             dir,
             lock,
@@ -105,9 +108,8 @@ impl TreeDir {
         if self.is_in_place() {
             return false;
         }
-        let made = self.dir.make().map_err(|error| error.describe(self.dir.path()));
-        let root = self.dir.path().parent().unwrap_or(Path::new("/"));
-        match made.and_then(|_| self.dir.lock().map_err(|error| describe(&self.dir, root, &error))) {
+        let made = self.dir.make().map_err(|error| TreeDirError::Make(self.dir.path().to_owned(), error));
+        match made.and_then(|_| self.dir.lock().map_err(|error| TreeDirError::of_lock(&self.dir, error))) {
             Ok(lock) => {
                 self.lock = lock;
                 self.failure_logged = false;
@@ -116,9 +118,9 @@ impl TreeDir {
                 log::warn!(logger: log, "{} was removed: made anew", self.dir.lock_path().display());
                 true
             }
-            Err(text) => {
+            Err(error) => {
                 if !std::mem::replace(&mut self.failure_logged, true) {
-                    log::error!(logger: log, "{text}; tried again at the next event");
+                    log::error!(logger: log, "{error}; tried again at the next event");
                 }
                 false
             }
@@ -126,11 +128,37 @@ impl TreeDir {
     }
 }
 
-fn describe(dir: &StatusDir, status_root: &Path, error: &LockError) -> String {
-    let root = status_root.display();
-    match error {
-        LockError::Held(Some(pid)) => format!("{root}: already in use by supervise-tree, pid {pid}"),
-        LockError::Held(None) => format!("{root}: already in use by a supervise-tree"),
-        LockError::Io(error) => format!("cannot lock {}: {}", dir.lock_path().display(), errno_text(error)),
+/// What is wrong with the tree's own status directory.
+#[derive(Debug)]
+pub enum TreeDirError {
+    /// It cannot be made, or is somebody else's: its path, and why.
+    Make(PathBuf, MakeError),
+    /// Another tree works on this status root; its pid, if that is known.
+    Held(PathBuf, Option<Pid>),
+    /// Its lock file cannot be locked: the path of the file, and why.
+    Lock(PathBuf, io::Error),
+}
+
+impl TreeDirError {
+    fn of_lock(dir: &StatusDir, error: LockError) -> TreeDirError {
+        match error {
+            LockError::Held(pid) => TreeDirError::Held(dir.path().parent().unwrap_or(Path::new("/")).to_owned(), pid),
+            LockError::Io(error) => TreeDirError::Lock(dir.lock_path(), error),
+        }
     }
 }
+
+impl fmt::Display for TreeDirError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TreeDirError::Make(path, error) => f.write_str(&error.describe(path)),
+            TreeDirError::Held(root, Some(pid)) => {
+                write!(f, "{}: already in use by supervise-tree, pid {pid}", root.display())
+            }
+            TreeDirError::Held(root, None) => write!(f, "{}: already in use by a supervise-tree", root.display()),
+            TreeDirError::Lock(path, error) => write!(f, "cannot lock {}: {}", path.display(), errno_text(error)),
+        }
+    }
+}
+
+impl std::error::Error for TreeDirError {}

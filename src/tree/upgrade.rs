@@ -10,14 +10,18 @@ use crate::sys::files::file::c_path;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::setup::inherited;
-use crate::sys::process::start::{Environment, Input, Leader, Output, Plan, start};
+use crate::sys::process::start::{Environment, Input, Leader, Output, Plan, StartError, start};
 use crate::sys::threads::poll::{self, Source};
 use crate::sys::time::Mono;
-use crate::sys::{describe, handover};
+use crate::sys::{Errno, describe, errno_text, handover};
 use crate::tree::tree_dir::TreeDir;
+use crossbeam_channel::Select;
 use log::{info, warn};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,53 +31,67 @@ const PARKING_TIME: Duration = Duration::from_secs(5);
 /// How long the next program may take to say its version.
 const VERSION_TIME: Duration = Duration::from_secs(2);
 
-/// How often it is looked meanwhile whether one of them has ended instead.
-const THREAD_END_POLL_INTERVAL: Duration = Duration::from_millis(10);
-
 /// Why the program is still the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum NotReplaced {
-    /// It was not possible, and why; that is in the log.
-    Failed(String),
+    /// It was not possible; that is in the log.
+    Failed(UpgradeError),
     /// It is to be tried again, after what is waiting: why.
     Retry(&'static str),
 }
 
 /// Replaces the program. Returns only if that was not possible; then all goes on as before.
-pub fn upgrade(roster: &Roster, messages: &Messages, own: &TreeDir, re_exec: &ReExec) -> NotReplaced {
-    let log = roster.log();
+pub fn upgrade(roster: &Roster, messages: &Messages, tree_dir: &TreeDir, re_exec: &ReExec) -> NotReplaced {
     roster.alarms().wait_at_most(PARKING_TIME);
     let parking = Arc::new(Parking::default());
-    let mut modules = roster.park_all(&parking);
-    messages.park(&parking);
-    modules.push(TREE_DIR.to_string());
-    let why = match wait(roster, &parking, &modules) {
-        // A thread that has ended has something to say first; one that did so before it was asked never answers.
-        _ if roster.has_reports() => {
-            parking.resume();
-            return NotReplaced::Retry("a service is just leaving");
-        }
-        Err(missing) => format!("no answer from {}", missing.join(", ")),
-        Ok(_) if !parking.unwritten().is_empty() => {
-            format!("what runs cannot be written down ({})", parking.unwritten().join(", "))
-        }
-        // What the listening thread has taken from the kernel would be lost with us.
-        Ok(_) if others_wait(messages) => {
-            parking.resume();
-            return NotReplaced::Retry("something else was asked for first");
-        }
-        Ok(modules) => match check(own, re_exec) {
-            Err(why) => why,
-            Ok(()) => hand_over(modules, roster, own.lock(), re_exec),
-        },
-    };
-    warn!(logger: log, "upgrade not done: {why}; all goes on as before");
+    let not_replaced = replace_when_parked(&parking, roster, messages, tree_dir, re_exec);
+    if let NotReplaced::Failed(why) = &not_replaced {
+        warn!(logger: roster.log(), "upgrade not done: {why}; all goes on as before");
+    }
     parking.resume();
-    NotReplaced::Failed(why)
+    not_replaced
+}
+
+fn replace_when_parked(
+    parking: &Arc<Parking>,
+    roster: &Roster,
+    messages: &Messages,
+    tree_dir: &TreeDir,
+    re_exec: &ReExec,
+) -> NotReplaced {
+    let mut modules = roster.park_all(parking);
+    messages.park(parking);
+    modules.push(TREE_DIR.to_string());
+    let parked = wait(roster, parking, &modules);
+    // A thread that has ended has something to say first; one that did so before it was asked never answers.
+    if roster.has_reports() {
+        return NotReplaced::Retry("a service is just leaving");
+    }
+    let modules = match parked {
+        Ok(modules) => modules,
+        Err(missing) => return NotReplaced::Failed(UpgradeError::NoAnswer(missing)),
+    };
+    let unwritten = parking.unwritten();
+    if !unwritten.is_empty() {
+        return NotReplaced::Failed(UpgradeError::Unwritten(unwritten));
+    }
+    // What the listening thread has taken from the kernel would be lost with us.
+    if others_wait(messages) {
+        return NotReplaced::Retry("something else was asked for first");
+    }
+    NotReplaced::Failed(match check(tree_dir, re_exec) {
+        Ok(()) => hand_over(modules, roster, tree_dir.lock(), re_exec),
+        Err(why) => why,
+    })
 }
 
 /// Hands over what the parked threads have left open, and all else. Returns only if that was not possible: why.
-fn hand_over(mut modules: BTreeMap<String, FdNumbers>, roster: &Roster, own_lock: &Lock, re_exec: &ReExec) -> String {
+fn hand_over(
+    mut modules: BTreeMap<String, FdNumbers>,
+    roster: &Roster,
+    own_lock: &Lock,
+    re_exec: &ReExec,
+) -> UpgradeError {
     let log = roster.log();
     modules.extend(roster.keep_pipes_open(true));
     let dropped = roster.alarms().to_start();
@@ -92,22 +110,26 @@ fn hand_over(mut modules: BTreeMap<String, FdNumbers>, roster: &Roster, own_lock
     let failed = replace(&state, own_lock, re_exec);
     let _ = handover::keep_open(own_lock.file(), false);
     roster.keep_pipes_open(false);
-    format!("{}: {failed}", re_exec.program.display())
+    UpgradeError::Program(re_exec.program.clone(), failed)
 }
 
 /// Whether the next program could begin: nobody would be left to say so if not.
 ///
 /// # Errors
 /// Why not.
-fn check(own: &TreeDir, re_exec: &ReExec) -> Result<(), String> {
-    if !own.is_in_place() {
-        return Err(format!("{} is not as it was", own.dir().path().display()));
+fn check(tree_dir: &TreeDir, re_exec: &ReExec) -> Result<(), UpgradeError> {
+    if !tree_dir.is_in_place() {
+        return Err(UpgradeError::TreeDirIsAnother(tree_dir.dir().path().to_owned()));
     }
     if re_exec.are_relative && std::env::current_dir().is_err() {
-        return Err("the working directory is gone, and the arguments are relative to it".into());
+        return Err(UpgradeError::NoWorkingDirectory);
     }
-    let named = |text: String| format!("{}: {text}", re_exec.program.display());
-    let program = c_path(&re_exec.program, "").map_err(|error| named(error.to_string()))?;
+    check_version(re_exec).map_err(|fault| UpgradeError::Program(re_exec.program.clone(), fault))
+}
+
+/// Runs the next program with `--version`: a file that is half copied, or for another machine, fails here.
+fn check_version(re_exec: &ReExec) -> Result<(), ProgramFault> {
+    let program = c_path(&re_exec.program, "").map_err(ProgramFault::Path)?;
     let started = start(&Plan {
         program: &program,
         arguments: &[program.clone(), c"--version".to_owned()],
@@ -121,7 +143,7 @@ fn check(own: &TreeDir, re_exec: &ReExec) -> Result<(), String> {
         stdout: Output::Null,
         stderr: Output::Null,
     });
-    let pidfd = started.map_err(|error| named(error.to_string()))?.pidfd;
+    let pidfd = started.map_err(ProgramFault::Start)?.pidfd;
     let ended = || poll::wait([Some(Source::Readable(pidfd.as_fd()))], Some(Mono::now() + VERSION_TIME)) == [true];
     if !ended() {
         let _ = pidfd.signal(libc::SIGKILL);
@@ -129,19 +151,28 @@ fn check(own: &TreeDir, re_exec: &ReExec) -> Result<(), String> {
     }
     match pidfd.reap() {
         Ok(Some(ExitStatus::Code(0))) => Ok(()),
-        Ok(Some(status)) => Err(named(format!("--version: {status}"))),
-        Ok(None) | Err(_) => Err(named("--version does not end".into())),
+        Ok(Some(status)) => Err(ProgramFault::Version(status)),
+        Ok(None) | Err(_) => Err(ProgramFault::VersionHangs),
     }
 }
 
-/// Waits until all are parked, or one of them has ended instead.
+/// Waits until all are parked, or a thread has ended instead.
+///
+/// # Errors
+/// Those that are not parked.
 fn wait(roster: &Roster, parking: &Parking, modules: &[String]) -> Result<BTreeMap<String, FdNumbers>, Vec<String>> {
     let deadline = Instant::now() + PARKING_TIME;
+    let reports = roster.reports();
+    let mut either = Select::new();
+    either.recv(parking.arrivals());
+    either.recv(&reports);
     loop {
-        let parked = parking.wait(modules, deadline.min(Instant::now() + THREAD_END_POLL_INTERVAL));
-        if parked.is_ok() || roster.has_reports() || Instant::now() >= deadline {
+        let parked = parking.parked(modules);
+        if parked.is_ok() || roster.has_reports() || either.ready_deadline(deadline).is_err() {
             return parked;
         }
+        // It says that somebody has come, not who.
+        let _ = parking.arrivals().try_recv();
     }
 }
 
@@ -156,22 +187,91 @@ fn others_wait(messages: &Messages) -> bool {
     !others.is_empty()
 }
 
-fn replace(state: &HandoverState, own_lock: &Lock, re_exec: &ReExec) -> String {
+fn replace(state: &HandoverState, own_lock: &Lock, re_exec: &ReExec) -> ProgramFault {
     let text = match serde_json::to_vec(state) {
         Ok(text) => text,
-        Err(error) => return error.to_string(),
+        Err(error) => return ProgramFault::HandOver(error.into()),
     };
     let file = match handover::letter(&text) {
         Ok(file) => file,
-        Err(error) => return crate::sys::errno_text(&error),
+        Err(error) => return ProgramFault::HandOver(error),
     };
     if let Err(errno) = handover::keep_open(own_lock.file(), true) {
-        return describe(errno).into();
+        return ProgramFault::HandOver(errno.into());
     }
     let mut arguments = re_exec.arguments.clone();
     arguments.insert(1.min(arguments.len()), format!("--handover={}", file.as_raw_fd()).into());
     match handover::replace_program(&re_exec.program, &arguments) {
         Ok(never) => match never {},
-        Err(errno) => describe(errno).into(),
+        Err(errno) => ProgramFault::Execute(errno),
     }
 }
+
+/// Why the program could not be replaced.
+#[derive(Debug)]
+pub enum UpgradeError {
+    /// The tree has been told to end.
+    ShuttingDown,
+    /// The services root is not there, and the next program could not begin.
+    NoRoot(PathBuf),
+    /// These modules' threads did not come to rest in time.
+    NoAnswer(Vec<String>),
+    /// What these modules do could not be written down, so the next program could not know of it.
+    Unwritten(Vec<String>),
+    /// The tree's own status directory was removed or replaced.
+    TreeDirIsAnother(PathBuf),
+    /// The arguments have relative paths, and the directory that they are relative to is gone.
+    NoWorkingDirectory,
+    /// The next program's path, and what is wrong with it.
+    Program(PathBuf, ProgramFault),
+}
+
+/// What is wrong with the next program.
+#[derive(Debug)]
+pub enum ProgramFault {
+    /// The kernel cannot be told its path.
+    Path(io::Error),
+    /// It cannot be started.
+    Start(StartError),
+    /// It could not say its version, and ended so.
+    Version(ExitStatus),
+    /// It did not come to say its version.
+    VersionHangs,
+    /// There is no memory or descriptor for what it would be told.
+    HandOver(io::Error),
+    /// `execve` failed.
+    Execute(Errno),
+}
+
+impl fmt::Display for UpgradeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UpgradeError::ShuttingDown => f.write_str("shutting down"),
+            UpgradeError::NoRoot(path) => write!(f, "{} is not there", path.display()),
+            UpgradeError::NoAnswer(modules) => write!(f, "no answer from {}", modules.join(", ")),
+            UpgradeError::Unwritten(modules) => write!(f, "what runs cannot be written down ({})", modules.join(", ")),
+            UpgradeError::TreeDirIsAnother(path) => write!(f, "{} is not as it was", path.display()),
+            UpgradeError::NoWorkingDirectory => {
+                f.write_str("the working directory is gone, and the arguments are relative to it")
+            }
+            UpgradeError::Program(path, fault) => write!(f, "{}: {fault}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for ProgramFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProgramFault::Path(error) => f.write_str(&errno_text(error)),
+            ProgramFault::Start(error) => error.fmt(f),
+            ProgramFault::Version(status) => write!(f, "--version: {status}"),
+            ProgramFault::VersionHangs => f.write_str("--version does not end"),
+            ProgramFault::HandOver(error) => f.write_str(&errno_text(error)),
+            ProgramFault::Execute(errno) => f.write_str(describe(*errno)),
+        }
+    }
+}
+
+impl std::error::Error for UpgradeError {}
+
+impl std::error::Error for ProgramFault {}

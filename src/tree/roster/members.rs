@@ -19,6 +19,7 @@ use crate::tree::handover::Handover;
 use crate::tree::root::scan::ServiceDir;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -288,15 +289,9 @@ impl Roster {
     }
 
     /// What the program before us had open and nobody has asked for is closed, and what left it by `x` and is not there
-    /// any more is forgotten.
-    pub fn drop_handover(&mut self) {
-        self.handover.modules.clear();
-        self.handover.told_to_exit.clear();
-    }
-
-    /// Whether somebody may still have to adopt a process.
-    pub fn is_beginning(&self) -> bool {
-        Arc::strong_count(&self.handover.beginning) > 1
+    /// any more is forgotten. The channel is closed when nobody has to adopt a process any more.
+    pub fn drop_handover(&mut self) -> Receiver<Infallible> {
+        std::mem::take(&mut self.handover).adoption
     }
 
     /// Gives all modules new settings.
