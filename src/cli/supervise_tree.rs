@@ -30,6 +30,9 @@ pub struct Arguments {
     /// Keep the files of runit's runsv, too, so that sv, svc, svstat and svok work on the tree
     #[arg(long)]
     pub runit_compat: bool,
+    /// As root, refuse services that somebody other than root may write, instead of a warning
+    #[arg(long)]
+    pub strict: bool,
     /// Say on standard error what modules log, too
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
@@ -93,7 +96,7 @@ fn exit_code(error: &TreeError) -> u8 {
 
 /// Paths become absolute here, so that what is shown and recorded means the same to everybody.
 fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Result<Options, String> {
-    let runit = arguments.runit_compat;
+    let (runit, strict) = (arguments.runit_compat, arguments.strict);
     let absolute = |path: PathBuf| {
         std::path::absolute(&path).map_err(|error| format!("{}: {}", path.display(), crate::sys::errno_text(&error)))
     };
@@ -114,5 +117,5 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
     let program = std::env::current_exe().map_err(|error| crate::sys::errno_text(&error))?;
     let arguments = words.into_iter().filter(|word| !word.as_bytes().starts_with(b"--handover=")).collect();
     let re_exec = ReExec { program, arguments, are_relative };
-    Ok(Options { root, status_root, source, tree_echo, echo, runit, re_exec, handover })
+    Ok(Options { root, status_root, source, tree_echo, echo, runit, strict, re_exec, handover })
 }

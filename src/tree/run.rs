@@ -46,6 +46,8 @@ pub struct Options {
     pub echo: Echo,
     /// Keep runit's files, too.
     pub runit: bool,
+    /// Refuse services that somebody other than root may write, where the tree is root's.
+    pub strict: bool,
     /// How to start this program again.
     pub re_exec: ReExec,
     /// What the program before us has handed over.
@@ -121,7 +123,7 @@ impl Tree {
         Tree {
             tree_dir,
             re_exec: options.re_exec,
-            scanner: RootScanner::new(options.root, log.clone()),
+            scanner: RootScanner::new(options.root, options.strict, log.clone()),
             roster: Roster::new(shared, options.handover),
             log,
             adoption: None,

@@ -101,3 +101,33 @@ fn who_is_not_root_cannot_become_another() {
     // Nobody needs a privilege to stay who he is.
     place.module("same").wait_up(&place);
 }
+
+#[test]
+fn what_others_may_write_is_told_once_or_refused() {
+    if !is_root() {
+        return;
+    }
+    let place = open_place();
+    place.run("web", SLEEP);
+    place.run("mine", SLEEP);
+    std::os::unix::fs::chown(place.root().join("web/run"), Some(4711), None).expect("chown");
+    let tree = place.tree();
+    let own = place.status_root().join(".supervise-tree/supervise.log.wf");
+    let told = format!("web: uid 4711 may write {}/web/run, and so decides", place.root().display());
+    place.module("web").wait_up(&place);
+    wait_for("the warning", &place, || host::count(&own, &told) == 1);
+    tree.signal("HUP");
+    wait_for("the rescan", &place, || host::count(&own.with_extension(""), "looking at everything again") == 1);
+    place.module("mine").wait_up(&place);
+    assert_eq!(host::count(&own, "decides what is run as root"), 1);
+    assert!(tree.stop().success());
+
+    let tree = place.tree_with(&["--strict"]);
+    wait_for("the refusal", &place, || host::count(&own, "web: passed over: somebody other than root") == 1);
+    place.module("mine").wait_up(&place);
+    assert_eq!(place.module("web").pid(), 0);
+    // A chown is noticed by the next look.
+    std::os::unix::fs::chown(place.root().join("web/run"), Some(0), None).expect("chown");
+    tree.signal("HUP");
+    place.module("web").wait_up(&place);
+}

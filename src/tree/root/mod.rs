@@ -2,6 +2,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
+//! | [`trust`] | who may write what is executed as root |
 //! | [`scanner`] | which names to look at, what each of them is, and when to look again |
 //! | [`scan`] | what a directory entry is: a service, one that may become one, or nothing of ours |
 //! | [`debounce`] | directories that are not complete yet |
@@ -13,5 +14,6 @@ pub mod debounce;
 pub mod root_path;
 pub mod scan;
 pub mod scanner;
+pub mod trust;
 pub mod watch;
 pub mod watch_error;

@@ -49,6 +49,8 @@ pub enum Refusal {
     NotADirectory,
     /// A name that no log line, no environment and no command could show as it is.
     Name,
+    /// Somebody other than root may write it, and `--strict` refuses that.
+    Untrusted,
 }
 
 impl std::fmt::Display for Refusal {
@@ -56,6 +58,7 @@ impl std::fmt::Display for Refusal {
         f.write_str(match self {
             Refusal::LeadsNowhere => "a link that leads nowhere",
             Refusal::NotADirectory => "not a directory",
+            Refusal::Untrusted => "somebody other than root may write it, which --strict refuses",
             Refusal::Name => "a control character or invalid UTF-8 in its name",
         })
     }

@@ -6,6 +6,7 @@
 
 use super::debounce::NewDirectories;
 use super::scan::{self, EntryKind, Refusal, ServiceDir};
+use super::trust;
 use super::watch::{Changes, Pending, Watch};
 use super::watch_error::WatchError;
 use crate::status::log::Log;
@@ -68,6 +69,10 @@ pub struct RootScanner {
     identity: Option<FileInstance>,
     /// What was said of each name that is not a service, so that it is said once.
     already_logged: BTreeMap<OsString, String>,
+    /// Names of services that somebody other than root may write, of which that was said; empty for the root itself.
+    untrusted_logged: BTreeSet<OsString>,
+    /// Services that somebody other than root may write are refused.
+    strict: bool,
     new_directories: NewDirectories,
     /// Since when the root is not there.
     root_gone: Option<Mono>,
@@ -77,8 +82,8 @@ pub struct RootScanner {
 }
 
 impl RootScanner {
-    /// Nothing is watched yet.
-    pub fn new(root: PathBuf, log: Log) -> RootScanner {
+    /// Nothing is watched yet. `strict` refuses a service that somebody other than root may write.
+    pub fn new(root: PathBuf, strict: bool, log: Log) -> RootScanner {
         RootScanner {
             root,
             log,
@@ -86,6 +91,8 @@ impl RootScanner {
             watch: None,
             identity: None,
             already_logged: BTreeMap::new(),
+            untrusted_logged: BTreeSet::new(),
+            strict,
             new_directories: NewDirectories::default(),
             root_gone: None,
             rescan_at: None,
@@ -197,6 +204,7 @@ impl RootScanner {
             EntryKind::NotYet => self.look_at_incomplete(name),
             EntryKind::Gone if scan::is_gone(&self.root, self.identity, name) => {
                 self.already_logged.remove(name);
+                self.untrusted_logged.remove(name);
                 self.new_directories.forget(name);
                 self.watch_no_longer(name);
                 Look::Gone
@@ -219,9 +227,29 @@ impl RootScanner {
         if let Some(at) = self.new_directories.incomplete_until(&self.root, name, Mono::now()) {
             return Look::IncompleteUntil(at);
         }
-        self.already_logged.remove(name);
         self.watch_no_longer(name);
+        if self.is_untrusted(name, &found) {
+            return Look::Refused(Refusal::Untrusted);
+        }
+        self.already_logged.remove(name);
         Look::Service(found)
+    }
+
+    /// Whether it is to be refused for who may write it; says once who that is. Only root has something to lose by it.
+    fn is_untrusted(&mut self, name: &OsStr, found: &ServiceDir) -> bool {
+        if !nix::unistd::geteuid().is_root() {
+            return false;
+        }
+        let of_root = trust::writer(&self.root).map(|writer| (OsString::new(), writer));
+        let of_service = || trust::writer_of_service(&found.path).map(|writer| (name.to_owned(), writer));
+        let Some((whose, writer)) = of_root.or_else(of_service) else {
+            self.untrusted_logged.remove(name);
+            return false;
+        };
+        if self.untrusted_logged.insert(whose) {
+            log::warn!(logger: self.log, "{}: {writer}, and so decides what is run as root", found.name);
+        }
+        self.strict
     }
 
     /// A directory without an executable `run`. The watch is set before it is looked at again: a `run` that was made
@@ -319,7 +347,7 @@ mod tests {
         std::fs::create_dir_all(top.join("sv")).unwrap();
         let dir = StatusDir::of(&top.join("status"), "tree");
         dir.make().unwrap();
-        RootScanner::new(top.join("sv"), Log::new(&dir, "", Echo::Warnings))
+        RootScanner::new(top.join("sv"), false, Log::new(&dir, "", Echo::Warnings))
     }
 
     fn run(path: &Path) {

@@ -1,0 +1,88 @@
+//! Who may write what the tree executes as root. Whoever may is root, for `run`, `finish` and `control/` run as the tree does.
+
+use crate::sys::files::file;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What in a service directory decides what is executed there.
+const ENTRIES: [&str; 4] = ["run", "finish", "control", "supervise.conf"];
+
+/// The bits of a mode by which a group, and everybody, may write.
+const GROUP_WRITES: u32 = 0o020;
+const ALL_WRITE: u32 = 0o002;
+
+/// Somebody other than root who may write a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writer {
+    /// The file or directory.
+    pub path: PathBuf,
+    who: Who,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    User(u32),
+    Group(u32),
+    Everybody,
+}
+
+impl std::fmt::Display for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.who {
+            Who::User(uid) => write!(f, "uid {uid}")?,
+            Who::Group(gid) => write!(f, "group {gid}")?,
+            Who::Everybody => write!(f, "everybody")?,
+        }
+        write!(f, " may write {}", self.path.display())
+    }
+}
+
+/// Who beside root may say what is executed in the service directory at `path`, if anybody may.
+pub fn writer_of_service(path: &Path) -> Option<Writer> {
+    writer(path).or_else(|| ENTRIES.iter().find_map(|entry| writer(&file::entry(path, entry))))
+}
+
+/// Who beside root may write what is at `path`, if anybody may. What is not there, nobody can.
+pub fn writer(path: &Path) -> Option<Writer> {
+    let who = who(&std::fs::metadata(path).ok()?)?;
+    Some(Writer { path: path.to_owned(), who })
+}
+
+fn who(metadata: &Metadata) -> Option<Who> {
+    match () {
+        () if metadata.mode() & ALL_WRITE != 0 => Some(Who::Everybody),
+        () if metadata.uid() != 0 => Some(Who::User(metadata.uid())),
+        () if metadata.mode() & GROUP_WRITES != 0 && metadata.gid() != 0 => Some(Who::Group(metadata.gid())),
+        () => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    #[test]
+    fn whoever_may_write_is_named_with_the_file() {
+        if !nix::unistd::geteuid().is_root() {
+            return eprintln!("not tested: needs root");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (path, run) = (dir.path(), dir.path().join("run"));
+        std::fs::write(&run, "").unwrap();
+        let chmod = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        let told = || writer_of_service(path).map(|writer| writer.to_string());
+        chmod(path, 0o775);
+        chmod(&run, 0o755);
+        assert_eq!(told(), None, "the group is root's");
+        chown(path, None, Some(4711)).unwrap();
+        assert_eq!(told(), Some(format!("group 4711 may write {}", path.display())));
+        chmod(path, 0o755);
+        chmod(&run, 0o757);
+        assert_eq!(told(), Some(format!("everybody may write {}", run.display())));
+        chmod(&run, 0o755);
+        chown(&run, Some(4711), None).unwrap();
+        assert_eq!(told(), Some(format!("uid 4711 may write {}", run.display())));
+    }
+}
