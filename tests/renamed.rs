@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 fn pids_in(dir: &Path) -> Vec<u32> {
@@ -152,4 +152,37 @@ fn a_logger_is_not_started_again_in_a_directory_that_is_another_one_by_now() {
     web.wait_up(&place);
     web.send("k");
     drop(tree);
+}
+
+#[test]
+fn a_link_outside_of_the_root_that_is_switched_is_followed_at_the_next_start() {
+    let place = Place::new();
+    place.conf(FAST);
+    let release = |version: &str| place.path().join("releases").join(version);
+    for version in ["v1", "v2", "v3"] {
+        script(&release(version).join("run"), &format!("echo {version}; {SLEEP}"));
+    }
+    let deploy = |version: &str| {
+        symlink(release(version), place.path().join("next")).unwrap();
+        std::fs::rename(place.path().join("next"), place.path().join("current")).unwrap();
+    };
+    deploy("v1");
+    std::fs::create_dir_all(place.root()).unwrap();
+    symlink("../current", place.root().join("site")).unwrap();
+    let _tree = place.tree();
+    let site = place.module("site");
+    site.wait_text(&place, "__stdout", "v1\n");
+    let first = site.wait_up(&place);
+    deploy("v2");
+    assert!(is_alive(first) && site.pid() == first, "what runs is left alone");
+    site.send("t");
+    site.wait_text(&place, "__stdout", "v1\nv2\n");
+    let second = site.wait_new_pid(&place, first);
+    // The old directory may be gone by then, too, and its process may end by itself.
+    deploy("v3");
+    std::fs::remove_dir_all(release("v2")).unwrap();
+    signal(second, "KILL");
+    site.wait_text(&place, "__stdout", "v1\nv2\nv3\n");
+    site.wait_new_pid(&place, second);
+    assert_eq!(site.text("__stdout"), "v1\nv2\nv3\n");
 }

@@ -11,7 +11,7 @@ use crate::machine::{Action, Answer, Event};
 use crate::service::start_warnings;
 use crate::sys::process::pidfd::signal_name;
 use crate::sys::process::record::Role;
-use crate::sys::process::start::{StartError, Started};
+use crate::sys::process::start::{StartError, Started, Step};
 use crate::sys::{Errno, Pid, describe};
 use log::Level;
 
@@ -80,8 +80,20 @@ impl Supervisor {
             }
             Err(error) => {
                 self.remove_group();
+                self.report_if_replaced(error);
                 Event::Answer(Answer::StartFailed { error, has_finish: self.spec.service.has_finish() })
             }
+        }
+    }
+
+    /// A name may lead to another directory without any event in the services root, over a link outside of it.
+    fn report_if_replaced(&self, error: StartError) {
+        if error.step == Step::Directory
+            && error.errno == Errno::ESTALE
+            && let Some(replaced) = &self.spec.replaced
+        {
+            // It fails only when the main loop is gone, and the process with it.
+            let _ = replaced.send(self.spec.module.clone());
         }
     }
 
@@ -96,6 +108,7 @@ impl Supervisor {
             Err(error) => {
                 let name = if role == Role::Hook { self.spec.service.pre_start_name() } else { "finish" };
                 self.say(Level::Warn, format!("{name} could not be run: {error}; going on without"));
+                self.report_if_replaced(error);
                 None
             }
         }

@@ -1,6 +1,6 @@
 //! Supervision from its beginning to its end, waiting first for a status directory that cannot be had yet.
 
-use super::mailbox::{Ask, Order};
+use super::mailbox::{Ask, Order, Orders};
 use super::parking::FdNumbers;
 use super::spec::{OpenError, Outcome, Spec};
 use super::thread::Supervisor;
@@ -14,7 +14,7 @@ use std::time::Duration;
 const OPEN_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// After a panic, the thread waits this long before it begins anew.
-pub const AFTER_PANIC: Duration = Duration::from_secs(1);
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Supervises as [`Supervisor::run`] does, waiting for the status directory first if need be.
 pub fn supervise(mut spec: Box<Spec>) -> Outcome {
@@ -27,9 +27,11 @@ pub fn supervise(mut spec: Box<Spec>) -> Outcome {
                     Ok(outcome) => return outcome,
                     Err(returned) => spec = returned,
                 }
-                // One panic may follow another; no processor is to be burnt for that.
-                std::thread::sleep(AFTER_PANIC);
-                continue;
+                // One panic may follow another, and no processor must be burnt for that.
+                match wait_after_panic(&mut spec) {
+                    Some(outcome) => return outcome,
+                    None => continue,
+                }
             }
             Err((returned, error)) => {
                 spec = returned;
@@ -78,6 +80,42 @@ fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
                 Order::Ask(Ask::Publish | Ask::ComeBack) => {}
                 Order::Abandon(_) => return Some(Outcome::Abandoned),
             }
+        }
+    }
+}
+
+/// Waits a moment, or until there is an order that cannot wait: what runs is adopted then, and gets the order.
+#[inline(never)]
+fn wait_after_panic(spec: &mut Spec) -> Option<Outcome> {
+    let deadline = Mono::now() + AFTER_PANIC;
+    loop {
+        let [ordered] = poll::wait([Some(spec.orders.source())], Some(deadline));
+        if !ordered {
+            return None;
+        }
+        let mut is_urgent = false;
+        for order in spec.orders.take() {
+            match order {
+                Order::Ask(Ask::Leave(leave)) => {
+                    spec.leave = spec.leave.max(Some(leave));
+                    is_urgent = true;
+                }
+                Order::Ask(Ask::KillNow) => {
+                    spec.leave = Some(Leave::Stop);
+                    if let Orders::Tree(mailbox) = &spec.orders {
+                        mailbox.ask(Ask::KillNow);
+                    }
+                    is_urgent = true;
+                }
+                Order::Ask(Ask::Configure(config)) => spec.config = config,
+                // Nothing is held; the next program adopts what runs.
+                Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, FdNumbers::default()),
+                Order::Ask(Ask::Publish | Ask::ComeBack) => {}
+                Order::Abandon(_) => return Some(Outcome::Abandoned),
+            }
+        }
+        if is_urgent {
+            return None;
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::status::dir::MakeError;
 use crate::status::log::{Echo, Log};
 use crate::sys::files::flock::LockError;
 use crate::sys::{Pid, errno_text};
+use crossbeam_channel::Sender;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,9 @@ pub struct Spec {
     pub orders: Orders,
     /// The tree's log, for when the module cannot have one of its own.
     pub tree_log: Option<Log>,
+    /// Where to send the module's name when a start finds another directory than the module's own: the tree then looks at
+    /// it at once.
+    pub replaced: Option<Sender<String>>,
     /// What is said on standard error, too.
     pub echo: Echo,
     /// What is wrong with the settings, for the module's log.

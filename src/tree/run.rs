@@ -156,6 +156,7 @@ impl Tree {
         let rescan = timer(self.scanner.rescan_at());
         let incomplete = timer(self.scanner.incomplete_until());
         let adoption = self.adoption.clone().unwrap_or_else(never);
+        let panicked = timer(self.roster.panicked_until());
         select! {
             recv(self.scanner.notify_rx()) -> _ => self.changed(),
             recv(reports) -> report => {
@@ -172,6 +173,12 @@ impl Tree {
             },
             recv(messages.children) -> _ => self.reap_orphans(),
             recv(rescan) -> _ => self.look_at_root(),
+            recv(self.roster.replaced()) -> module => {
+                if let Ok(module) = module {
+                    self.look_at_replaced(&module);
+                }
+            }
+            recv(panicked) -> _ => self.release_panicked(),
             recv(adoption) -> _ => {
                 self.adoption = None;
                 // Children may have ended before this program began, and nobody told it of them.
@@ -234,6 +241,20 @@ impl Tree {
     fn drain_reports(&mut self) {
         for report in self.roster.reports().try_iter() {
             self.ended(report);
+        }
+    }
+
+    fn release_panicked(&mut self) {
+        if self.roster.release_panicked(Some(Mono::now())).is_err() {
+            self.scanner.rescan_in(ROOT_RETRY_INTERVAL);
+        }
+    }
+
+    /// A start has found another directory than the module's own, so the service is begun anew in that one.
+    fn look_at_replaced(&mut self, module: &str) {
+        if !self.shutting_down {
+            let name = module.strip_suffix("/log").unwrap_or(module);
+            self.look_at(OsStr::new(name));
         }
     }
 
@@ -344,6 +365,8 @@ impl Tree {
             log::warn!(logger: self.log, "upgrade not done: {why}");
             return self.tree_dir.note_failed_upgrade(why.to_string());
         }
+        // A thread that is not there could not be parked.
+        self.roster.release_all_panicked();
         match upgrade(&self.roster, messages, &self.tree_dir, &self.re_exec) {
             NotReplaced::Failed(why) => {
                 self.retry_logged = false;

@@ -347,7 +347,7 @@ mod tests {
         std::fs::create_dir_all(top.join("sv")).unwrap();
         let dir = StatusDir::of(&top.join("status"), "tree");
         dir.make().unwrap();
-        RootScanner::new(top.join("sv"), false, Log::new(&dir, "", Echo::Warnings))
+        RootScanner::new(top.join("sv"), false, Log::new(&dir, "", Echo::Nothing))
     }
 
     fn run(path: &Path) {

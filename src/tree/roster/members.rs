@@ -14,11 +14,12 @@ use crate::supervisor::parking::{FdNumbers, Parking};
 use crate::supervisor::runit::RunitTree;
 use crate::supervisor::spec::Outcome;
 use crate::sys::files::file_id::{FileId, FileInstance};
+use crate::sys::time::Mono;
 use crate::tree::capacity::Demand;
 use crate::tree::handover::Handover;
 use crate::tree::root::scan::ServiceDir;
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
@@ -67,6 +68,10 @@ pub struct Roster {
     pub(super) next_member: u64,
     pub(super) reporter: Sender<ThreadExit>,
     reports: Receiver<ThreadExit>,
+    /// Ends that are held back, and until when.
+    pub(super) panicked: VecDeque<(Mono, ThreadExit)>,
+    /// Modules that have found another directory than their own.
+    pub(super) replaced: (Sender<String>, Receiver<String>),
 }
 
 impl Roster {
@@ -87,12 +92,19 @@ impl Roster {
             next_member: 0,
             reporter,
             reports,
+            panicked: VecDeque::new(),
+            replaced: unbounded(),
         }
     }
 
     /// Where ended threads report; each report goes to [`Roster::ended`].
     pub fn reports(&self) -> Receiver<ThreadExit> {
         self.reports.clone()
+    }
+
+    /// Where modules report whose start has found another directory than their own.
+    pub fn replaced(&self) -> Receiver<String> {
+        self.replaced.1.clone()
     }
 
     /// Whether no thread is left.
@@ -333,10 +345,12 @@ impl Roster {
                 _ => self.gone(&name),
             }
         }
+        self.release_all_panicked();
     }
 
     /// Kills whatever runs.
-    pub fn kill_all(&self) {
+    pub fn kill_all(&mut self) {
+        self.release_all_panicked();
         for (_, member) in self.members.values() {
             member.mailbox.ask(Ask::KillNow);
         }
@@ -347,6 +361,14 @@ impl Roster {
     /// # Errors
     /// What was to follow it could not be started: to be tried again by a look at all directories.
     pub fn ended(&mut self, report: ThreadExit) -> io::Result<()> {
+        if report.outcome.is_none() {
+            self.hold_panicked(report);
+            return Ok(());
+        }
+        self.member_ended(report)
+    }
+
+    pub(super) fn member_ended(&mut self, report: ThreadExit) -> io::Result<()> {
         let Some((name, member)) = self.members.remove(&report.member) else { return Ok(()) };
         self.needs -= member.needs;
         // It has reported, so it is past everything that could wait.
@@ -354,10 +376,11 @@ impl Roster {
             member.thread.join();
         }
         let comes_back = member.mailbox.take().iter().any(|ask| matches!(ask, Ask::ComeBack));
-        let Some(entry) = self.entries.get_mut(&name) else { return Ok(()) };
-        if report.outcome.is_none() {
-            log::error!(logger: self.shared.log, "{name}: its thread panicked: this is a bug; starting it anew");
+        let is_service = self.entries.get(&name).is_some_and(|entry| entry.service == Some(report.member));
+        if report.outcome.is_none() && is_service && self.stop_after_panic(&name) {
+            return Ok(());
         }
+        let Some(entry) = self.entries.get_mut(&name) else { return Ok(()) };
         if entry.logger == Some(report.member) {
             entry.logger = None;
             if entry.service.is_some() && (report.outcome.is_none() || comes_back) {

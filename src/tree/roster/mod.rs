@@ -5,9 +5,13 @@
 //! | [`entry`] | what the roster knows of a service, and of a thread |
 //! | [`members`] | the roster: entries come, are replaced and go |
 //! | [`threads`] | how the threads of a service directory are started |
+//! | [`panicked`] | threads that have panicked, and what follows |
 //! | [`leftovers`] | what an earlier tree has left, and is not where it was |
 
 pub mod entry;
 pub mod leftovers;
 pub mod members;
+pub mod panicked;
+#[cfg(test)]
+mod tests;
 pub mod threads;

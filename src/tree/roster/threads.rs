@@ -8,7 +8,7 @@ use crate::service::pipe::LogPipe;
 use crate::service::{Definition, Directory, Service, Streams};
 use crate::status::StatusDir;
 use crate::supervisor::mailbox::{Ask, Mailbox, Orders};
-use crate::supervisor::opening::{AFTER_PANIC, supervise};
+use crate::supervisor::opening::supervise;
 use crate::supervisor::panics::catch;
 use crate::supervisor::spec::Spec;
 use crate::sys::errno_text;
@@ -25,7 +25,7 @@ use std::sync::atomic::Ordering;
 const STACK_SIZE: usize = if cfg!(debug_assertions) { 512 * 1024 } else { 64 * 1024 };
 
 /// Which of a service directory's two modules, and the pipe between them.
-enum Part {
+pub(super) enum Part {
     /// The service, and its logger's pipe, if it has one.
     Service(Option<Arc<LogPipe>>),
     /// The logger.
@@ -147,7 +147,7 @@ impl Roster {
         Demand::of(is_logger, self.shared.runit.is_some())
     }
 
-    fn spawn(&mut self, found: &ServiceDir, part: Part, leave: Option<Leave>) -> io::Result<u64> {
+    pub(super) fn spawn(&mut self, found: &ServiceDir, part: Part, leave: Option<Leave>) -> io::Result<u64> {
         let (path, instance) = (found.path.clone(), found.instance);
         let (module, directory, input, output) = match part {
             Part::Service(pipe) => (found.name.clone(), Directory::new(path, instance), None, pipe),
@@ -173,6 +173,7 @@ impl Roster {
             alarms: self.alarms.clone(),
             orders: Orders::Tree(mailbox.clone()),
             tree_log: Some(self.shared.log.clone()),
+            replaced: Some(self.replaced.0.clone()),
             echo: self.shared.echo,
             complaints: Vec::new(),
             runit: self.shared.runit.clone(),
@@ -189,10 +190,6 @@ impl Roster {
         let thread = Thread::spawn(&module, STACK_SIZE, move || {
             its_mailbox.attend();
             let outcome = catch(|| supervise(spec)).ok();
-            if outcome.is_none() {
-                // What begins anew may panic again; no processor is to be burnt for that.
-                std::thread::sleep(AFTER_PANIC);
-            }
             // It fails only when the main loop is gone, and the process with it.
             let _ = reporter.send(ThreadExit { member: id, outcome });
             if ending.load(Ordering::Relaxed) {
