@@ -11,12 +11,12 @@ pub const WAIT_DEFAULT: &str = "7";
 /// The longest time that `-w` takes, in seconds: ten years stand for "as long as it takes".
 const WAIT_MAX: f64 = 315_360_000.0;
 
-const EXIT_CODES: &str = "Exit codes: 0 done, or all up; 1 something failed or timed out; 3 status: at least one is \
-    not up; 4 not supervised, or no such module; 100 usage; 111 no status root, or no permission.";
+const EXIT_CODES: &str = "Exit codes: 0 done, or all as wanted; 1 something failed or timed out; 3 status: at least one is \
+    not as it is wanted; 4 not supervised, or no such module; 100 usage; 111 no status root, or no permission.";
 
 /// Shows and controls everything that supervise-tree or supervise supervises.
 #[derive(Debug, Parser)]
-#[command(name = "svctl", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(name = "svctl", version, after_help = EXIT_CODES)]
 pub struct Cli {
     /// The directory of the status directories [default: $SUPERVISE_STATUS, else ./status]
     #[arg(short = 'p', value_name = "STATUS_ROOT", global = true)]
@@ -36,10 +36,13 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Show how all modules are, or those that are named
+    #[command(aliases = ["list", "ps"])]
     Status(Status),
     /// Want it up; done when it runs, and still does a second later
+    #[command(alias = "up")]
     Start(Modules),
     /// Want it down; done when it is
+    #[command(alias = "down")]
     Stop(Modules),
     /// Stop and start; done when a new process runs, and still does a second later
     Restart(Modules),
@@ -77,11 +80,12 @@ pub enum Verb {
     Alarm(Alarm),
     /// Read the config file again: for these modules, or for the whole tree
     Reload(SomeModules),
-    /// Exit 0 if supervised and up, and its `check` passes; quiet, for probes
-    Check(Modules),
+    /// Exit 0 if these are up, and their `check` passes, or all that are wanted up are; quiet, for probes
+    Check(SomeModules),
     /// Wait until all of them are in a state
     Wait(Wait),
     /// Show the last lines that modules wrote
+    #[command(alias = "tail")]
     Logs(Logs),
     /// Show effective settings and where each comes from, or check the config file
     Config(Config),
@@ -117,6 +121,9 @@ pub struct Status {
     /// Show it again after every change
     #[arg(long)]
     pub watch: bool,
+    /// Show only what is not as it is wanted
+    #[arg(long, conflicts_with = "watch")]
+    pub failed: bool,
     /// Names, or globs such as 'web*' and '*/log'; all if there is none
     #[arg(value_name = "MODULE")]
     pub modules: Vec<OsString>,
@@ -214,8 +221,11 @@ pub enum Shell {
     Fish,
 }
 
-/// Reads a time in seconds; fractions are allowed.
+/// Reads a time in seconds; fractions are allowed, and `inf` is as long as it takes.
 fn seconds(text: &str) -> Result<Duration, String> {
+    if text == "inf" {
+        return Ok(Duration::from_secs_f64(WAIT_MAX));
+    }
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     match text.parse::<f64>() {
         Ok(seconds) if plain => Ok(Duration::from_secs_f64(seconds.min(WAIT_MAX))),
@@ -244,20 +254,21 @@ mod tests {
 
     #[test]
     fn an_action_needs_a_module() {
-        for verb in ["start", "stop", "kill", "exit", "enable", "check"] {
+        for verb in ["start", "stop", "kill", "exit", "enable"] {
             assert!(Cli::try_parse_from(["svctl", verb]).is_err(), "{verb}");
         }
-        for verb in ["status", "reload", "logs", "config", "rescan", "upgrade", "shutdown"] {
+        for verb in ["status", "check", "reload", "logs", "config", "rescan", "upgrade", "shutdown"] {
             assert!(Cli::try_parse_from(["svctl", verb]).is_ok(), "{verb}");
         }
     }
 
     #[test]
     fn a_time_is_a_plain_number() {
-        for bad in ["", "-1", "nan", "inf", "1e9", "1s", "."] {
+        for bad in ["", "-1", "nan", "1e9", "1s", "."] {
             assert!(seconds(bad).is_err(), "{bad}");
         }
         assert_eq!(seconds("2.5"), Ok(Duration::from_millis(2500)));
+        assert_eq!(seconds("inf"), Ok(Duration::from_secs_f64(WAIT_MAX)));
         assert!(seconds("999999999999999999999").is_ok());
     }
 }

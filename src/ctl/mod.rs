@@ -141,7 +141,7 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
     let root = || StatusRoot::find(cli.status_root.as_deref());
     match task(&cli.verb) {
         Task::Status(arguments) if arguments.watch => watch::watch(&root()?, &arguments.modules, cli.json, out),
-        Task::Status(arguments) => status::once(&root()?, &arguments.modules, cli.json, out),
+        Task::Status(arguments) => status::once(&root()?, arguments, cli.json, out),
         Task::Logs(arguments) => print::logs(&root()?, arguments, cli.json, out),
         // A file can be checked where nothing runs yet.
         Task::Config(arguments) => config::config(&name, arguments, cli.json, out),
@@ -154,7 +154,7 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
             reporting(cli, out, |report| control::wait(&root, &arguments.modules, goal, cli.wait, report))
         }
         Task::Check(modules) => {
-            let selected = root()?.select(modules)?;
+            let selected = check::select(&root()?, modules)?;
             reporting(cli, out, |report| {
                 check::check(selected, cli.wait, report);
                 Ok(())
@@ -162,7 +162,7 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
         }
         Task::Command(command, modules) => {
             let root = root()?;
-            let selected = root.select(modules)?;
+            let selected = control::select(&root, modules, command)?;
             reporting(cli, out, |report| control::steer(&root, selected, command, cli.wait, report))
         }
         Task::Hup(told) => on_tree(cli, out, |root, report| tree::hup(root, told, report)),

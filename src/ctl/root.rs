@@ -86,16 +86,24 @@ impl StatusRoot {
     /// There is none, it is no directory, or it may not be entered.
     pub fn find(option: Option<&Path>) -> Result<StatusRoot, CtlError> {
         let root = StatusRoot::name(option);
-        match std::fs::metadata(&root.0).and_then(|metadata| {
-            if metadata.is_dir() {
-                std::fs::metadata(root.0.join("."))
-            } else {
-                Err(io::Error::from_raw_os_error(libc::ENOTDIR))
+        let looked = std::fs::metadata(&root.0).and_then(|metadata| {
+            if !metadata.is_dir() {
+                return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
             }
-        }) {
-            Ok(_) => Ok(root),
-            Err(error) => Err(root.refused(&error)),
+            // Its entries can be reached.
+            std::fs::metadata(root.0.join(".")).map(drop)
+        });
+        looked.map_err(|error| root.refused(&error))?;
+        // A wrong path must not look like a machine on which all is quiet.
+        if !root.tree().path().exists() && root.modules()?.is_empty() {
+            let shown = access::shown(&root.0);
+            let text = format!(
+                "{shown}: no supervise-tree and no supervise ever used this directory; name the status root with -p or \
+                 $SUPERVISE_STATUS"
+            );
+            return Err(CtlError::new(Outcome::NoRoot, text));
         }
+        Ok(root)
     }
 
     /// As [`StatusRoot::find`], without looking.
@@ -235,6 +243,10 @@ fn look(entries: std::fs::ReadDir) -> (bool, Vec<OsString>) {
 fn matching(word: &OsStr, all: &[Module]) -> Result<Vec<Module>, Missing> {
     let missing = |why: String| Missing { word: word.to_owned(), why };
     let text = word.to_string_lossy();
+    // A name that was copied from what this program shows.
+    if let Some(module) = all.iter().find(|module| OsStr::new(&module.shown()) == word) {
+        return Ok(vec![module.clone()]);
+    }
     if !text.contains(GLOB) {
         let names: Vec<String> = all.iter().map(Module::json).collect();
         let hint = nearest(&text, names.iter().map(String::as_str));
@@ -306,6 +318,23 @@ mod tests {
             selected(&root, &["w[x]b", "["]),
             ["!w[x]b: matches no module", "![: is no glob: invalid range pattern"]
         );
+    }
+
+    #[test]
+    fn a_name_is_taken_as_it_is_shown() {
+        let (_dir, root) = root(&["a b", "-x"]);
+        assert_eq!(selected(&root, &[r"a\x20b", r"\x2dx"]), [r"a\x20b", r"\x2dx"]);
+    }
+
+    #[test]
+    fn a_directory_that_nobody_ever_used_is_no_status_root() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("empty")).unwrap();
+        let error = StatusRoot::find(Some(dir.path())).unwrap_err();
+        assert_eq!(error.outcome, Outcome::NoRoot);
+        assert!(error.text.contains("ever used this directory"), "{}", error.text);
+        std::fs::create_dir(dir.path().join(TREE_DIR)).unwrap();
+        assert!(StatusRoot::find(Some(dir.path())).is_ok());
     }
 
     #[test]

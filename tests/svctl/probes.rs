@@ -14,7 +14,7 @@ fn status_shows_what_is_not_up_first_and_loggers_below_their_services() {
     fixture.start_tree();
     fixture.all_up(&["api", "api/log"]);
     until("all are there", || fixture.state("zombie"));
-    let answer = fixture.expect(3, &["status"]);
+    let answer = fixture.expect(0, &["status"]);
     let lines: Vec<&str> = answer.out.lines().collect();
     assert!(lines[0].starts_with("MODULE"), "{answer:?}");
     assert!(lines[1].starts_with("zombie "), "{answer:?}");
@@ -28,6 +28,48 @@ fn status_shows_what_is_not_up_first_and_loggers_below_their_services() {
     assert_eq!(json[0]["pid"].as_u64(), fixture.pid("api").map(u64::from));
     let hint = fixture.expect(4, &["status", "ap"]);
     assert!(hint.out.contains("did you mean api?"), "{hint:?}");
+}
+
+#[test]
+fn what_is_not_as_it_is_wanted_is_found_without_naming_it() {
+    let fixture = Fixture::tree(&[("web", STEADY), ("sick", "#!/bin/sh\nexit 1\n"), ("idle", STEADY)]);
+    fixture.all_up(&["web", "idle"]);
+    fixture.expect(0, &["down", "idle"]);
+    until("it waits", || fixture.state("sick").filter(|state| state["state"] == "backoff"));
+    fixture.expect(3, &["ps"]);
+    let failed = fixture.expect(3, &["status", "--failed"]);
+    assert_eq!(failed.out.lines().count(), 2, "{failed:?}");
+    assert!(failed.out.lines().nth(1).is_some_and(|line| line.starts_with("sick ")), "{failed:?}");
+    let check = fixture.expect(1, &["check"]);
+    assert!(check.err.contains("sick") && !check.err.contains("idle") && !check.err.contains("web"), "{check:?}");
+    fixture.expect(0, &["stop", "sick"]);
+    fixture.expect(0, &["check"]);
+    assert_eq!(fixture.expect(0, &["status", "--failed"]).out, "everything is as it is wanted\n");
+    // A restart of all is for what runs.
+    fixture.expect(0, &["restart", "*"]);
+    assert_eq!(fixture.state("idle").unwrap()["state"], "down");
+}
+
+#[test]
+fn check_counts_a_logger_with_its_service() {
+    let fixture = Fixture::tree(&[("api", WITH_LOG), ("api/log", LOGGER)]);
+    fixture.all_up(&["api", "api/log"]);
+    fixture.expect(0, &["check", "api"]);
+    fixture.expect(0, &["stop", "api/log"]);
+    let answer = fixture.expect(1, &["check", "api"]);
+    assert!(answer.err.contains("api/log: down"), "{answer:?}");
+}
+
+#[test]
+fn enable_and_disable_are_done_without_a_tree_too() {
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    fixture.expect(0, &["shutdown"]);
+    let answer = fixture.expect(0, &["disable", "web"]);
+    assert!(answer.out.contains("nobody supervises it now"), "{answer:?}");
+    assert!(fixture.services.join("web/down").exists());
+    fixture.expect(0, &["enable", "web"]);
+    assert!(!fixture.services.join("web/down").exists());
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn a_watch_redraws_on_change_and_gives_the_terminal_back() {
     fixture.service("later", STEADY);
     terminal.sees("later");
     terminal.master.write_all(b"q").unwrap();
-    assert_eq!(terminal.ends(), Some(3));
+    assert_eq!(terminal.ends(), Some(0), "what is down is wanted down");
     terminal.sees(GIVEN_BACK);
     assert!(terminal.echoes());
 }

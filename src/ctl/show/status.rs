@@ -1,5 +1,6 @@
 //! `status`: once, as a table or as JSON. [`crate::ctl::show::watch`] shows the same again after each change.
 
+use crate::cli::svctl::Status as Arguments;
 use crate::ctl::error::{CtlError, VANISHED};
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
@@ -23,6 +24,8 @@ pub struct View {
     named: bool,
     /// A tree was here, and has ended.
     dead_tree: bool,
+    /// What is as it is wanted was left out.
+    only_failed: bool,
 }
 
 impl View {
@@ -55,15 +58,21 @@ impl View {
         Ok(view)
     }
 
+    /// Leaves out what is as it is wanted.
+    pub fn retain_failed(&mut self) {
+        self.seen.retain(|(_, seen)| Health::of(seen).is_some_and(|health| !health.is_as_wanted()));
+        self.only_failed = true;
+    }
+
     /// One outcome for each module.
     pub fn outcomes(&self) -> Vec<Outcome> {
         let of = |health| match health {
-            Health::Up => Outcome::Done,
+            Health::Up | Health::Down => Outcome::Done,
             // Nobody waits for a service that was removed, unless its name was given.
             Health::Removed if !self.named => Outcome::Done,
             Health::Removed | Health::Unsupervised => Outcome::NotSupervised,
             Health::Denied => Outcome::Denied,
-            Health::Failed | Health::Stale | Health::Backoff | Health::Changing | Health::Paused | Health::Down => {
+            Health::Failed | Health::Stale | Health::Backoff | Health::Changing | Health::Paused | Health::NotUp => {
                 Outcome::NotUp
             }
         };
@@ -79,7 +88,9 @@ impl View {
                 |text: &str| if style.colour { format!("\x1b[1;31m{text}\x1b[0m\n") } else { format!("{text}\n") };
             text += &colour("no supervise-tree runs here: this is what the last one left");
         }
-        if !self.seen.is_empty() || self.missing.is_empty() {
+        if self.seen.is_empty() && self.only_failed {
+            text += "everything is as it is wanted\n";
+        } else if !self.seen.is_empty() || self.missing.is_empty() {
             text += &table::draw(&self.seen, style);
         }
         // Where the service directories have no `supervise`, the tools of runit have to be told.
@@ -117,8 +128,11 @@ impl View {
 ///
 /// # Errors
 /// The status root cannot be read.
-pub fn once(root: &StatusRoot, words: &[OsString], json: bool, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
-    let view = View::take(root, words)?;
+pub fn once(root: &StatusRoot, arguments: &Arguments, json: bool, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
+    let mut view = View::take(root, &arguments.modules)?;
+    if arguments.failed {
+        view.retain_failed();
+    }
     if json {
         out.line(&view.json());
     } else {

@@ -30,7 +30,9 @@ pub enum Health {
     Changing,
     /// Paused.
     Paused,
-    /// Down.
+    /// Down, though it is wanted up.
+    NotUp,
+    /// Down, as it is wanted.
     Down,
     /// Up.
     Up,
@@ -55,7 +57,8 @@ impl Health {
                 ModuleState::Failed => Health::Failed,
                 ModuleState::Backoff => Health::Backoff,
                 ModuleState::Paused => Health::Paused,
-                ModuleState::Down => Health::Down,
+                ModuleState::Down if snapshot.state.want == Some(Want::Down) => Health::Down,
+                ModuleState::Down => Health::NotUp,
                 ModuleState::Starting
                 | ModuleState::Up
                 | ModuleState::Ready
@@ -66,11 +69,27 @@ impl Health {
         })
     }
 
+    /// Whether it is as it is wanted: nobody has to look at it.
+    pub fn is_as_wanted(self) -> bool {
+        match self {
+            Health::Down | Health::Up | Health::Removed => true,
+            Health::Failed
+            | Health::Unsupervised
+            | Health::Stale
+            | Health::Denied
+            | Health::Backoff
+            | Health::Changing
+            | Health::Paused
+            | Health::NotUp => false,
+        }
+    }
+
     /// The colour of its state, as SGR parameters.
     fn colour(self) -> &'static str {
         match self {
             Health::Failed | Health::Unsupervised | Health::Stale | Health::Denied => "1;31",
             Health::Backoff | Health::Changing | Health::Paused => "33",
+            Health::NotUp => "1;31",
             Health::Down => "35",
             Health::Up => "32",
             Health::Removed => "2",
@@ -87,6 +106,7 @@ impl Health {
             Health::Backoff => "in backoff",
             Health::Changing => "changing",
             Health::Paused => "paused",
+            Health::NotUp => "not up",
             Health::Down => "down",
             Health::Up => "up",
             Health::Removed => "removed",

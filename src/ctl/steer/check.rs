@@ -10,9 +10,10 @@ use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::{Extra, Report};
-use crate::ctl::root::{Missing, Module};
+use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::ctl::service::{Owner, ServiceDirectory};
-use crate::ctl::snapshot::Snapshot;
+use crate::ctl::show::table::Health;
+use crate::ctl::snapshot::{Snapshot, SnapshotError};
 use crate::ctl::steer::send::unsupervised;
 use crate::sys::files::file;
 use crate::sys::process::isolate::isolate;
@@ -23,9 +24,11 @@ use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid, errno_text};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -159,6 +162,42 @@ impl Drop for Running {
             let _ = self.child.wait();
         }
     }
+}
+
+/// The modules that `check` is about: those that are named, each with its logger; without a name, all that are wanted up.
+///
+/// # Errors
+/// The status root cannot be read.
+pub fn select(root: &StatusRoot, words: &[OsString]) -> Result<Vec<Result<Module, Missing>>, CtlError> {
+    if words.is_empty() {
+        let wanted = |module: &Module| match Snapshot::read(module) {
+            Ok(snapshot) => Health::of(&Ok(snapshot)).is_some_and(|health| match health {
+                Health::Down | Health::Removed => false,
+                Health::Failed
+                | Health::Unsupervised
+                | Health::Stale
+                | Health::Denied
+                | Health::Backoff
+                | Health::Changing
+                | Health::Paused
+                | Health::NotUp
+                | Health::Up => true,
+            }),
+            Err(SnapshotError::Gone) => false,
+            Err(SnapshotError::Denied(_)) => true,
+        };
+        return Ok(root.modules()?.into_iter().filter(wanted).map(Ok).collect());
+    }
+    let mut selected = Vec::new();
+    for found in root.select(words)? {
+        let logger =
+            found.as_ref().ok().and_then(|module| root.module(Path::new(&module.name).join("log").as_os_str()));
+        let is_chosen = |module: &Module| selected.iter().flatten().any(|chosen: &Module| chosen == module);
+        let new = [Some(found), logger.map(Ok)].into_iter().flatten();
+        let new: Vec<_> = new.filter(|found| !found.as_ref().is_ok_and(is_chosen)).collect();
+        selected.extend(new);
+    }
+    Ok(selected)
 }
 
 /// The verb `check`: each module is looked at once; its script may take until the time is over. All scripts of one

@@ -11,6 +11,7 @@ use crate::ctl::steer::goal::Goal;
 use crate::ctl::steer::module_wait::ModuleWait;
 use crate::ctl::steer::send;
 use crate::ctl::steer::wait::Waiting;
+use crate::status::record::Want;
 use crate::sys::Errno;
 use crate::sys::time::Mono;
 use nix::fcntl::{OFlag, openat};
@@ -40,6 +41,15 @@ pub enum DownFileChange {
     Down,
     /// It is removed.
     Up,
+}
+
+impl DownFileChange {
+    fn told(self) -> &'static str {
+        match self {
+            DownFileChange::Down => "disabled",
+            DownFileChange::Up => "enabled, and started by the next tree",
+        }
+    }
 }
 
 /// What follows the bytes.
@@ -108,6 +118,27 @@ pub const ALARM_OFF: Command = acknowledged(b"s", "alarms off");
 /// `reload`
 pub const RELOAD: Command = acknowledged(b"r", "told to read its settings again");
 
+/// The modules that a command line means. A glob never revives with `restart` what somebody wants down: `restart '*'` is for
+/// what runs.
+///
+/// # Errors
+/// The status root cannot be read.
+pub fn select(
+    root: &StatusRoot,
+    words: &[OsString],
+    command: Command,
+) -> Result<Vec<Result<Module, Missing>>, CtlError> {
+    let mut selected = root.select(words)?;
+    if command == RESTART {
+        let is_named = |module: &Module| words.contains(&module.name);
+        let is_wanted = |module: &Module| {
+            Snapshot::read(module).is_ok_and(|snapshot| snapshot.state.want != Some(Want::Down) || !snapshot.is_down())
+        };
+        selected.retain(|found| found.as_ref().map_or(true, |module| is_named(module) || is_wanted(module)));
+    }
+    Ok(selected)
+}
+
 /// Sends `command` to all of `selected`, then waits for all; `timeout` of zero does not wait.
 ///
 /// # Errors
@@ -156,19 +187,29 @@ fn command_module(
     waiting: Option<&mut Waiting>,
 ) -> Result<Option<String>, CtlError> {
     let before = Snapshot::read(module)?;
-    match (command.effect, waiting) {
-        (Effect::Becomes(goal, _), Some(waiting)) => {
-            let wait = ModuleWait::new(module.clone(), goal, &before);
-            send_command(module, &before, command)?;
+    let wait = match (command.effect, waiting) {
+        (Effect::Becomes(goal, _), Some(waiting)) => Some((ModuleWait::new(module.clone(), goal, &before), waiting)),
+        (Effect::Becomes(..) | Effect::Signal(_) | Effect::Acknowledged(_), _) => None,
+    };
+    match (send_command(module, &before, command)?, wait) {
+        (Sent::Told(_), Some((wait, waiting))) => {
             waiting.add(wait);
             Ok(None)
         }
-        _ => send_command(module, &before, command).map(Some),
+        (Sent::Told(text) | Sent::Noted(text), _) => Ok(Some(text)),
     }
 }
 
-/// Carries the command out for one module; gives the words for a result that is not waited for.
-fn send_command(module: &Module, snapshot: &Snapshot, command: Command) -> Result<String, CtlError> {
+/// What became of a command, in words.
+enum Sent {
+    /// The supervisor has it.
+    Told(String),
+    /// There is no supervisor, but the `down` file says it to the next one.
+    Noted(String),
+}
+
+/// Carries a command out for one module.
+fn send_command(module: &Module, snapshot: &Snapshot, command: Command) -> Result<Sent, CtlError> {
     if let Effect::Signal(name) = command.effect
         && snapshot.supervised == Supervised::Yes
         && snapshot.state.pid.is_none()
@@ -176,19 +217,21 @@ fn send_command(module: &Module, snapshot: &Snapshot, command: Command) -> Resul
         // The byte would be taken, and do nothing: whoever asked for it has to know.
         return Err(CtlError::failed(format!("{}: there is no process to send {name} to", snapshot.state_name())));
     }
-    if let Some(down_file) = command.down_file {
-        // A service that nobody supervises must not be left half enabled without a word.
-        change_down_file(module, snapshot, down_file)?;
+    if let Some(change) = command.down_file {
+        change_down_file(module, snapshot, change)?;
+        if !snapshot.is_supervised() {
+            return Ok(Sent::Noted(format!("{}; nobody supervises it now", change.told())));
+        }
     }
     send::to_module(module, snapshot, command.bytes)?;
-    Ok(match command.effect {
+    Ok(Sent::Told(match command.effect {
         Effect::Becomes(_, told) => told.to_string(),
         Effect::Acknowledged(what) => what.to_string(),
         Effect::Signal(name) => match snapshot.state.pid {
             Some(pid) => format!("{name} sent (pid {pid})"),
             None => format!("{name} sent"),
         },
-    })
+    }))
 }
 
 /// Makes or removes the `down` file.
