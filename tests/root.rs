@@ -120,3 +120,31 @@ fn a_change_in_a_root_that_has_just_gone_stops_nothing() {
     place.module("after").wait_up(&place);
     assert_eq!((web.pid(), is_alive(pid)), (pid, true), "{}", place.own().log());
 }
+
+#[test]
+fn names_that_are_passed_over_are_in_the_trees_state_with_the_reason() {
+    let place = Place::new();
+    place.run("web", SLEEP);
+    place.run("late", SLEEP);
+    let run = place.root().join("late/run");
+    std::fs::set_permissions(&run, std::fs::Permissions::from_mode(0o644)).unwrap();
+    symlink("nowhere", place.root().join("broken")).unwrap();
+    let _tree = place.tree();
+    place.module("web").wait_up(&place);
+    let not_begun = || {
+        let state = place.own().state();
+        let list = state["not_begun"].as_array().cloned().unwrap_or_default();
+        let row = |one: &serde_json::Value| {
+            format!("{}: {}", one["module"].as_str().unwrap(), one["reason"].as_str().unwrap())
+        };
+        list.iter().map(row).collect::<Vec<_>>()
+    };
+    wait_for("both", &place, || not_begun() == ["broken: a link that leads nowhere", "late: run is not executable"]);
+    std::fs::set_permissions(&run, std::fs::Permissions::from_mode(0o755)).unwrap();
+    place.module("late").wait_up(&place);
+    wait_for("the list to be shorter", &place, || not_begun() == ["broken: a link that leads nowhere"]);
+    // One that runs on without its run has a status of its own.
+    std::fs::remove_file(&run).unwrap();
+    place.wait_told("late: run is gone");
+    assert_eq!(not_begun().len(), 1);
+}

@@ -22,7 +22,7 @@ pub struct TreeState {
     pub started: String,
     /// What came of the last upgrade.
     pub last_upgrade: Option<LastUpgrade>,
-    /// Modules for which there was no room, and why, by name.
+    /// Modules for which there was no room, and names in the root that are passed over or lack an executable `run`; and why.
     pub not_begun: Vec<NotBegun>,
 }
 

@@ -195,7 +195,9 @@ impl Tree {
     }
 
     fn publish(&mut self) {
-        self.tree_dir.publish(self.roster.not_begun());
+        // One that runs has a status of its own.
+        let passed_over = self.scanner.not_begun().iter().filter(|(name, _)| !self.roster.knows(name));
+        self.tree_dir.publish(self.roster.not_begun().iter().chain(passed_over));
     }
 
     /// Waits until the last alarm programs are started, unless somebody is in a hurry.

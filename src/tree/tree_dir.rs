@@ -9,7 +9,6 @@ use crate::sys::errno_text;
 use crate::sys::files::flock::{Lock, LockError};
 use crate::sys::files::replace::FilePair;
 use nix::unistd::Pid;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -90,12 +89,14 @@ impl TreeDir {
     }
 
     /// Writes `state.json` if something has changed. What cannot be written now is tried again at the next event.
-    pub fn publish(&mut self, not_begun: &BTreeMap<String, String>) {
-        let same = self.state.not_begun.iter().map(|one| (&one.module, &one.reason)).eq(not_begun);
+    /// `not_begun` are modules and reasons.
+    pub fn publish<'a>(&mut self, not_begun: impl Iterator<Item = (&'a String, &'a String)> + Clone) {
+        let listed = self.state.not_begun.iter().map(|one| (one.module.as_str(), one.reason.as_str()));
+        let same = listed.eq(not_begun.clone().map(|(module, reason)| (module.as_str(), reason.as_str())));
         if !same {
             let entry =
                 |(module, reason): (&String, &String)| NotBegun { module: module.clone(), reason: reason.clone() };
-            self.state.not_begun = not_begun.iter().map(entry).collect();
+            self.state.not_begun = not_begun.map(entry).collect();
         }
         if !same || self.is_unwritten {
             self.is_unwritten = self.state_file.replace(&self.dir.state(), &self.state.encode()).is_err();

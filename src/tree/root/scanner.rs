@@ -67,8 +67,10 @@ pub struct RootScanner {
     watch: Option<Watch>,
     /// The directory that the root was when it was last watched.
     identity: Option<FileInstance>,
-    /// What was said of each name that is not a service, so that it is said once.
-    already_logged: BTreeMap<OsString, String>,
+    /// Names that are no services and of which that was said, so that it is said once.
+    already_logged: BTreeSet<OsString>,
+    /// Names that a service was probably meant by, and why there is none: for the tree's `state.json`.
+    not_begun: BTreeMap<String, String>,
     /// Names of services that somebody other than root may write, of which that was said; empty for the root itself.
     untrusted_logged: BTreeSet<OsString>,
     /// Services that somebody other than root may write are refused.
@@ -90,7 +92,8 @@ impl RootScanner {
             changes: Changes::new(),
             watch: None,
             identity: None,
-            already_logged: BTreeMap::new(),
+            already_logged: BTreeSet::new(),
+            not_begun: BTreeMap::new(),
             untrusted_logged: BTreeSet::new(),
             strict,
             new_directories: NewDirectories::default(),
@@ -199,6 +202,34 @@ impl RootScanner {
 
     /// What `name` is. The scanner does all that follows for the root itself: watches, timers, what is to be said once.
     pub fn look(&mut self, name: &OsStr) -> Look {
+        let look = self.look_now(name);
+        self.note_not_begun(name, &look);
+        look
+    }
+
+    /// Names that a service was probably meant by, and why there is none.
+    pub fn not_begun(&self) -> &BTreeMap<String, String> {
+        &self.not_begun
+    }
+
+    fn note_not_begun(&mut self, name: &OsStr, look: &Look) {
+        let reason = match look {
+            // A README is not meant to be one.
+            Look::Refused(Refusal::NotADirectory) => None,
+            Look::Refused(why @ (Refusal::LeadsNowhere | Refusal::Name | Refusal::Untrusted)) => Some(why.to_string()),
+            Look::NotYet if self.root.join(name).join("run").exists() => Some("run is not executable".to_string()),
+            Look::NotYet | Look::Service(_) | Look::IncompleteUntil(_) | Look::Gone | Look::Ignored => None,
+            // What is known of it stands.
+            Look::Unknown => return,
+        };
+        let name = name.to_string_lossy();
+        match reason {
+            Some(reason) => _ = self.not_begun.insert(name.into_owned(), reason),
+            None => _ = self.not_begun.remove(&*name),
+        }
+    }
+
+    fn look_now(&mut self, name: &OsStr) -> Look {
         match scan::look(&self.root, name) {
             EntryKind::Service(found) => self.look_at_service(name, found),
             EntryKind::NotYet => self.look_at_incomplete(name),
@@ -274,9 +305,9 @@ impl RootScanner {
 
     /// Logs what is wrong with `name`, unless something was said of it already.
     pub fn log_once(&mut self, level: Level, name: &OsStr, what: String) {
-        if !self.already_logged.contains_key(name) {
+        if !self.already_logged.contains(name) {
             log::log!(logger: self.log, level, "{}: {what}", name.to_string_lossy());
-            self.already_logged.insert(name.to_owned(), what);
+            self.already_logged.insert(name.to_owned());
         }
     }
 
@@ -289,7 +320,9 @@ impl RootScanner {
     fn names(&mut self) -> Option<Vec<OsString>> {
         match scan::names(&self.root) {
             Ok(names) => {
-                self.already_logged.retain(|name, _| names.binary_search(name).is_ok());
+                self.already_logged.retain(|name| names.binary_search(name).is_ok());
+                let is_there = |name: &String| names.iter().any(|there| there.to_string_lossy() == name.as_str());
+                self.not_begun.retain(|name, _| is_there(name));
                 Some(names)
             }
             Err(error) => {
@@ -395,6 +428,31 @@ mod tests {
         assert!(scanner.rescan_at().is_some_and(|at| at <= Mono::now()), "a rescan is due at once");
         assert_eq!(scanner.look_at_root().unwrap(), Vec::<OsString>::new());
         assert_eq!(scanner.look(OsStr::new("web")), Look::Gone, "now that is the root");
+    }
+
+    #[test]
+    fn a_name_that_a_service_was_meant_by_is_listed_with_its_reason() {
+        let top = tempfile::tempdir().unwrap();
+        let mut scanner = scanner(top.path());
+        let path = |name: &str| top.path().join("sv").join(name);
+        run(&path("web"));
+        std::fs::set_permissions(path("web/run"), std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink("nowhere", path("broken")).unwrap();
+        std::fs::create_dir(path("new\nline")).unwrap();
+        std::fs::create_dir(path("being-made")).unwrap();
+        std::fs::write(path("README"), "").unwrap();
+        let look_at_all = |scanner: &mut RootScanner| {
+            for name in scanner.look_at_root().unwrap() {
+                scanner.look(&name);
+            }
+            scanner.not_begun().keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(look_at_all(&mut scanner), ["broken", "new\nline", "web"]);
+        assert_eq!(scanner.not_begun()["web"], "run is not executable");
+        std::fs::remove_file(path("broken")).unwrap();
+        std::fs::remove_dir(path("new\nline")).unwrap();
+        run(&path("web"));
+        assert_eq!(look_at_all(&mut scanner), Vec::<String>::new());
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn roster(top: &Path, lifecycle: Lifecycle) -> Roster {
         status_root: top.join("status"),
         config: Arc::new(source.first().0),
         source,
-        echo: Echo::Warnings,
+        echo: Echo::Nothing,
         log: Log::new(&dir, "", Echo::Nothing),
         runit: None,
     };
@@ -66,6 +66,10 @@ fn what_follows_a_panic_is_held_back_for_a_moment() {
     assert!(!roster.members.contains_key(&MEMBER));
     assert_eq!((roster.members.len(), roster.panicked_until()), (1, None), "another thread");
     assert_eq!(roster.entries["web"].lifecycle, Lifecycle::Supervised);
+    roster.leave_all();
+    let report = roster.reports().recv_timeout(Duration::from_secs(20)).unwrap();
+    roster.ended(report).unwrap();
+    assert!(roster.is_empty());
 }
 
 #[test]
