@@ -45,7 +45,7 @@ fn every_wrong_argument_exits_100_with_a_message() {
         (&["-p", "status/a", "-f", "sleep \"1"], "not closed"),
         (&["-p", "status/a", "-f", "sleep 1\\"], "backslash"),
         (&["-u"], "-u"),
-        (&["-u", "status/a"], "-u"),
+        (&["-u", "status/a"], "a command is required"),
         (&["-u", "status/a", ""], "the command is empty"),
         (&["status/a", "sleep"], "-p"),
         (&["-p", "status/a", "sleep", "-x"], "-x"),

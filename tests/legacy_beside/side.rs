@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// What scripts can see. Nothing of it may differ.
 #[derive(Debug, PartialEq, Eq)]
@@ -95,6 +96,7 @@ impl Side {
     }
 
     fn call(&self) {
+        let before = self.lines("starts").len();
         let mut command = Command::new(&self.program);
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", self.place.path().join("sbin").display()));
@@ -104,8 +106,9 @@ impl Side {
         }
         let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         assert!(status.expect("it runs").success(), "{}", self.story());
-        // The C program takes its lock and starts the service after it has answered.
-        self.wait_until("a start", || pid_in(&self.status()) != 0);
+        // The C program takes its lock and starts the service after it has answered, and hears nothing for a second then.
+        self.wait_until("a start", || pid_in(&self.status()) != 0 && self.lines("starts").len() > before);
+        std::thread::sleep(Duration::from_millis(1100));
     }
 
     fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
