@@ -27,6 +27,8 @@ fn supervised(place: &Place, app: &str, conf: &str) -> (Module, u32) {
     let supervisor = place.supervised("app", &["-f", "./app"]);
     let module = place.module("app");
     module.wait_up(place);
+    // Before that, a signal would end it without a trace.
+    wait_for("its note", place, || starts(place) > 0);
     (module, supervisor)
 }
 
@@ -65,7 +67,8 @@ fn while_alarms_are_off_ends_neither_count_nor_open_the_window() {
         wait_for("alarms on", &place, || app.status()[14] == b'o');
     }
     assert!(is_alive(supervisor));
-    assert_eq!((alarms(&place), starts(&place)), (0, 6));
+    wait_for("six starts", &place, || starts(&place) == 6);
+    assert_eq!(alarms(&place), 0);
     // The next end that nobody asked for is the first one of its window.
     crash(&place, &app);
     wait_for("its alarm", &place, || alarms(&place) == 1);
@@ -133,7 +136,8 @@ fn a_new_one_begins_with_want_up_and_alarms_on() {
             let next = place.supervised("app", &["-f", "./app"]);
             let now = app.wait_up(&place);
             assert_eq!(&app.status()[13..15], b"uo", "{commands} {end}");
-            assert_eq!((now == pid, starts(&place)), (!down, 1 + usize::from(down)), "{commands} {end}");
+            assert_eq!(now == pid, !down, "{commands} {end}");
+            wait_for("the starts", &place, || starts(&place) == 1 + usize::from(down));
             // And it is started again when it ends.
             signal(now, "CONT");
             signal(now, "KILL");
@@ -202,7 +206,8 @@ fn o_while_the_process_is_still_ending_starts_nothing_after_it() {
             app.send("o");
             app.wait_up(&place);
         }
-        assert_eq!((starts(&place), app.status()[13]), (2, last), "{commands:?}");
+        wait_for("two starts", &place, || starts(&place) == 2);
+        assert_eq!(app.status()[13], last, "{commands:?}");
     }
 }
 
@@ -237,7 +242,7 @@ fn byte_13_stays_u_when_it_gives_up_and_the_next_one_begins_afresh() {
     place.supervised("app", &["-f", "./app"]);
     crash(&place, &app);
     crash(&place, &app);
-    assert_eq!(starts(&place), 6);
+    wait_for("six starts", &place, || starts(&place) == 6);
 }
 
 // ----- signals -------------------------------------------------------------------------------------------------------
@@ -261,12 +266,8 @@ fn the_service_is_started_with_sighup_ignored() {
 
 #[test]
 fn a_service_that_handles_hup_gets_it() {
-    let place = Place::new();
-    let (app, _) =
-        supervised(&place, "trap 'echo got it >> hup' HUP; echo $$ >> starts; while :; do sleep 0.05; done", QUICK);
     // A shell cannot trap what was ignored when it began; most programs can handle it.
     let python = std::process::Command::new("python3").arg("-c").arg("pass").status();
-    drop(app);
     if !python.is_ok_and(|status| status.success()) {
         return host::skipped("no python3");
     }
@@ -293,17 +294,25 @@ fn supervise_log_wf_is_there_from_the_start() {
     assert_eq!(std::fs::read(app.path("supervise.log.wf")).unwrap(), b"");
 }
 
+/// A service that fails at once, and its supervisor.
+fn failing(place: &Place, conf: &str) -> (Module, u32) {
+    script(&place.path().join("app"), "exit 3");
+    std::fs::write(place.path().join("supervise.conf"), conf).unwrap();
+    let supervisor = place.supervised("app", &["-f", "./app"]);
+    (place.module("app"), supervisor)
+}
+
 #[test]
 fn an_end_with_a_restart_is_a_notice_unless_it_opens_a_window() {
     let place = Place::new();
-    let (app, supervisor) = supervised(&place, "echo $$ >> starts; exit 3", QUICK);
+    let (app, supervisor) = failing(&place, QUICK);
     wait_for("four ends", &place, || count(&app.path("supervise.log"), "exit code 3; restarting in") >= 4);
     assert_eq!(app.text("supervise.log.wf"), "");
     signal(supervisor, "TERM");
 
     let place = Place::new();
     let conf = limits(&place);
-    let (app, supervisor) = supervised(&place, "echo $$ >> starts; exit 3", &conf);
+    let (app, supervisor) = failing(&place, &conf);
     wait_gone(&place, supervisor);
     let trouble = app.text("supervise.log.wf");
     let levels: Vec<&str> = trouble.lines().filter_map(|line| line.split(' ').next()).collect();

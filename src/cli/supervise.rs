@@ -108,6 +108,7 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
     let usage = |message| Failure { code: USAGE, message };
     let temporary = |message| Failure { code: TEMPORARY, message };
     prepare().map_err(temporary)?;
+    crate::sys::process::setup::obey_umask();
     let request = Request::new(arguments).map_err(usage)?;
     let command = Command::new(request.words.clone(), request.restart_sh.clone()).map_err(usage)?;
     command.check().map_err(|error| temporary(format!("{}: {error}", command.describe())))?;
@@ -217,9 +218,18 @@ fn module_of(dir: &std::path::Path) -> Result<String, String> {
     if name.is_empty() { Err(required()) } else { Ok(name.to_string()) }
 }
 
+fn foreign_warning(dir: &StatusDir, owner: u32) -> String {
+    let path = dir.path().display();
+    format!(
+        "{path} belongs to uid {owner}, who can give every command; no link in it is followed, and nothing in it believed"
+    )
+}
+
 fn spec(request: Request, command: Command, alarms: Arc<Alarms>) -> Result<Spec, String> {
-    let dir = StatusDir::new(request.dir);
-    let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2]);
+    let mut dir = StatusDir::new(request.dir).for_scripts();
+    let foreign = dir.hold_foreign().ok().flatten().map(|owner| foreign_warning(&dir, owner));
+    use Signal::{SIGALRM, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+    let signals = Signals::take(&[SIGTERM, SIGINT, SIGHUP, SIGALRM, SIGUSR2]);
     let signals = signals.map_err(|errno| format!("cannot take signals: {}", describe(errno)))?;
     let is_empty = |conf: &PathBuf| conf.as_os_str().is_empty();
     let source = match (&request.restart_sh, request.conf) {
@@ -229,7 +239,7 @@ fn spec(request: Request, command: Command, alarms: Arc<Alarms>) -> Result<Spec,
     };
     let (config, complaint) = source.first();
     let echo = if request.foreground { Echo::All } else { Echo::Warnings };
-    let complaints = complaint.iter().chain(config.complaints()).map(ToString::to_string).collect();
+    let complaints = complaint.iter().chain(config.complaints()).map(ToString::to_string).chain(foreign).collect();
     Ok(Spec {
         service: Service::new(Definition::Command(command), Streams::new(&dir, None, None)),
         dir,

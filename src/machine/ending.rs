@@ -63,7 +63,7 @@ impl Machine {
             self.judge(&end, now)
         };
         // With exit code 0 before a `finish`, the service may well be a job that is done: only `finish` knows.
-        let is_fine = requested || (has_finish && status == ExitStatus::Code(0));
+        let is_fine = requested || (has_finish && status == ExitStatus::Code(0)) || self.is_usual(&judgement);
         let then = self.then(judgement.next, at, has_finish, now);
         actions.push(Action::Log(Note::Ended { pid: run.pid, uptime, status, then, is_fine }));
         self.carry_out_judgement(judgement, &end, has_finish, actions);
@@ -78,7 +78,8 @@ impl Machine {
             return Judgement { next: Next::AsWanted, gave_up: None, alarm: None };
         }
         let starts_again = restarts_after(&self.policy, end.exit.ok());
-        let failure = end.counts && (starts_again || end.exit != Ok(ExitStatus::Code(0)));
+        // With alarms off, an operator is at work: nothing counts, and the next real failure is the first of its window.
+        let failure = end.counts && self.alarm && (starts_again || end.exit != Ok(ExitStatus::Code(0)));
         let verdict = if failure {
             self.limits.count(&self.policy, end.exit.is_ok_and(ExitStatus::core), now)
         } else {
@@ -95,11 +96,25 @@ impl Machine {
             None => Next::StayDown,
         };
         if next != Next::AsWanted {
-            self.want = Want::Down;
+            // With the program that ends now, what was wanted is left as it was, for whoever reads it.
+            if !(gave_up.is_some() && self.setup.ends_when_failed) {
+                self.want = Want::Down;
+            }
             self.reason = gave_up.or(Some(Reason::Policy));
         }
         let restarts = self.limits.restarts_in_window().saturating_sub(u32::from(next != Next::AsWanted));
         Judgement { next, gave_up, alarm: (alarm && self.alarm).then_some(restarts) }
+    }
+
+    /// Whether an end that nobody requested is no more than a line among others: in `supervise`, one with a restart that
+    /// opens no alarm window, or one with a line of its own about giving up.
+    fn is_usual(&self, judgement: &Judgement) -> bool {
+        self.setup.restart_is_notice
+            && match judgement.next {
+                Next::AsWanted | Next::Start => judgement.alarm.is_none(),
+                Next::GiveUp => true,
+                Next::StayDown => false,
+            }
     }
 
     /// Alarm, log and `finish`, after the line of the end itself.
@@ -121,7 +136,11 @@ impl Machine {
             actions.push(Action::Alarm(Alarm { reason, exit, pid, uptime, restarts }));
         }
         self.state = State::FinishRequested(next);
-        actions.push(Action::RunFinish { exit: exit.ok(), has_finish });
+        actions.push(if self.setup.restart_hook {
+            Action::RunHook(self.limits.exits())
+        } else {
+            Action::RunFinish { exit: exit.ok(), has_finish }
+        });
     }
 
     /// What follows once neither the run process nor `finish` runs any more, as things stand.
@@ -154,8 +173,13 @@ impl Machine {
         }
     }
 
+    /// When a `finish` that starts now is killed. The restart command, which takes its place, may take as long as it likes.
+    pub(super) fn finish_deadline(&self, now: Mono) -> Option<Mono> {
+        self.policy.finish_timeout.filter(|_| !self.setup.restart_hook).map(|timeout| now + timeout)
+    }
+
     pub(super) fn finish_ended(&mut self, status: ExitStatus, next: Next, now: Mono, actions: &mut Actions) {
-        if status == DO_NOT_RESTART && next == Next::AsWanted && self.leave.is_none() {
+        if status == DO_NOT_RESTART && !self.setup.restart_hook && next == Next::AsWanted && self.leave.is_none() {
             self.want = Want::Down;
             self.reason = Some(Reason::Finish);
             actions.push(Action::Log(Note::FinishForbidsRestart));
@@ -201,6 +225,14 @@ impl Machine {
     pub(super) fn leave_and_kill_hook(&mut self, leave: Leave, actions: &mut Actions) {
         self.leave_at_least(leave);
         actions.push(Action::KillHelper);
+    }
+
+    /// While `finish` or the restart command runs: only `finish` has a time limit, so the command is not waited for.
+    pub(super) fn leave_after_finish(&mut self, leave: Leave, actions: &mut Actions) {
+        self.leave_at_least(leave);
+        if self.setup.restart_hook {
+            actions.push(Action::KillHelper);
+        }
     }
 
     /// While nothing runs.

@@ -39,6 +39,8 @@ pub enum Event {
     DeadlineReached,
     /// The settings were read again.
     Policy(Box<Policy>),
+    /// ALRM to `supervise`: the limits count from the beginning.
+    ResetLimits,
 }
 
 /// What an action that starts a process has led to.

@@ -81,6 +81,11 @@ impl Limits {
         Verdict::Within { alarm: restarts == 0 }
     }
 
+    /// The next exit that counts opens a window.
+    pub fn close_window(&mut self) {
+        self.window = None;
+    }
+
     /// Counts an exit for the restart hook, whoever requested that exit.
     pub fn count_exit_for_hook(&mut self, count_reset: Option<Duration>, now: Mono) {
         let expired = count_reset.zip(self.last_exit).is_some_and(|(reset, last)| now.since(last) >= reset);

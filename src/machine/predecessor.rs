@@ -36,8 +36,8 @@ pub struct Successor {
     pub wanted: bool,
     /// Supervision is to end at once, and only takes care of what is left.
     pub leaves: bool,
-    /// The program ends when it has given up: `supervise`.
-    pub ends_when_failed: bool,
+    /// Whoever calls the program wants the service, whatever an earlier one was told: `supervise`.
+    pub begins_anew: bool,
     /// The program has replaced itself, so what it was told still holds.
     pub has_replaced_itself: bool,
 }
@@ -54,6 +54,9 @@ pub fn decide(predecessor: Predecessor, successor: &Successor) -> Event {
     let Predecessor { process, saved } = predecessor;
     // What was wanted of another directory with this name says nothing about the one that is there now.
     let saved = saved.filter(|saved| successor.is_of_directory(saved.directory));
+    // After a panic, the same program goes on, and keeps to what it was told.
+    let saved =
+        saved.map(|saved| if successor.begins_anew && !saved.by_ourselves { saved.wanted_anew() } else { saved });
     match process {
         Some(process) => adopt(process, saved.unwrap_or(SavedState::UNKNOWN)),
         None if successor.leaves => Event::Begin(false),
@@ -72,8 +75,8 @@ fn adopt(process: Survivor, saved: SavedState) -> Event {
 fn go_on_without_process(saved: Option<SavedState>, successor: &Successor) -> Event {
     match saved {
         None => Event::Begin(successor.wanted),
-        // The supervisor that gave up has ended, and whoever starts another one wants the service to be started.
-        Some(saved) if saved.failed && successor.ends_when_failed => Event::Begin(successor.wanted),
+        // The supervisor that gave up has ended: the next one counts from the beginning.
+        Some(saved) if saved.failed && successor.begins_anew => Event::Begin(successor.wanted),
         // `x` came before the program replaced itself, and the run process has ended meanwhile.
         Some(saved) if saved.leaving && successor.has_replaced_itself => Event::Command(Command::Exit),
         Some(saved) => Event::Resume(Box::new(SavedState { run: None, paused: false, ..saved }), None),

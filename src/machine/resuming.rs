@@ -23,6 +23,11 @@ impl Machine {
         match live {
             Some((Role::Run, pid)) => self.adopt_run(&saved, pid, now, actions),
             Some((Role::Finish, pid)) => self.adopt_finish(&saved, pid, now, actions),
+            // The restart command of `supervise` runs after an end.
+            Some((Role::Hook, pid)) if !self.setup.controls => {
+                self.state = State::Finishing { pid, until: None, next: Next::AsWanted };
+                actions.push(Action::Log(Note::AdoptedHelper(Helper::RestartHook, pid)));
+            }
             Some((Role::Hook, pid)) => {
                 self.state = State::PreStart { pid, until: self.hook_deadline(now) };
                 actions.push(Action::Log(Note::AdoptedHelper(self.hook(), pid)));

@@ -23,6 +23,8 @@ pub struct SavedState {
     pub failed: bool,
     /// Whether a start was yet to come.
     pub to_start: bool,
+    /// Whether the process that saved it is the one that reads it: after a panic, or after the program has replaced itself.
+    pub by_ourselves: bool,
     /// Whether supervision was to end with the run process. Only a program that has replaced itself keeps to that.
     pub leaving: bool,
     /// How often the run process was started.
@@ -57,6 +59,7 @@ impl SavedState {
         paused: false,
         failed: false,
         to_start: false,
+        by_ourselves: false,
         leaving: false,
         starts: 1,
         run: None,
@@ -73,6 +76,7 @@ impl SavedState {
             paused: file.paused,
             failed: file.state == ModuleState::Failed || memory.gives_up,
             to_start: memory.to_start,
+            by_ourselves: file.supervisor_pid == own_pid,
             leaving: memory.leaving && file.supervisor_pid == own_pid,
             starts: file.restarts.saturating_add(1),
             run: memory.up_since.map(|since| SavedRun {
@@ -88,5 +92,21 @@ impl SavedState {
             }),
             limits: Limits::recall(memory, now),
         })
+    }
+
+    /// The same for somebody who wants the service up, whatever was said to the supervisor before: alarms are on, and a stop
+    /// that has begun is no longer waited for, though the end that it leads to is expected.
+    pub fn wanted_anew(self) -> SavedState {
+        let run = self.run.map(|run| SavedRun {
+            stop: Stop::No,
+            expected_exit_until: if run.stop == Stop::No {
+                run.expected_exit_until
+            } else {
+                Some(Mono::from_nanoseconds(u64::MAX))
+            },
+            restart_after_stop: false,
+            ..run
+        });
+        SavedState { want: Want::Up, alarm: true, run, ..self }
     }
 }

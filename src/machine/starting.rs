@@ -33,9 +33,9 @@ impl Machine {
         }
     }
 
-    /// The first half of a start: the hook, which runs before restarts only, or `control/u`.
+    /// The first half of a start: `control/u`.
     pub(super) fn begin_start(&mut self, actions: &mut Actions) {
-        if self.setup.controls || (self.setup.restart_hook && self.starts > 0) {
+        if self.setup.controls {
             self.state = State::PreStartRequested;
             actions.push(Action::RunHook(self.limits.exits()));
         } else {

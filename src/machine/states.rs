@@ -15,7 +15,9 @@ pub const CONTROL_TIME: Duration = Duration::from_secs(10);
 pub struct Setup {
     /// Supervision ends when the service is given up (`supervise`).
     pub ends_when_failed: bool,
-    /// A command runs before each restart (`-r`).
+    /// An exit with a restart is a notice in the log, unless it opens an alarm window (`supervise`).
+    pub restart_is_notice: bool,
+    /// A command runs after each exit (`-r`), in the place of `finish`.
     pub restart_hook: bool,
     /// The restart hook's count of exits begins anew when this has passed between two exits (`-t`).
     pub count_reset: Option<Duration>,

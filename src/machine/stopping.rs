@@ -140,9 +140,10 @@ impl Machine {
         actions.push(Action::Signal { number, group: self.policy.kill_mode == KillMode::Group });
     }
 
-    /// `u` or `o` while the run process lives; after a stop has begun, that means a start once the stop is complete.
+    /// `u` or `o` while the run process lives. After a stop has begun, `u` means a start once the stop is complete; `o` means
+    /// none, for `o` starts what is down, and restarts nothing.
     pub(super) fn request_restart(&mut self, run: Run, want: Want) {
         self.want = want;
-        self.state = State::Up(Run { restart_after_stop: run.stop != Stop::No, ..run });
+        self.state = State::Up(Run { restart_after_stop: run.stop != Stop::No && want == Want::Up, ..run });
     }
 }

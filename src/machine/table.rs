@@ -34,6 +34,7 @@ impl Machine {
         let mut actions = Actions::new();
         match event {
             Event::Policy(policy) => self.policy = *policy,
+            Event::ResetLimits => self.limits.close_window(),
             Event::Command(Command::Alarm(on)) => self.alarm = on,
             // Whoever drives us reads the file, and comes back with `Policy`.
             Event::Command(Command::Reload) => {}
@@ -81,7 +82,8 @@ impl Machine {
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
             | Event::DeadlineReached
-            | Event::Policy(_) => {}
+            | Event::Policy(_)
+            | Event::ResetLimits => {}
             // Cannot come.
             Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
         }
@@ -111,7 +113,8 @@ impl Machine {
             Event::DeadlineReached
             | Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
-            | Event::Policy(_) => {}
+            | Event::Policy(_)
+            | Event::ResetLimits => {}
             // Cannot come.
             Event::Begin(_) | Event::Resume(..) | Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
         }
@@ -133,7 +136,8 @@ impl Machine {
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
             | Event::DeadlineReached
-            | Event::Policy(_) => {}
+            | Event::Policy(_)
+            | Event::ResetLimits => {}
             // Cannot come.
             Event::Begin(_)
             | Event::Resume(..)
@@ -163,7 +167,8 @@ impl Machine {
             Event::DeadlineReached
             | Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
-            | Event::Policy(_) => {}
+            | Event::Policy(_)
+            | Event::ResetLimits => {}
             // Cannot come.
             Event::Begin(_)
             | Event::Resume(..)
@@ -190,7 +195,8 @@ impl Machine {
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
             | Event::DeadlineReached
-            | Event::Policy(_) => {}
+            | Event::Policy(_)
+            | Event::ResetLimits => {}
             // Cannot come.
             Event::Begin(_)
             | Event::Resume(..)
@@ -233,7 +239,10 @@ impl Machine {
                 self.kill_now(run, actions);
             }
             // No effect. A script may outlive the run process that it was run for.
-            Event::Command(Command::Alarm(_) | Command::Reload) | Event::Control { .. } | Event::Policy(_) => {}
+            Event::Command(Command::Alarm(_) | Command::Reload)
+            | Event::Control { .. }
+            | Event::Policy(_)
+            | Event::ResetLimits => {}
             // Cannot come.
             Event::Begin(_)
             | Event::Resume(..)
@@ -245,8 +254,7 @@ impl Machine {
     fn in_finish_requested(&mut self, next: Next, event: Event, now: Mono, actions: &mut Actions) {
         match event {
             Event::Answer(Answer::FinishStarted(Some(pid))) => {
-                let until = self.policy.finish_timeout.map(|timeout| now + timeout);
-                self.state = State::Finishing { pid, until, next };
+                self.state = State::Finishing { pid, until: self.finish_deadline(now), next };
             }
             Event::Answer(Answer::FinishStarted(None)) => self.settle(next, now, actions),
             // Remembered until the answer is there.
@@ -262,7 +270,8 @@ impl Machine {
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
             | Event::DeadlineReached
-            | Event::Policy(_) => {}
+            | Event::Policy(_)
+            | Event::ResetLimits => {}
             // Cannot come.
             Event::Begin(_)
             | Event::Resume(..)
@@ -293,8 +302,8 @@ impl Machine {
             Event::Command(Command::Once) => self.state = with(self.next_after_up(next, Want::Once)),
             Event::Command(Command::Down) => self.state = with(self.next_after_down(next)),
             Event::Leave(Leave::EndOfInput) => self.state = with(self.next_at_end_of_input(next)),
-            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_least(Leave::WhenDown),
-            Event::Leave(leave @ (Leave::WhenDown | Leave::Stop)) => self.leave_at_least(leave),
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_after_finish(Leave::WhenDown, actions),
+            Event::Leave(leave @ (Leave::WhenDown | Leave::Stop)) => self.leave_after_finish(leave, actions),
             Event::KillNow => {
                 self.leave_at_least(Leave::Stop);
                 actions.push(Action::KillHelper);
@@ -304,7 +313,8 @@ impl Machine {
             Event::DeadlineReached
             | Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
-            | Event::Policy(_) => {}
+            | Event::Policy(_)
+            | Event::ResetLimits => {}
             // Cannot come.
             Event::Begin(_)
             | Event::Resume(..)
@@ -326,7 +336,8 @@ impl Machine {
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
             | Event::DeadlineReached
-            | Event::Policy(_) => {}
+            | Event::Policy(_)
+            | Event::ResetLimits => {}
             // Cannot come.
             Event::Begin(_) | Event::Resume(..) | Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
         }
@@ -351,7 +362,8 @@ impl Machine {
             | Event::KillNow
             | Event::Control { .. }
             | Event::DeadlineReached
-            | Event::Policy(_) => {}
+            | Event::Policy(_)
+            | Event::ResetLimits => {}
             // Cannot come.
             Event::Begin(_) | Event::Resume(..) | Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
         }
@@ -371,7 +383,8 @@ impl Machine {
             | Event::Reaped(_)
             | Event::Control { .. }
             | Event::DeadlineReached
-            | Event::Policy(_) => None,
+            | Event::Policy(_)
+            | Event::ResetLimits => None,
         };
         actions.push(Action::Log(Note::Bug(Box::new(event), self.state)));
         actions.extend(stray.map(Action::KillStray));

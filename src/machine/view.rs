@@ -47,6 +47,13 @@ impl Machine {
             State::Up(run) if run.stop != Stop::No => ModuleState::Stopping,
             State::Up(run) if run.paused => ModuleState::Paused,
             State::Up(_) => ModuleState::Up,
+            // The restart command runs, and a start follows.
+            State::FinishRequested(Next::AsWanted | Next::Start)
+            | State::Finishing { next: Next::AsWanted | Next::Start, .. }
+                if self.setup.restart_hook && self.want == Want::Up && self.leave.is_none() =>
+            {
+                ModuleState::Starting
+            }
             State::FinishRequested(_) | State::Finishing { .. } => ModuleState::Finishing,
             State::Failed => ModuleState::Failed,
         }
@@ -55,6 +62,12 @@ impl Machine {
     /// What is wanted.
     pub fn want(&self) -> Want {
         self.want
+    }
+
+    /// What is wanted, for those who read the files. A module that has left the tree is not wanted up by anybody; what
+    /// `supervise` leaves stays as it was, as its scripts know it.
+    pub fn shown_want(&self) -> Want {
+        if self.state == State::Ended && !self.setup.ends_when_failed { Want::Down } else { self.want }
     }
 
     /// Why supervision is to end, if it is.

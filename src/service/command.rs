@@ -104,6 +104,7 @@ impl Command {
             directory: None,
             leads,
             change: context.map(|context| &context.change),
+            ignores_hangup: true,
             recorder: Some(recorder),
             stdin: streams.stdin(),
             stdout: streams.stdout(),

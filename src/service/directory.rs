@@ -117,6 +117,7 @@ impl Directory {
             }),
             leads: Leader::Session,
             change: context.map(|context| &context.change),
+            ignores_hangup: false,
             recorder,
             stdin: streams.stdin(),
             stdout: streams.stdout(),

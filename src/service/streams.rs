@@ -5,7 +5,9 @@ use crate::status::StatusDir;
 use crate::sys::Errno;
 use crate::sys::files::file;
 use crate::sys::process::start::{Input, Output, StartError, Step};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Where standard input, output and error lead: by path, for the child opens them.
@@ -17,12 +19,14 @@ pub struct Streams {
     pub output: Option<Arc<LogPipe>>,
     stdout: CString,
     stderr: CString,
+    dir: StatusDir,
 }
 
 impl Streams {
     /// Output and error into `__stdout` and `__stderr` of `dir`, but for what the pipes replace.
     pub fn new(dir: &StatusDir, input: Option<Arc<LogPipe>>, output: Option<Arc<LogPipe>>) -> Streams {
-        Streams { input, output, stdout: file::c_path_of(&dir.stdout()), stderr: file::c_path_of(&dir.stderr()) }
+        let (stdout, stderr) = (file::c_path_of(&dir.stdout()), file::c_path_of(&dir.stderr()));
+        Streams { input, output, stdout, stderr, dir: dir.clone() }
     }
 
     /// Makes sure that the pipes are there and held open.
@@ -43,10 +47,24 @@ impl Streams {
     }
 
     pub(super) fn stdout(&self) -> Output<'_> {
-        self.output.as_ref().map_or(Output::File(&self.stdout), |pipe| Output::Fifo(pipe.path()))
+        match &self.output {
+            Some(pipe) => Output::Fifo(pipe.path()),
+            None => self.file(&self.stdout),
+        }
     }
 
     pub(super) fn stderr(&self) -> Output<'_> {
-        Output::File(&self.stderr)
+        self.file(&self.stderr)
+    }
+
+    fn file<'a>(&'a self, path: &'a CString) -> Output<'a> {
+        if self.dir.is_foreign() {
+            return Output::SoleFile(path);
+        }
+        let at = Path::new(OsStr::from_bytes(path.to_bytes()));
+        if self.dir.may_have_links() && file::is_other(at) && self.dir.allows_links() {
+            return Output::Other { path, is_fifo: file::leads_to_fifo(at) };
+        }
+        Output::File(path)
     }
 }

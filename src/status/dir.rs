@@ -3,9 +3,12 @@
 use crate::sys::files::file;
 use crate::sys::files::flock::{Lock, LockError};
 use crate::sys::{Errno, errno_text};
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The status directory of the tree itself, in the status root.
 pub const TREE_DIR: &str = ".supervise-tree";
@@ -16,7 +19,28 @@ pub struct StatusDir {
     path: PathBuf,
     /// How many directories at the end of the path are the module's: two for a logger.
     own: usize,
+    /// Outputs and logs may be links, FIFOs or devices where nobody else can have put them there, and one that belongs to
+    /// somebody else may do: scripts of the C program rely on it.
+    for_scripts: bool,
+    /// It belongs to somebody else, and every entry is opened below this descriptor.
+    held: Option<Held>,
 }
+
+/// A directory that is held open. Its owner may put another one in its place, or a link; what we open stays in this one.
+#[derive(Clone, Debug)]
+struct Held {
+    /// A path through our own descriptor, which children can open, too.
+    path: PathBuf,
+    _directory: Arc<File>,
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Held) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for Held {}
 
 /// Why a status directory cannot be used.
 #[derive(Debug)]
@@ -35,12 +59,62 @@ pub enum MakeError {
 impl StatusDir {
     /// The status directory at `path`.
     pub fn new(path: impl Into<PathBuf>) -> StatusDir {
-        StatusDir { path: path.into(), own: 1 }
+        StatusDir { path: path.into(), own: 1, for_scripts: false, held: None }
     }
 
     /// That of `module` below a status root.
     pub fn of(root: &Path, module: &str) -> StatusDir {
-        StatusDir { path: root.join(module), own: Path::new(module).components().count() }
+        let own = Path::new(module).components().count();
+        StatusDir { path: root.join(module), own, for_scripts: false, held: None }
+    }
+
+    /// The same for `supervise`: an administrator's links are followed, and one of somebody else's may be held.
+    pub fn for_scripts(self) -> StatusDir {
+        StatusDir { for_scripts: true, ..self }
+    }
+
+    /// For root, takes one that belongs to somebody else: held open from now on, and nothing in it believed. Its owner.
+    ///
+    /// # Errors
+    /// What `open` gives; `NotADirectory` for a link.
+    pub fn hold_foreign(&mut self) -> io::Result<Option<u32>> {
+        let owner = file::foreign_owner(&self.path).ok().flatten();
+        let (true, Some(owner)) = (self.for_scripts && nix::unistd::geteuid().is_root(), owner) else {
+            return Ok(None);
+        };
+        let mut options = OpenOptions::new();
+        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+        let directory = options.read(true).custom_flags(flags).open(&self.path)?;
+        let path = format!("/proc/{}/fd/{}", std::process::id(), directory.as_raw_fd()).into();
+        self.held = Some(Held { path, _directory: Arc::new(directory) });
+        Ok(Some(owner))
+    }
+
+    /// Whether nothing in it is to be believed.
+    pub fn is_foreign(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// `text` with the path that the caller knows.
+    pub fn shown(&self, text: String) -> String {
+        match &self.held {
+            Some(held) => text.replace(&*held.path.to_string_lossy(), &self.path.to_string_lossy()),
+            None => text,
+        }
+    }
+
+    /// Whether it is worth a look whether an entry is no plain file.
+    pub fn may_have_links(&self) -> bool {
+        self.for_scripts
+    }
+
+    /// Whether an entry that is no plain file is what an administrator has put there.
+    pub fn allows_links(&self) -> bool {
+        self.for_scripts && self.held.is_none() && file::is_private(&self.path)
+    }
+
+    fn entry(&self, name: &str) -> PathBuf {
+        file::entry(self.held.as_ref().map_or(&self.path, |held| &held.path), name)
     }
 
     /// Where it is.
@@ -54,6 +128,9 @@ impl StatusDir {
     /// # Errors
     /// See [`MakeError`].
     pub fn make(&self) -> Result<bool, MakeError> {
+        if self.held.is_some() {
+            return Ok(false);
+        }
         // Most often it is missing, and its parent is not; what was made just now is ours.
         if self.own == 1 && std::fs::DirBuilder::new().mode(0o700).create(&self.path).is_ok() {
             return Ok(true);
@@ -96,7 +173,12 @@ impl StatusDir {
     /// # Errors
     /// [`LockError::Held`] naming the holder, or what `open` gives.
     pub fn lock(&self) -> Result<Lock, LockError> {
-        Lock::take(&self.lock_path())
+        let lock = Lock::take(&self.lock_path())?;
+        // What its owner has given a second name here may be a file of ours.
+        if self.held.is_some() && lock.file().metadata().map_err(LockError::Io)?.nlink() != 1 {
+            return Err(LockError::Io(io::Error::new(io::ErrorKind::InvalidInput, "it has a second name elsewhere")));
+        }
+        Ok(lock)
     }
 
     /// Makes `svcontrol`, the C program's name for `control`, unless something of that name is there.
@@ -104,7 +186,7 @@ impl StatusDir {
     /// # Errors
     /// What `symlink` gives.
     pub fn link_svcontrol(&self) -> io::Result<()> {
-        match symlink("control", file::entry(&self.path, "svcontrol")) {
+        match symlink("control", self.entry("svcontrol")) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
@@ -112,52 +194,52 @@ impl StatusDir {
 
     /// The lock file.
     pub fn lock_path(&self) -> PathBuf {
-        file::entry(&self.path, "lock")
+        self.entry("lock")
     }
 
     /// The FIFO that takes commands.
     pub fn control(&self) -> PathBuf {
-        file::entry(&self.path, "control")
+        self.entry("control")
     }
 
     /// The FIFO that can be opened for writing only while somebody supervises.
     pub fn ok(&self) -> PathBuf {
-        file::entry(&self.path, "ok")
+        self.entry("ok")
     }
 
     /// The 20 bytes.
     pub fn status(&self) -> PathBuf {
-        file::entry(&self.path, "status")
+        self.entry("status")
     }
 
     /// What 20 bytes cannot hold.
     pub fn state(&self) -> PathBuf {
-        file::entry(&self.path, "state.json")
+        self.entry("state.json")
     }
 
     /// The run process's standard output.
     pub fn stdout(&self) -> PathBuf {
-        file::entry(&self.path, "__stdout")
+        self.entry("__stdout")
     }
 
     /// The run process's standard error.
     pub fn stderr(&self) -> PathBuf {
-        file::entry(&self.path, "__stderr")
+        self.entry("__stderr")
     }
 
     /// The FIFO from a service to this module, its logger.
     pub fn log_pipe(&self) -> PathBuf {
-        file::entry(&self.path, "stdin")
+        self.entry("stdin")
     }
 
     /// NOTICE lines.
     pub fn log(&self) -> PathBuf {
-        file::entry(&self.path, "supervise.log")
+        self.entry("supervise.log")
     }
 
     /// WARNING and FATAL lines.
     pub fn log_wf(&self) -> PathBuf {
-        file::entry(&self.path, "supervise.log.wf")
+        self.entry("supervise.log.wf")
     }
 }
 

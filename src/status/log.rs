@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
@@ -60,6 +61,20 @@ impl Log {
         log::set_max_level(log::LevelFilter::Info);
         let (notice, trouble) = (Mutex::new(Sink::new(StatusDir::log)), Mutex::new(Sink::new(StatusDir::log_wf)));
         Log(Arc::new(Sinks { dir: dir.clone(), name: name.to_string(), echo, notice, trouble }))
+    }
+
+    /// Makes both files, and tells of one that cannot be written on standard error and in the other one.
+    pub fn make_files(&self) {
+        let dir = &self.0.dir;
+        for (sink, other) in [(&self.0.notice, &self.0.trouble), (&self.0.trouble, &self.0.notice)] {
+            let path = (sink.lock().path)(dir);
+            if let Err((_, error)) = append(dir, &path, b"") {
+                let line = cannot_write(dir, &path, &error);
+                console::line(&line);
+                sink.lock().failing = true;
+                other.lock().write(line, dir);
+            }
+        }
     }
 
     /// Has `write` log lines that are written together: each file is opened once for all of them.
@@ -193,18 +208,13 @@ impl Sink {
     fn write_backlog(&mut self, dir: &StatusDir) {
         let path = (self.path)(dir);
         let mut text = std::mem::take(&mut self.backlog);
-        match append(&path, text.as_bytes()) {
+        match append(dir, &path, text.as_bytes()) {
             Ok(()) => self.failing = false,
             Err((written, error)) => {
                 // The rest of a line that is there in part comes right behind it.
                 text = String::from_utf8_lossy(text.as_bytes().get(written..).unwrap_or_default()).into_owned();
                 if !self.failing {
-                    console::line(&format!(
-                        "[WARNING] {} {}: {}; supervision goes on, the lines are kept for the next try",
-                        stamp(SystemTime::now()),
-                        path.display(),
-                        errno_text(&error)
-                    ));
+                    console::line(&cannot_write(dir, &path, &error));
                 }
                 self.failing = true;
                 self.keep(text);
@@ -222,8 +232,8 @@ impl Sink {
 }
 
 /// Appends all of it; if that fails, says how much was written.
-fn append(path: &Path, text: &[u8]) -> Result<(), (usize, io::Error)> {
-    let mut file = open(path).map_err(|error| (0, error))?;
+fn append(dir: &StatusDir, path: &Path, text: &[u8]) -> Result<(), (usize, io::Error)> {
+    let mut file = open(dir, path).map_err(|error| (0, error))?;
     let mut written = 0;
     while let Some(rest) = text.get(written..).filter(|rest| !rest.is_empty()) {
         match file.write(rest) {
@@ -236,9 +246,23 @@ fn append(path: &Path, text: &[u8]) -> Result<(), (usize, io::Error)> {
     Ok(())
 }
 
-/// Opens the log; one that has grown too long is put aside first.
-fn open(path: &Path) -> io::Result<std::fs::File> {
-    let (file, size) = file::append(path)?;
+/// The line that says why a log cannot be written.
+fn cannot_write(dir: &StatusDir, path: &Path, error: &io::Error) -> String {
+    let (path, why) = (path.display(), errno_text(error));
+    let text = format!("{path}: {why}; supervision goes on, the lines are kept for the next try");
+    format!("[WARNING] {} {}", stamp(SystemTime::now()), dir.shown(text))
+}
+
+/// Opens the log; one that has grown too long is put aside first. A link, a FIFO or a device that an administrator has put
+/// there is used as it is, and is the administrator's to rotate.
+fn open(dir: &StatusDir, path: &Path) -> io::Result<std::fs::File> {
+    let (file, size) = match file::append(path) {
+        Err(error) if is_no_plain_file(&error) && dir.allows_links() => return file::append_other(path),
+        opened => opened?,
+    };
+    if dir.is_foreign() && file.metadata()?.nlink() != 1 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it has a second name elsewhere"));
+    }
     if size <= ROTATE_AT {
         return Ok(file);
     }
@@ -246,6 +270,11 @@ fn open(path: &Path) -> io::Result<std::fs::File> {
     old.push(".1");
     std::fs::rename(path, old)?;
     Ok(file::append(path)?.0)
+}
+
+/// A link has an errno of its own, and so has a FIFO that nobody reads; the rest is seen once it is open.
+fn is_no_plain_file(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) || error.kind() == io::ErrorKind::InvalidInput
 }
 
 #[cfg(test)]

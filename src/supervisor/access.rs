@@ -61,7 +61,7 @@ impl Supervisor {
 
     /// Gives the groups what is theirs, and nobody else anything. Without groups, and none before, it does nothing.
     pub(super) fn share(&mut self) {
-        if self.groups.is_nobody() && !self.shares {
+        if (self.groups.is_nobody() && !self.shares) || self.spec.dir.is_foreign() {
             return;
         }
         let shared = self.share_all();

@@ -23,10 +23,18 @@ impl Supervisor {
                 return Some(Event::Answer(Answer::HookStarted(None)));
             }
             Action::RunHook(exits) => {
+                let is_restart_hook = self.spec.restart_hook.is_some();
+                // The restart command reads in `status` that the process has ended.
+                if is_restart_hook {
+                    self.report();
+                }
                 let context = self.next_context();
                 let started =
                     context.and_then(|context| self.spec.service.run_pre_start(exits, &self.lock, context.as_deref()));
-                return Some(Event::Answer(Answer::HookStarted(self.run_helper(Role::Hook, started))));
+                let pid = self.run_helper(Role::Hook, started);
+                // It takes the place of `finish`.
+                let answer = if is_restart_hook { Answer::FinishStarted(pid) } else { Answer::HookStarted(pid) };
+                return Some(Event::Answer(answer));
             }
             Action::RunFinish { has_finish: false, .. } => return Some(Event::Answer(Answer::FinishStarted(None))),
             Action::RunFinish { exit, has_finish: true } => {

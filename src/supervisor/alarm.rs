@@ -290,6 +290,7 @@ fn start_program(words: &[String], message: &Message) -> Result<Started, String>
         directory: None,
         leads: Leader::Group,
         change: None,
+        ignores_hangup: false,
         recorder: None,
         stdin: Input::Descriptor(body.as_fd()),
         stdout: Output::Null,

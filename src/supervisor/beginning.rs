@@ -72,7 +72,7 @@ impl Supervisor {
     #[inline(never)]
     fn first_event(&mut self) -> (Option<ProcessRecord>, Event) {
         let LeftBehind { process, state } = std::mem::take(&mut self.left_behind);
-        if process.is_none() {
+        if process.is_none() && !self.spec.dir.is_foreign() {
             self.kill_what_is_left();
         }
         let record = process.map(|process| self.adopt(process));
@@ -91,7 +91,7 @@ impl Supervisor {
             directory: self.spec.service.directory(),
             wanted: self.spec.wanted,
             leaves: self.spec.leave.is_some(),
-            ends_when_failed: self.spec.program == Program::Single,
+            begins_anew: self.spec.program == Program::Single,
             has_replaced_itself: self.adoption_guard.is_some(),
         }
     }

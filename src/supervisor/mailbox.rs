@@ -72,6 +72,8 @@ pub enum Orders {
 pub enum Order {
     /// The tree asks.
     Ask(Ask),
+    /// ALRM to `supervise`: the limits count from the beginning.
+    ResetLimits,
     /// TERM or INT: leave at once, and leave the run process alone.
     Abandon(Signal),
 }
@@ -84,8 +86,11 @@ impl Orders {
             // HUP and USR2 are taken so that they do not kill us, and mean nothing: the terminal went away, or
             // somebody took us for a tree that is to be replaced.
             Orders::Signals(signals) => std::iter::from_fn(|| signals.next())
-                .filter(|signal| matches!(signal, Signal::SIGTERM | Signal::SIGINT))
-                .map(Order::Abandon)
+                .filter_map(|signal| match signal {
+                    Signal::SIGTERM | Signal::SIGINT => Some(Order::Abandon(signal)),
+                    Signal::SIGALRM => Some(Order::ResetLimits),
+                    _ => None,
+                })
                 .collect(),
         }
     }

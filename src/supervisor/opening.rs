@@ -78,6 +78,7 @@ fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
                 // Nothing is held yet, and nothing runs.
                 Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, FdNumbers::default()),
                 Order::Ask(Ask::Publish | Ask::ComeBack) => {}
+                Order::ResetLimits => {}
                 Order::Abandon(_) => return Some(Outcome::Abandoned),
             }
         }

@@ -88,7 +88,7 @@ impl Publisher {
     /// killed now, could not find out by itself.
     pub fn want_is_unwritten(&self, machine: &Machine) -> bool {
         let known = self.written.as_ref().map(|(record, _)| record.want).or(self.first_want);
-        known.is_some_and(|known| known != shown_want(machine))
+        known.is_some_and(|known| known != machine.shown_want())
     }
 
     /// Notes that the run process has ended just now.
@@ -98,7 +98,7 @@ impl Publisher {
 
     /// Notes what has changed, and when. To be called when it has: it may be a while until it is written.
     pub fn note(&mut self, machine: &Machine) {
-        self.first_want.get_or_insert(shown_want(machine));
+        self.first_want.get_or_insert(machine.shown_want());
         let (state, pid) = (machine.shown_state(), shown_pid(machine));
         if self.last.as_ref() == Some(&(state.clone(), pid)) {
             return;
@@ -156,7 +156,7 @@ impl Publisher {
         Record {
             changed: self.pid_changed,
             paused: machine.run().is_some_and(|run| run.paused),
-            want: shown_want(machine),
+            want: machine.shown_want(),
             alarm: machine.alarm(),
             pid: shown_pid(machine),
         }
@@ -185,7 +185,7 @@ impl Publisher {
         StateFile {
             module: facts.module.to_string(),
             state: machine.shown_state(),
-            want: Some(shown_want(machine)),
+            want: Some(machine.shown_want()),
             pid: machine.run().map(|run| run.pid.as_raw().unsigned_abs()),
             since: rfc3339(self.since),
             ready: None,
@@ -203,11 +203,6 @@ impl Publisher {
             memory: facts.remember.then(|| memory(machine, facts.directory)),
         }
     }
-}
-
-/// What is wanted; when supervision has ended in good order, nobody wants it up any more.
-fn shown_want(machine: &Machine) -> Want {
-    if machine.state() == State::Ended { Want::Down } else { machine.want() }
 }
 
 /// The run process's pid, 0 when there is none.

@@ -126,6 +126,6 @@ impl Supervisor {
     }
 
     pub(super) fn say(&mut self, level: Level, text: String) {
-        self.lines.push((level, text));
+        self.lines.push((level, self.spec.dir.shown(text)));
     }
 }

@@ -118,7 +118,13 @@ impl Supervisor {
             Ok(lock) => lock,
             Err(error) => return Err((spec, error.into())),
         };
-        let left_behind = match LeftBehind::look(&lock, &spec.dir, is_first) {
+        // What somebody else may have written is nobody's word.
+        let left_behind = if spec.dir.is_foreign() {
+            Ok(LeftBehind::default())
+        } else {
+            LeftBehind::look(&lock, &spec.dir, is_first)
+        };
+        let left_behind = match left_behind {
             Ok(left_behind) => left_behind,
             Err(error) => {
                 spec.handed = Some(handed);
@@ -131,6 +137,9 @@ impl Supervisor {
         let definition = spec.service.describe();
         let mut supervisor =
             Supervisor::assemble(spec, (handed, lock, is_first), left_behind, log, settings, definition);
+        if supervisor.spec.program == Program::Single {
+            supervisor.log.make_files();
+        }
         supervisor.keep_fifos();
         supervisor.open_runit(runit, before);
         supervisor.look_up_groups();
@@ -169,7 +178,8 @@ impl Supervisor {
             run: None,
             group: None,
             groups: Groups::default(),
-            shares: !is_first,
+            // The mode of a directory that somebody has made for `supervise` is theirs to choose.
+            shares: !is_first && spec.program == Program::Tree,
             helper: None,
             controls: Controls::default(),
             acted_this_turn: false,
@@ -394,6 +404,10 @@ impl Supervisor {
                 Order::Ask(Ask::Configure(config)) => self.configure(config),
                 Order::Ask(Ask::Park(parking)) => self.parking = Some(parking),
                 Order::Ask(Ask::Publish | Ask::ComeBack) => {}
+                Order::ResetLimits => {
+                    self.say(Level::Info, "got SIGALRM: the limits count from the beginning".into());
+                    self.handle(Event::ResetLimits);
+                }
                 Order::Abandon(signal) => {
                     let left = match self.machine.run() {
                         Some(run) => format!("pid {} is left running", run.pid),
@@ -467,6 +481,7 @@ impl Supervisor {
 fn setup(spec: &Spec) -> Setup {
     Setup {
         ends_when_failed: spec.program == Program::Single,
+        restart_is_notice: spec.program == Program::Single,
         restart_hook: spec.restart_hook.is_some(),
         count_reset: spec.restart_hook.flatten(),
         controls: spec.service.may_have_controls(),

@@ -138,6 +138,7 @@ fn check_version(re_exec: &ReExec) -> Result<(), ProgramFault> {
         directory: None,
         leads: Leader::Session,
         change: None,
+        ignores_hangup: false,
         recorder: None,
         stdin: Input::Null,
         stdout: Output::Null,

@@ -2,8 +2,7 @@
 
 use crate::conf::policy::{Policy, RestartPolicy};
 use crate::machine::tests::story::*;
-use crate::machine::{Action, Answer, Event, Leave, Next, Reaped, Reason, Setup, State, Stop, Want};
-use crate::sys::Pid;
+use crate::machine::{Action, Event, Leave, Next, Reaped, Reason, Setup, State, Stop, Want};
 use crate::sys::process::pidfd::ExitStatus;
 use log::Level;
 
@@ -336,65 +335,100 @@ fn a_logger_that_nobody_wants_up_just_leaves() {
 
 // ----- the restart hook, and what is asked for while a start is under way ------------------------------------------
 
-/// The hook was asked for, before the first restart.
-fn preparing() -> Story {
+/// The hook was asked for, after the first end.
+fn hooked() -> Story {
     let mut story = Story::up_with(WITH_HOOK, Policy { interval: None, ..policy() });
-    story.wait(5.0).exits(1);
-    assert_eq!(story.no_finish(), "hook(1)");
+    assert_eq!(story.wait(5.0).exits(1), "hook(1)");
     story
 }
 
-fn hook_runs(story: &mut Story) -> String {
-    story.step(Event::Answer(Answer::HookStarted(Some(Pid::from_raw(900)))))
-}
-
 #[test]
-fn the_hook_comes_before_restarts_and_not_before_the_first_start() {
-    let mut story = preparing();
-    hook_runs(&mut story);
-    assert_eq!(story.step(Event::Reaped(Reaped::Hook)), "start");
-}
-
-#[test]
-fn down_while_the_hook_is_prepared_or_runs_means_no_start() {
-    let mut story = preparing();
-    story.send('d');
-    assert_eq!(story.step(Event::Answer(Answer::HookStarted(None))), "");
-    assert_eq!(story.state(), State::Down);
-
-    let mut story = preparing();
-    hook_runs(&mut story);
-    story.send('d');
-    assert_eq!(story.step(Event::Reaped(Reaped::Hook)), "");
-    assert_eq!(story.state(), State::Down);
-}
-
-#[test]
-fn leaving_kills_the_hook_and_starts_nothing() {
-    for leave in [Leave::WhenDown, Leave::Stop] {
-        let mut story = preparing();
-        story.step(Event::Leave(leave));
-        assert_eq!(story.clone().step(Event::Answer(Answer::HookStarted(None))), "");
-        assert_eq!(hook_runs(&mut story), "kill-helper");
-        assert_eq!(story.step(Event::Reaped(Reaped::Hook)), "");
-        assert_eq!(story.state(), State::Ended);
-
-        let mut story = preparing();
-        hook_runs(&mut story);
-        assert_eq!(story.step(Event::Leave(leave)), "kill-helper");
-        story.step(Event::Reaped(Reaped::Hook));
-        assert_eq!(story.state(), State::Ended);
+fn the_hook_comes_after_each_end_whatever_was_wanted() {
+    let mut story = hooked();
+    story.finish_runs();
+    assert_eq!(story.finish_ends(125), "start", "it cannot forbid the restart");
+    for (bytes, state) in [("d", State::Down), ("o", State::Down), ("x", State::Ended)] {
+        let mut story = Story::up_with(WITH_HOOK, Policy { interval: None, ..policy() });
+        story.wait(5.0);
+        bytes.chars().for_each(|byte| drop(story.send(byte)));
+        assert_eq!(story.exits(0), "hook(1)", "{bytes}");
+        assert_eq!(story.no_finish(), "", "{bytes}");
+        assert_eq!(story.state(), state, "{bytes}");
     }
 }
 
 #[test]
-fn what_nobody_wants_any_more_leaves_after_its_hook() {
-    let mut story = preparing();
-    hook_runs(&mut story);
+fn the_hook_comes_at_once_and_the_start_after_the_delay() {
+    let mut story = Story::up_with(WITH_HOOK, Policy { interval: None, ..policy() });
+    assert_eq!(story.wait(0.25).exits(1), "hook(1)");
+    assert_eq!(story.no_finish(), "");
+    assert_eq!(story.state(), State::Backoff { until: at(1.0) });
+}
+
+#[test]
+fn down_while_the_hook_is_prepared_or_runs_means_no_start() {
+    let mut story = hooked();
     story.send('d');
-    story.step(end_of_input());
-    assert_eq!(story.step(Event::Reaped(Reaped::Hook)), "");
-    assert_eq!(story.state(), State::Ended);
+    assert_eq!(story.no_finish(), "");
+    assert_eq!(story.state(), State::Down);
+
+    let mut story = hooked();
+    story.finish_runs();
+    assert_eq!(story.machine.deadline(), None, "it may take as long as it likes");
+    story.send('d');
+    assert_eq!(story.finish_ends(0), "");
+    assert_eq!(story.state(), State::Down);
+}
+
+#[test]
+fn leaving_does_not_wait_for_a_hook_that_runs() {
+    for leave in [Leave::WhenDown, Leave::Stop] {
+        let mut story = hooked();
+        story.finish_runs();
+        assert_eq!(story.step(Event::Leave(leave)), "kill-helper");
+        assert_eq!(story.finish_ends(9), "");
+        assert_eq!(story.state(), State::Ended);
+    }
+}
+
+// ----- what scripts of the C program rely on ---------------------------------------------------------------------------
+
+#[test]
+fn while_alarms_are_off_nothing_counts() {
+    let mut story = Story::up(Policy { max_tries: Some(1), max_cores: Some(1), ..policy() });
+    story.send('s');
+    for _ in 0..4 {
+        story.wait(5.0);
+        assert_eq!(story.step(exited(CORE)), "finish");
+        assert_eq!(story.no_finish(), "start");
+        story.started();
+    }
+    story.send('n');
+    story.wait(5.0);
+    assert!(story.exits(1).contains("alarm"), "the first of its window");
+}
+
+#[test]
+fn a_reset_begins_a_new_window() {
+    let mut story = Story::up(Policy { max_tries: Some(1), ..policy() });
+    for _ in 0..4 {
+        story.wait(5.0);
+        assert!(story.exits(1).contains("alarm"));
+        assert_eq!(story.no_finish(), "start");
+        story.started();
+        assert_eq!(story.step(Event::ResetLimits), "");
+    }
+}
+
+#[test]
+fn once_while_a_stop_goes_on_starts_nothing_after_it() {
+    for (bytes, again) in [("do", false), ("du", true), ("duo", false), ("dou", true)] {
+        let mut story = Story::up(policy());
+        story.wait(5.0);
+        bytes.chars().for_each(|byte| drop(story.send(byte)));
+        story.exits(0);
+        assert_eq!(story.no_finish(), if again { "start" } else { "" }, "{bytes}");
+    }
 }
 
 #[test]

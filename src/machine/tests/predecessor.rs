@@ -13,7 +13,7 @@ const ELSEWHERE: Option<FileId> = Some(FileId { device: 1, inode: 3 });
 
 /// A service of a tree, in its place.
 const TREE: Successor =
-    Successor { directory: HERE, wanted: true, leaves: false, ends_when_failed: false, has_replaced_itself: false };
+    Successor { directory: HERE, wanted: true, leaves: false, begins_anew: false, has_replaced_itself: false };
 
 /// Its predecessor's last words: not what [`SavedState::UNKNOWN`] assumes.
 const SAVED: SavedState = SavedState { directory: HERE, want: Want::Down, starts: 7, ..SavedState::UNKNOWN };
@@ -32,8 +32,9 @@ fn resume(saved: SavedState, role: Option<Role>) -> Event {
 
 #[test]
 fn nothing_runs() {
-    let single = Successor { ends_when_failed: true, directory: None, ..TREE };
+    let single = Successor { begins_anew: true, directory: None, ..TREE };
     let failed = SavedState { failed: true, ..SAVED };
+    let ours = SavedState { by_ourselves: true, ..SAVED };
     let leaving = SavedState { leaving: true, ..SAVED };
     let replaced = Successor { has_replaced_itself: true, ..TREE };
     let rows = [
@@ -41,7 +42,8 @@ fn nothing_runs() {
         ("nothing was saved, and a down file", None, Successor { wanted: false, ..TREE }, Event::Begin(false)),
         ("what was saved counts", Some(SAVED), TREE, resume(SAVED, None)),
         ("of another directory", Some(SavedState { directory: ELSEWHERE, ..SAVED }), TREE, Event::Begin(true)),
-        ("a command has no directory", Some(SAVED), single, resume(SAVED, None)),
+        ("a command has no directory, and is wanted", Some(SAVED), single, resume(SAVED.wanted_anew(), None)),
+        ("a command after a panic", Some(ours), single, resume(ours, None)),
         ("a pause ends with its process", Some(SavedState { paused: true, ..SAVED }), TREE, resume(SAVED, None)),
         ("given up in a tree", Some(failed), TREE, resume(failed, None)),
         ("given up by supervise", Some(failed), single, Event::Begin(true)),
@@ -70,8 +72,12 @@ fn a_process_lives() {
     let of_none = SavedState { run: None, ..SAVED };
     let paused = SavedState { paused: true, ..SAVED };
     let failed = SavedState { failed: true, ..SAVED };
-    let single = Successor { ends_when_failed: true, directory: None, ..TREE };
+    let single = Successor { begins_anew: true, directory: None, ..TREE };
     let leaves = Successor { leaves: true, ..TREE };
+    let ours = SavedState { by_ourselves: true, ..of_this };
+    let end = Some(crate::sys::time::Mono::from_nanoseconds(u64::MAX));
+    let as_up = SavedRun { stop: Stop::No, expected_exit_until: end, ..run(4711) };
+    let wanted = SavedState { want: Want::Up, alarm: true, run: Some(as_up), ..of_this };
     let stopped = Some(Survivor { role: Role::Run, pid: pid(), is_stopped: true });
     let rows = [
         ("nothing was saved", lives(Role::Run), None, TREE, SavedState::UNKNOWN),
@@ -86,7 +92,9 @@ fn a_process_lives() {
         ),
         ("stopped, and not yet saved", stopped, Some(SAVED), TREE, paused),
         ("continued, and not yet saved", lives(Role::Run), Some(paused), TREE, SAVED),
-        ("finish after giving up", lives(Role::Finish), Some(failed), single, failed),
+        ("finish after giving up", lives(Role::Finish), Some(failed), TREE, failed),
+        ("a command is wanted, whatever was said", lives(Role::Run), Some(of_this), single, wanted),
+        ("a command after a panic", lives(Role::Run), Some(ours), single, ours),
         ("a hook", lives(Role::Hook), Some(SAVED), TREE, SAVED),
         ("to leave at once", lives(Role::Run), Some(SAVED), leaves, SAVED),
     ];

@@ -51,7 +51,7 @@ listed! {
         AskedStop, AskedStopDone, AskedTerm, AskedTermDone, AskedPause, AskedContinueDone, AfterStop, AskedForAnother,
         FinishStarted, NoFinish, FinishEnded, FinishEnded125,
         TooEarly, DeadlineReached,
-        Policy,
+        Policy, ResetLimits,
     }
 }
 
@@ -140,6 +140,7 @@ pub fn kind(event: Event) -> On {
         Event::Reaped(Reaped::Finish(_)) => On::FinishEnded,
         Event::DeadlineReached => On::DeadlineReached,
         Event::Policy(_) => On::Policy,
+        Event::ResetLimits => On::ResetLimits,
     }
 }
 
@@ -193,6 +194,7 @@ pub fn event(on: On) -> Event {
         On::FinishEnded => Event::Reaped(Reaped::Finish(ExitStatus::Code(0))),
         On::FinishEnded125 => Event::Reaped(Reaped::Finish(ExitStatus::Code(125))),
         On::TooEarly | On::DeadlineReached => Event::DeadlineReached,
+        On::ResetLimits => Event::ResetLimits,
         On::Policy => Event::Policy(Box::new(Policy { max_tries: Some(7), ..policy() })),
     }
 }
@@ -212,7 +214,7 @@ pub fn reach(at: At) -> Story {
         At::Down | At::Ended => Story::new(policy()),
         At::StartRequested => Story::new(policy()),
         At::Asked => with_scripts(),
-        At::PreStartRequested | At::PreStart => Story::up_with(WITH_HOOK, policy()),
+        At::PreStartRequested | At::PreStart => Story::with(WITH_CONTROLS, policy()),
         At::RequestedToStayDown | At::FinishingToStayDown => {
             Story::up(Policy { restart: RestartPolicy::Never, ..policy() })
         }
@@ -223,7 +225,7 @@ pub fn reach(at: At) -> Story {
     match at {
         At::Down => story.step(Event::Begin(false)),
         At::Ended => story.send('x'),
-        At::StartRequested => story.step(Event::Begin(true)),
+        At::StartRequested | At::PreStartRequested | At::PreStart => story.step(Event::Begin(true)),
         At::Up => String::new(),
         At::Draining => story.step(Event::Leave(Leave::EndOfInput)),
         At::Asked | At::Stopping | At::Killed => story.send('d'),
@@ -233,13 +235,13 @@ pub fn reach(at: At) -> Story {
             story.exits(1)
         }
         At::RequestedToGiveUp | At::FinishingToGiveUp | At::Failed => story.step(exited(CORE)),
-        At::Backoff | At::PreStartRequested | At::PreStart | At::FinishRequested | At::Finishing => story.exits(1),
+        At::Backoff | At::FinishRequested | At::Finishing => story.exits(1),
         At::RequestedToStayDown | At::FinishingToStayDown => story.exits(1),
     };
     match at {
         At::Killed => story.due(),
         At::Finishing | At::FinishingToStart | At::FinishingToStayDown | At::FinishingToGiveUp => story.finish_runs(),
-        At::Backoff | At::PreStartRequested | At::PreStart | At::Failed => story.no_finish(),
+        At::Backoff | At::Failed => story.no_finish(),
         _ => String::new(),
     };
     if at == At::PreStart {

@@ -29,7 +29,13 @@ pub fn start_failed(error: StartError) -> Event {
 }
 
 /// A service directory of the tree, without `control/`.
-pub const PLAIN: Setup = Setup { ends_when_failed: false, restart_hook: false, count_reset: None, controls: false };
+pub const PLAIN: Setup = Setup {
+    ends_when_failed: false,
+    restart_is_notice: false,
+    restart_hook: false,
+    count_reset: None,
+    controls: false,
+};
 
 /// A service that may have scripts in `control/`.
 pub const WITH_CONTROLS: Setup = Setup { controls: true, ..PLAIN };

@@ -281,9 +281,10 @@ impl World {
                 Action::Start => self.start_is_allowed(),
                 Action::RunHook(_) => {
                     self.nothing_runs("a hook");
-                    let hook = self.machine.setup.restart_hook && self.starts > 0;
-                    assert!(hook || self.machine.setup.controls, "{self:?}");
-                    self.pending = Some(Pending::Hook);
+                    assert!(self.machine.setup.restart_hook != self.machine.setup.controls, "{self:?}");
+                    // The restart command takes the place of `finish`.
+                    let hook = self.machine.setup.controls;
+                    self.pending = Some(if hook { Pending::Hook } else { Pending::Finish });
                 }
                 Action::RunFinish { .. } => {
                     self.nothing_runs("finish");

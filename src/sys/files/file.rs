@@ -12,7 +12,38 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+/// The mode bits that no file of ours has.
+static FORBIDDEN_BITS: AtomicU32 = AtomicU32::new(0o022);
+
+/// Notes the file mode creation mask, for files that are not made but used again.
+pub fn note_umask(mask: u32) {
+    FORBIDDEN_BITS.store(mask, Ordering::Relaxed);
+}
+
+/// Whether a file with this mode could have been made under the present file mode creation mask.
+pub fn obeys_umask(metadata: &Metadata) -> bool {
+    metadata.mode() & 0o777 & FORBIDDEN_BITS.load(Ordering::Relaxed) == 0
+}
+
+/// Whether nobody but root and us may write to the directory at `path`.
+pub fn is_private(path: &Path) -> bool {
+    let ours = nix::unistd::geteuid().as_raw();
+    // An access list that lets others write shows in the group's bits.
+    std::fs::metadata(path).is_ok_and(|dir| dir.mode() & 0o022 == 0 && (dir.uid() == 0 || dir.uid() == ours))
+}
+
+/// Opens whatever is at `path` for appending, following links: only for what an administrator has put there. Does not wait for
+/// the reader of a FIFO.
+///
+/// # Errors
+/// `ENXIO` for a FIFO that nobody reads, and what `open` gives.
+pub fn append_other(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o644).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+}
 
 /// Opens a regular file for appending, making it with mode 0644, and gives its size in bytes.
 ///
@@ -164,6 +195,11 @@ pub fn in_memory(name: &CStr, text: &[u8]) -> io::Result<File> {
 /// Whether `path` is a FIFO, or a link that leads to one.
 pub fn leads_to_fifo(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+/// Whether something is at `path` that is neither a regular file nor a directory.
+pub fn is_other(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
 }
 
 /// Whether `path` itself (no link followed) is a FIFO.

@@ -69,10 +69,13 @@ impl FilePair {
 /// Opens the spare and gives its size, if it is what we have left there and nobody is still reading it.
 fn reuse(spare: &Path) -> Option<(File, u64)> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = OpenOptions::new().write(true).custom_flags(flags).open(spare).ok()?;
-    let metadata = file.metadata().ok()?;
-    let ours = metadata.is_file() && metadata.nlink() == 1 && metadata.uid() == nix::unistd::geteuid().as_raw();
-    (ours && is_open_once(&file)).then_some((file, metadata.len()))
+    let spare = OpenOptions::new().write(true).custom_flags(flags).open(spare).ok()?;
+    let metadata = spare.metadata().ok()?;
+    let ours = metadata.is_file()
+        && metadata.nlink() == 1
+        && metadata.uid() == nix::unistd::geteuid().as_raw()
+        && file::obeys_umask(&metadata);
+    (ours && is_open_once(&spare)).then_some((spare, metadata.len()))
 }
 
 /// Whether nobody else has the file open, which is when the kernel grants a lease for writing.

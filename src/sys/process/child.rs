@@ -92,6 +92,9 @@ impl Order<'_> {
             change.apply_as_root().and_then(|()| change.apply_as_user()).map_err(changing)?;
         }
         default_dispositions(self.dispositions);
+        if plan.ignores_hangup {
+            set_disposition(libc::SIGHUP, libc::SIG_IGN);
+        }
         // Last: from here on a signal kills us, as it would kill the service.
         set_signal_mask(0);
         let errno = execute(plan.program, self.arguments, self.environment);
@@ -156,36 +159,51 @@ enum Kind {
     /// What an administrator has put there; its kind is not looked at.
     Device,
     File,
+    /// A file that has one name.
+    SoleFile,
+    /// Whatever a link leads to.
+    Other,
     Fifo,
 }
 
 fn output(output: Output<'_>, number: c_int, lost: &AtomicI32) -> Result<(), c_int> {
     let append = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT;
+    let or_null = |opened: Result<(), c_int>| {
+        opened.or_else(|errno| {
+            lost.store(errno, Ordering::Relaxed);
+            open_onto(c"/dev/null", libc::O_WRONLY, number, Kind::Device)
+        })
+    };
     match output {
         Output::Null => open_onto(c"/dev/null", libc::O_WRONLY, number, Kind::Device),
         Output::Fifo(path) => open_onto(path, libc::O_RDWR, number, Kind::Fifo),
         Output::Same => raw(libc::SYS_dup3, [1, number as c_long, 0, 0]).map(drop),
-        Output::File(path) => open_onto(path, append, number, Kind::File).or_else(|errno| {
-            lost.store(errno, Ordering::Relaxed);
-            open_onto(c"/dev/null", libc::O_WRONLY, number, Kind::Device)
-        }),
+        Output::File(path) => or_null(open_onto(path, append, number, Kind::File)),
+        Output::SoleFile(path) => or_null(open_onto(path, append, number, Kind::SoleFile)),
+        Output::Other { path, is_fifo } => {
+            let flags = if is_fifo { libc::O_RDWR } else { append };
+            or_null(open_onto(path, flags, number, Kind::Other))
+        }
     }
 }
 
-/// Opens `path` as descriptor `number`, waiting for nobody and following no link.
+/// Opens `path` as descriptor `number`, waiting for nobody, and following no link but an administrator's.
 fn open_onto(path: &CStr, flags: c_int, number: c_int, kind: Kind) -> Result<(), c_int> {
     let guards = match kind {
         Kind::Device => libc::O_NOCTTY,
-        Kind::File | Kind::Fifo => libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_NOFOLLOW,
+        Kind::Other => libc::O_NOCTTY | libc::O_NONBLOCK,
+        Kind::File | Kind::SoleFile | Kind::Fifo => libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_NOFOLLOW,
     };
     let words = [libc::AT_FDCWD as c_long, path.as_ptr() as c_long, (flags | guards) as c_long, 0o644];
     let fd = raw(libc::SYS_openat, words)? as c_int;
-    let wanted = match kind {
+    let is_meant = match kind {
         Kind::Device => return place(fd, number),
-        Kind::File => libc::S_IFREG,
-        Kind::Fifo => libc::S_IFIFO,
+        Kind::Other => true,
+        Kind::File => file_kind(fd)? == libc::S_IFREG,
+        Kind::SoleFile => file_kind(fd)? == libc::S_IFREG && metadata(fd)?.st_nlink == 1,
+        Kind::Fifo => file_kind(fd)? == libc::S_IFIFO,
     };
-    if file_kind(fd)? != wanted {
+    if !is_meant {
         raw(libc::SYS_close, [fd as c_long, 0, 0, 0])?;
         return Err(libc::ENOTSUP);
     }

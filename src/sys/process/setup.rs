@@ -3,6 +3,7 @@
 //! Two of these things decide what thousands of threads cost each other later: the size of the table of descriptors
 //! ([`make_room_for_descriptors`]), and how many arenas the allocator makes ([`prepare`]).
 
+use crate::sys::files::file;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -69,6 +70,13 @@ pub fn prepare() -> Result<(), String> {
     DUMPABLE.get_or_init(|| unsafe { libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) } == 1);
     limit_arenas();
     Ok(())
+}
+
+/// Takes the caller's file mode creation mask back: what we make is no more open than what the caller would have made.
+pub fn obey_umask() {
+    let mask = inherited().umask;
+    umask(Mode::from_bits_truncate(mask));
+    file::note_umask(mask);
 }
 
 /// Lets this process be dumped and looked into as before. The kernel withdraws that from whoever shares the memory of a child

@@ -48,6 +48,15 @@ pub enum Output<'a> {
     /// Appended to the regular file at this path, which is made with mode 0644. If that is impossible, the
     /// process gets `/dev/null`, and [`Started`] says so: no disk is no reason not to run.
     File(&'a CStr),
+    /// The same, but a file with a second name elsewhere is refused: somebody else may have given it that.
+    SoleFile(&'a CStr),
+    /// What an administrator has put at this path: a link, which is followed, a device, or a FIFO.
+    Other {
+        /// The path.
+        path: &'a CStr,
+        /// It leads to a FIFO, which is opened for both ways as in [`Output::Fifo`].
+        is_fifo: bool,
+    },
     /// Into the FIFO at this path, opened for reading too: it neither waits for a reader nor gets SIGPIPE
     /// while the reader, or we, are being replaced.
     Fifo(&'a CStr),
@@ -94,6 +103,8 @@ pub struct Plan<'a> {
     pub leads: Leader,
     /// What it changes about itself before it executes the program.
     pub change: Option<&'a Change>,
+    /// SIGHUP is ignored, as by nohup: a program without a handler for it goes on.
+    pub ignores_hangup: bool,
     /// Where the child records who it is, before it does anything else.
     pub recorder: Option<Recorder<'a>>,
     /// Standard input.
@@ -393,6 +404,7 @@ mod tests {
             directory: None,
             leads: Leader::Session,
             change: None,
+            ignores_hangup: false,
             recorder: None,
             stdin: Input::Null,
             stdout: Output::Null,
@@ -469,6 +481,7 @@ mod tests {
             directory: None,
             leads: Leader::Group,
             change: None,
+            ignores_hangup: false,
             recorder: None,
             stdin: Input::Null,
             stdout: Output::File(&out),
