@@ -112,6 +112,7 @@ fn wait_after_panic(spec: &mut Spec) -> Option<Outcome> {
                 // Nothing is held; the next program adopts what runs.
                 Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, FdNumbers::default()),
                 Order::Ask(Ask::Publish | Ask::ComeBack) => {}
+                Order::ResetLimits => {}
                 Order::Abandon(_) => return Some(Outcome::Abandoned),
             }
         }
