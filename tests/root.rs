@@ -129,7 +129,7 @@ fn names_that_are_passed_over_are_in_the_trees_state_with_the_reason() {
     let run = place.root().join("late/run");
     std::fs::set_permissions(&run, std::fs::Permissions::from_mode(0o644)).unwrap();
     symlink("nowhere", place.root().join("broken")).unwrap();
-    let _tree = place.tree();
+    let tree = place.tree();
     place.module("web").wait_up(&place);
     let not_begun = || {
         let state = place.own().state();
@@ -145,6 +145,7 @@ fn names_that_are_passed_over_are_in_the_trees_state_with_the_reason() {
     wait_for("the list to be shorter", &place, || not_begun() == ["broken: a link that leads nowhere"]);
     // One that runs on without its run has a status of its own.
     std::fs::remove_file(&run).unwrap();
+    signal(tree.pid(), "HUP");
     place.wait_told("late: run is gone");
     assert_eq!(not_begun().len(), 1);
 }
