@@ -132,24 +132,32 @@ impl Roster {
     /// # Errors
     /// No thread or descriptor was to be had: to be tried again.
     pub fn want(&mut self, found: ServiceDir) -> io::Result<()> {
-        let Some(entry) = self.entries.get_mut(&found.name) else {
-            if self.seen.contains(&found.instance.id) {
-                self.notice_rename(&found);
-                // A directory that was renamed: the process of its old name is still there.
-                if self.entries.values().any(|entry| entry.is_leaving_from(&found)) {
-                    self.pending_successors.insert(found.name.clone());
-                    self.entries.insert(found.name.clone(), Entry::pending(found));
-                    return Ok(());
-                }
-            }
-            // One that has left by `x` stays away, also when the program was replaced meanwhile.
-            if self.has_exited(&found.name) {
-                let entry = Entry { lifecycle: Lifecycle::Exited, ..Entry::pending(found.clone()) };
-                self.entries.insert(found.name, entry);
+        if self.entries.contains_key(&found.name) { self.want_known(found) } else { self.want_new(found) }
+    }
+
+    /// A name without an entry.
+    fn want_new(&mut self, found: ServiceDir) -> io::Result<()> {
+        if self.seen.contains(&found.instance.id) {
+            self.notice_rename(&found);
+            // A directory that was renamed: the process of its old name is still there.
+            if self.entries.values().any(|entry| entry.is_leaving_from(&found)) {
+                self.pending_successors.insert(found.name.clone());
+                self.entries.insert(found.name.clone(), Entry::pending(found));
                 return Ok(());
             }
-            return self.start(found);
-        };
+        }
+        // One that has left by `x` stays away, also when the program was replaced meanwhile.
+        if self.has_exited(&found.name) {
+            let entry = Entry { lifecycle: Lifecycle::Exited, ..Entry::pending(found.clone()) };
+            self.entries.insert(found.name, entry);
+            return Ok(());
+        }
+        self.start(found)
+    }
+
+    /// A name with an entry: another directory, or a logger that it did not have, makes it begin anew.
+    fn want_known(&mut self, found: ServiceDir) -> io::Result<()> {
+        let Some(entry) = self.entries.get_mut(&found.name) else { return Ok(()) };
         let same = entry.found.instance == found.instance;
         // A logger that is gone is still of use to the service that writes to it; one that is new is not yet.
         let new_logger = !entry.found.has_logger && found.has_logger;
