@@ -1,8 +1,10 @@
 //! `status_group` and `control_group`: who beside us may read the status directory and give commands.
 
-use super::thread::Supervisor;
+use super::lines::Lines;
 use crate::conf::context::account::Id;
+use crate::conf::settings::Settings;
 use crate::service::context::account::{System, group_number};
+use crate::status::StatusDir;
 use crate::sys::errno_text;
 use crate::sys::files::access::set;
 use crate::sys::files::file;
@@ -22,7 +24,7 @@ const QUESTIONS: u32 = 0o620;
 
 /// Numbers of the groups, as far as there are any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Groups {
+struct Groups {
     status: Option<u32>,
     control: Option<u32>,
 }
@@ -38,49 +40,61 @@ impl Groups {
     }
 }
 
-impl Supervisor {
+/// The groups, and whether anybody may be able to look who is not to.
+#[derive(Debug)]
+pub(super) struct Access {
+    groups: Groups,
+    is_stale: bool,
+}
+
+impl Access {
+    /// Without groups. `is_stale` says that somebody may have got access before.
+    pub(super) fn new(is_stale: bool) -> Access {
+        Access { groups: Groups::default(), is_stale }
+    }
+
     /// Looks up the groups that the settings name. They hold for what is made from now on, and for what is there already.
-    pub(super) fn look_up_groups(&mut self) {
-        let settings = self.settings.clone();
-        let (status, control) =
-            (self.group_of(settings.status_group.as_ref()), self.group_of(settings.control_group.as_ref()));
+    pub(super) fn look_up(&mut self, settings: &Settings, lines: &mut Lines) {
+        let status = group_of(settings.status_group.as_ref(), lines);
+        let control = group_of(settings.control_group.as_ref(), lines);
         let groups = Groups { status, control };
-        self.shares |= groups != self.groups;
+        self.is_stale |= groups != self.groups;
         self.groups = groups;
     }
 
-    fn group_of(&mut self, group: Option<&Id>) -> Option<u32> {
-        match group_number(group?, &System) {
-            Ok(gid) => Some(gid),
-            Err(error) => {
-                self.say(Level::Warn, format!("{error}: it gets no access to the status directory"));
-                None
-            }
-        }
-    }
-
     /// Gives the groups what is theirs, and nobody else anything. Without groups, and none before, it does nothing.
-    pub(super) fn share(&mut self) {
-        if (self.groups.is_nobody() && !self.shares) || self.spec.dir.is_foreign() {
+    /// `runit` is where runit's files are.
+    pub(super) fn share(&mut self, dir: &StatusDir, runit: Option<&Path>, lines: &mut Lines) {
+        if (self.groups.is_nobody() && !self.is_stale) || dir.is_foreign() {
             return;
         }
-        let shared = self.share_all();
         // Once it is ours alone again, there is nothing to be done any more.
-        self.shares = false;
-        if let Err(text) = shared {
-            self.say(Level::Warn, text);
+        self.is_stale = false;
+        if let Err(text) = self.groups.share(dir, runit) {
+            lines.say(Level::Warn, text);
         }
     }
+}
 
-    fn share_all(&self) -> Result<(), String> {
-        let dir = &self.spec.dir;
-        share_directory(dir.path(), self.groups)?;
-        share_control(&dir.control(), self.groups)?;
-        share_ok(&dir.ok(), self.groups)?;
-        let Some(runit) = &self.runit else { return Ok(()) };
-        share_directory(runit.directory(), self.groups)?;
+impl Groups {
+    fn share(self, dir: &StatusDir, runit: Option<&Path>) -> Result<(), String> {
+        share_directory(dir.path(), self)?;
+        share_control(&dir.control(), self)?;
+        share_ok(&dir.ok(), self)?;
+        let Some(runit) = runit else { return Ok(()) };
+        share_directory(runit, self)?;
         // Its `ok` is the same FIFO: whoever could ask could give commands.
-        share_control(&file::entry(runit.directory(), "control"), self.groups)
+        share_control(&file::entry(runit, "control"), self)
+    }
+}
+
+fn group_of(group: Option<&Id>, lines: &mut Lines) -> Option<u32> {
+    match group_number(group?, &System) {
+        Ok(gid) => Some(gid),
+        Err(error) => {
+            lines.say(Level::Warn, format!("{error}: it gets no access to the status directory"));
+            None
+        }
     }
 }
 

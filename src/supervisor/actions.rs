@@ -10,7 +10,7 @@ use crate::conf::policy::KillMode;
 use crate::machine::{Action, Answer, Event};
 use crate::service::start_warnings;
 use crate::sys::process::pidfd::signal_name;
-use crate::sys::process::record::Role;
+use crate::sys::process::record::{ProcessRecord, Role};
 use crate::sys::process::start::{StartError, Started, Step};
 use crate::sys::{Errno, Pid, describe};
 use log::Level;
@@ -29,8 +29,9 @@ impl Supervisor {
                     self.report();
                 }
                 let context = self.next_context();
-                let started =
-                    context.and_then(|context| self.spec.service.run_pre_start(exits, &self.lock, context.as_deref()));
+                let started = context.and_then(|context| {
+                    self.spec.service.run_pre_start(exits, self.record_keeper.lock(), context.as_deref())
+                });
                 let pid = self.run_helper(Role::Hook, started);
                 // It takes the place of `finish`.
                 let answer = if is_restart_hook { Answer::FinishStarted(pid) } else { Answer::HookStarted(pid) };
@@ -38,12 +39,15 @@ impl Supervisor {
             }
             Action::RunFinish { has_finish: false, .. } => return Some(Event::Answer(Answer::FinishStarted(None))),
             Action::RunFinish { exit, has_finish: true } => {
-                let started = self.spec.service.finish(&self.spec.module, exit, &self.lock);
+                let started = self.spec.service.finish(&self.spec.module, exit, self.record_keeper.lock());
                 return Some(Event::Answer(Answer::FinishStarted(self.run_helper(Role::Finish, started))));
             }
             Action::Signal { number, group } => self.signal(number, group),
-            Action::RunControl(control) => return self.run_control(control),
-            Action::KillControls => self.controls.kill(),
+            Action::RunControl(control) => {
+                let run = self.run.as_ref()?.pid;
+                return self.scripts.run(control, run, &self.spec.service, &mut self.lines);
+            }
+            Action::KillControls => self.scripts.kill(),
             Action::KillHelper => {
                 if let Some(helper) = &self.helper {
                     let _ = helper.signal_group(libc::SIGKILL);
@@ -69,7 +73,7 @@ impl Supervisor {
         // With --foreground there may be a terminal, whose interrupt is meant for us alone.
         let own_group = self.settings.policy.kill_mode != KillMode::Process || self.spec.foreground;
         let started = self.next_context().and_then(|context| {
-            let started = self.spec.service.start(&self.lock, own_group, context.as_deref())?;
+            let started = self.spec.service.start(self.record_keeper.lock(), own_group, context.as_deref())?;
             Ok((started, context.map(|context| context.warnings)))
         });
         match started {
@@ -81,7 +85,7 @@ impl Supervisor {
                     self.say(Level::Warn, text);
                 }
                 let Started { pid, pidfd, unwritten_record, .. } = started;
-                self.note_unrecorded(Role::Run, pid, unwritten_record);
+                self.note_started(Role::Run, pid, unwritten_record);
                 self.acted_this_turn = true;
                 self.run = Some(Process::child(pid, pidfd));
                 Event::Answer(Answer::Started(pid))
@@ -105,10 +109,16 @@ impl Supervisor {
         }
     }
 
+    /// Notes that a process was started; `why` it could not write itself into the lock file, if it could not.
+    fn note_started(&mut self, role: Role, pid: Pid, why: Option<Errno>) {
+        let record = || ProcessRecord::of(role, pid, self.spec.service.directory());
+        self.record_keeper.note_started((record, pid), why, &self.spec.dir, &mut self.lines);
+    }
+
     fn run_helper(&mut self, role: Role, started: Result<Option<Started>, StartError>) -> Option<Pid> {
         match started {
             Ok(Some(Started { pid, pidfd, unwritten_record, .. })) => {
-                self.note_unrecorded(role, pid, unwritten_record);
+                self.note_started(role, pid, unwritten_record);
                 self.helper = Some(Process::child(pid, pidfd));
                 Some(pid)
             }

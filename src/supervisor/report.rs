@@ -1,7 +1,8 @@
 //! What can wait until the run process is started or signalled: the files of the status directory, and the log.
 
 use super::publish::StatusContext;
-use super::runit::Runit;
+use super::record_keeper::Ownership;
+use super::runit::files::Runit;
 use super::spec::Outcome;
 use super::thread::Supervisor;
 use crate::conf::Program;
@@ -52,7 +53,8 @@ impl Supervisor {
 
     /// The files, if the status directory is ours; and when to try again what could not be written.
     fn write_files(&mut self, ours: bool) {
-        self.keep_record();
+        self.record_keeper
+            .write_record(|pid| [&self.run, &self.helper].into_iter().flatten().any(|process| process.pid == pid));
         if let Some(pipe) = self.spec.service.input() {
             pipe.set_logger_pid(self.machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs()));
         }
@@ -75,12 +77,13 @@ impl Supervisor {
             if let Err(text) = self.publisher.publish(&self.machine, facts, &self.spec.dir) {
                 self.say(Level::Warn, text);
             }
-            self.publish_runit();
+            if let Some(runit) = &mut self.runit {
+                runit.publish(&self.machine, &self.spec.dir, &mut self.lines);
+            }
             self.share();
         }
         let in_order = ours
-            && !self.lock_failure_logged
-            && self.unwritten_record.is_none()
+            && self.record_keeper.is_in_order()
             && !self.publisher.last_write_failed()
             && self.fifos.are_open()
             && self.runit.as_ref().is_none_or(Runit::is_in_order);
@@ -89,7 +92,7 @@ impl Supervisor {
 
     /// The lines that wait, into the module's log, or into the tree's if the directory is somebody else's by now.
     fn write_lines(&mut self, ours: bool) {
-        let lines = std::mem::take(&mut self.lines);
+        let lines = self.lines.take(&self.spec.dir);
         let module = &self.spec.module;
         match &self.spec.tree_log {
             Some(log) if !ours => {
@@ -119,6 +122,28 @@ impl Supervisor {
         }
     }
 
+    /// Makes the lock anew if it is gone, and what belongs to it. Whether the directory is ours to write into.
+    fn keep_lock(&mut self) -> bool {
+        match self.record_keeper.keep_lock(&self.spec.dir, &mut self.lines) {
+            Ownership::Ours => true,
+            Ownership::Theirs => false,
+            Ownership::MadeAnew => {
+                self.publisher.forget();
+                if let Some(runit) = &self.runit {
+                    runit.relink(&self.spec.dir, &mut self.lines);
+                }
+                let _ = self.spec.dir.link_svcontrol();
+                self.say(Level::Warn, format!("{} was removed: made anew", self.spec.dir.lock_path().display()));
+                true
+            }
+        }
+    }
+
+    pub(super) fn share(&mut self) {
+        let runit = self.runit.as_ref().map(Runit::directory);
+        self.access.share(&self.spec.dir, runit, &mut self.lines);
+    }
+
     pub(super) fn keep_fifos(&mut self) {
         if let Err(FifoError { level, text }) = self.fifos.keep(&self.spec.dir) {
             self.say(level, text);
@@ -126,6 +151,6 @@ impl Supervisor {
     }
 
     pub(super) fn say(&mut self, level: Level, text: String) {
-        self.lines.push((level, self.spec.dir.shown(text)));
+        self.lines.say(level, text);
     }
 }

@@ -3,7 +3,8 @@
 use super::alarm::Alarms;
 use super::mailbox::Orders;
 use super::parking::InheritedFds;
-use super::runit::RunitTree;
+use super::runit::files::RunitTree;
+use super::runit::foreign::ForeignError;
 use crate::conf::source::Source;
 use crate::conf::{Config, Program};
 use crate::machine::Leave;
@@ -86,6 +87,15 @@ pub enum OpenError {
     ForeignLock(PathBuf, std::io::Error),
     /// Whether an earlier supervisor has left something running, cannot be told.
     Predecessor(std::io::Error),
+}
+
+impl From<ForeignError> for OpenError {
+    fn from(error: ForeignError) -> OpenError {
+        match error {
+            ForeignError::Held(path, pid) => OpenError::Foreign(path, pid),
+            ForeignError::Unknown(path, error) => OpenError::ForeignLock(path, error),
+        }
+    }
 }
 
 impl From<LockError> for OpenError {

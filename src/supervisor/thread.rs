@@ -3,30 +3,28 @@
 //! It decides nothing. It waits for orders, a few descriptors (the control FIFO, the run process, what runs beside
 //! it) and the machine's deadline, so a service at which nothing happens costs nothing.
 
-use super::access::Groups;
-use super::beginning::LeftBehind;
-use super::controls::Controls;
+use super::access::Access;
+use super::left_behind::LeftBehind;
+use super::lines::Lines;
 use super::mailbox::{Ask, Order};
 use super::panics::catch;
-use super::parking::{AdoptionGuard, FdNumbers, InheritedFds, Parking};
+use super::parking::{AdoptionGuard, FdNumbers, Parking};
 use super::process::Process;
 use super::publish::Publisher;
-use super::runit::{self, Runit};
-use super::spec::{OpenError, Outcome, Spec};
+use super::record_keeper::RecordKeeper;
+use super::runit::files::Runit;
+use super::scripts::Scripts;
+use super::spec::{Outcome, Spec};
+use crate::conf::Config;
 use crate::conf::policy::Policy;
 use crate::conf::settings::Settings;
-use crate::conf::{Config, Program};
 use crate::machine::command::Command;
-use crate::machine::{Event, Leave, Machine, Reaped, Reason, Setup, State};
+use crate::machine::{Event, Leave, Machine, Reaped, Reason, State};
 use crate::status::fifo::Fifos;
 use crate::status::log::Log;
 use crate::supervisor::deferral::DeferredReport;
 use crate::sys::context::cgroup::Group;
-use crate::sys::errno_text;
-use crate::sys::files::flock::Lock;
-use crate::sys::files::replace::FilePair;
 use crate::sys::handover;
-use crate::sys::process::record::ProcessRecord;
 use crate::sys::process::start::StartError;
 use crate::sys::threads::poll::{self, Source::Readable};
 use crate::sys::time::Mono;
@@ -49,35 +47,30 @@ pub struct Supervisor {
     /// The control group of the run process, if it has one of its own.
     pub(super) group: Option<Group>,
     /// Who may read the status directory, and give commands.
-    pub(super) groups: Groups,
-    /// Whether somebody may be able to who is not to.
-    pub(super) shares: bool,
+    pub(super) access: Access,
     /// The restart hook, `control/u` or `finish`.
     pub(super) helper: Option<Process>,
-    pub(super) controls: Controls,
+    /// The scripts in `control/`.
+    pub(super) scripts: Scripts,
     /// A process was started or signalled in this turn.
     pub(super) acted_this_turn: bool,
     /// What has happened is not written down yet.
     pub(super) deferred: Option<DeferredReport>,
     /// Lines that are written once the urgent things are done.
-    pub(super) lines: Vec<(Level, String)>,
+    pub(super) lines: Lines,
     pub(super) outcome: Option<Outcome>,
     /// Dropped once supervision has begun.
     pub(super) adoption_guard: Option<AdoptionGuard>,
     /// Where to come to rest when this turn is over.
     pub(super) parking: Option<Arc<Parking>>,
-    /// That the lock file is gone and cannot be made anew has been said.
-    pub(super) lock_failure_logged: bool,
     /// Taken when it begins.
     pub(super) left_behind: LeftBehind,
-    /// A process that runs and is not in the lock file yet, for want of room on the disk.
-    pub(super) unwritten_record: Option<ProcessRecord>,
     /// What the last start could not do without being the worse for it.
     pub(super) start_warnings: Vec<String>,
     /// When to bring the status directory into order, if it is not.
     pub(super) repair_at: Option<Mono>,
     // Last: it is let go of when everything else is closed.
-    pub(super) lock: Lock,
+    pub(super) record_keeper: RecordKeeper,
 }
 
 /// What a thread has waited for, and what of it has come; none of it has when something is due by the clock.
@@ -99,102 +92,6 @@ struct PollResult {
 }
 
 impl Supervisor {
-    /// Makes the status directory, takes its lock, and opens the FIFOs. Nothing is started yet.
-    ///
-    /// # Errors
-    /// Why not; the spec comes back, to be tried again.
-    pub fn open(mut spec: Box<Spec>) -> Result<Box<Supervisor>, (Box<Spec>, OpenError)> {
-        let is_first = match spec.dir.make() {
-            Ok(is_new) => is_new,
-            Err(error) => return Err((spec, OpenError::Directory(error))),
-        };
-        let before = match runit::claim(&spec) {
-            Ok(before) => before,
-            Err(error) => return Err((spec, error)),
-        };
-        let mut handed = spec.handed.take().unwrap_or_default();
-        let inherited = handed.lock.take().and_then(|lock| Lock::inherit(lock, &spec.dir.lock_path()).ok());
-        let lock = match inherited.map_or_else(|| spec.dir.lock(), Ok) {
-            Ok(lock) => lock,
-            Err(error) => return Err((spec, error.into())),
-        };
-        // What somebody else may have written is nobody's word.
-        let left_behind = if spec.dir.is_foreign() {
-            Ok(LeftBehind::default())
-        } else {
-            LeftBehind::look(&lock, &spec.dir, is_first)
-        };
-        let left_behind = match left_behind {
-            Ok(left_behind) => left_behind,
-            Err(error) => {
-                spec.handed = Some(handed);
-                return Err((spec, OpenError::Predecessor(error)));
-            }
-        };
-        let runit = handed.runit.take();
-        let log = Log::new(&spec.dir, &spec.module, spec.echo);
-        let settings = spec.config.settings(&spec.module, spec.program);
-        let definition = spec.service.describe();
-        let mut supervisor =
-            Supervisor::assemble(spec, (handed, lock, is_first), left_behind, log, settings, definition);
-        if supervisor.spec.program == Program::Single {
-            supervisor.log.make_files();
-        }
-        supervisor.keep_fifos();
-        supervisor.open_runit(runit, before);
-        supervisor.look_up_groups();
-        supervisor.share();
-        for complaint in std::mem::take(&mut supervisor.spec.complaints) {
-            supervisor.say(Level::Warn, complaint);
-        }
-        if let Err(error) = supervisor.spec.dir.link_svcontrol() {
-            supervisor.say(Level::Warn, format!("svcontrol: {}", errno_text(&error)));
-        }
-        Ok(supervisor)
-    }
-
-    /// Puts it together. By itself, so that what it is put together from leaves the thread's stack before anything else
-    /// is called: each page of it that is ever touched is kept.
-    #[inline(never)]
-    fn assemble(
-        spec: Box<Spec>,
-        (handed, lock, is_first): (InheritedFds, Lock, bool),
-        left_behind: LeftBehind,
-        log: Log,
-        settings: Arc<Settings>,
-        definition: String,
-    ) -> Box<Supervisor> {
-        Box::new(Supervisor {
-            machine: Machine::new(setup(&spec), policy(&settings, &spec)),
-            settings,
-            log,
-            fifos: Fifos::inherit(handed.control, handed.ok),
-            adoption_guard: handed.adoption_guard,
-            parking: None,
-            runit: None,
-            publisher: Publisher::new(if is_first { FilePair::Absent } else { FilePair::Unknown }),
-            left_behind,
-            definition,
-            run: None,
-            group: None,
-            groups: Groups::default(),
-            // The mode of a directory that somebody has made for `supervise` is theirs to choose.
-            shares: !is_first && spec.program == Program::Tree,
-            helper: None,
-            controls: Controls::default(),
-            acted_this_turn: false,
-            deferred: None,
-            lines: Vec::new(),
-            outcome: None,
-            lock_failure_logged: false,
-            unwritten_record: None,
-            start_warnings: Vec::new(),
-            repair_at: None,
-            lock,
-            spec,
-        })
-    }
-
     /// Starts the service, if it is wanted, and shows its state.
     ///
     /// # Errors
@@ -245,7 +142,7 @@ impl Supervisor {
                 return Ok(outcome);
             }
             if let Err(text) = catch(|| self.turn()) {
-                let lines = std::mem::take(&mut self.lines);
+                let lines = self.lines.take(&self.spec.dir);
                 lines.iter().for_each(|(level, text)| log::log!(logger: self.log, *level, "{text}"));
                 log::error!(logger: self.log, "{text}; this is a bug; supervision begins anew and adopts what runs");
                 return Err(self.spec);
@@ -263,7 +160,7 @@ impl Supervisor {
         self.report_when_quiet(ready.quiet);
         // The next program would not know what a script was run for, and would take who leaves for one who stays.
         if self.outcome.is_none()
-            && self.controls.are_idle()
+            && self.scripts.are_idle()
             && let Some(parking) = self.parking.take()
         {
             self.park(&parking);
@@ -279,17 +176,17 @@ impl Supervisor {
             self.deferred_until().or(self.repair_at),
             self.run.as_ref().and_then(Process::deadline),
             self.helper.as_ref().and_then(Process::deadline),
-            self.controls.deadline(),
+            self.scripts.deadline(),
         ];
         // While the script of a stop runs, the end has to wait for it; the zombie keeps the pid.
-        let awaited = self.run.as_ref().filter(|_| !self.controls.hold_the_end());
+        let awaited = self.run.as_ref().filter(|_| !self.scripts.hold_the_end());
         let [orders, control, run, helper, script, runit, quiet] = poll::wait(
             [
                 Some(self.spec.orders.source()),
                 self.fifos.control().map(Readable),
                 awaited.map(Process::source),
                 self.helper.as_ref().map(Process::source),
-                self.controls.source(),
+                self.scripts.source(),
                 self.runit.as_ref().and_then(Runit::control).map(Readable),
                 self.deferred.as_ref().and_then(DeferredReport::source),
             ],
@@ -310,7 +207,7 @@ impl Supervisor {
         if ready.script {
             self.script_has_ended(now);
         }
-        self.kill_late_script(now);
+        self.scripts.kill_late(now, &mut self.lines);
         if ready.helper || due(&self.helper) {
             self.helper_has_ended(now);
         }
@@ -332,13 +229,13 @@ impl Supervisor {
     fn park(&self, parking: &Parking) {
         let pipe = self.spec.service.input();
         let keep = |keep| {
-            let lock = handover::keep_open(self.lock.file(), keep).ok();
+            let lock = handover::keep_open(self.record_keeper.lock().file(), keep).ok();
             let (control, ok) = self.fifos.keep_open(keep);
             let runit = self.runit.as_ref().and_then(|runit| runit.keep_open(keep));
             FdNumbers { lock, control, ok, runit, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }
         };
         // The next program knows of a process what is in the files alone: it would start a second one.
-        if self.unwritten_record.is_some() || self.lock_failure_logged || self.publisher.last_write_failed() {
+        if !self.record_keeper.is_in_order() || self.publisher.last_write_failed() {
             parking.note_unwritten(&self.spec.module);
         }
         parking.park(&self.spec.module, keep(true));
@@ -357,7 +254,7 @@ impl Supervisor {
         // It is reaped before the next one is started, though the kernel takes longer for that than for anything else on
         // the way: many programs look with `kill -0` whether their predecessor is gone, and to them a zombie is not.
         self.run = None;
-        self.controls.forget_waiting();
+        self.scripts.forget_waiting();
         self.handle(Event::Reaped(Reaped::Run { status, has_finish: self.spec.service.has_finish() }));
         if self.run.is_none() {
             self.remove_group();
@@ -433,6 +330,27 @@ impl Supervisor {
         }
     }
 
+    fn take_runit_commands(&mut self) {
+        for command in self.runit.as_ref().map(Runit::commands).unwrap_or_default() {
+            // A logger ends with its service.
+            if command != Command::StopAndExit || self.spec.service.input().is_none() {
+                self.handle(Event::Command(command));
+            }
+        }
+    }
+
+    fn script_has_ended(&mut self, now: Mono) {
+        if let Some(event) = self.scripts.reap(now) {
+            self.handle(event);
+        }
+        // The machine may have asked for the next one already, behind those that wait.
+        while let Some(run) = self.run.as_ref().map(|run| run.pid)
+            && let Some(answer) = self.scripts.start_next(run, &self.spec.service, &mut self.lines)
+        {
+            self.handle(answer);
+        }
+    }
+
     /// Feeds `event` to the machine, and carries out what it wants done, until that is all.
     pub(super) fn handle(&mut self, event: Event) {
         let mut next = Some(event);
@@ -472,24 +390,13 @@ impl Supervisor {
         self.settings = config.settings(&self.spec.module, self.spec.program);
         let policy = policy(&self.settings, &self.spec);
         self.spec.config = config;
-        self.look_up_groups();
+        self.access.look_up(&self.settings, &mut self.lines);
         self.handle(Event::Policy(Box::new(policy)));
     }
 }
 
-/// How the service is run.
-fn setup(spec: &Spec) -> Setup {
-    Setup {
-        ends_when_failed: spec.program == Program::Single,
-        restart_is_notice: spec.program == Program::Single,
-        restart_hook: spec.restart_hook.is_some(),
-        count_reset: spec.restart_hook.flatten(),
-        controls: spec.service.may_have_controls(),
-    }
-}
-
 /// The settings for the machine: with `-r` there are no limits.
-fn policy(settings: &Settings, spec: &Spec) -> Policy {
+pub(super) fn policy(settings: &Settings, spec: &Spec) -> Policy {
     let interval = settings.policy.interval.filter(|_| spec.restart_hook.is_none());
     Policy { interval, ..settings.policy }
 }

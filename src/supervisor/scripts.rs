@@ -3,10 +3,11 @@
 //! A command without a script waits for nobody, and no script runs for longer than its time. What a script answers
 //! goes back to the machine as [`Event::Control`].
 
+use super::lines::Lines;
 use super::process::Process;
-use super::thread::Supervisor;
 use crate::machine::CONTROL_TIME;
 use crate::machine::{Control, Event};
+use crate::service::Service;
 use crate::sys::Pid;
 use crate::sys::process::pidfd::{ExitStatus, signal_group};
 use crate::sys::process::start::Started;
@@ -17,7 +18,7 @@ use std::collections::VecDeque;
 
 /// What runs, and what waits for it.
 #[derive(Debug, Default)]
-pub struct Controls {
+pub(super) struct Scripts {
     running: Option<Script>,
     waiting: VecDeque<Control>,
 }
@@ -34,35 +35,35 @@ struct Script {
     forgotten: bool,
 }
 
-impl Controls {
+impl Scripts {
     /// What to wait for.
-    pub fn source(&self) -> Option<Source<'_>> {
+    pub(super) fn source(&self) -> Option<Source<'_>> {
         self.running.as_ref().map(|script| script.process.source())
     }
 
     /// Until when.
-    pub fn deadline(&self) -> Option<Mono> {
+    pub(super) fn deadline(&self) -> Option<Mono> {
         self.running.as_ref().and_then(|script| script.until)
     }
 
     /// Whether nothing runs or waits.
-    pub fn are_idle(&self) -> bool {
+    pub(super) fn are_idle(&self) -> bool {
         self.running.is_none() && self.waiting.is_empty()
     }
 
     /// Whether the end of the run process is to be looked at only when they are through.
-    pub fn hold_the_end(&self) -> bool {
+    pub(super) fn hold_the_end(&self) -> bool {
         let running = self.running.iter().filter(|script| !script.forgotten).map(|script| script.control);
         running.chain(self.waiting.iter().copied()).any(Control::belongs_to_the_end)
     }
 
     /// The run process that they were asked for is gone.
-    pub fn forget_waiting(&mut self) {
+    pub(super) fn forget_waiting(&mut self) {
         self.waiting.clear();
     }
 
     /// No longer waits for any.
-    pub fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.waiting.clear();
         if let Some(script) = &mut self.running {
             script.forgotten = true;
@@ -88,70 +89,72 @@ impl Drop for Script {
     }
 }
 
-impl Supervisor {
-    /// Runs a script as soon as those before it are through; the answer, if there is nothing to wait for.
-    pub(super) fn run_control(&mut self, control: Control) -> Option<Event> {
-        let run = self.run.as_ref()?.pid;
-        if !self.spec.service.has_control(control.letter()) {
+impl Scripts {
+    /// Runs a script for the process `run` as soon as those before it are through; the answer, if there is nothing to
+    /// wait for.
+    pub(super) fn run(&mut self, control: Control, run: Pid, service: &Service, lines: &mut Lines) -> Option<Event> {
+        if !service.has_control(control.letter()) {
             return Some(Event::Control { control, run, done: false });
         }
-        if !self.controls.are_idle() {
-            let waiting = &mut self.controls.waiting;
+        if !self.are_idle() {
             match control {
                 // However often it is asked for meanwhile, it runs once, as signals do.
-                _ if waiting.contains(&control) => {}
+                _ if self.waiting.contains(&control) => {}
                 // It is the second half of a command that came before those that wait.
-                Control::Stopped { .. } => waiting.push_front(control),
-                Control::Stop | Control::Signal(_) | Control::Pause | Control::Continue => waiting.push_back(control),
+                Control::Stopped { .. } => self.waiting.push_front(control),
+                Control::Stop | Control::Signal(_) | Control::Pause | Control::Continue => {
+                    self.waiting.push_back(control);
+                }
             }
             return None;
         }
-        self.start_control(control, run)
+        self.start(control, run, service, lines)
     }
 
-    fn start_control(&mut self, control: Control, run: Pid) -> Option<Event> {
+    fn start(&mut self, control: Control, run: Pid, service: &Service, lines: &mut Lines) -> Option<Event> {
         let answer = Event::Control { control, run, done: false };
-        match self.spec.service.control(control.letter()) {
+        match service.control(control.letter()) {
             Ok(Some(Started { pid, pidfd, .. })) => {
                 let until = Some(Mono::now() + CONTROL_TIME);
                 let process = Process::child(pid, pidfd);
-                self.controls.running = Some(Script { control, run, process, until, forgotten: false });
+                self.running = Some(Script { control, run, process, until, forgotten: false });
                 None
             }
             Ok(None) => Some(answer),
             Err(error) => {
                 let letter = control.letter();
-                self.say(Level::Warn, format!("control/{letter} could not be run: {error}; going on without"));
+                lines.say(Level::Warn, format!("control/{letter} could not be run: {error}; going on without"));
                 Some(answer)
             }
         }
     }
 
-    pub(super) fn script_has_ended(&mut self, now: Mono) {
-        let Some(script) = &mut self.controls.running else { return };
-        let Some(status) = script.process.reap(false, now) else { return };
+    /// The answer of the script that runs, if it has ended and somebody wants to hear of it. Then
+    /// [`Scripts::start_next`] is to be called.
+    pub(super) fn reap(&mut self, now: Mono) -> Option<Event> {
+        let script = self.running.as_mut()?;
+        let status = script.process.reap(false, now)?;
         let (control, run, forgotten) = (script.control, script.run, script.forgotten);
-        self.controls.running = None;
-        if !forgotten {
-            self.handle(Event::Control { control, run, done: status == ExitStatus::Code(0) });
-        }
-        // The machine may have asked for the next one already, behind those that wait.
-        while self.controls.running.is_none()
-            && let Some(control) = self.controls.waiting.pop_front()
-            && let Some(run) = self.run.as_ref().map(|run| run.pid)
-        {
-            if let Some(answer) = self.start_control(control, run) {
-                self.handle(answer);
-            }
-        }
+        self.running = None;
+        (!forgotten).then_some(Event::Control { control, run, done: status == ExitStatus::Code(0) })
     }
 
-    pub(super) fn kill_late_script(&mut self, now: Mono) {
-        let Some(script) = &mut self.controls.running else { return };
+    /// Starts the next of those that wait; the answer, if there is nothing to wait for, and then it is to be called again.
+    pub(super) fn start_next(&mut self, run: Pid, service: &Service, lines: &mut Lines) -> Option<Event> {
+        if self.running.is_some() {
+            return None;
+        }
+        let control = self.waiting.pop_front()?;
+        self.start(control, run, service, lines)
+    }
+
+    /// Kills a script that takes too long.
+    pub(super) fn kill_late(&mut self, now: Mono, lines: &mut Lines) {
+        let Some(script) = &mut self.running else { return };
         if script.until.is_some_and(|until| now >= until) {
             script.kill();
             let (letter, pid, limit) = (script.control.letter(), script.process.pid, CONTROL_TIME.as_secs());
-            self.say(Level::Warn, format!("control/{letter} (pid {pid}) is killed: it takes longer than {limit} s"));
+            lines.say(Level::Warn, format!("control/{letter} (pid {pid}) is killed: it takes longer than {limit} s"));
         }
     }
 }

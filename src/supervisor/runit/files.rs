@@ -1,18 +1,15 @@
-//! `--runit-compat`: runit's files for runit's tools, beside our own.
+//! runit's files of one module, beside our own.
 //!
 //! They lie in `supervise/` of the status directory, so that the status root itself can serve as `SVDIR`; the service
-//! directory's `supervise` is a link to them, where one can be made. A service directory that somebody else supervises
-//! is left alone.
+//! directory's `supervise` is a link to them, where one can be made.
 
-use super::spec::{OpenError, Spec};
-use super::thread::Supervisor;
 use crate::machine::command::Command;
-use crate::machine::{Event, Machine, State, Want};
+use crate::machine::{Machine, State, Want};
+use crate::status::StatusDir;
 use crate::status::log::Log;
 use crate::status::runit::{Files, NAME, Phase, Record};
+use crate::supervisor::lines::Lines;
 use crate::sys::errno_text;
-use crate::sys::files::file_id::FileInstance;
-use crate::sys::files::flock::{Lock, LockError};
 use crate::sys::time::Mono;
 use log::Level;
 use std::io;
@@ -127,42 +124,24 @@ impl Runit {
     }
 }
 
-/// Makes sure that nobody else supervises the service directory; the lock of whoever did, where it is still there.
-///
-/// # Errors
-/// Who does.
-pub fn claim(spec: &Spec) -> Result<Option<Lock>, OpenError> {
-    let (Some(_), Some(path)) = (&spec.runit, spec.service.path()) else { return Ok(None) };
-    let theirs = path.join(NAME);
-    let lock = theirs.join("lock");
-    let file = |path: &Path| std::fs::metadata(path).ok().map(|metadata| FileInstance::of(&metadata));
-    let there = file(&lock);
-    if there.is_none() || there == file(&spec.dir.lock_path()) {
-        return Ok(None);
-    }
-    match Lock::claim(&lock) {
-        Ok(lock) => Ok(Some(lock)),
-        // A link that was copied together with the directory of another module.
-        Err(LockError::Held(Some(pid))) if pid == nix::unistd::getpid() => Ok(None),
-        Err(LockError::Held(pid)) => Err(OpenError::Foreign(theirs, pid)),
-        Err(LockError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(LockError::Io(error)) => Err(OpenError::ForeignLock(lock, error)),
-    }
-}
-
-impl Supervisor {
-    /// Makes the files; `before` is what [`claim`] gave.
-    pub(super) fn open_runit(&mut self, control: Option<OwnedFd>, before: Option<Lock>) {
-        let (Some(tree), Some(path)) = (&self.spec.runit, self.spec.service.path()) else { return };
+impl Runit {
+    /// Makes the files of the service in `service_dir`. `control` is the FIFO that the program before us has handed over.
+    pub(in crate::supervisor) fn open(
+        tree: &RunitTree,
+        service_dir: &Path,
+        dir: &StatusDir,
+        control: Option<OwnedFd>,
+        lines: &mut Lines,
+    ) -> Runit {
         let mut runit = Runit {
-            files: Files::new(&self.spec.dir, control),
+            files: Files::new(dir, control),
             svdir: tree.root.clone(),
             since: SystemTime::now(),
             shown: (Phase::Down, 0),
             deferred: None,
         };
-        let mut complaint = runit.files.keep(&self.spec.dir).err();
-        let link = path.join(NAME);
+        let mut complaint = runit.files.keep(dir).err();
+        let link = service_dir.join(NAME);
         if let Err(error) = place_link(&link, runit.files.path()) {
             runit.svdir.clone_from(&tree.status_root);
             match error.raw_os_error() {
@@ -175,39 +154,31 @@ impl Supervisor {
                 }
             }
         }
-        // Whoever waited for it finds ours now.
-        drop(before);
-        self.runit = Some(runit);
         if let Some(text) = complaint {
-            self.say(Level::Warn, text);
+            lines.say(Level::Warn, text);
         }
+        runit
     }
 
     /// Makes the lock's other name anew, after the lock was.
-    pub(super) fn relink_runit(&mut self) {
-        if let Some(Err(text)) = self.runit.as_ref().map(|runit| runit.files.link_lock(&self.spec.dir)) {
-            self.say(Level::Warn, text);
+    pub(in crate::supervisor) fn relink(&self, dir: &StatusDir, lines: &mut Lines) {
+        if let Err(text) = self.files.link_lock(dir) {
+            lines.say(Level::Warn, text);
         }
     }
 
-    pub(super) fn take_runit_commands(&mut self) {
-        let bytes = self.runit.as_ref().map(|runit| runit.files.read()).unwrap_or_default();
-        for command in bytes.into_iter().filter_map(Command::from_runit_byte) {
-            // A logger ends with its service.
-            if command != Command::StopAndExit || self.spec.service.input().is_none() {
-                self.handle(Event::Command(command));
-            }
-        }
+    /// The commands that runit's tools have given.
+    pub(in crate::supervisor) fn commands(&self) -> Vec<Command> {
+        self.files.read().into_iter().filter_map(Command::from_runit_byte).collect()
     }
 
     /// Writes what has changed, and makes what is missing.
-    pub(super) fn publish_runit(&mut self) {
-        let Some(runit) = &mut self.runit else { return };
-        let kept = runit.files.keep(&self.spec.dir);
-        let record = runit.record(&self.machine);
-        let written = if runit.files.written() == Some(record) { Ok(()) } else { runit.files.write(record) };
+    pub(in crate::supervisor) fn publish(&mut self, machine: &Machine, dir: &StatusDir, lines: &mut Lines) {
+        let kept = self.files.keep(dir);
+        let record = self.record(machine);
+        let written = if self.files.written() == Some(record) { Ok(()) } else { self.files.write(record) };
         for text in [kept, written].into_iter().filter_map(Result::err) {
-            self.say(Level::Warn, text);
+            lines.say(Level::Warn, text);
         }
     }
 }

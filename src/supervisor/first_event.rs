@@ -1,7 +1,6 @@
-//! The beginning: what a predecessor has left is read here, and what follows from it is the machine's to decide.
-//!
-//! A predecessor's process is found by the record in the lock file, and what it wanted and counted by `state.json`.
+//! The machine's first event: the service is begun, or what a predecessor has left is taken on.
 
+use super::left_behind::LeftBehind;
 use super::process::Process;
 use super::thread::Supervisor;
 use crate::conf::Program;
@@ -9,45 +8,15 @@ use crate::conf::policy::KillMode;
 use crate::machine::command::Command;
 use crate::machine::predecessor::{Predecessor, Successor, Survivor, decide};
 use crate::machine::{Event, SavedState};
-use crate::status::StatusDir;
-use crate::status::state::StateFile;
 use crate::sys::files::file_id::FileId;
-use crate::sys::files::flock::Lock;
 use crate::sys::process::group;
 use crate::sys::process::pidfd::signal_group;
 use crate::sys::process::record::{ProcessRecord, Role, boot};
 use crate::sys::time::Mono;
 use log::Level;
 use std::ffi::OsStr;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-
-/// What a predecessor has left, as it is found.
-#[derive(Debug, Default)]
-pub(super) struct LeftBehind {
-    process: Option<(ProcessRecord, Process)>,
-    /// Boxed, for it is large, and seldom there for long.
-    state: Option<Box<StateFile>>,
-}
-
-impl LeftBehind {
-    /// Looks for it, in a directory that `is_first` says was made just now.
-    ///
-    /// # Errors
-    /// Out of descriptors or memory, so the answer is unknown. To begin then would be to start a second copy.
-    pub(super) fn look(lock: &Lock, dir: &StatusDir, is_first: bool) -> io::Result<LeftBehind> {
-        let process = Process::adopt(lock.file())?;
-        let state = if is_first && process.is_none() { None } else { state(dir)? };
-        Ok(LeftBehind { process, state })
-    }
-}
-
-/// By itself, so that a state that is not boxed yet leaves the thread's stack: each page of it that is ever touched is kept.
-#[inline(never)]
-fn state(dir: &StatusDir) -> io::Result<Option<Box<StateFile>>> {
-    Ok(StateFile::read(&dir.state())?.map(Box::new))
-}
 
 impl Supervisor {
     /// Gives the machine its first event.
@@ -120,7 +89,7 @@ impl Supervisor {
         if self.settings.policy.kill_mode != KillMode::Group {
             return;
         }
-        let record = ProcessRecord::read(self.lock.file()).ok().flatten();
+        let record = ProcessRecord::read(self.record_keeper.lock().file()).ok().flatten();
         let Some(record) = record.filter(|record| record.role == Role::Run) else { return };
         let pipe = self.spec.service.output().map(|pipe| PathBuf::from(OsStr::from_bytes(pipe.path().to_bytes())));
         let paths = [Some(self.spec.dir.stdout()), Some(self.spec.dir.stderr()), pipe];

@@ -1,0 +1,35 @@
+//! What a predecessor has left: its process, found by the record in the lock file, and what it wanted and counted, in
+//! `state.json`.
+
+use super::process::Process;
+use crate::status::StatusDir;
+use crate::status::state::StateFile;
+use crate::sys::files::flock::Lock;
+use crate::sys::process::record::ProcessRecord;
+use std::io;
+
+/// What a predecessor has left, as it is found.
+#[derive(Debug, Default)]
+pub(super) struct LeftBehind {
+    pub(super) process: Option<(ProcessRecord, Process)>,
+    /// Boxed, for it is large, and seldom there for long.
+    pub(super) state: Option<Box<StateFile>>,
+}
+
+impl LeftBehind {
+    /// Looks for it, in a directory that `is_first` says was made just now.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory, so the answer is unknown. To begin then would be to start a second copy.
+    pub(super) fn look(lock: &Lock, dir: &StatusDir, is_first: bool) -> io::Result<LeftBehind> {
+        let process = Process::adopt(lock.file())?;
+        let state = if is_first && process.is_none() { None } else { state(dir)? };
+        Ok(LeftBehind { process, state })
+    }
+}
+
+/// By itself, so that a state that is not boxed yet leaves the thread's stack: each page of it that is ever touched is kept.
+#[inline(never)]
+fn state(dir: &StatusDir) -> io::Result<Option<Box<StateFile>>> {
+    Ok(StateFile::read(&dir.state())?.map(Box::new))
+}

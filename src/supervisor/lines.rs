@@ -1,0 +1,22 @@
+//! Lines for the module's log that wait until urgent work is done.
+
+use crate::status::StatusDir;
+use log::Level;
+
+/// What is to be logged, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Lines(Vec<(Level, String)>);
+
+impl Lines {
+    /// Adds a line.
+    pub(super) fn say(&mut self, level: Level, text: String) {
+        self.0.push((level, text));
+    }
+
+    /// All lines, with the path of `dir` that the caller knows; none waits any more.
+    pub(super) fn take(&mut self, dir: &StatusDir) -> Vec<(Level, String)> {
+        let mut lines = std::mem::take(&mut self.0);
+        lines.iter_mut().for_each(|(_, text)| *text = dir.shown(std::mem::take(text)));
+        lines
+    }
+}

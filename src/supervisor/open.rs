@@ -1,0 +1,135 @@
+//! Opening a status directory: each step needs what the one before it has got.
+
+use super::access::Access;
+use super::left_behind::LeftBehind;
+use super::lines::Lines;
+use super::parking::InheritedFds;
+use super::publish::Publisher;
+use super::record_keeper::RecordKeeper;
+use super::runit::files::Runit;
+use super::runit::foreign;
+use super::scripts::Scripts;
+use super::spec::{OpenError, Spec};
+use super::thread::{Supervisor, policy};
+use crate::conf::Program;
+use crate::machine::{Machine, Setup};
+use crate::status::fifo::Fifos;
+use crate::status::log::Log;
+use crate::sys::errno_text;
+use crate::sys::files::flock::Lock;
+use crate::sys::files::replace::FilePair;
+use log::Level;
+
+/// A status directory that is ours alone.
+struct Claimed {
+    /// The lock of somebody else who supervised the service directory, to be held until our files are there.
+    foreign: Option<Lock>,
+    lock: Lock,
+    /// The directory was made just now.
+    is_first: bool,
+    left_behind: LeftBehind,
+    /// What else the program before us has handed over.
+    handed: InheritedFds,
+}
+
+/// Makes the status directory, makes sure that nobody else supervises the service, takes the lock, and looks for what an
+/// earlier supervisor has left.
+fn claim(spec: &mut Spec) -> Result<Claimed, OpenError> {
+    let is_first = spec.dir.make().map_err(OpenError::Directory)?;
+    let foreign = match (&spec.runit, spec.service.path()) {
+        (Some(_), Some(path)) => foreign::claim(path, &spec.dir)?,
+        (None, _) | (_, None) => None,
+    };
+    let mut handed = spec.handed.take().unwrap_or_default();
+    let inherited = handed.lock.take().and_then(|lock| Lock::inherit(lock, &spec.dir.lock_path()).ok());
+    let lock = inherited.map_or_else(|| spec.dir.lock(), Ok)?;
+    // What somebody else may have written is nobody's word.
+    let found =
+        if spec.dir.is_foreign() { Ok(LeftBehind::default()) } else { LeftBehind::look(&lock, &spec.dir, is_first) };
+    match found {
+        Ok(left_behind) => Ok(Claimed { foreign, lock, is_first, left_behind, handed }),
+        Err(error) => {
+            spec.handed = Some(handed);
+            Err(OpenError::Predecessor(error))
+        }
+    }
+}
+
+impl Supervisor {
+    /// Makes the status directory, takes its lock, and opens the FIFOs. Nothing is started yet.
+    ///
+    /// # Errors
+    /// Why not; the spec comes back, to be tried again.
+    pub fn open(mut spec: Box<Spec>) -> Result<Box<Supervisor>, (Box<Spec>, OpenError)> {
+        let mut claimed = match claim(&mut spec) {
+            Ok(claimed) => claimed,
+            Err(error) => return Err((spec, error)),
+        };
+        let (foreign, control) = (claimed.foreign.take(), claimed.handed.runit.take());
+        let mut supervisor = Supervisor::assemble(spec, claimed);
+        if supervisor.spec.program == Program::Single {
+            supervisor.log.make_files();
+        }
+        supervisor.keep_fifos();
+        if let (Some(tree), Some(path)) = (&supervisor.spec.runit, supervisor.spec.service.path()) {
+            let runit = Runit::open(tree, path, &supervisor.spec.dir, control, &mut supervisor.lines);
+            supervisor.runit = Some(runit);
+        }
+        // Whoever waited for it finds our files now.
+        drop(foreign);
+        supervisor.access.look_up(&supervisor.settings, &mut supervisor.lines);
+        supervisor.share();
+        for complaint in std::mem::take(&mut supervisor.spec.complaints) {
+            supervisor.say(Level::Warn, complaint);
+        }
+        if let Err(error) = supervisor.spec.dir.link_svcontrol() {
+            supervisor.say(Level::Warn, format!("svcontrol: {}", errno_text(&error)));
+        }
+        Ok(supervisor)
+    }
+
+    /// Puts it together. By itself, so that what it is put together from leaves the thread's stack before anything else
+    /// is called: each page of it that is ever touched is kept.
+    #[inline(never)]
+    fn assemble(spec: Box<Spec>, claimed: Claimed) -> Box<Supervisor> {
+        let Claimed { foreign: _, lock, is_first, left_behind, handed } = claimed;
+        let settings = spec.config.settings(&spec.module, spec.program);
+        Box::new(Supervisor {
+            machine: Machine::new(setup(&spec), policy(&settings, &spec)),
+            settings,
+            log: Log::new(&spec.dir, &spec.module, spec.echo),
+            fifos: Fifos::inherit(handed.control, handed.ok),
+            adoption_guard: handed.adoption_guard,
+            parking: None,
+            runit: None,
+            publisher: Publisher::new(if is_first { FilePair::Absent } else { FilePair::Unknown }),
+            left_behind,
+            definition: spec.service.describe(),
+            run: None,
+            group: None,
+            // The mode of a directory that somebody has made for `supervise` is theirs to choose.
+            access: Access::new(!is_first && spec.program == Program::Tree),
+            helper: None,
+            scripts: Scripts::default(),
+            acted_this_turn: false,
+            deferred: None,
+            lines: Lines::default(),
+            outcome: None,
+            start_warnings: Vec::new(),
+            repair_at: None,
+            record_keeper: RecordKeeper::new(lock),
+            spec,
+        })
+    }
+}
+
+/// How the service is run.
+fn setup(spec: &Spec) -> Setup {
+    Setup {
+        ends_when_failed: spec.program == Program::Single,
+        restart_is_notice: spec.program == Program::Single,
+        restart_hook: spec.restart_hook.is_some(),
+        count_reset: spec.restart_hook.flatten(),
+        controls: spec.service.may_have_controls(),
+    }
+}

@@ -1,0 +1,11 @@
+//! `--runit-compat`: runit's files for runit's tools, and who else may supervise.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`foreign`] | a service directory that somebody else supervises is left alone |
+//! | [`files`] | runit's files of one module, beside our own |
+
+pub mod files;
+pub mod foreign;
+
+pub use files::RunitTree;
