@@ -106,10 +106,9 @@ fn only_the_first_exit_in_a_window_raises_an_alarm_and_none_while_they_are_off()
         module.wait_state(&place, "down");
         module.send(bytes);
     }
-    for module in [&loud, &silent] {
-        module.wait_state(&place, "failed");
-        assert_eq!(runs(module), 10, "limits hold with alarms off, too");
-    }
+    loud.wait_state(&place, "failed");
+    assert_eq!(runs(&loud), 10);
+    wait_for("more runs than the limit allows: with alarms off, nothing counts", &place, || runs(&silent) > 12);
     assert_eq!(silent.state()["alarm"], false);
     let all = wait_alarms(&place, 2);
     assert_eq!(all.len(), 2, "{all:?}");

@@ -349,22 +349,6 @@ fn an_ordinary_user_refuses_it_likewise() {
 }
 
 #[test]
-fn supervise_refuses_a_directory_of_somebody_else() {
-    if !nix::unistd::geteuid().is_root() {
-        return skipped("supervise_refuses_a_directory_of_somebody_else: only root can give directories away");
-    }
-    let place = Place::new();
-    let web = place.module("web");
-    std::fs::create_dir_all(web.dir()).unwrap();
-    chown(web.dir(), Some(4711), None).unwrap();
-    let output = place.supervise("web", &["-f", "sleep 1000"]);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(111), "{told}");
-    assert!(told.contains("belongs to uid 4711"), "{told}");
-    assert!(std::fs::read_dir(web.dir()).unwrap().next().is_none());
-}
-
-#[test]
 fn a_run_that_is_a_fifo_or_a_device_is_no_service() {
     let place = Place::new();
     let dir = place.root().join("web");

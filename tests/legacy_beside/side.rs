@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::RwLock;
 use std::time::Duration;
 
 /// What scripts can see. Nothing of it may differ.
@@ -23,6 +24,9 @@ pub struct Seen {
     alarms: usize,
 }
 
+/// Who writes files that are to be executed has it for writing, who starts a process for reading.
+static FILES: RwLock<()> = RwLock::new(());
+
 /// A program at work.
 pub struct Side {
     place: Place,
@@ -36,6 +40,8 @@ impl Side {
         let place = Place::new();
         let here = place.path();
         std::fs::create_dir(place.status_root()).expect("the status root");
+        // A process that another thread starts just now would hold the script open for writing: "Text file busy".
+        let writing = FILES.write().expect("no panic");
         let body = match kind {
             Kind::Stubborn => "trap '' TERM\necho $$ >> starts\nexec sleep 1000",
             Kind::Brief => "echo $$ >> starts\nexec sleep 1.3",
@@ -49,6 +55,7 @@ impl Side {
             Kind::Plain | Kind::Stubborn | Kind::Hook | Kind::Brief => "[global]\nalarm_interval : 0\n",
         };
         std::fs::write(here.join("supervise.conf"), conf).expect("supervise.conf");
+        drop(writing);
         let side = Side { place, program: program.to_owned(), kind };
         side.call();
         side
@@ -104,8 +111,11 @@ impl Side {
         if self.kind == Kind::Hook {
             command.args(["-r", "./hook", "-t", "100"]);
         }
-        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        assert!(status.expect("it runs").success(), "{}", self.story());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let reading = FILES.read().expect("no panic");
+        let mut child = command.spawn().expect("it runs");
+        drop(reading);
+        assert!(child.wait().expect("its end").success(), "{}", self.story());
         // The C program takes its lock and starts the service after it has answered, and hears nothing for a second then.
         self.wait_until("a start", || pid_in(&self.status()) != 0 && self.lines("starts").len() > before);
         std::thread::sleep(Duration::from_millis(1100));
