@@ -25,7 +25,7 @@
 //! process first.
 //!
 //! With `--runit-compat`, the thread keeps the files of runit's `runsv` beside ours ([`supervisor::runit`],
-//! [`status::runit`]); a service directory that somebody else supervises is not touched until it is free.
+//! [`status::runit_files`]); a service directory that somebody else supervises is not touched until it is free.
 //!
 //! `supervise`, the single-service program, is the same [`supervisor::thread::Supervisor`] on the main thread,
 //! with signals in the place of the tree's orders ([`cli::supervise`]).

@@ -405,6 +405,19 @@ fn a_panic_is_told_and_the_service_keeps_its_pid() {
 }
 
 #[test]
+fn the_byte_for_a_panic_does_nothing_outside_of_tests() {
+    let place = Place::new();
+    let web = place.module("web");
+    let mut command = common::supervise_command();
+    command.env_remove("SUPERVISE_TEST_PANICS").arg("-p").arg(web.dir()).args(["-f", "sleep 1000"]);
+    assert!(place.output(command).status.success(), "{}", place.story());
+    let pid = web.wait_up(&place);
+    web.send("!dx");
+    wait_for("the service to end", &place, || !is_alive(pid) && !web.is_supervised());
+    assert!(!web.text("supervise.log.wf").contains("panic"), "{}", place.story());
+}
+
+#[test]
 fn supervise_survives_its_own_panic() {
     if !cfg!(debug_assertions) {
         return skipped("the command that asks for a panic is in debug builds alone");

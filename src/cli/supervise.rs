@@ -12,7 +12,7 @@ use crate::status::log::Echo;
 use crate::supervisor::alarm::{Alarms, WAIT_AT_END};
 use crate::supervisor::mailbox::Orders;
 use crate::supervisor::opening;
-use crate::supervisor::spec::{OpenError, Outcome, Spec};
+use crate::supervisor::spec::{OpenError, Outcome, RestartHook, Spec};
 use crate::supervisor::thread::Supervisor;
 use crate::sys::process::detach::{Side, fork_away};
 use crate::sys::threads::signals::Signals;
@@ -248,7 +248,11 @@ fn spec(request: Request, command: Command, alarms: Arc<Alarms>) -> Result<Spec,
         program: Program::Single,
         config: Arc::new(config),
         source,
-        restart_hook: request.restart_sh.map(|_| request.count_reset),
+        restart_hook: match (request.restart_sh, request.count_reset) {
+            (None, _) => RestartHook::None,
+            (Some(_), None) => RestartHook::CountsAll,
+            (Some(_), Some(time)) => RestartHook::CountsSince(time),
+        },
         alarms,
         orders: Orders::Signals(signals),
         tree_log: None,

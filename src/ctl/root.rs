@@ -7,7 +7,7 @@ use super::parallel;
 use crate::conf::nearest;
 use crate::ctl::format;
 use crate::status::dir::TREE_DIR;
-use crate::status::{StatusDir, runit};
+use crate::status::{StatusDir, runit_files};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -200,7 +200,9 @@ impl StatusRoot {
                 let (is_one, below) = look(entries);
                 // The files that `--runit-compat` keeps are no module.
                 let of_runit = |name: &OsString| {
-                    is_one && name == runit::NAME && !StatusDir::new(module.dir.path().join(name)).state().exists()
+                    is_one
+                        && name == runit_files::NAME
+                        && !StatusDir::new(module.dir.path().join(name)).state().exists()
                 };
                 for directory in below.into_iter().filter(|name| depth > 1 && !of_runit(name)) {
                     self.collect(Path::new(&module.name).join(directory).into_os_string(), depth - 1, found);

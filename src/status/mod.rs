@@ -7,7 +7,7 @@
 //! | `status`, 20 bytes | [`record`] |
 //! | `state.json` | [`state`], its key `state` [`module_state`] |
 //! | `state.json` of the tree itself | [`tree_state`] |
-//! | `supervise/` | [`runit`] |
+//! | `supervise/` | [`runit_files`] |
 //! | `supervise.log`, `supervise.log.wf` | [`log`] |
 
 pub mod dir;
@@ -15,7 +15,7 @@ pub mod fifo;
 pub mod log;
 pub mod module_state;
 pub mod record;
-pub mod runit;
+pub mod runit_files;
 pub mod state;
 pub mod tree_state;
 

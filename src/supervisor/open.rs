@@ -129,7 +129,7 @@ fn setup(spec: &Spec) -> Setup {
         ends_when_failed: spec.program == Program::Single,
         restart_is_notice: spec.program == Program::Single,
         restart_hook: spec.restart_hook.is_some(),
-        count_reset: spec.restart_hook.flatten(),
+        count_reset: spec.restart_hook.count_reset(),
         controls: spec.service.may_have_controls(),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(debug_assertions)]
+use std::sync::OnceLock;
 
 thread_local! {
     static LAST: RefCell<String> = const { RefCell::new(String::new()) };
@@ -14,6 +16,16 @@ pub fn note_panics() {
         let text = info.to_string().replace('\n', " ");
         LAST.with(|last| last.replace(text));
     }));
+}
+
+/// Whether a test asks for a panic with the byte `!`, to see what follows one.
+///
+/// Only a debug build that was started with `SUPERVISE_TEST_PANICS` in its environment listens to it: nobody who may write
+/// into a control FIFO can harm a supervisor with a byte.
+#[cfg(debug_assertions)]
+pub fn is_asked_for(bytes: &[u8]) -> bool {
+    static LISTENS: OnceLock<bool> = OnceLock::new();
+    bytes.contains(&b'!') && *LISTENS.get_or_init(|| std::env::var_os("SUPERVISE_TEST_PANICS").is_some())
 }
 
 /// Runs `body`.

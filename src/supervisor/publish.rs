@@ -28,8 +28,10 @@ pub struct Publisher {
     last: Option<(ModuleState, u32)>,
     last_exit: Option<LastExit>,
     failing: bool,
-    /// What is known of `status` and `state.json`.
-    files: [FilePair; 2],
+    /// What is known of `status`.
+    status_file: FilePair,
+    /// What is known of `state.json`.
+    state_file: FilePair,
 }
 
 /// What the files say beside what the machine knows.
@@ -64,7 +66,8 @@ impl Publisher {
             last_exit: None,
             failing: false,
             next_start: None,
-            files: [known; 2],
+            status_file: known,
+            state_file: known,
         }
     }
 
@@ -76,7 +79,8 @@ impl Publisher {
     /// What was written is gone: it is written again at the next call.
     pub fn forget(&mut self) {
         self.written = None;
-        self.files = [FilePair::Unknown; 2];
+        self.status_file = FilePair::Unknown;
+        self.state_file = FilePair::Unknown;
     }
 
     /// Whether the files could not be written.
@@ -144,10 +148,10 @@ impl Publisher {
         let written = self.written.take();
         let (old_record, old_state) = written.as_ref().map_or((None, None), |(r, s)| (Some(r), Some(s.as_slice())));
         if old_record != Some(record) {
-            put(&mut self.files[0], &dir.status(), &record.encode())?;
+            put(&mut self.status_file, &dir.status(), &record.encode())?;
         }
         if old_state != Some(state) {
-            put(&mut self.files[1], &dir.state(), state)?;
+            put(&mut self.state_file, &dir.state(), state)?;
         }
         Ok(())
     }

@@ -36,8 +36,8 @@ pub struct Spec {
     pub config: Arc<Config>,
     /// Where they are read again.
     pub source: Source,
-    /// `-r` and `-t`: the restart hook runs, and limits and alarms are off.
-    pub restart_hook: Option<Option<Duration>>,
+    /// `-r` and `-t`.
+    pub restart_hook: RestartHook,
     /// Who sends alarms.
     pub alarms: Arc<Alarms>,
     /// Who gives orders.
@@ -59,6 +59,32 @@ pub struct Spec {
     pub runit: Option<Arc<RunitTree>>,
     /// Why supervision is to end, if it is: kept here, so that a panic does not make it forgotten.
     pub leave: Option<Leave>,
+}
+
+/// Whether a command runs before each restart. With one, limits and alarms are off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartHook {
+    /// None.
+    None,
+    /// It is told of all exits so far.
+    CountsAll,
+    /// The count of exits begins anew after this much time without one.
+    CountsSince(Duration),
+}
+
+impl RestartHook {
+    /// Whether there is one.
+    pub fn is_some(self) -> bool {
+        self != RestartHook::None
+    }
+
+    /// How long without an exit lets the count begin anew.
+    pub fn count_reset(self) -> Option<Duration> {
+        match self {
+            RestartHook::CountsSince(time) => Some(time),
+            RestartHook::None | RestartHook::CountsAll => None,
+        }
+    }
 }
 
 /// Why a supervisor ended.

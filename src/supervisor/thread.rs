@@ -7,6 +7,8 @@ use super::access::Access;
 use super::left_behind::LeftBehind;
 use super::lines::Lines;
 use super::mailbox::{Ask, Order};
+#[cfg(debug_assertions)]
+use super::panics;
 use super::panics::catch;
 use super::parking::{AdoptionGuard, FdNumbers, Parking};
 use super::process::Process;
@@ -319,9 +321,8 @@ impl Supervisor {
 
     fn take_commands(&mut self) {
         let bytes = self.fifos.read();
-        // For tests of what follows a panic; not in release builds.
         #[cfg(debug_assertions)]
-        assert!(!bytes.contains(&b'!'), "a panic was asked for");
+        assert!(!panics::is_asked_for(&bytes), "a panic was asked for");
         for command in bytes.into_iter().filter_map(Command::from_byte) {
             if command == Command::Reload {
                 self.reload();
@@ -397,6 +398,6 @@ impl Supervisor {
 
 /// The settings for the machine: with `-r` there are no limits.
 pub(super) fn policy(settings: &Settings, spec: &Spec) -> Policy {
-    let interval = settings.policy.interval.filter(|_| spec.restart_hook.is_none());
+    let interval = settings.policy.interval.filter(|_| !spec.restart_hook.is_some());
     Policy { interval, ..settings.policy }
 }

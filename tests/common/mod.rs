@@ -417,11 +417,17 @@ pub fn script(path: &Path, content: &str) {
 }
 
 pub fn tree_command() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_supervise-tree"))
+    with_test_panics(Command::new(env!("CARGO_BIN_EXE_supervise-tree")))
 }
 
 pub fn supervise_command() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_supervise"))
+    with_test_panics(Command::new(env!("CARGO_BIN_EXE_supervise")))
+}
+
+/// A debug build listens to the byte that asks for a panic.
+fn with_test_panics(mut command: Command) -> Command {
+    command.env("SUPERVISE_TEST_PANICS", "1");
+    command
 }
 
 pub fn svctl_command() -> Command {

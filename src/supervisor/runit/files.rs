@@ -7,7 +7,7 @@ use crate::machine::command::Command;
 use crate::machine::{Machine, State, Want};
 use crate::status::StatusDir;
 use crate::status::log::Log;
-use crate::status::runit::{Files, NAME, Phase, Record};
+use crate::status::runit_files::{Files, NAME, Phase, Record};
 use crate::supervisor::lines::Lines;
 use crate::sys::errno_text;
 use crate::sys::time::Mono;

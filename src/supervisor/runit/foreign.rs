@@ -1,7 +1,7 @@
 //! Who else supervises a service directory.
 
 use crate::status::StatusDir;
-use crate::status::runit::NAME;
+use crate::status::runit_files::NAME;
 use crate::sys::Pid;
 use crate::sys::files::file_id::FileInstance;
 use crate::sys::files::flock::{Lock, LockError};

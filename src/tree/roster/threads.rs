@@ -10,7 +10,7 @@ use crate::status::StatusDir;
 use crate::supervisor::mailbox::{Ask, Mailbox, Orders};
 use crate::supervisor::opening::supervise;
 use crate::supervisor::panics::catch;
-use crate::supervisor::spec::Spec;
+use crate::supervisor::spec::{RestartHook, Spec};
 use crate::sys::errno_text;
 use crate::sys::threads::thread::Thread;
 use crate::tree::capacity::{self, Demand};
@@ -169,7 +169,7 @@ impl Roster {
             program: Program::Tree,
             config: self.shared.config.clone(),
             source: self.shared.source.clone(),
-            restart_hook: None,
+            restart_hook: RestartHook::None,
             alarms: self.alarms.clone(),
             orders: Orders::Tree(mailbox.clone()),
             tree_log: Some(self.shared.log.clone()),
