@@ -38,6 +38,8 @@ pub enum Verb {
     /// Show how all modules are, or those that are named
     #[command(aliases = ["list", "ps"])]
     Status(Status),
+    /// Show all about a module on one page: state, settings, last events, last lines of its output
+    Show(Modules),
     /// Want it up; done when it runs, and still does a second later
     #[command(alias = "up")]
     Start(Modules),

@@ -41,7 +41,7 @@ use exit::Outcome;
 use logs::print;
 use report::{Out, OutputFormat, Report};
 use root::StatusRoot;
-use show::{config, status, watch};
+use show::{config, page, status, watch};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use steer::control::{self, Command};
@@ -80,6 +80,8 @@ fn run(cli: &Cli) -> u8 {
 enum Task<'a> {
     /// `status`.
     Status(&'a cli::svctl::Status),
+    /// `show`.
+    Show(&'a [OsString]),
     /// `logs`.
     Logs(&'a cli::svctl::Logs),
     /// `config`.
@@ -103,6 +105,7 @@ enum Task<'a> {
 fn task(verb: &Verb) -> Task<'_> {
     match verb {
         Verb::Status(arguments) => Task::Status(arguments),
+        Verb::Show(to) => Task::Show(&to.modules),
         Verb::Logs(arguments) => Task::Logs(arguments),
         Verb::Config(arguments) => Task::Config(arguments),
         Verb::Completions(arguments) => Task::Completions(arguments),
@@ -142,6 +145,7 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
     match task(&cli.verb) {
         Task::Status(arguments) if arguments.watch => watch::watch(&root()?, &arguments.modules, cli.json, out),
         Task::Status(arguments) => status::once(&root()?, arguments, cli.json, out),
+        Task::Show(modules) => page::show(&root()?, modules, cli.json, out),
         Task::Logs(arguments) => print::logs(&root()?, arguments, cli.json, out),
         // A file can be checked where nothing runs yet.
         Task::Config(arguments) => config::config(&name, arguments, cli.json, out),

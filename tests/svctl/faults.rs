@@ -176,7 +176,7 @@ fn somebody_elses_files_are_named_with_their_owner() {
     let check = fixture.services.join("web/check");
     crate::common::script(&check, "#!/bin/sh\nid -u > /proc/self/fd/3 2>/dev/null; test \"$(id -u)\" = 65534\n");
     fixture.start_tree();
-    until("it is supervised again", || Some(fixture.svctl(&["status", "web"])).filter(|answer| answer.code == 0));
+    fixture.expect(0, &["wait", "up", "web"]);
     fixture.expect(1, &["check", "web"]);
     nix::unistd::chown(&fixture.status.join("web/state.json"), Some(65534.into()), Some(65534.into())).unwrap();
     fixture.expect(0, &["check", "web"]);

@@ -51,6 +51,29 @@ fn what_is_not_as_it_is_wanted_is_found_without_naming_it() {
 }
 
 #[test]
+fn show_tells_on_one_page_what_somebody_has_to_know_at_night() {
+    let run = "#!/bin/sh\nexec 2>&1\necho nothing works\nexit 3\n";
+    let fixture = Fixture::tree(&[("sick", run)]);
+    let restart = fixture.expect(1, &["restart", "sick"]);
+    assert!(restart.out.contains("    | nothing works"), "its reason is on standard output: {restart:?}");
+    let page = fixture.expect(0, &["show", "sick"]).out;
+    for part in [
+        "sick: ",
+        "  wanted      up\n",
+        "  enabled     yes\n",
+        "exit 3",
+        "last events",
+        "last lines of",
+        "nothing works",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let json = fixture.expect(0, &["--json", "show", "sick"]).json();
+    assert_eq!(json[0]["output"]["lines"][0], "nothing works");
+    fixture.expect(4, &["show", "nobody"]);
+}
+
+#[test]
 fn check_counts_a_logger_with_its_service() {
     let fixture = Fixture::tree(&[("api", WITH_LOG), ("api/log", LOGGER)]);
     fixture.all_up(&["api", "api/log"]);

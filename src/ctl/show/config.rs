@@ -138,7 +138,7 @@ fn no_section(missing: &Missing, path: &Path) -> String {
 }
 
 /// Which program's defaults count for a module.
-fn program(module: &Module, otherwise: Program) -> Program {
+pub(super) fn program(module: &Module, otherwise: Program) -> Program {
     match Snapshot::read(module) {
         Ok(snapshot) if Path::new(&snapshot.state.definition).is_absolute() => {
             if Path::new(&snapshot.state.definition).is_dir() { Program::Tree } else { otherwise }
@@ -149,7 +149,7 @@ fn program(module: &Module, otherwise: Program) -> Program {
 }
 
 /// A tree leaves its own directory in its status root.
-fn program_of_root(root: &StatusRoot) -> Program {
+pub(super) fn program_of_root(root: &StatusRoot) -> Program {
     if root.tree().path().is_dir() || !root.path().is_dir() { Program::Tree } else { Program::Single }
 }
 
@@ -177,12 +177,12 @@ fn table(parts: &[(OsString, Effective)], path: &Path) -> String {
     text
 }
 
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     if value.text.is_empty() { "-".into() } else { format::text(&value.text) }
 }
 
 /// `supervise.conf:12`, `supervise.conf:3 [global]`, `default`.
-fn origin(path: &Path, value: &Value) -> String {
+pub(super) fn origin(path: &Path, value: &Value) -> String {
     let path = access::shown(path);
     match value.origin {
         Origin::Default => "default".into(),

@@ -5,11 +5,13 @@
 //! | [`status`] | `status`, once: as a table or as JSON |
 //! | [`table`] | the table itself |
 //! | [`watch`] | `status --watch` |
+//! | [`page`] | `show`: all about one module |
 //! | [`config`] | `config`: what is in force, and where it comes from |
 //! | [`environment`] | `config --env`: the variables of a module's next start |
 
 pub mod config;
 pub mod environment;
+pub mod page;
 pub mod status;
 pub mod table;
 pub mod watch;

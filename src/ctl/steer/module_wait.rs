@@ -3,6 +3,7 @@
 use crate::ctl::error::VANISHED;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
+use crate::ctl::logs::last_words::Marks;
 use crate::ctl::report::Extra;
 use crate::ctl::root::Module;
 use crate::ctl::snapshot::{Snapshot, SnapshotError};
@@ -10,9 +11,7 @@ use crate::ctl::steer::check::{Running, Script};
 use crate::ctl::steer::goal::{Goal, Progress, Verdict};
 use crate::ctl::steer::send;
 use crate::status::module_state::ModuleState;
-use crate::sys::files::file;
 use crate::sys::time::Mono;
-use std::io::{Read, Seek, SeekFrom};
 use std::time::{Duration, SystemTime};
 
 /// How long after a failed `check` the next one comes; doubled each time, up to [`CHECK_PAUSE_MAX`]. A script can
@@ -22,11 +21,8 @@ const CHECK_PAUSE: Duration = Duration::from_millis(100);
 /// Longest time between two runs of a `check`.
 const CHECK_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// At most so many lines of `__stderr` are shown after a failure.
-const STDERR_LINES: usize = 10;
-
-/// At most so many bytes at the end of `__stderr` are looked at.
-const STDERR_MAX: u64 = 16 * 1024;
+/// At most so many lines of output are shown after a failure.
+const OUTPUT_LINES: usize = 10;
 
 /// How it came out, and what is said about it.
 pub type ModuleResult = (Outcome, String, Extra);
@@ -58,8 +54,8 @@ pub struct ModuleWait {
     check_pause: Duration,
     /// Why the last run of `check` was none that passed.
     check_failed: Option<String>,
-    /// Where `__stderr` ended before the command.
-    stderr_from: u64,
+    /// Where its outputs ended before the command.
+    output: Marks,
     /// What is wrong with the name, for one that may still appear.
     missing: Option<String>,
 }
@@ -67,9 +63,9 @@ pub struct ModuleWait {
 impl ModuleWait {
     /// From `before`, which was seen just now, before the command is sent.
     pub fn new(module: Module, goal: Goal, before: &Snapshot) -> ModuleWait {
-        let stderr_from = std::fs::symlink_metadata(module.dir.stderr()).map_or(0, |metadata| metadata.len());
+        let output = Marks::take(&module, before);
         let progress = Progress::new(goal, before, Mono::now(), SystemTime::now());
-        ModuleWait { progress: Some(progress), stderr_from, ..ModuleWait::expecting(module, goal, None) }
+        ModuleWait { progress: Some(progress), output, ..ModuleWait::expecting(module, goal, None) }
     }
 
     /// Of a module that need not exist yet; `missing` says what is wrong with its name if it never does.
@@ -83,7 +79,7 @@ impl ModuleWait {
             check: Check::NotYet,
             check_pause: CHECK_PAUSE,
             check_failed: None,
-            stderr_from: 0,
+            output: Marks::default(),
             missing,
         }
     }
@@ -224,26 +220,8 @@ impl ModuleWait {
         (Outcome::Failed, format!("interrupted while waiting: {now}"), self.extra(false))
     }
 
-    fn extra(&self, with_stderr: bool) -> Extra {
+    fn extra(&self, with_output: bool) -> Extra {
         let state = self.last.as_ref().and_then(|last| last.json(&self.module));
-        Extra { stderr: if with_stderr { self.stderr() } else { Vec::new() }, state }
-    }
-
-    /// The last lines that the service has written to its standard error since the command.
-    fn stderr(&self) -> Vec<String> {
-        let read = || -> std::io::Result<Vec<u8>> {
-            let mut file = file::read(&self.module.dir.stderr())?;
-            let end = file.metadata()?.len();
-            // A file that is shorter than it was has been truncated or made anew.
-            let from = if self.stderr_from <= end { self.stderr_from } else { 0 };
-            file.seek(SeekFrom::Start(from.max(end.saturating_sub(STDERR_MAX))))?;
-            let mut bytes = Vec::new();
-            file.take(STDERR_MAX).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = read().unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(STDERR_LINES)..].iter().map(ToString::to_string).collect()
+        Extra { stderr: if with_output { self.output.lines(OUTPUT_LINES) } else { Vec::new() }, state }
     }
 }

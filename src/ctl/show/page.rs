@@ -1,0 +1,203 @@
+//! `show`: one page about one module, for whoever has to find out at three in the morning what is wrong with it.
+
+use crate::conf::{Config, Origin};
+use crate::ctl::error::CtlError;
+use crate::ctl::exit::Outcome;
+use crate::ctl::format;
+use crate::ctl::logs::last_words::{self, LastWords};
+use crate::ctl::report::Out;
+use crate::ctl::root::{Module, StatusRoot};
+use crate::ctl::show::config;
+use crate::ctl::snapshot::{Snapshot, moment};
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// How many of the last events, and of the last lines of output, are shown.
+const LINES: usize = 10;
+
+/// Everything on the page of one module.
+#[derive(Debug)]
+struct Page {
+    module: Module,
+    snapshot: Snapshot,
+    /// Key, value and origin of what differs from the defaults.
+    settings: Vec<[String; 3]>,
+    /// Whether a tree that starts now would start it; `None` where there is no service directory.
+    enabled: Option<bool>,
+    /// Whether it has a `check`.
+    has_check: bool,
+    events: Vec<String>,
+    output: Option<LastWords>,
+    /// Memory in bytes, and processes of its group.
+    memory: Option<u64>,
+    processes: usize,
+}
+
+/// Shows a page for each module.
+///
+/// # Errors
+/// The status root cannot be read.
+pub fn show(root: &StatusRoot, words: &[OsString], json: bool, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
+    let mut outcomes = Vec::new();
+    let mut objects = Vec::new();
+    for found in root.select(words)? {
+        let page = match found {
+            Ok(module) => Page::of(root, module),
+            Err(missing) => {
+                Err(CtlError::new(Outcome::NoSuchModule, format!("{}: {}", format::name(&missing.word), missing.why)))
+            }
+        };
+        match page {
+            Ok(page) if json => objects.extend(page.json()),
+            Ok(page) => {
+                let gap = if outcomes.is_empty() { "" } else { "\n" };
+                out.put(&format!("{gap}{}", page.text(SystemTime::now())));
+            }
+            Err(error) => {
+                out.note(&format!("fail: {}", error.text));
+                outcomes.push(error.outcome);
+                continue;
+            }
+        }
+        outcomes.push(Outcome::Done);
+    }
+    if json {
+        out.line(&format::json(&Value::from(objects)));
+    }
+    Ok(outcomes)
+}
+
+impl Page {
+    fn of(root: &StatusRoot, module: Module) -> Result<Page, CtlError> {
+        let snapshot = Snapshot::read(&module)?;
+        let definition = Path::new(&snapshot.state.definition).to_owned();
+        let is_directory = definition.is_absolute() && definition.is_dir();
+        let pid = snapshot.state.pid.filter(|_| snapshot.is_supervised());
+        Ok(Page {
+            settings: settings(root, &module, &snapshot),
+            enabled: is_directory.then(|| std::fs::symlink_metadata(definition.join("down")).is_err()),
+            has_check: is_directory && crate::sys::files::file::is_executable(&definition.join("check")),
+            events: events(&module),
+            output: last_words::of(&module, &snapshot, LINES),
+            memory: pid.and_then(resident_memory),
+            processes: pid.map_or(0, processes_of_group),
+            module,
+            snapshot,
+        })
+    }
+
+    fn text(&self, now: SystemTime) -> String {
+        let state = &self.snapshot.state;
+        let mut text = format!("{}: {}\n", self.module.shown(), self.snapshot.describe(now));
+        let mut row = |key: &str, value: String| text += &format!("  {}  {value}\n", format::padded(key, 10));
+        if let Some(since) = moment(&state.since) {
+            row("since", crate::status::log::stamp(since));
+        }
+        row("wanted", state.want.map_or("unknown", |want| want.name()).to_string());
+        if let Some(enabled) = self.enabled {
+            row("enabled", if enabled { "yes".into() } else { "no: there is a down file".into() });
+        }
+        row("definition", format::text(&state.definition));
+        row("status", crate::ctl::access::shown(self.module.dir.path()));
+        row("restarts", state.restarts.to_string());
+        if let Some(exit) = &state.last_exit {
+            let ago =
+                self.snapshot.ended_ago(now).map_or(String::new(), |ago| format!(", {} ago", format::duration(ago)));
+            row("last exit", format!("{}{ago}", format::ending(exit)));
+        }
+        if let Some(memory) = self.memory {
+            let processes = if self.processes == 1 { "process" } else { "processes" };
+            row("memory", format!("{} KiB, {} {processes}", memory / 1024, self.processes));
+        }
+        if self.has_check {
+            row("check", format!("svctl check {}", self.module.shown()));
+        }
+        if !state.alarm {
+            row("alarms", "off".into());
+        }
+        text += &section(
+            "settings that differ from the default",
+            self.settings.iter().map(|[key, value, origin]| format!("{key} : {value}  ({origin})")),
+        );
+        text += &section("last events", self.events.iter().cloned());
+        match &self.output {
+            Some(LastWords { path, lines }) => {
+                let lines = lines.iter().map(|line| format::text(&String::from_utf8_lossy(line)));
+                text += &section(&format!("last lines of {}", crate::ctl::access::shown(path)), lines);
+            }
+            None => text += "\n  it has written nothing\n",
+        }
+        text
+    }
+
+    fn json(&self) -> Option<Value> {
+        let mut object = self.snapshot.json(&self.module)?;
+        let lossy = |lines: &[Vec<u8>]| -> Vec<String> {
+            lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+        };
+        let setting = |[key, value, origin]: &[String; 3]| json!({ "key": key, "value": value, "origin": origin });
+        object["enabled"] = self.enabled.into();
+        object["settings"] = self.settings.iter().map(setting).collect();
+        object["events"] = self.events.clone().into();
+        object["output"] = match &self.output {
+            Some(said) => json!({ "path": said.path.to_string_lossy(), "lines": lossy(&said.lines) }),
+            None => Value::Null,
+        };
+        object["memory_bytes"] = self.memory.into();
+        object["processes"] = self.processes.into();
+        Some(object)
+    }
+}
+
+/// A heading, and lines below it; nothing if there are none.
+fn section(heading: &str, lines: impl Iterator<Item = String>) -> String {
+    let body: String = lines.map(|line| format!("    {line}\n")).collect();
+    if body.is_empty() { body } else { format!("\n  {heading}\n{body}") }
+}
+
+/// What is set for it, and where.
+fn settings(root: &StatusRoot, module: &Module, snapshot: &Snapshot) -> Vec<[String; 3]> {
+    let Some(path) = snapshot.state.config.as_deref().map(Path::new) else { return Vec::new() };
+    let Ok(file) = Config::read(path) else { return Vec::new() };
+    let program = config::program(module, config::program_of_root(root));
+    let effective = file.effective(&module.json(), program);
+    let set = effective.values.iter().filter(|value| value.origin != Origin::Default);
+    set.map(|value| [value.key.to_string(), config::shown(value), config::origin(path, value)]).collect()
+}
+
+/// The supervisor's last lines about it, of both logs, in the order of their time.
+fn events(module: &Module) -> Vec<String> {
+    let mut lines: Vec<(String, String)> = Vec::new();
+    for path in [module.dir.log(), module.dir.log_wf()] {
+        for line in last_words::last_lines(&path, LINES) {
+            let line = format::text(&String::from_utf8_lossy(&line));
+            // `[LEVEL] YYYY-MM-DD HH:MM:SS what`: the stamp orders the lines of both files.
+            let stamp = line.split_once(' ').map_or(String::new(), |(_, rest)| rest.chars().take(19).collect());
+            lines.push((stamp, line));
+        }
+    }
+    lines.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let first = lines.len().saturating_sub(LINES);
+    lines.split_off(first).into_iter().map(|(_, line)| line).collect()
+}
+
+/// The resident memory of a process, in bytes (`VmRSS` of proc_pid_status(5)).
+fn resident_memory(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// How many processes are in the process group that `pid` leads; one that leads none counts alone.
+fn processes_of_group(pid: u32) -> usize {
+    let group_of = |pid: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // After the name, which ends with the last bracket: state, parent, group (proc_pid_stat(5)).
+        stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse::<u32>().ok()
+    };
+    let Ok(entries) = std::fs::read_dir("/proc") else { return 1 };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|other| group_of(*other) == Some(pid)).count().max(1)
+}
