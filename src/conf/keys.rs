@@ -164,8 +164,10 @@ fn unless_zero(time: Duration) -> Option<Duration> {
 }
 
 fn interval(value: &str) -> Result<Option<Duration>, String> {
-    let seconds: u64 =
-        without_comment(value).parse().map_err(|_| format!("{value:?} is no whole number of seconds"))?;
+    let number = without_comment(value);
+    // `60s` has always been read as 60.
+    let number = number.strip_suffix('s').unwrap_or(number);
+    let seconds: u64 = number.parse().map_err(|_| format!("{value:?} is no whole number of seconds"))?;
     Ok((seconds > 0).then(|| Duration::from_secs(seconds.clamp(INTERVAL_MIN, SECONDS_MAX as u64))))
 }
 

@@ -390,6 +390,7 @@ mod tests {
         assert_eq!((web.policy.interval, web.policy.max_tries), (Some(Duration::from_secs(120)), Some(4)));
         assert_eq!(complaints(text), [""; 0]);
         assert_eq!(complaints("[global]\nmax_tries : 3 4\n").len(), 1);
+        assert_eq!(settings("[global]\nalarm_interval : 90s\n", "a").policy.interval, Some(Duration::from_secs(90)));
     }
 
     #[test]
