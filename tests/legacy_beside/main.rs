@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Sequences that run at the same time: they mostly sleep.
-const AT_ONCE: usize = 20;
+const AT_ONCE: usize = 40;
 
 /// After a start, the C program hears nothing for a second.
 const STEP: Duration = Duration::from_millis(1600);

@@ -14,8 +14,6 @@ pub enum Kind {
     Hook,
     /// With alarms and at most two restarts.
     Limits,
-    /// One that ends by itself after a while.
-    Brief,
 }
 
 /// One thing that is done to both.
@@ -35,7 +33,7 @@ pub enum Step {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 5] = [Kind::Plain, Kind::Stubborn, Kind::Hook, Kind::Limits, Kind::Brief];
+    pub const ALL: [Kind; 4] = [Kind::Plain, Kind::Stubborn, Kind::Hook, Kind::Limits];
 
     /// Whether both programs are meant to do the same then.
     pub fn allows(self, step: Step) -> bool {
@@ -44,6 +42,8 @@ impl Kind {
             (Kind::Limits, Step::Send(bytes)) => matches!(bytes, "h" | "s" | "n" | "p" | "c" | "a" | "\n" | "?" | "sn"),
             // With -r, `x` has the C program start the service once more.
             (Kind::Hook, Step::Send(bytes)) => !bytes.contains('x'),
+            // Whether the C program sees the end between the two bytes is chance, if there is an end.
+            (Kind::Plain | Kind::Hook, Step::Send("do" | "dok")) => false,
             _ => true,
         }
     }

@@ -4,6 +4,7 @@ use crate::common::{Place, is_alive, is_stopped, script, signal};
 use crate::sequence::{Kind, Step};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::RwLock;
@@ -44,7 +45,6 @@ impl Side {
         let writing = FILES.write().expect("no panic");
         let body = match kind {
             Kind::Stubborn => "trap '' TERM\necho $$ >> starts\nexec sleep 1000",
-            Kind::Brief => "echo $$ >> starts\nexec sleep 1.3",
             Kind::Plain | Kind::Hook | Kind::Limits => "echo $$ >> starts\nexec sleep 1000",
         };
         script(&here.join("app"), body);
@@ -52,7 +52,7 @@ impl Side {
         script(&here.join("sbin/gsmsend-script"), &format!("echo alarm >> {}/alarms", here.display()));
         let conf = match kind {
             Kind::Limits => "[global]\nalarm_interval : 600\nmax_tries : 2\nalarm_gsm : 1\n",
-            Kind::Plain | Kind::Stubborn | Kind::Hook | Kind::Brief => "[global]\nalarm_interval : 0\n",
+            Kind::Plain | Kind::Stubborn | Kind::Hook => "[global]\nalarm_interval : 0\n",
         };
         std::fs::write(here.join("supervise.conf"), conf).expect("supervise.conf");
         drop(writing);
@@ -70,11 +70,11 @@ impl Side {
             Step::Again => {
                 self.signal_supervisor("TERM");
                 self.wait_until("the end", || self.supervisor().is_none());
-                self.kill_run();
+                self.remove_run();
                 self.call();
             }
             Step::Call if self.supervisor().is_none() => {
-                self.kill_run();
+                self.remove_run();
                 self.call();
             }
             Step::Call => {}
@@ -112,6 +112,16 @@ impl Side {
             command.args(["-r", "./hook", "-t", "100"]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // What a shell has ignored for its background jobs, the C program hands on, and `supervise` does not.
+        let default = || {
+            for signal in [libc::SIGINT, libc::SIGQUIT] {
+                // SAFETY: SIG_DFL installs no code.
+                unsafe { libc::signal(signal, libc::SIG_DFL) };
+            }
+            Ok(())
+        };
+        // SAFETY: what runs between fork and exec calls signal(2) alone.
+        unsafe { command.pre_exec(default) };
         let reading = FILES.read().expect("no panic");
         let mut child = command.spawn().expect("it runs");
         drop(reading);
@@ -166,6 +176,13 @@ impl Side {
         if pid != 0 && is_alive(pid) {
             signal(pid, "KILL");
         }
+    }
+
+    /// The same where nobody supervises: the next one must not find it still dying, and adopt it.
+    fn remove_run(&self) {
+        let pid = pid_in(&self.status());
+        self.kill_run();
+        self.wait_until("the end of the process", || pid == 0 || !Path::new(&format!("/proc/{pid}")).exists());
     }
 
     /// Nobody may be there to read it.
