@@ -41,7 +41,7 @@ impl Kind {
             // An end that was asked for does not count here, and does in the C program.
             (Kind::Limits, Step::Send(bytes)) => matches!(bytes, "h" | "s" | "n" | "p" | "c" | "a" | "\n" | "?" | "sn"),
             // With -r, `x` has the C program start the service once more.
-            (Kind::Hook, Step::Send(bytes)) => !bytes.contains('x'),
+            (Kind::Hook, Step::Send(bytes)) if bytes.contains('x') => false,
             // Whether the C program sees the end between the two bytes is chance, if there is an end.
             (Kind::Plain | Kind::Hook, Step::Send("do" | "dok")) => false,
             _ => true,
