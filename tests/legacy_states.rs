@@ -43,8 +43,10 @@ fn alarms(place: &Place) -> usize {
 /// Kills the run process from outside, and waits for the next one.
 fn crash(place: &Place, module: &Module) {
     let pid = module.wait_up(place);
+    let before = starts(place);
     signal(pid, "KILL");
     module.wait_new_pid(place, pid);
+    wait_for("its note", place, || starts(place) > before);
 }
 
 fn wait_gone(place: &Place, supervisor: u32) {
@@ -239,7 +241,9 @@ fn byte_13_stays_u_when_it_gives_up_and_the_next_one_begins_afresh() {
     signal(app.pid(), "KILL");
     wait_gone(&place, supervisor);
     assert_eq!((app.pid(), &app.status()[12..16]), (0, b"\0uo\0".as_slice()));
+    let before = starts(&place);
     place.supervised("app", &["-f", "./app"]);
+    wait_for("its note", &place, || starts(&place) > before);
     crash(&place, &app);
     crash(&place, &app);
     wait_for("six starts", &place, || starts(&place) == 6);
