@@ -6,6 +6,7 @@
 //! to `target/bench.svg`. Times are medians, in milliseconds; those in brackets are multiples of the floor's, and
 //! only these can be compared between machines.
 
+mod context;
 mod cost;
 mod floor;
 mod measure;
@@ -31,6 +32,10 @@ struct Arguments {
     /// Half a minute instead of many: the floor and the tree, with 10 and 1000 services.
     #[arg(long)]
     quick: bool,
+    /// Services of another user, with variables of their own: by keys under the tree, by chpst under runit, by s6-envdir
+    /// and s6-setuidgid under s6. As root.
+    #[arg(long)]
+    context: bool,
     /// Numbers of services.
     #[arg(short = 'n', long, value_delimiter = ',', default_values_t = [100, 1000, 4000])]
     services: Vec<usize>,
@@ -62,11 +67,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("nothing is measured without --bench, which `cargo bench` gives");
         return Ok(());
     }
-    let mut how =
-        Thoroughness { samples: 100, patience: Duration::from_secs(6), idle: Duration::from_secs(10), whole: true };
+    let mut how = Thoroughness {
+        samples: 100,
+        patience: Duration::from_secs(6),
+        idle: Duration::from_secs(10),
+        whole: true,
+        context: arguments.context,
+    };
     if arguments.quick {
         arguments.services = vec![10, 1000];
-        arguments.only = vec![Peer::Floor, Peer::Tree];
+        if !arguments.context {
+            arguments.only = vec![Peer::Floor, Peer::Tree];
+        }
         how = Thoroughness { samples: 50, patience: Duration::from_secs(2), idle: Duration::from_secs(1), ..how };
     }
     nix::sys::prctl::set_child_subreaper(true)?;
@@ -89,6 +101,10 @@ fn measure(arguments: &Arguments, probe: &Path, memory: &Memory, how: Thoroughne
     let wanted: Vec<Peer> = match arguments.only.is_empty() {
         true => all.iter().copied().filter(|peer| peer.is_there()).collect(),
         false => arguments.only.clone(),
+    };
+    let wanted: Vec<Peer> = match arguments.context {
+        true => wanted.into_iter().filter(|peer| matches!(peer, Peer::Tree | Peer::Runit | Peer::S6)).collect(),
+        false => wanted,
     };
     let mut results = Results::new();
     for &count in &arguments.services {

@@ -1,5 +1,6 @@
 //! One run of one supervisor: from its start with all services to its end, everything measured on the way.
 
+use super::context;
 use super::cost::{Memory, activity, descriptors};
 use super::peers::Peer;
 use super::place::{Place, Start, kill_all, now, reap_all, signal, supervisors};
@@ -49,6 +50,8 @@ pub struct Thoroughness {
     pub idle: Duration,
     /// Whether to measure what takes long and does not depend on the number of services.
     pub whole: bool,
+    /// As another user, with variables.
+    pub context: bool,
 }
 
 /// Default throttles of all peers let a service that lived this long be started again at once.
@@ -68,6 +71,9 @@ pub fn run(peer: Peer, count: usize, probe: &Path, memory: &Memory, how: Thoroug
     let parent = probe.parent().unwrap_or(Path::new("/"));
     let mut run = Run { peer, place: Place::new(parent, probe, count)?, services: Vec::new(), figures: Figures::new() };
     peer.prepare(&run.place, count)?;
+    if how.context && !context::set(peer, &run.place, count)? {
+        return Err(io::Error::other(format!("{}: has no such tools", peer.name())));
+    }
     let result = run.measure(count, memory, how);
     kill_all();
     result.map(|()| run.figures).map_err(|error| io::Error::other(format!("{}: {error}", peer.name())))
