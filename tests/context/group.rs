@@ -44,6 +44,12 @@ fn a_stop_ends_all_that_the_service_ever_started() {
     let cgroup = |pid| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     assert!(cgroup(pid).contains(&format!("/{name}\n")), "{}", cgroup(pid));
     assert!(cgroup(child).contains(&format!("/{name}\n")), "{}", cgroup(child));
+    let mut command = svctl_command();
+    command.arg("-p").arg(place.status_root()).args(["--json", "show", &name]);
+    let shown: serde_json::Value = serde_json::from_slice(&place.output(command).stdout).expect("JSON");
+    // The run process, the shell that has left its session, and the child of that.
+    assert_eq!(shown[0]["processes"], 3, "{shown}");
+    assert!(shown[0]["memory_bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{shown}");
     web.send("d");
     web.wait_state(&place, "down");
     wait_for("the child's end", &place, || !is_alive(child));

@@ -9,6 +9,9 @@ use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
 use crate::ctl::show::config;
 use crate::ctl::snapshot::{Snapshot, moment};
+use crate::service::context::cgroup;
+use crate::sys::Pid;
+use crate::sys::context::cgroup::Group;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::path::Path;
@@ -75,14 +78,17 @@ impl Page {
         let definition = Path::new(&snapshot.state.definition).to_owned();
         let is_directory = definition.is_absolute() && definition.is_dir();
         let pid = snapshot.state.pid.filter(|_| snapshot.is_supervised());
+        // With a control group of its own, what that has; else the run process and its process group.
+        let group = pid.and_then(|pid| control_group(&module, pid));
+        let in_group = group.as_ref().and_then(|group| group.processes().ok()).map(|all| all.len());
         Ok(Page {
             settings: settings(root, &module, &snapshot),
             enabled: is_directory.then(|| std::fs::symlink_metadata(definition.join("down")).is_err()),
             has_check: is_directory && crate::sys::files::file::is_executable(&definition.join("check")),
             events: events(&module),
             output: last_words::of(&module, &snapshot, LINES),
-            memory: pid.and_then(resident_memory),
-            processes: pid.map_or(0, processes_of_group),
+            memory: group.as_ref().and_then(Group::memory).or_else(|| pid.and_then(resident_memory)),
+            processes: in_group.or(pid.map(processes_of_group)).unwrap_or(0),
             module,
             snapshot,
         })
@@ -181,6 +187,12 @@ fn events(module: &Module) -> Vec<String> {
     lines.sort_by(|(a, _), (b, _)| a.cmp(b));
     let first = lines.len().saturating_sub(LINES);
     lines.split_off(first).into_iter().map(|(_, line)| line).collect()
+}
+
+/// The control group of the module, if its run process is in one of its own.
+fn control_group(module: &Module, pid: u32) -> Option<Group> {
+    let directory = std::path::absolute(module.dir.path()).ok()?;
+    cgroup::of_process(Pid::from_raw(i32::try_from(pid).ok()?), &module.json(), &directory)
 }
 
 /// The resident memory of a process, in bytes (`VmRSS` of proc_pid_status(5)).
