@@ -1,5 +1,8 @@
 //! What a killed supervisor leaves behind, and the next one goes on with: never lost, and never a second copy.
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 use common::host::*;
@@ -10,9 +13,10 @@ use std::time::Duration;
 fn wait_exit(place: &Place, module: &Module, code: i64) {
     wait_for("the exit to be seen", place, || !module.state()["last_exit"].is_null());
     let exit = module.state()["last_exit"].clone();
-    match kernel_is(6, 15) {
-        true => assert_eq!(exit["code"], code, "{exit}\n{}", place.story()),
-        false => assert!(exit["code"].is_null() && exit["signal"].is_null(), "{exit}"),
+    if kernel_is(6, 15) {
+        assert_eq!(exit["code"], code, "{exit}\n{}", place.story())
+    } else {
+        assert!(exit["code"].is_null() && exit["signal"].is_null(), "{exit}")
     }
 }
 

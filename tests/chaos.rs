@@ -7,6 +7,9 @@
 //! of them, no seed repeats: try it some times, and on a busy machine). When something is wrong, it prints what was
 //! done since all was well last.
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 #[path = "chaos/lines.rs"]

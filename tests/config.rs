@@ -1,6 +1,9 @@
 //! `supervise.conf` under a tree that runs: what a module's section inherits, what a reload changes, and that nothing
 //! that can be done to the file stops anything.
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 use common::*;

@@ -1,5 +1,8 @@
 //! `control/X` in a service directory: when it runs, in which order, and what its exit code means.
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 use common::host::count;

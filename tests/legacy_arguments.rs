@@ -1,5 +1,8 @@
 //! The command line of `supervise`, its exit codes, and how it leaves the terminal (supervise(8)).
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 use common::*;

@@ -1,6 +1,9 @@
 //! The status directory, byte by byte, as scripts made for the C program `supervise` read it
 //! (supervise-status(5)).
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 use common::*;

@@ -1,5 +1,8 @@
 //! `supervise -r`: the restart command runs at every end, at once, and finds the process gone (supervise(8)).
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 use common::*;

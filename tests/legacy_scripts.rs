@@ -1,5 +1,8 @@
 //! Command lines and settings as scripts of many years have them for the C program `supervise` (supervise(8)).
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 use common::host::count;

@@ -1,5 +1,8 @@
 //! What commands, signals and ends lead to in `supervise`, for scripts that know the C program (supervise(8)).
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 use common::host::count;

@@ -1,5 +1,8 @@
 //! Restart limits and delays with real programs: what is counted, when it is given up, and when the next start comes.
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 use common::hook::*;

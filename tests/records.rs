@@ -1,5 +1,8 @@
 //! The record of a process in `lock`: what agrees with it is adopted, and nothing else is.
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 use common::*;

@@ -1,5 +1,8 @@
 //! Directories in the services root: they come, go, and change their insides.
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 use common::*;

@@ -1,5 +1,8 @@
 //! What a service finds when it is started, what `finish` is told, and what a logger gets.
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 use common::*;

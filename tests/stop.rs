@@ -1,5 +1,8 @@
 //! The end of a tree: everything stops, in order, whatever the services do about it.
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod common;
 
 use common::*;

@@ -67,9 +67,10 @@ fn section(line: &str) -> Kind {
         _ => line.trim_end(),
     };
     let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
-        return Kind::Bad(match line.contains(']') {
-            true => "has something after the ] and is ignored".into(),
-            false => "has no ] and is ignored: a section is [name]".into(),
+        return Kind::Bad(if line.contains(']') {
+            "has something after the ] and is ignored".into()
+        } else {
+            "has no ] and is ignored: a section is [name]".into()
         });
     };
     if name.is_empty() || name.contains(['[', ']']) {
@@ -102,10 +103,7 @@ fn entry(line: &str) -> Kind {
 fn cut<'a>(line: &str, value: &'a str) -> &'a str {
     let Some((at, _)) = line.char_indices().nth(MAIL_LINE_MAX) else { return value };
     let (kept, rest) = value.split_at(at.saturating_sub(line.len() - value.len()));
-    match rest.starts_with([' ', '\t']) {
-        true => kept,
-        false => kept.rfind([' ', '\t']).map_or("", |blank| &kept[..blank]),
-    }
+    if rest.starts_with([' ', '\t']) { kept } else { kept.rfind([' ', '\t']).map_or("", |blank| &kept[..blank]) }
 }
 
 fn shortened(text: &str) -> String {

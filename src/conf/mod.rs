@@ -132,9 +132,10 @@ impl Config {
         let fail = |what: String| Complaint { path: shown.to_owned(), line: None, what };
         let bytes = file::read_text(path, FILE_MAX + 1, PIPE_WAIT);
         let bytes = bytes.map_err(|error| fail(format!("cannot be read: {}", crate::sys::errno_text(&error))))?;
-        match bytes.len() as u64 > FILE_MAX {
-            true => Err(fail(format!("is larger than {FILE_MAX} bytes and was not read"))),
-            false => Ok(Config::parse(shown, &bytes)),
+        if bytes.len() as u64 > FILE_MAX {
+            Err(fail(format!("is larger than {FILE_MAX} bytes and was not read")))
+        } else {
+            Ok(Config::parse(shown, &bytes))
         }
     }
 

@@ -122,9 +122,10 @@ fn address(text: &str) -> Result<(String, u16), String> {
         None => host,
     };
     let port = port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| format!("{port:?} is no port"))?;
-    match host.is_empty() || host.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
-        true => Err(bad()),
-        false => Ok((host.to_string(), port)),
+    if host.is_empty() || host.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
+        Err(bad())
+    } else {
+        Ok((host.to_string(), port))
     }
 }
 

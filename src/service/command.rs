@@ -25,9 +25,10 @@ impl Command {
     pub fn new(words: Vec<OsString>, restart_hook: Option<OsString>) -> Result<Command, String> {
         let words: Result<Vec<CString>, _> = words.into_iter().map(|word| CString::new(word.into_vec())).collect();
         let words = words.map_err(|_| "the command has a NUL byte in it".to_string())?;
-        match words.first().is_none_or(|first| first.is_empty()) {
-            true => Err("the command is empty".into()),
-            false => Ok(Command { words, restart_hook, environment: Environment::inherited() }),
+        if words.first().is_none_or(|first| first.is_empty()) {
+            Err("the command is empty".into())
+        } else {
+            Ok(Command { words, restart_hook, environment: Environment::inherited() })
         }
     }
 

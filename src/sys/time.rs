@@ -75,11 +75,8 @@ pub fn local(at: SystemTime) -> DateTime<FixedOffset> {
     let mut place = std::mem::MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are to memory of ours; localtime_r takes the C library's own lock.
     let done = unsafe { libc::localtime_r(&seconds, place.as_mut_ptr()) };
-    let offset = match done.is_null() {
-        true => 0,
-        // SAFETY: localtime_r has filled it in.
-        false => unsafe { place.assume_init() }.tm_gmtoff,
-    };
+    // SAFETY: all bytes are zero or what localtime_r wrote, and every field of tm may be zero.
+    let offset = if done.is_null() { 0 } else { unsafe { place.assume_init() }.tm_gmtoff };
     let offset = i32::try_from(offset).ok().and_then(FixedOffset::east_opt);
     utc.with_timezone(&offset.unwrap_or(Utc.fix()))
 }

@@ -6,6 +6,9 @@
 //! to `target/bench.svg`. Times are medians, in milliseconds; those in brackets are multiples of the floor's, and
 //! only these can be compared between machines.
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 mod context;
 mod cost;
 mod floor;
@@ -98,13 +101,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn measure(arguments: &Arguments, probe: &Path, memory: &Memory, how: Thoroughness) -> Results {
     let all = <Peer as clap::ValueEnum>::value_variants();
-    let wanted: Vec<Peer> = match arguments.only.is_empty() {
-        true => all.iter().copied().filter(|peer| peer.is_there()).collect(),
-        false => arguments.only.clone(),
+    let wanted: Vec<Peer> = if arguments.only.is_empty() {
+        all.iter().copied().filter(|peer| peer.is_there()).collect()
+    } else {
+        arguments.only.clone()
     };
-    let wanted: Vec<Peer> = match arguments.context {
-        true => wanted.into_iter().filter(|peer| matches!(peer, Peer::Tree | Peer::Runit | Peer::S6)).collect(),
-        false => wanted,
+    let wanted: Vec<Peer> = if arguments.context {
+        wanted.into_iter().filter(|peer| matches!(peer, Peer::Tree | Peer::Runit | Peer::S6)).collect()
+    } else {
+        wanted
     };
     let mut results = Results::new();
     for &count in &arguments.services {

@@ -118,11 +118,10 @@ pub fn compile(dir: &Path) -> io::Result<PathBuf> {
         .args(["-C", "target-feature=+crt-static", "-C", "relocation-model=static", "-o"])
         .args([program.as_os_str(), source.as_ref()])
         .status()?;
-    match status.success() {
-        true => Ok(program),
-        false => {
-            Err(io::Error::other("the service of the benchmark did not compile (is libc's static library there?)"))
-        }
+    if status.success() {
+        Ok(program)
+    } else {
+        Err(io::Error::other("the service of the benchmark did not compile (is libc's static library there?)"))
     }
 }
 

@@ -115,13 +115,12 @@ impl Design {
     /// Makes it elsewhere; the path is then moved to where it is to be.
     pub fn make(self, place: &Place) -> PathBuf {
         let made = place.path().join("made").join(self.id.to_string());
-        match self.link {
-            false => self.write(&made),
-            true => {
-                let real = place.path().join("real").join(self.id.to_string());
-                self.write(&real);
-                symlink(&real, &made).expect("linked");
-            }
+        if !self.link {
+            self.write(&made)
+        } else {
+            let real = place.path().join("real").join(self.id.to_string());
+            self.write(&real);
+            symlink(&real, &made).expect("linked");
         }
         made
     }
@@ -134,12 +133,11 @@ impl Design {
 
     /// Removes what is at `path`, file by file.
     pub fn destroy(self, place: &Place, path: &Path) {
-        let dir = match self.link {
-            true => {
-                std::fs::remove_file(path).expect("unlinked");
-                place.path().join("real").join(self.id.to_string())
-            }
-            false => path.to_owned(),
+        let dir = if self.link {
+            std::fs::remove_file(path).expect("unlinked");
+            place.path().join("real").join(self.id.to_string())
+        } else {
+            path.to_owned()
         };
         // `run` first: for a moment the service has a directory, and nothing to start.
         let _ = std::fs::remove_file(dir.join("run"));

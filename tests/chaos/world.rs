@@ -191,9 +191,10 @@ impl<'a> World<'a> {
         subject.moved_to(Location::Root(name.clone()));
         self.subjects.insert(id, subject);
         let target = self.place.root().join(name);
-        match in_place && !link {
-            true => design.make_at(&target),
-            false => std::fs::rename(design.make(self.place), target).expect("moved in"),
+        if in_place && !link {
+            design.make_at(&target)
+        } else {
+            std::fs::rename(design.make(self.place), target).expect("moved in")
         }
     }
 
@@ -345,9 +346,10 @@ impl<'a> World<'a> {
             return self.overdue.push(format!("{name} is not supervised"));
         }
         module.send("dx");
-        match happens(|| !module.is_supervised()) {
-            true => self.subject(id).has_left(),
-            false => self.overdue.push(format!("{name} was told to exit, and is still there")),
+        if happens(|| !module.is_supervised()) {
+            self.subject(id).has_left()
+        } else {
+            self.overdue.push(format!("{name} was told to exit, and is still there"))
         }
     }
 
@@ -365,9 +367,10 @@ impl<'a> World<'a> {
             return self.overdue.push(format!("{name}/log is not supervised"));
         }
         module.send("xk");
-        match happens(|| !module.is_supervised()) {
-            true => self.subject(id).logger_has_left(),
-            false => self.overdue.push(format!("{name}/log was told to exit, and is still there")),
+        if happens(|| !module.is_supervised()) {
+            self.subject(id).logger_has_left()
+        } else {
+            self.overdue.push(format!("{name}/log was told to exit, and is still there"))
         }
     }
 

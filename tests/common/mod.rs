@@ -406,10 +406,8 @@ pub fn dumps_core() -> bool {
 pub fn script(path: &Path, content: &str) {
     std::fs::create_dir_all(path.parent().expect("a parent")).expect("directory");
     let executable = !matches!(path.file_name().and_then(|name| name.to_str()), Some("down" | "supervise.conf"));
-    let content = match executable && !content.starts_with("#!") {
-        true => format!("#!/bin/sh\n{content}\n"),
-        false => content.to_string(),
-    };
+    let content =
+        if executable && !content.starts_with("#!") { format!("#!/bin/sh\n{content}\n") } else { content.to_string() };
     std::fs::write(path, content).expect("written");
     if executable {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("made executable");

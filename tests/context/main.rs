@@ -1,5 +1,8 @@
 //! The context that a service runs in, by the kernel's own account. Most of it needs root.
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -142,10 +142,7 @@ enum Stranger {
 
 impl Stranger {
     fn new() -> Stranger {
-        match nix::unistd::geteuid().is_root() {
-            true => Stranger::User(70_000 + std::process::id()),
-            false => Stranger::Namespace,
-        }
+        if nix::unistd::geteuid().is_root() { Stranger::User(70_000 + std::process::id()) } else { Stranger::Namespace }
     }
 
     /// Starts a tree with at most `processes`, threads included.

@@ -2,6 +2,9 @@
 //!
 //! What needs mounts or limits of its own runs in namespaces of its own, which any user may have; see [`stage`].
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod stage;

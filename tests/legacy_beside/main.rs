@@ -8,6 +8,9 @@
 //! them knows, adoption (so a process that is left behind is killed before a new supervisor is called), and exits that were
 //! asked for, which count in the C program (so the sequences with limits kill the process from outside alone).
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../chaos/random.rs"]

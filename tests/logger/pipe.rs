@@ -80,9 +80,10 @@ impl Pipe {
             if !name.is_compressed() && self.log().join(format!("{}.gz", name.text())).exists() {
                 continue;
             }
-            match name.is_compressed() {
-                true => GzDecoder::new(File::open(path).unwrap()).read_to_end(&mut all).unwrap(),
-                false => File::open(path).unwrap().read_to_end(&mut all).unwrap(),
+            if name.is_compressed() {
+                GzDecoder::new(File::open(path).unwrap()).read_to_end(&mut all).unwrap()
+            } else {
+                File::open(path).unwrap().read_to_end(&mut all).unwrap()
             };
         }
         if let Ok(mut current) = File::open(self.current()) {

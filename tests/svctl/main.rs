@@ -1,5 +1,8 @@
 //! `svctl` against real trees, a real `supervise`, terminals, closed pipes, and status roots of other users.
 
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod fixture;

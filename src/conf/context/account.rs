@@ -73,9 +73,10 @@ fn id(word: &str, what: &str) -> Result<Id, String> {
         };
     }
     let is_plain = |letter: char| !letter.is_control() && !letter.is_whitespace() && !":/,".contains(letter);
-    match !word.is_empty() && word.len() <= NAME_MAX && !word.starts_with('-') && word.chars().all(is_plain) {
-        true => Ok(Id::Name(word.into())),
-        false => Err(format!("{word:?} is no name of a {what}")),
+    if !word.is_empty() && word.len() <= NAME_MAX && !word.starts_with('-') && word.chars().all(is_plain) {
+        Ok(Id::Name(word.into()))
+    } else {
+        Err(format!("{word:?} is no name of a {what}"))
     }
 }
 

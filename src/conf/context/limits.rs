@@ -15,9 +15,10 @@ pub fn limit(name: &str, value: &str) -> Result<Limit, String> {
     let resource = resource.ok_or_else(|| format!("there is no limit {name}"))?;
     let (soft, hard) = value.split_once(':').unwrap_or((value, value));
     let limit = Limit { resource, soft: amount(soft, resource.unit())?, hard: amount(hard, resource.unit())? };
-    match limit.soft <= limit.hard {
-        true => Ok(limit),
-        false => Err(format!("the soft limit {soft} is above the hard one, {hard}")),
+    if limit.soft <= limit.hard {
+        Ok(limit)
+    } else {
+        Err(format!("the soft limit {soft} is above the hard one, {hard}"))
     }
 }
 

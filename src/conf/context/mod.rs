@@ -88,8 +88,9 @@ pub fn yes_or_no(value: &str) -> Result<bool, String> {
 /// # Errors
 /// What is wrong with it.
 pub fn directory(value: &str) -> Result<Option<String>, String> {
-    match value.starts_with(['"', '\'', '~']) {
-        true => Err(format!("{value:?} is taken as it is: without quotes, without ~")),
-        false => Ok((!value.is_empty()).then(|| value.to_string())),
+    if value.starts_with(['"', '\'', '~']) {
+        Err(format!("{value:?} is taken as it is: without quotes, without ~"))
+    } else {
+        Ok((!value.is_empty()).then(|| value.to_string()))
     }
 }

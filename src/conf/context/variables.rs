@@ -28,9 +28,10 @@ pub fn env(value: &str) -> Result<Vec<Variable>, String> {
     let words = shell_words::split(value)?;
     let variable = |(at, word): (usize, &String)| {
         let (name, value) = word.split_once('=').ok_or_else(|| format!("word {} has no =", at + 1))?;
-        match is_name(name.as_bytes()) {
-            true => Ok(Variable { name: name.into(), value: value.into() }),
-            false => Err(format!("{name:?} is no name of a variable: letters, digits and _")),
+        if is_name(name.as_bytes()) {
+            Ok(Variable { name: name.into(), value: value.into() })
+        } else {
+            Err(format!("{name:?} is no name of a variable: letters, digits and _"))
         }
     };
     words.iter().enumerate().map(variable).collect()
@@ -43,9 +44,10 @@ pub fn env(value: &str) -> Result<Vec<Variable>, String> {
 pub fn env_file(value: &str) -> Result<Vec<EnvFile>, String> {
     let file = |word: String| {
         let (path, optional) = word.strip_prefix('-').map_or((word.as_str(), false), |path| (path, true));
-        match path.is_empty() || path.starts_with('~') {
-            true => Err(format!("{word:?} is no path")),
-            false => Ok(EnvFile { path: path.into(), optional }),
+        if path.is_empty() || path.starts_with('~') {
+            Err(format!("{word:?} is no path"))
+        } else {
+            Ok(EnvFile { path: path.into(), optional })
         }
     };
     shell_words::split(value)?.into_iter().map(file).collect()

@@ -210,9 +210,10 @@ impl<M: Memory> Journal<M> {
             return at_first;
         }
         let end = SPACE.min(state.end + READ_MAX);
-        match self.memory.reserve(offset(state.buffer, state.end)..offset(state.buffer, end)) {
-            true => end - state.end,
-            false => at_first,
+        if self.memory.reserve(offset(state.buffer, state.end)..offset(state.buffer, end)) {
+            end - state.end
+        } else {
+            at_first
         }
     }
 

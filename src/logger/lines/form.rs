@@ -137,10 +137,7 @@ impl Form {
 fn replace(bytes: &[u8], with: u8, sink: &mut impl Sink) {
     let is_kept = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
     for run in bytes.chunk_by(|one, other| is_kept(one) == is_kept(other)) {
-        match run.first().is_some_and(is_kept) {
-            true => sink.put(run),
-            false => run.iter().for_each(|_| sink.put(&[with])),
-        }
+        if run.first().is_some_and(is_kept) { sink.put(run) } else { run.iter().for_each(|_| sink.put(&[with])) }
     }
 }
 

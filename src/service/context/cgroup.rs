@@ -91,12 +91,11 @@ fn empty(group: &Group) -> Result<(), StartError> {
     let failed =
         |error: &io::Error| format!("cannot kill what is left in {}: {}", group.path().display(), errno_text(error));
     group.kill().map_err(|error| refuse(Part::Cgroup, &failed(&error)))?;
-    match group.wait_until_empty(EMPTY_WAIT) {
-        true => Ok(()),
-        false => {
-            let text = format!("what is left in {} was killed and has not ended yet", group.path().display());
-            Err(refuse_for(Part::Cgroup, Errno::EAGAIN, &text))
-        }
+    if group.wait_until_empty(EMPTY_WAIT) {
+        Ok(())
+    } else {
+        let text = format!("what is left in {} was killed and has not ended yet", group.path().display());
+        Err(refuse_for(Part::Cgroup, Errno::EAGAIN, &text))
     }
 }
 
@@ -104,9 +103,10 @@ fn empty(group: &Group) -> Result<(), StartError> {
 fn base() -> Result<Group, String> {
     let hierarchy = Hierarchy::find().ok_or("version 2 is not mounted")?;
     let own = hierarchy.own().ok_or("our own group cannot be seen from here")?;
-    match own.path().file_name().is_some_and(|name| name == LEAF) {
-        true => own.parent().ok_or_else(|| "our own group has none around it".into()),
-        false => Ok(own),
+    if own.path().file_name().is_some_and(|name| name == LEAF) {
+        own.parent().ok_or_else(|| "our own group has none around it".into())
+    } else {
+        Ok(own)
     }
 }
 

@@ -144,10 +144,7 @@ impl Reader<'_> {
             }
         }
         let is_open = matches!(reading.within, Within::Single | Within::Double);
-        let complaint = match is_open {
-            true => Some(UNCLOSED),
-            false => reading.has_comment.then_some(COMMENT),
-        };
+        let complaint = if is_open { Some(UNCLOSED) } else { reading.has_comment.then_some(COMMENT) };
         reading.value.truncate(reading.kept);
         (reading.value, complaint)
     }

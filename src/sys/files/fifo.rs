@@ -60,9 +60,10 @@ impl Fifo {
             // Nobody writes into it: one page's worth of kernel memory will do instead of sixteen. As well if not.
             let _ = fcntl(&file, FcntlArg::F_SETPIPE_SZ(1));
         }
-        match metadata.file_type().is_fifo() {
-            true => Ok(Fifo { instance: FileInstance::of(&metadata), file }),
-            false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a FIFO")),
+        if metadata.file_type().is_fifo() {
+            Ok(Fifo { instance: FileInstance::of(&metadata), file })
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "not a FIFO"))
         }
     }
 
@@ -114,8 +115,9 @@ pub fn has_reader(path: &Path) -> io::Result<bool> {
 pub fn send(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file =
         OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY).open(path)?;
-    match file.metadata()?.file_type().is_fifo() {
-        true => file.write_all(bytes),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a FIFO")),
+    if file.metadata()?.file_type().is_fifo() {
+        file.write_all(bytes)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a FIFO"))
     }
 }

@@ -124,9 +124,10 @@ pub fn read_write(path: &Path, mode: u32) -> io::Result<(File, FileInstance)> {
 fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<(File, Metadata)> {
     let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     let metadata = file.metadata()?;
-    match metadata.is_file() {
-        true => Ok((file, metadata)),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    if metadata.is_file() {
+        Ok((file, metadata))
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
     }
 }
 

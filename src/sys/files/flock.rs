@@ -98,10 +98,7 @@ impl Lock {
             Ok(file) => Lock::of(file)?,
             Err((_, errno)) => return Err(LockError::Io(errno.into())),
         };
-        match lock.is_at(path) {
-            true => Ok(lock),
-            false => Err(LockError::Io(io::ErrorKind::NotFound.into())),
-        }
+        if lock.is_at(path) { Ok(lock) } else { Err(LockError::Io(io::ErrorKind::NotFound.into())) }
     }
 
     fn of(file: Flock<File>) -> Result<Lock, LockError> {

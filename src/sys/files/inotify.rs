@@ -98,9 +98,10 @@ impl<K: Clone> Watches<K> {
                     self.keys.remove(&event.wd);
                     events.push(Event::Gone(key));
                 } else if let Some(name) = event.name {
-                    events.push(match event.mask.contains(AddWatchFlags::IN_CLOSE_WRITE) {
-                        true => Event::Closed(key, name),
-                        false => Event::Entry(key, name),
+                    events.push(if event.mask.contains(AddWatchFlags::IN_CLOSE_WRITE) {
+                        Event::Closed(key, name)
+                    } else {
+                        Event::Entry(key, name)
                     });
                 }
             }

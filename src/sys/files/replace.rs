@@ -167,9 +167,8 @@ mod tests {
         {
             for file in [true, false] {
                 for with_spare in [true, false] {
-                    let set = |path: &Path, wanted| match wanted {
-                        true => std::fs::write(path, "old").unwrap(),
-                        false => drop(std::fs::remove_file(path)),
+                    let set = |path: &Path, wanted| {
+                        if wanted { std::fs::write(path, "old").unwrap() } else { drop(std::fs::remove_file(path)) }
                     };
                     set(&path, file);
                     set(&spare, with_spare);

@@ -25,9 +25,10 @@ impl Mapping {
     /// What `mmap` gives: `ENODEV` on file systems that cannot do it.
     pub fn new(file: Option<&File>, length: NonZeroUsize) -> io::Result<Mapping> {
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping of the kernel's choice, which overlaps with nothing.
         let start = match file {
+            // SAFETY: a new mapping at a place of the kernel's choice, which overlaps with nothing.
             Some(file) => unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, file, 0) },
+            // SAFETY: the same.
             None => unsafe { nix::sys::mman::mmap_anonymous(None, length, access, MapFlags::MAP_PRIVATE) },
         }?;
         Ok(Mapping { start: start.cast(), length })

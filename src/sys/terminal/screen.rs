@@ -51,10 +51,7 @@ impl OwnScreen {
     /// # Errors
     /// What writing to the terminal gives. A keyboard that cannot be changed is left as it is.
     pub fn enter() -> io::Result<OwnScreen> {
-        let before = match stdin().is_terminal() {
-            true => tcgetattr(stdin().as_fd()).ok(),
-            false => None,
-        };
+        let before = if stdin().is_terminal() { tcgetattr(stdin().as_fd()).ok() } else { None };
         if let Some(mut keys) = before.clone() {
             keys.local_flags -= LocalFlags::ICANON | LocalFlags::ECHO;
             let _ = tcsetattr(stdin().as_fd(), SetArg::TCSANOW, &keys);
