@@ -154,7 +154,7 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
             Ok(vec![Outcome::Done])
         }
         Task::Wait(arguments) => {
-            let (root, goal) = (root()?, goal(arguments.state));
+            let (root, goal) = (StatusRoot::find_for_later(cli.status_root.as_deref())?, goal(arguments.state));
             reporting(cli, out, |report| control::wait(&root, &arguments.modules, goal, cli.wait, report))
         }
         Task::Check(modules) => {

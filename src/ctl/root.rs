@@ -83,17 +83,9 @@ impl StatusRoot {
     /// The one that `-p` names, else `$SUPERVISE_STATUS`, else `./status`.
     ///
     /// # Errors
-    /// There is none, it is no directory, or it may not be entered.
+    /// There is none, it is not a directory, it may not be entered, or nothing ever used it.
     pub fn find(option: Option<&Path>) -> Result<StatusRoot, CtlError> {
-        let root = StatusRoot::name(option);
-        let looked = std::fs::metadata(&root.0).and_then(|metadata| {
-            if !metadata.is_dir() {
-                return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
-            }
-            // Its entries can be reached.
-            std::fs::metadata(root.0.join(".")).map(drop)
-        });
-        looked.map_err(|error| root.refused(&error))?;
+        let root = StatusRoot::find_for_later(option)?;
         // A wrong path must not look like a machine on which all is quiet.
         if !root.tree().path().exists() && root.modules()?.is_empty() {
             let shown = access::shown(&root.0);
@@ -103,6 +95,23 @@ impl StatusRoot {
             );
             return Err(CtlError::new(Outcome::NoRoot, text));
         }
+        Ok(root)
+    }
+
+    /// The same, for whoever waits for what is still to come: the tree may be about to begin.
+    ///
+    /// # Errors
+    /// As [`StatusRoot::find`], but that a directory may be unused.
+    pub fn find_for_later(option: Option<&Path>) -> Result<StatusRoot, CtlError> {
+        let root = StatusRoot::name(option);
+        let looked = std::fs::metadata(&root.0).and_then(|metadata| {
+            if !metadata.is_dir() {
+                return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
+            }
+            // Its entries can be reached.
+            std::fs::metadata(root.0.join(".")).map(drop)
+        });
+        looked.map_err(|error| root.refused(&error))?;
         Ok(root)
     }
 
@@ -335,6 +344,7 @@ mod tests {
         let error = StatusRoot::find(Some(dir.path())).unwrap_err();
         assert_eq!(error.outcome, Outcome::NoRoot);
         assert!(error.text.contains("ever used this directory"), "{}", error.text);
+        assert!(StatusRoot::find_for_later(Some(dir.path())).is_ok());
         std::fs::create_dir(dir.path().join(TREE_DIR)).unwrap();
         assert!(StatusRoot::find(Some(dir.path())).is_ok());
     }
