@@ -94,7 +94,7 @@ impl SavedState {
         })
     }
 
-    /// The same for somebody who wants the service up, whatever was said to the supervisor before: alarms are on, and a stop
+    /// The same for somebody who wants the service up, whatever was said to the supervisor before: alarms are on, the limits count from the beginning, and a stop
     /// that has begun is no longer waited for, though the end that it leads to is expected.
     pub fn wanted_anew(self) -> SavedState {
         let run = self.run.map(|run| SavedRun {
@@ -107,6 +107,8 @@ impl SavedState {
             restart_after_stop: false,
             ..run
         });
-        SavedState { want: Want::Up, alarm: true, run, ..self }
+        let mut limits = self.limits;
+        limits.clear();
+        SavedState { want: Want::Up, alarm: true, run, limits, ..self }
     }
 }
