@@ -231,13 +231,14 @@ impl World {
         self.ends(exited(status), counts, status.core());
     }
 
-    /// Whether nobody asked for the end that comes now, so that it counts.
+    /// Whether nobody asked for the end that comes now, and alarms are on, so that it counts.
     fn is_unasked(&self, status: Option<ExitStatus>) -> bool {
         let stopped = self.machine.run().is_some_and(|run| run.stop != Stop::No);
         let asked = self.asked.is_some_and(|asked| self.now.since(asked) <= EXPECTED_EXIT_WINDOW);
         let failed = status != Some(ExitStatus::Code(0)) || restarts_after(&self.machine.policy, status);
         let signalled = status.is_some() && (asked || stopped);
-        self.machine.want() == Want::Up && self.machine.leave().is_none() && !signalled && failed
+        let wanted = self.machine.want() == Want::Up && self.machine.leave().is_none();
+        wanted && !signalled && failed && self.machine.alarm()
     }
 
     fn ends(&mut self, event: Event, counts: bool, core: bool) {
