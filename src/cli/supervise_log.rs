@@ -7,6 +7,7 @@ use crate::logger::lines::pattern::Rules;
 use crate::logger::lines::stamp::Stamp;
 use crate::logger::run;
 use crate::logger::settings::{self, Full, Options, Said};
+use crate::logger::trouble;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -129,7 +130,7 @@ fn compress_file(arguments: Vec<OsString>) -> ExitCode {
     match compress::run(&arguments.file, arguments.parent) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            fail(NAME, TEMPORARY, &format!("{}: {}", arguments.file.display(), run::plain(&error.to_string())))
+            fail(NAME, TEMPORARY, &format!("{}: {}", arguments.file.display(), trouble::plain(&error.to_string())))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::archive::names::{self, CURRENT, Name};
 use super::journal::{Output, Place, Settled};
+use super::trouble::about;
 use crate::sys::files::file::entry;
 use crate::sys::files::flock::{Lock, LockError};
 use crate::sys::files::replace::rename_new;
@@ -248,11 +249,6 @@ impl Current {
         let at = metadata.and_then(|metadata| metadata.created().or_else(|_| metadata.modified()));
         at.ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok()).map_or(0, |since| since.as_secs())
     }
-}
-
-/// An error with what it is about.
-pub fn about(path: &Path, what: &str, why: &dyn std::fmt::Display) -> io::Error {
-    io::Error::other(format!("{}: {what}: {}", path.display(), crate::logger::run::plain(&why.to_string())))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The journal as a file that is mapped into memory.
 
-use super::directory::about;
 use super::journal::layout::{HEADER, SIZE, SPACE_AT_FIRST, Word, offset};
 use super::journal::{Input, Memory};
+use super::trouble::about;
 use crate::sys::files::file::{self, entry};
 use crate::sys::files::file_id::FileInstance;
 use crate::sys::logging::intake::Intake;

@@ -1,7 +1,7 @@
 //! The loop: read, write, wait.
 
 use super::archive::keeper::Keeper;
-use super::directory::{Directory, about};
+use super::directory::Directory;
 use super::journal::layout::{Counters, Cut, READ_MAX};
 use super::journal::steps::{Found, Journal, Origin};
 use super::lines::form::Sink;
@@ -9,7 +9,7 @@ use super::lines::render::{Renderer, Room, Step, View};
 use super::mapped::Mapped;
 use super::settings::{Full, Options, Said, Settings};
 use super::svlogd;
-use super::trouble::{Trouble, say};
+use super::trouble::{Trouble, about, say};
 use crate::sys::files::file::entry;
 use crate::sys::logging::intake::Intake;
 use crate::sys::threads::poll::{Source, wait};
@@ -451,11 +451,6 @@ impl Sink for Pieces<'_> {
             self.piece.extend_from_slice(chunk);
         }
     }
-}
-
-/// An error's text without the number that the standard library adds.
-pub fn plain(text: &str) -> String {
-    text.split(" (os error").next().unwrap_or(text).to_string()
 }
 
 fn unix_time() -> u64 {

@@ -3,6 +3,8 @@
 use crate::sys::terminal::console;
 use crate::sys::time::Mono;
 use std::fmt::Display;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long until what failed is tried again.
@@ -44,4 +46,14 @@ impl Trouble {
 /// One line on standard error.
 pub fn say(text: &str) {
     console::line(&format!("supervise-log: {text}"));
+}
+
+/// An error's text without the number that the standard library adds.
+pub fn plain(text: &str) -> String {
+    text.split(" (os error").next().unwrap_or(text).to_string()
+}
+
+/// An error with what it is about.
+pub fn about(path: &Path, what: &str, why: &dyn Display) -> io::Error {
+    io::Error::other(format!("{}: {what}: {}", path.display(), plain(&why.to_string())))
 }
