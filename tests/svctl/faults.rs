@@ -183,6 +183,20 @@ fn somebody_elses_files_are_named_with_their_owner() {
 }
 
 #[test]
+fn a_service_that_a_later_tree_has_adopted_is_shown_as_such() {
+    let mut fixture = Fixture::tree(&[("web", STEADY)]);
+    let pid = fixture.up("web");
+    assert_eq!(fixture.expect(0, &["--json", "show", "web"]).json()[0]["adopted"], false);
+    fixture.crash();
+    fixture.start_tree();
+    until("it is adopted", || Some(fixture.svctl(&["check", "web"])).filter(|check| check.code == 0));
+    assert_eq!(fixture.pid("web"), Some(pid));
+    assert_eq!(fixture.expect(0, &["--json", "show", "web"]).json()[0]["adopted"], true);
+    let page = fixture.expect(0, &["show", "web"]).out;
+    assert!(page.contains("adopted     an earlier supervisor started it"), "{page}");
+}
+
+#[test]
 fn modules_that_come_and_go_disturb_nothing() {
     let fixture = Fixture::new();
     for n in 0..20 {

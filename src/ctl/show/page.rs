@@ -29,6 +29,8 @@ struct Page {
     settings: Vec<[String; 3]>,
     /// Whether a tree that starts now would start it; `None` where there is no service directory.
     enabled: Option<bool>,
+    /// The parent of a run process that its supervisor has adopted.
+    foreign_parent: Option<u32>,
     /// Whether it has a `check`.
     has_check: bool,
     events: Vec<String>,
@@ -85,6 +87,7 @@ impl Page {
             settings: settings(root, &module, &snapshot),
             enabled: is_directory.then(|| std::fs::symlink_metadata(definition.join("down")).is_err()),
             has_check: is_directory && crate::sys::files::file::is_executable(&definition.join("check")),
+            foreign_parent: pid.and_then(parent_of).filter(|parent| *parent != snapshot.state.supervisor_pid),
             events: events(&module),
             output: last_words::of(&module, &snapshot, LINES),
             memory: group.as_ref().and_then(Group::memory).or_else(|| pid.and_then(resident_memory)),
@@ -117,6 +120,9 @@ impl Page {
             let processes = if self.processes == 1 { "process" } else { "processes" };
             row("memory", format!("{} KiB, {} {processes}", memory / 1024, self.processes));
         }
+        if let Some(parent) = self.foreign_parent {
+            row("adopted", format!("an earlier supervisor started it; its parent is process {parent}"));
+        }
         if self.has_check {
             row("check", format!("svctl check {}", self.module.shown()));
         }
@@ -145,6 +151,7 @@ impl Page {
         };
         let setting = |[key, value, origin]: &[String; 3]| json!({ "key": key, "value": value, "origin": origin });
         object["enabled"] = self.enabled.into();
+        object["adopted"] = self.foreign_parent.is_some().into();
         object["settings"] = self.settings.iter().map(setting).collect();
         object["events"] = self.events.clone().into();
         object["output"] = match &self.output {
@@ -155,6 +162,12 @@ impl Page {
         object["processes"] = self.processes.into();
         Some(object)
     }
+}
+
+/// The parent of a process (`PPid` of proc_pid_status(5)).
+fn parent_of(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 /// A heading, and lines below it; nothing if there are none.

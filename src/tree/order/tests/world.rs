@@ -67,6 +67,7 @@ impl World {
     }
 
     pub fn add(&mut self, name: &str, relations: Relations, oneshot: bool) {
+        let before = self.graph_of_those_that_run();
         self.built.take();
         let id = self.order.declare(name, relations.clone(), true);
         let (doing, starts) = (Doing::Nothing, 0);
@@ -82,6 +83,23 @@ impl World {
             starts,
         };
         self.members.insert(name.to_string(), flags);
+        self.exempt_who_needs_more(before.as_deref());
+    }
+
+    /// What is said of one module may change what another one needs: by a tag, or since what `[global]` needs, and what that
+    /// needs in turn, is exempt from it. Who runs by then runs on.
+    fn exempt_who_needs_more(&mut self, before: Option<&Graph>) {
+        let Some(before) = before else { return };
+        let after = self.graph();
+        for member in self.members.values_mut().filter(|member| World::lives(member)) {
+            let old = &before.links(member.id).needs;
+            member.exempt |= after.links(member.id).needs.iter().any(|id| !old.contains(id));
+        }
+    }
+
+    /// The graph as it is, if anything runs to which a change of it could matter.
+    fn graph_of_those_that_run(&self) -> Option<Rc<Graph>> {
+        self.members.values().any(World::lives).then(|| self.graph())
     }
 
     /// Built by itself: the order's own may be wrong.
@@ -222,11 +240,13 @@ impl World {
     }
 
     pub fn change(&mut self, name: &str, relations: Relations) {
+        let before = self.graph_of_those_that_run();
         let member = self.members.get_mut(name).expect("known");
         member.exempt = World::lives(member);
         member.relations = relations.clone();
         self.built.take();
         self.order.declare(name, relations, true);
+        self.exempt_who_needs_more(before.as_deref());
         self.collect();
     }
 
@@ -243,9 +263,11 @@ impl World {
         if World::lives(&self.members[name]) {
             return;
         }
+        let before = self.graph_of_those_that_run();
         let member = self.members.remove(name).expect("known");
         self.built.take();
         self.order.remove(member.id);
+        self.exempt_who_needs_more(before.as_deref());
         self.woken.remove(&member.id);
         self.collect();
     }
