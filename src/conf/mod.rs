@@ -9,6 +9,7 @@
 pub mod context;
 pub mod keys;
 pub mod lines;
+mod lint;
 pub mod policy;
 pub mod readiness;
 pub mod relations;
@@ -145,8 +146,8 @@ impl Config {
         let lines = lines::classify(bytes);
         let mut sections = Sections::build(&lines, &mut found);
         for (_, section) in sections.iter_mut() {
-            settings::drop_invalid(section, &mut found);
-            settings::lint_gsm(section, &mut found);
+            lint::drop_invalid(section, &mut found);
+            lint::lint_gsm(section, &mut found);
         }
         lint_lists(&sections, &mut found);
         let mut config = Config { path: path.to_owned(), sections, ..Config::default() };

@@ -2,10 +2,7 @@
 
 use super::context::Context;
 use super::context::account::Id;
-use super::keys::{KEYS, key, refused};
-use super::nearest;
 use super::policy::Policy;
-use super::sections::Section;
 
 /// The settings of one module, as the program uses them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,40 +50,4 @@ impl Settings {
 fn dedup(list: &mut Vec<String>) {
     let mut seen = std::collections::HashSet::new();
     list.retain(|entry| seen.insert(entry.clone()));
-}
-
-/// Takes out the entries that are unknown or have a bad value, with a complaint for each.
-pub(super) fn drop_invalid(section: &mut Section, found: &mut Vec<(usize, String)>) {
-    section.retain(|name, entry| {
-        let Some(key) = key(name) else {
-            found.push((entry.line, unknown(name)));
-            return false;
-        };
-        found.extend(refused(name, &entry.value).into_iter().map(|what| (entry.line, format!("{name}: {what}"))));
-        match (key.apply)(&mut Settings::default(), &entry.value) {
-            _ if entry.value.is_empty() => true,
-            Ok(()) => true,
-            Err(why) => {
-                found.push((entry.line, format!("{name}: {why}; what it inherits, or the default, stands")));
-                false
-            }
-        }
-    });
-}
-
-fn unknown(name: &str) -> String {
-    match nearest(name, KEYS.iter().map(|key| key.name)) {
-        Some(meant) => format!("unknown key {name}: did you mean {meant}?"),
-        None => format!("unknown key {name}: it is ignored"),
-    }
-}
-
-/// Warns of a list that is longer than what is used of it.
-pub(super) fn lint_gsm(section: &Section, found: &mut Vec<(usize, String)>) {
-    let Some((key, entry)) = key("alarm_gsm").zip(section.get("alarm_gsm")) else { return };
-    let mut settings = Settings::default();
-    let _ = (key.apply)(&mut settings, &entry.value);
-    if settings.alarms.gsm.len() > GSM_MAX {
-        found.push((entry.line, format!("alarm_gsm has more than {GSM_MAX} numbers: the rest is ignored")));
-    }
 }

@@ -2,14 +2,14 @@
 
 use crate::sys::context::Part;
 use crate::sys::files::file_id::FileId;
+use crate::sys::process::plan::{Directory, Input, Leader, Output, Plan, Step};
 use crate::sys::process::record::{self, Recorder};
-use crate::sys::process::start::{Directory, Input, Leader, Output, Plan, Step};
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 /// What the child reads and writes; it lives in the parent's frame.
-pub(super) struct Order<'a> {
+pub(super) struct ChildPlan<'a> {
     pub plan: &'a Plan<'a>,
     pub arguments: *const *const c_char,
     pub shell_arguments: *const *const c_char,
@@ -29,8 +29,8 @@ pub(super) struct Order<'a> {
 
 /// The child, from `clone` to `execve`.
 pub(super) extern "C" fn in_child(order: *mut c_void) -> c_int {
-    // SAFETY: `start` passes a pointer to an `Order` that outlives us (CLONE_VFORK), and only reads it meanwhile.
-    let order = unsafe { &*order.cast::<Order<'_>>() };
+    // SAFETY: `start` passes a pointer to an `ChildPlan` that outlives us (CLONE_VFORK), and only reads it meanwhile.
+    let order = unsafe { &*order.cast::<ChildPlan<'_>>() };
     let (step, errno) = order.carry_out();
     order.errno.store(errno, Ordering::Relaxed);
     order.step.store(step.number(), Ordering::Relaxed);
@@ -39,7 +39,7 @@ pub(super) extern "C" fn in_child(order: *mut c_void) -> c_int {
     127
 }
 
-impl Order<'_> {
+impl ChildPlan<'_> {
     /// All steps up to the exec; returns only if one failed.
     fn carry_out(&self) -> (Step, c_int) {
         match self.steps() {
@@ -105,7 +105,7 @@ impl Order<'_> {
     }
 }
 
-/// What a part of the context that failed is to [`Order::steps`].
+/// What a part of the context that failed is to [`ChildPlan::steps`].
 fn changing((part, errno): (Part, c_int)) -> (Step, c_int) {
     (Step::Change(part), errno)
 }
@@ -275,7 +275,7 @@ fn set_disposition(signal: c_int, handler: libc::sighandler_t) {
     let _ = raw(libc::SYS_rt_sigaction, [signal as c_long, action.as_ptr() as c_long, 0, 8]);
 }
 
-/// The signals whose disposition is not the default one, as [`Order::dispositions`] wants them.
+/// The signals whose disposition is not the default one, as [`ChildPlan::dispositions`] wants them.
 pub(super) fn changed_dispositions() -> u64 {
     let mut changed = 0;
     for signal in 1..=64 {

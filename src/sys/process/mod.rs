@@ -3,6 +3,7 @@
 //! | file | what it wraps |
 //! |---|---|
 //! | [`start`] | a new process: `clone` as vfork with shared descriptors, everything opened by path in the child |
+//! | [`plan`] | what a start is made of, and its steps |
 //! | `child` | the child's side of that, until `execve` |
 //! | `stack` | the stack that the child has until then |
 //! | [`pidfd`] | waiting for a process and signalling it without a race on its number |
@@ -19,6 +20,7 @@ pub mod group;
 pub mod isolate;
 pub mod orphans;
 pub mod pidfd;
+pub mod plan;
 pub mod record;
 pub mod setup;
 mod stack;

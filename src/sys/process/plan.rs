@@ -1,0 +1,210 @@
+//! What a start is made of, and the steps at which it can fail: plain data, of which nothing is looked up in the child.
+
+use crate::sys::context::{Change, Part, Refusal};
+use crate::sys::files::file_id::FileId;
+use crate::sys::process::record::Recorder;
+use std::ffi::{CStr, CString, OsStr, c_char};
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::ptr::null;
+use std::sync::{Arc, OnceLock};
+
+/// Where standard input comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// `/dev/null`.
+    Null,
+    /// The reading end of the FIFO at this path. Somebody must hold its writing end.
+    Fifo(&'a CStr),
+    /// A descriptor of ours.
+    Descriptor(BorrowedFd<'a>),
+}
+
+/// Where standard output or standard error goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Output<'a> {
+    /// `/dev/null`.
+    Null,
+    /// Appended to the regular file at this path, which is made with mode 0644. If that is impossible, the
+    /// process gets `/dev/null`, and [`Started`](super::start::Started) says so: no disk is no reason not to run.
+    File(&'a CStr),
+    /// The same, but a file with a second name elsewhere is refused: somebody else may have given it that.
+    SoleFile(&'a CStr),
+    /// What an administrator has put at this path: a link, which is followed, a device, or a FIFO.
+    Other {
+        /// The path.
+        path: &'a CStr,
+        /// It leads to a FIFO, which is opened for both ways as in [`Output::Fifo`].
+        is_fifo: bool,
+    },
+    /// Into the FIFO at this path, opened for reading too: it neither waits for a reader nor gets SIGPIPE
+    /// while the reader, or we, are being replaced.
+    Fifo(&'a CStr),
+    /// The same as standard output (for standard error alone).
+    Same,
+}
+
+/// A working directory that must still be the one that was meant.
+#[derive(Clone, Copy, Debug)]
+pub struct Directory<'a> {
+    /// Its path.
+    pub path: &'a CStr,
+    /// Device and inode that it must have; if others, the start fails with `ESTALE`.
+    pub expect: Option<FileId>,
+    /// The directory in it that is meant.
+    pub within: Option<&'a CStr>,
+}
+
+/// What the new process leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leader {
+    /// A new session, and so a new process group, without a terminal.
+    Session,
+    /// A new process group in our session.
+    Group,
+    /// Nothing: it stays in our group.
+    Nothing,
+}
+
+/// Everything that makes one start; nothing in it is looked up in the child.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// The file to execute, as the child sees it from its working directory.
+    pub program: &'a CStr,
+    /// The arguments, the name first.
+    pub arguments: &'a [CString],
+    /// Run by `/bin/sh` if the kernel does not know its format, as `execvp` does.
+    pub shell_fallback: bool,
+    /// The environment.
+    pub environment: &'a Environment,
+    /// Working directory, or ours.
+    pub directory: Option<Directory<'a>>,
+    /// Session or group.
+    pub leads: Leader,
+    /// What it changes about itself before it executes the program.
+    pub change: Option<&'a Change>,
+    /// SIGHUP is ignored, as by nohup: a program without a handler for it goes on.
+    pub ignores_hangup: bool,
+    /// Where the child records who it is, before it does anything else.
+    pub recorder: Option<Recorder<'a>>,
+    /// Standard input.
+    pub stdin: Input<'a>,
+    /// Standard output.
+    pub stdout: Output<'a>,
+    /// Standard error.
+    pub stderr: Output<'a>,
+}
+
+/// Environment variables, in the form that `execve` takes.
+#[derive(Debug)]
+pub struct Environment {
+    pub(super) pointers: Vec<*const c_char>,
+    // The pointers point into these.
+    _strings: Vec<CString>,
+}
+
+// SAFETY: the pointers point into heap memory that `_strings` owns, and nothing of it ever changes.
+unsafe impl Send for Environment {}
+// SAFETY: as above.
+unsafe impl Sync for Environment {}
+
+impl Environment {
+    /// What this process was started with; made once, shared by all starts.
+    pub fn inherited() -> Arc<Environment> {
+        static OURS: OnceLock<Arc<Environment>> = OnceLock::new();
+        OURS.get_or_init(|| Arc::new(Environment::with(&[]))).clone()
+    }
+
+    /// The same with `more` variables, which replace those of the same name.
+    pub fn with(more: &[(&str, &OsStr)]) -> Environment {
+        let ours = std::env::vars_os().filter(|(name, _)| !more.iter().any(|(other, _)| name == other));
+        let added = more.iter().map(|(name, value)| (OsStr::new(name).to_owned(), (*value).to_owned()));
+        let strings: Vec<CString> = ours
+            .chain(added)
+            .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
+            .collect();
+        Environment::new(strings)
+    }
+
+    /// These, each as `NAME=value`.
+    pub fn new(strings: Vec<CString>) -> Environment {
+        let pointers = strings.iter().map(|string| string.as_ptr()).chain([null()]).collect();
+        Environment { pointers, _strings: strings }
+    }
+}
+
+/// The step of a start at which it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Working out the context that it runs in, before there is a process.
+    Context(Refusal),
+    /// Changing what it runs as.
+    Change(Part),
+    /// Making the process.
+    Clone,
+    /// Giving it its own descriptor table.
+    CloseRange,
+    /// Making it leader of its session or group.
+    Session,
+    /// Opening standard input.
+    Stdin,
+    /// Opening standard output.
+    Stdout,
+    /// Opening standard error.
+    Stderr,
+    /// Entering the working directory.
+    Directory,
+    /// Executing the program.
+    Exec,
+}
+
+/// The steps that have no more to say than their name, in the order of their numbers from 1 on.
+const STEPS: [(Step, &str); 8] = [
+    (Step::Clone, "clone"),
+    (Step::CloseRange, "close_range"),
+    (Step::Session, "setsid"),
+    (Step::Stdin, "open standard input"),
+    (Step::Stdout, "open standard output"),
+    (Step::Stderr, "open standard error"),
+    (Step::Directory, "chdir"),
+    (Step::Exec, "execve"),
+];
+
+/// Where the numbers of parts begin.
+const PARTS_FROM: u32 = 256;
+
+impl Step {
+    /// A number for it, from which [`Step::from_number`] makes it again; 0 is none of them.
+    pub(super) fn number(self) -> u32 {
+        match self {
+            // The child never gets so far.
+            Step::Context(_) => 0,
+            Step::Change(part) => PARTS_FROM.wrapping_add(part.number()),
+            Step::Clone => 1,
+            Step::CloseRange => 2,
+            Step::Session => 3,
+            Step::Stdin => 4,
+            Step::Stdout => 5,
+            Step::Stderr => 6,
+            Step::Directory => 7,
+            Step::Exec => 8,
+        }
+    }
+
+    pub(super) fn from_number(number: u32) -> Option<Step> {
+        match number.checked_sub(PARTS_FROM) {
+            Some(part) => Part::from_number(part).map(Step::Change),
+            None => STEPS.get((number as usize).wrapping_sub(1)).map(|(step, _)| *step),
+        }
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Step::Context(refusal) => refusal.part().name(),
+            Step::Change(part) => part.name(),
+            step => STEPS.iter().find(|(other, _)| other == step).map_or("", |(_, name)| name),
+        })
+    }
+}
