@@ -8,9 +8,11 @@ use crate::ctl::format;
 use crate::status::module_state::ModuleState;
 use crate::status::record::Record;
 use crate::status::state::StateFile;
+use crate::sys::Pid;
 use crate::sys::files::fifo;
 use crate::sys::files::file;
 use crate::sys::process::record::ProcessRecord;
+use crate::sys::process::stat::Stat;
 use crate::sys::threads::poll;
 use crate::sys::time::Mono;
 use chrono::DateTime;
@@ -313,19 +315,11 @@ fn is_gone(path: &Path) -> bool {
 /// Whether process `pid` runs, and did so when `recorded` was written: a process that began later only got its
 /// number.
 fn runs_since(pid: u32, recorded: Option<SystemTime>) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name in parentheses may hold anything, parentheses and blanks included. After it: state, and as the
-    // twentieth word the start in ticks of 10 ms since the boot (proc_pid_stat(5)).
-    let Some((_, rest)) = stat.rsplit_once(')') else { return false };
-    let mut words = rest.split_ascii_whitespace();
-    if matches!(words.next(), None | Some("Z" | "X")) {
-        return false;
-    }
-    let Some(recorded) = recorded else { return true };
-    let start = words.nth(18).and_then(|word| word.parse().ok()).map(|ticks: u64| Duration::from_millis(ticks * 10));
+    let Ok(Some(stat)) = Stat::read(Pid::from_raw(pid.cast_signed())) else { return false };
+    let Some(recorded) = recorded.filter(|_| !stat.has_ended()) else { return !stat.has_ended() };
     let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
     let uptime = uptime.split(' ').next().and_then(|word| word.parse().ok()).map(Duration::from_secs_f64);
-    let (Some(start), Some(uptime)) = (start, uptime) else { return true };
+    let (Some(start), Some(uptime)) = (stat.started().map(Duration::from_nanos), uptime) else { return true };
     match SystemTime::now().checked_sub(uptime.saturating_sub(start)) {
         Some(began) => began <= recorded + START_SLACK,
         None => true,

@@ -12,6 +12,7 @@ use crate::ctl::snapshot::{Snapshot, moment};
 use crate::service::context::cgroup;
 use crate::sys::Pid;
 use crate::sys::context::cgroup::Group;
+use crate::sys::process::stat::Stat;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::path::Path;
@@ -164,12 +165,6 @@ impl Page {
     }
 }
 
-/// The parent of a process (`PPid` of proc_pid_status(5)).
-fn parent_of(pid: u32) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
-}
-
 /// A heading, and lines below it; nothing if there are none.
 fn section(heading: &str, lines: impl Iterator<Item = String>) -> String {
     let body: String = lines.map(|line| format!("    {line}\n")).collect();
@@ -215,14 +210,19 @@ fn resident_memory(pid: u32) -> Option<u64> {
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
+/// The parent of a process.
+fn parent_of(pid: u32) -> Option<u32> {
+    stat(pid)?.parent().map(|parent| parent.as_raw().unsigned_abs())
+}
+
 /// How many processes are in the process group that `pid` leads; one that leads none counts alone.
 fn processes_of_group(pid: u32) -> usize {
-    let group_of = |pid: u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // After the name, which ends with the last bracket: state, parent, group (proc_pid_stat(5)).
-        stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse::<u32>().ok()
-    };
+    let group_of = |pid: u32| stat(pid)?.group().map(|group| group.as_raw().unsigned_abs());
     let Ok(entries) = std::fs::read_dir("/proc") else { return 1 };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|other| group_of(*other) == Some(pid)).count().max(1)
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    Stat::read(Pid::from_raw(pid.cast_signed())).ok()?
 }

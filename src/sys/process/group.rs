@@ -4,14 +4,15 @@
 //! which may lead a group of its own, and end. So one of the members has to be known as ours by what it writes to.
 
 use crate::sys::files::file_id::FileId;
-use crate::sys::process::record::{ProcessRecord, stat};
+use crate::sys::process::record::ProcessRecord;
+use crate::sys::process::stat::Stat;
 use nix::unistd::Pid;
 
 /// Whether the group that the `recorded` process led is still there, and certainly that group: its leader is gone, and a
 /// member writes to one of the `outputs` that the leader was started with.
 pub fn outlives(recorded: &ProcessRecord, outputs: &[FileId]) -> bool {
     // As long as any member lives, nobody else gets the number; so whoever has it is the leader, or the group is gone.
-    if !matches!(stat(recorded.pid), Ok(None)) {
+    if !matches!(Stat::read(recorded.pid), Ok(None)) {
         return false;
     }
     let Ok(entries) = std::fs::read_dir("/proc") else { return false };
@@ -19,9 +20,8 @@ pub fn outlives(recorded: &ProcessRecord, outputs: &[FileId]) -> bool {
     pids.into_iter().any(|pid| group_of(pid) == Some(recorded.pid) && writes_to(pid, outputs))
 }
 
-/// The process group: field 5 of `/proc/PID/stat`.
 fn group_of(pid: Pid) -> Option<Pid> {
-    stat(pid).ok()??.split_ascii_whitespace().nth(2)?.parse().ok().map(Pid::from_raw)
+    Stat::read(pid).ok()??.group()
 }
 
 fn writes_to(pid: Pid, outputs: &[FileId]) -> bool {

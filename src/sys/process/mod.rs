@@ -8,6 +8,7 @@
 //! | `stack` | the stack that the child has until then |
 //! | [`pidfd`] | waiting for a process and signalling it without a race on its number |
 //! | [`record`] | which process it was, recorded so that a later supervisor finds it again |
+//! | [`stat`] | what `/proc/PID/stat` says of a process |
 //! | [`group`] | what is left of a process group whose leader is gone |
 //! | [`orphans`] | reaping what was re-parented to us (child subreaper, PID 1) |
 //! | [`setup`] | what a program sets up once: descriptor limit, umask, allocator, kernel check |
@@ -25,3 +26,4 @@ pub mod record;
 pub mod setup;
 mod stack;
 pub mod start;
+pub mod stat;

@@ -14,6 +14,7 @@ use crate::sys::files::file_id::FileId;
 use crate::sys::files::flock::Lock;
 use crate::sys::ok_unless_exhausted;
 use crate::sys::process::pidfd::Pidfd;
+use crate::sys::process::stat::{Stat, tick};
 use crate::sys::time::{boot_id, boot_time};
 use nix::unistd::Pid;
 use std::fs::File;
@@ -155,7 +156,7 @@ impl ProcessRecord {
 
     /// Whether it is stopped by a signal, whoever sent it.
     pub fn is_stopped(&self) -> bool {
-        stat(self.pid).is_ok_and(|fields| fields.is_some_and(|fields| fields.trim_start().starts_with('T')))
+        Stat::read(self.pid).is_ok_and(|stat| stat.is_some_and(|stat| stat.is_stopped()))
     }
 
     fn matches(&self) -> io::Result<bool> {
@@ -166,33 +167,14 @@ impl ProcessRecord {
     }
 }
 
-/// When a process was made: field 22 of `/proc/PID/stat`, in nanoseconds of `CLOCK_BOOTTIME`.
+/// When a process was made, in nanoseconds of `CLOCK_BOOTTIME`.
 fn start_time(pid: Pid) -> io::Result<Option<u64>> {
-    let Some(fields) = stat(pid)? else { return Ok(None) };
-    let ticks: Option<u64> = fields.split_ascii_whitespace().nth(19).and_then(|ticks| ticks.parse().ok());
-    Ok(ticks.and_then(|ticks| ticks.checked_mul(tick())))
+    Ok(Stat::read(pid)?.and_then(|stat| stat.started()))
 }
 
-/// `/proc/PID/stat` from field 3 on; `None` if there is no such process.
-pub(super) fn stat(pid: Pid) -> io::Result<Option<String>> {
-    let Some(stat) = ok_unless_exhausted(std::fs::read_to_string(format!("/proc/{pid}/stat")))? else {
-        return Ok(None);
-    };
-    // The name may hold blanks and brackets: what counts comes after the last bracket, which closes field 2.
-    Ok(stat.rsplit_once(')').map(|(_, fields)| fields.to_string()))
-}
-
-/// The parent of `pid`, if it is there and its parent can be seen from here: field 4 of `/proc/PID/stat`.
+/// The parent of `pid`, if it is there and its parent can be seen from here.
 pub fn parent(pid: Pid) -> Option<Pid> {
-    let parent = stat(pid).ok()??.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    (parent > 0).then(|| Pid::from_raw(parent))
-}
-
-/// Length of a clock tick, in nanoseconds.
-fn tick() -> u64 {
-    // SAFETY: sysconf takes an integer and reads a constant.
-    let hertz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    1_000_000_000 / u64::try_from(hertz).ok().filter(|hertz| *hertz > 0).unwrap_or(100)
+    Stat::read(pid).ok()??.parent().filter(|parent| parent.as_raw() > 0)
 }
 
 #[cfg(test)]
