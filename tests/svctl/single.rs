@@ -16,6 +16,8 @@ fn supervise_is_steered_like_a_tree() {
     fixture.expect(0, &["start", "web"]);
     fixture.expect(0, &["usr1", "web"]);
     until("USR1 has killed it", || fixture.state("web").filter(|state| state["last_exit"]["signal"] == "USR1"));
+    // Its next start may still wait; an `exit` would find it down, and end the supervision at once.
+    fixture.up("web");
     fixture.expect(0, &["reload", "web"]);
     let answer = fixture.expect(1, &["disable", "web"]);
     assert!(answer.out.contains("has no service directory"), "{answer:?}");
