@@ -1,7 +1,7 @@
 //! The table of keys: name, default, and how a value becomes a setting. The manual's table is the same.
 
-use super::Program;
 use super::policy::{KillMode, RestartPolicy};
+use super::program::Program;
 use super::settings::Settings;
 use crate::conf::context::{self, account, attributes, capabilities, cgroup, limits, variables};
 use crate::conf::shell_words;

@@ -1,7 +1,7 @@
 //! What is wrong in a section: unknown keys, bad values, lists that are too long.
 
 use super::keys::{KEYS, key, refused};
-use super::nearest;
+use super::nearest::nearest;
 use super::sections::Section;
 use super::settings::{GSM_MAX, Settings};
 

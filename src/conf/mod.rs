@@ -10,7 +10,9 @@ pub mod context;
 pub mod keys;
 pub mod lines;
 mod lint;
+pub mod nearest;
 pub mod policy;
+pub mod program;
 pub mod readiness;
 pub mod relations;
 pub mod sections;
@@ -20,9 +22,10 @@ pub mod source;
 
 use crate::sys::files::file;
 use keys::{KEYS, Key};
+pub use nearest::nearest;
+pub use program::Program;
 use sections::{Section, Sections};
 use settings::Settings;
-use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -39,15 +42,6 @@ pub const GLOBAL: &str = "global";
 
 /// The file's name, where it is looked for without `-F`.
 pub const CONFIG_FILE: &str = "supervise.conf";
-
-/// Which program reads the file: some defaults differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
-    /// `supervise-tree`.
-    Tree,
-    /// `supervise`.
-    Single,
-}
 
 /// Something wrong in the file. It prints as `FILE:LINE: what`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -265,18 +259,6 @@ fn lint_lists(sections: &Sections, found: &mut Vec<(usize, String)>) {
             }
         }
     }
-}
-
-/// The nearest of `candidates`, if one is near enough to have been meant.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let mut seen = HashSet::new();
-    candidates
-        .into_iter()
-        .filter(|candidate| seen.insert(*candidate))
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
-        .min()
-        .map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

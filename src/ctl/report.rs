@@ -140,6 +140,18 @@ impl<'a> Report<'a> {
         self.add(outcome, &line, object);
     }
 
+    /// The modules that are there; for each word that names none, that is a result.
+    pub fn known(&mut self, selected: Vec<Result<Module, Missing>>) -> Vec<Module> {
+        let mut modules = Vec::with_capacity(selected.len());
+        for found in selected {
+            match found {
+                Ok(module) => modules.push(module),
+                Err(missing) => self.missing(&missing),
+            }
+        }
+        modules
+    }
+
     /// A word that names no module.
     pub fn missing(&mut self, missing: &Missing) {
         let object = json!({

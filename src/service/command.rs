@@ -97,12 +97,9 @@ impl Command {
         recorder: Recorder<'_>,
         (leads, context): (Leader, Option<&Resolved>),
     ) -> Result<Started, StartError> {
+        let environment = context.map_or(&*self.environment, |context| &context.environment);
         start(&Plan {
-            program,
-            arguments,
             shell_fallback: true,
-            environment: context.map_or(&*self.environment, |context| &context.environment),
-            directory: None,
             leads,
             change: context.map(|context| &context.change),
             ignores_hangup: true,
@@ -110,6 +107,7 @@ impl Command {
             stdin: streams.stdin(),
             stdout: streams.stdout(),
             stderr: streams.stderr(),
+            ..Plan::new(program, arguments, environment)
         })
     }
 }

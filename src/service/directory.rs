@@ -7,9 +7,7 @@ use crate::sys::files::file;
 use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::Recorder;
-use crate::sys::process::start::{
-    Directory as WorkingDirectory, Environment, Leader, Plan, StartError, Started, Step, start,
-};
+use crate::sys::process::start::{Environment, Plan, StartError, Started, Step, WorkingDirectory, start};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -105,23 +103,19 @@ impl Directory {
         // With a working directory of its own, it is not found from there.
         let elsewhere = context.is_some_and(|context| context.change.directory.is_some());
         let absolute = if elsewhere { Some(self.absolute(program)?) } else { None };
+        let environment = context.map_or(&*self.environment, |context| &context.environment);
         start(&Plan {
-            program: absolute.as_deref().unwrap_or(program),
-            arguments,
-            shell_fallback: false,
-            environment: context.map_or(&*self.environment, |context| &context.environment),
             directory: Some(WorkingDirectory {
                 path: &self.service,
                 expect: Some(self.service()),
                 within: self.within,
             }),
-            leads: Leader::Session,
             change: context.map(|context| &context.change),
-            ignores_hangup: false,
             recorder,
             stdin: streams.stdin(),
             stdout: streams.stdout(),
             stderr: streams.stderr(),
+            ..Plan::new(absolute.as_deref().unwrap_or(program), arguments, environment)
         })
     }
 

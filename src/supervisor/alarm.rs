@@ -9,7 +9,7 @@ use crate::status::StatusDir;
 use crate::status::log::{Log, stamp};
 use crate::sys::files::file;
 use crate::sys::process::pidfd::{ExitStatus, signal_group, signal_name};
-use crate::sys::process::start::{Environment, Input, Leader, Output, Plan, Started, look_up, start};
+use crate::sys::process::start::{Environment, Input, Leader, Plan, Started, look_up, start};
 use crate::sys::terminal::escape::is_active;
 use crate::sys::threads::poll::{self, Source};
 use crate::sys::threads::thread::Thread;
@@ -283,18 +283,10 @@ fn start_program(words: &[String], message: &Message) -> Result<Started, String>
     let arguments: Vec<CString> = words.iter().filter_map(|word| CString::new(word.as_str()).ok()).collect();
     let body = file::in_memory(c"alarm", message.body.as_bytes()).map_err(|error| errno_text(&error))?;
     let started = start(&Plan {
-        program: &program,
-        arguments: &arguments,
         shell_fallback: true,
-        environment: &message.environment,
-        directory: None,
         leads: Leader::Group,
-        change: None,
-        ignores_hangup: false,
-        recorder: None,
         stdin: Input::Descriptor(body.as_fd()),
-        stdout: Output::Null,
-        stderr: Output::Null,
+        ..Plan::new(&program, &arguments, &message.environment)
     });
     started.map_err(|error| error.to_string())
 }

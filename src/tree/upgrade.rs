@@ -10,7 +10,7 @@ use crate::sys::files::file::c_path;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::setup::inherited;
-use crate::sys::process::start::{Environment, Input, Leader, Output, Plan, StartError, start};
+use crate::sys::process::start::{Environment, Plan, StartError, start};
 use crate::sys::threads::poll::{self, Source};
 use crate::sys::time::Mono;
 use crate::sys::{Errno, describe, errno_text, handover};
@@ -130,20 +130,8 @@ fn check(tree_dir: &TreeDir, re_exec: &ReExec) -> Result<(), UpgradeError> {
 /// Runs the next program with `--version`: a file that is half copied, or for another machine, fails here.
 fn check_version(re_exec: &ReExec) -> Result<(), ProgramFault> {
     let program = c_path(&re_exec.program, "").map_err(ProgramFault::Path)?;
-    let started = start(&Plan {
-        program: &program,
-        arguments: &[program.clone(), c"--version".to_owned()],
-        shell_fallback: false,
-        environment: &Environment::inherited(),
-        directory: None,
-        leads: Leader::Session,
-        change: None,
-        ignores_hangup: false,
-        recorder: None,
-        stdin: Input::Null,
-        stdout: Output::Null,
-        stderr: Output::Null,
-    });
+    let arguments = [program.clone(), c"--version".to_owned()];
+    let started = start(&Plan::new(&program, &arguments, &Environment::inherited()));
     let pidfd = started.map_err(ProgramFault::Start)?.pidfd;
     let ended = || poll::wait([Some(Source::Readable(pidfd.as_fd()))], Some(Mono::now() + VERSION_TIME)) == [true];
     if !ended() {

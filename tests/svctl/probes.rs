@@ -53,7 +53,13 @@ fn what_is_not_as_it_is_wanted_is_found_without_naming_it() {
 #[test]
 fn show_tells_on_one_page_what_somebody_has_to_know_at_night() {
     let run = "#!/bin/sh\nexec 2>&1\necho nothing works\nexit 3\n";
-    let fixture = Fixture::tree(&[("sick", run)]);
+    let fixture = Fixture::with(&[("sick", run)]);
+    // One value is the default, and one is not.
+    std::fs::write(fixture.services.join("supervise.conf"), "[global]\nstop_signal : TERM\nkill_timeout : 3\n")
+        .unwrap();
+    let mut fixture = fixture;
+    fixture.start_tree();
+    until("it has run", || fixture.state("sick").filter(|state| state["last_exit"]["code"] == 3));
     let restart = fixture.expect(1, &["restart", "sick"]);
     assert!(restart.out.contains("    | nothing works"), "its reason is on standard output: {restart:?}");
     let page = fixture.expect(0, &["show", "sick"]).out;
@@ -69,6 +75,9 @@ fn show_tells_on_one_page_what_somebody_has_to_know_at_night() {
         assert!(page.contains(part), "{part}: {page}");
     }
     let json = fixture.expect(0, &["--json", "show", "sick"]).json();
+    let settings = json[0]["settings"].as_array().unwrap();
+    assert_eq!(settings.len(), 1, "{settings:?}");
+    assert_eq!((&settings[0]["key"], &settings[0]["value"]), (&"kill_timeout".into(), &"3".into()));
     assert_eq!(json[0]["output"]["lines"][0], "nothing works");
     fixture.expect(4, &["show", "nobody"]);
 }

@@ -1,6 +1,6 @@
 //! The value of `capabilities`: names as in capabilities(7).
 
-use crate::conf::nearest;
+use crate::conf::nearest::nearest;
 
 /// The names, by the kernel's numbers (`linux/capability.h`), without their `cap_`.
 const NAMES: [&str; 41] = [

@@ -1,6 +1,6 @@
 //! `show`: one page about one module, for whoever has to find out at three in the morning what is wrong with it.
 
-use crate::conf::{Config, Origin};
+use crate::conf::Config;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
@@ -171,14 +171,18 @@ fn section(heading: &str, lines: impl Iterator<Item = String>) -> String {
     if body.is_empty() { body } else { format!("\n  {heading}\n{body}") }
 }
 
-/// What is set for it, and where.
+/// What is in force for it and would not be without the file, and where it is set.
 fn settings(root: &StatusRoot, module: &Module, snapshot: &Snapshot) -> Vec<[String; 3]> {
     let Some(path) = snapshot.state.config.as_deref().map(Path::new) else { return Vec::new() };
     let Ok(file) = Config::read(path) else { return Vec::new() };
     let program = config::program(module, config::program_of_root(root));
-    let effective = file.effective(&module.json(), program);
-    let set = effective.values.iter().filter(|value| value.origin != Origin::Default);
-    set.map(|value| [value.key.to_string(), config::shown(value), config::origin(path, value)]).collect()
+    let effective = file.effective(&module.json(), program).values;
+    let defaults = Config::empty().effective(&module.json(), program).values;
+    let differs = effective.iter().zip(&defaults).filter(|(value, default)| value.text != default.text);
+    differs
+        .map(|(value, _)| value)
+        .map(|value| [value.key.to_string(), config::shown(value), config::origin(path, value)])
+        .collect()
 }
 
 /// The supervisor's last lines about it, of both logs, in the order of their time.

@@ -13,7 +13,7 @@ use crate::ctl::report::{Extra, Report};
 use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::ctl::service::{Owner, ServiceDirectory};
 use crate::ctl::show::table::Health;
-use crate::ctl::snapshot::{Snapshot, SnapshotError};
+use crate::ctl::snapshot::Snapshot;
 use crate::ctl::steer::send::unsupervised;
 use crate::sys::files::file;
 use crate::sys::process::isolate::isolate;
@@ -170,21 +170,9 @@ impl Drop for Running {
 /// The status root cannot be read.
 pub fn select(root: &StatusRoot, words: &[OsString]) -> Result<Vec<Result<Module, Missing>>, CtlError> {
     if words.is_empty() {
-        let wanted = |module: &Module| match Snapshot::read(module) {
-            Ok(snapshot) => Health::of(&Ok(snapshot)).is_some_and(|health| match health {
-                Health::Down | Health::Removed => false,
-                Health::Failed
-                | Health::Unsupervised
-                | Health::Stale
-                | Health::Denied
-                | Health::Backoff
-                | Health::Changing
-                | Health::Paused
-                | Health::NotUp
-                | Health::Up => true,
-            }),
-            Err(SnapshotError::Gone) => false,
-            Err(SnapshotError::Denied(_)) => true,
+        // One that went away meanwhile has no health; one that may not be seen has to be told.
+        let wanted = |module: &Module| {
+            Health::of(&Snapshot::read(module)).is_some_and(|health| health == Health::Up || !health.is_as_wanted())
         };
         return Ok(root.modules()?.into_iter().filter(wanted).map(Ok).collect());
     }
@@ -205,14 +193,7 @@ pub fn select(root: &StatusRoot, words: &[OsString]) -> Result<Vec<Result<Module
 pub fn check(selected: Vec<Result<Module, Missing>>, limit: Duration, report: &mut Report<'_>) {
     let deadline = Mono::now() + limit;
     let mut running = Vec::new();
-    for found in selected {
-        let module = match found {
-            Ok(module) => module,
-            Err(missing) => {
-                report.missing(&missing);
-                continue;
-            }
-        };
+    for module in report.known(selected) {
         match probe(&module) {
             Ok((snapshot, Some(script))) => match script.start() {
                 Ok(run) => running.push((module, snapshot, run)),

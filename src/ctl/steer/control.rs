@@ -157,14 +157,7 @@ pub fn steer(
     {
         waiting = Some(Waiting::new()?);
     }
-    for found in selected {
-        let module = match found {
-            Ok(module) => module,
-            Err(missing) => {
-                report.missing(&missing);
-                continue;
-            }
-        };
+    for module in report.known(selected) {
         if let Some(waiting) = &mut waiting {
             waiting.watch_next(root, module.dir.path())?;
         }

@@ -2,7 +2,7 @@
 
 use crate::sys::context::Part;
 use crate::sys::files::file_id::FileId;
-use crate::sys::process::plan::{Directory, Input, Leader, Output, Plan, Step};
+use crate::sys::process::plan::{Input, Leader, Output, Plan, Step, WorkingDirectory};
 use crate::sys::process::record::{self, Recorder};
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::os::fd::AsRawFd;
@@ -243,7 +243,7 @@ fn metadata(fd: c_int) -> Result<libc::stat, c_int> {
     Ok(unsafe { place.assume_init() })
 }
 
-fn enter(directory: Directory<'_>) -> Result<(), c_int> {
+fn enter(directory: WorkingDirectory<'_>) -> Result<(), c_int> {
     raw(libc::SYS_chdir, [directory.path.as_ptr() as c_long, 0, 0, 0])?;
     if let Some(expected) = directory.expect {
         let here = metadata(libc::AT_FDCWD)?;

@@ -46,7 +46,7 @@ pub enum Output<'a> {
 
 /// A working directory that must still be the one that was meant.
 #[derive(Clone, Copy, Debug)]
-pub struct Directory<'a> {
+pub struct WorkingDirectory<'a> {
     /// Its path.
     pub path: &'a CStr,
     /// Device and inode that it must have; if others, the start fails with `ESTALE`.
@@ -78,7 +78,7 @@ pub struct Plan<'a> {
     /// The environment.
     pub environment: &'a Environment,
     /// Working directory, or ours.
-    pub directory: Option<Directory<'a>>,
+    pub directory: Option<WorkingDirectory<'a>>,
     /// Session or group.
     pub leads: Leader,
     /// What it changes about itself before it executes the program.
@@ -93,6 +93,26 @@ pub struct Plan<'a> {
     pub stdout: Output<'a>,
     /// Standard error.
     pub stderr: Output<'a>,
+}
+
+impl<'a> Plan<'a> {
+    /// The least: a session of its own, our working directory, no output, and nothing else. What differs is set in its place.
+    pub fn new(program: &'a CStr, arguments: &'a [CString], environment: &'a Environment) -> Plan<'a> {
+        Plan {
+            program,
+            arguments,
+            shell_fallback: false,
+            environment,
+            directory: None,
+            leads: Leader::Session,
+            change: None,
+            ignores_hangup: false,
+            recorder: None,
+            stdin: Input::Null,
+            stdout: Output::Null,
+            stderr: Output::Null,
+        }
+    }
 }
 
 /// Environment variables, in the form that `execve` takes.

@@ -15,7 +15,7 @@
 use crate::sys::context::Change;
 use crate::sys::process::child::{ChildPlan, changed_dispositions, in_child, set_signal_mask};
 use crate::sys::process::pidfd::Pidfd;
-pub use crate::sys::process::plan::{Directory, Environment, Input, Leader, Output, Plan, Step};
+pub use crate::sys::process::plan::{Environment, Input, Leader, Output, Plan, Step, WorkingDirectory};
 use crate::sys::process::setup::{self, OUR_UMASK, inherited};
 use crate::sys::process::stack::Stack;
 use nix::errno::Errno;
@@ -197,20 +197,8 @@ mod tests {
     /// Runs `sh -c SCRIPT`, the plan changed by `more`, to its end.
     fn shell<'a>(script: &str, more: impl FnOnce(&mut Plan<'a>)) -> Result<ExitStatus, StartError> {
         let arguments = Box::leak(Box::new([c"sh".to_owned(), c"-c".to_owned(), CString::new(script).unwrap()]));
-        let mut plan = Plan {
-            program: c"/bin/sh",
-            arguments,
-            shell_fallback: false,
-            environment: Box::leak(Box::new(Environment::with(&[]))),
-            directory: None,
-            leads: Leader::Session,
-            change: None,
-            ignores_hangup: false,
-            recorder: None,
-            stdin: Input::Null,
-            stdout: Output::Null,
-            stderr: Output::Same,
-        };
+        let environment = Box::leak(Box::new(Environment::with(&[])));
+        let mut plan = Plan { stderr: Output::Same, ..Plan::new(c"/bin/sh", arguments, environment) };
         more(&mut plan);
         let started = start(&plan)?;
         loop {
@@ -237,7 +225,7 @@ mod tests {
     #[test]
     fn a_replaced_directory_is_noticed() {
         let error = shell("", |plan| {
-            plan.directory = Some(Directory { path: c"/", expect: Some(FileId::NONE), within: None });
+            plan.directory = Some(WorkingDirectory { path: c"/", expect: Some(FileId::NONE), within: None });
         });
         assert_eq!(error.unwrap_err(), StartError { step: Step::Directory, errno: Errno::ESTALE });
     }
@@ -247,7 +235,7 @@ mod tests {
         let root = std::fs::metadata("/").unwrap();
         let run = |expect| {
             shell("test $PWD = /proc && exit 3", |plan| {
-                plan.directory = Some(Directory { path: c"/", expect: Some(expect), within: Some(c"proc") });
+                plan.directory = Some(WorkingDirectory { path: c"/", expect: Some(expect), within: Some(c"proc") });
             })
         };
         assert_eq!(run(FileId::of(&root)), Ok(ExitStatus::Code(3)));
@@ -275,18 +263,10 @@ mod tests {
         let arguments = [c"true".to_owned()];
         let environment = Environment::inherited();
         let started = start(&Plan {
-            program: c"/bin/true",
-            arguments: &arguments,
-            shell_fallback: false,
-            environment: &environment,
-            directory: None,
             leads: Leader::Group,
-            change: None,
-            ignores_hangup: false,
-            recorder: None,
-            stdin: Input::Null,
             stdout: Output::File(&out),
             stderr: Output::Same,
+            ..Plan::new(c"/bin/true", &arguments, &environment)
         })
         .unwrap();
         assert_eq!(started.stdout_lost, Some(Errno::ENXIO));
