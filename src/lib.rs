@@ -7,7 +7,7 @@
 //! 2. The main loop ([`tree::run`]) looks at the name with [`tree::root::scan`]: it is a service. If the directory was made
 //!    here, file by file, it waits until that has been quiet for 50 ms ([`tree::root::debounce`]). Then it hands it to the
 //!    [`tree::roster`], which starts a supervisor thread for it, and one more for its `log/` if it has one.
-//! 3. The thread ([`supervisor::opening`], then [`supervisor::thread`]) makes `status/web`, takes its lock, opens its FIFOs,
+//! 3. The thread ([`supervisor::begin::retry`], then [`supervisor::thread`]) makes `status/web`, takes its lock, opens its FIFOs,
 //!    and gives its [`machine`] the first event: *begin*.
 //! 4. The machine, a pure function of state, event and time, answers with actions: run `control/u` if there is one, then
 //!    *start*. `supervisor/actions.rs` carries them out.
@@ -16,11 +16,11 @@
 //!    `execve`. The thread gives the machine the pid.
 //! 6. The thread waits: for the process's descriptor, the control FIFO, requests of the tree, and the machine's deadline,
 //!    if there is one. The files of the status directory and the log follow: after a start or a signal once the new
-//!    program has had the processor (`supervisor/deferral.rs`), in all other cases at once (`supervisor/report.rs`).
+//!    program has had the processor (`supervisor/report/deferral.rs`), in all other cases at once (`supervisor/report/turn.rs`).
 //!    While nothing happens, nothing runs.
 //!
 //! When the process ends, its descriptor becomes readable, the thread reaps it and tells the machine, and
-//! `Machine::judge` (in `machine/ending.rs`) decides whether it is started again. A byte on the control FIFO
+//! `Machine::judge` (in `machine/steps/ending.rs`) decides whether it is started again. A byte on the control FIFO
 //! is one more event. When the directory goes away, the roster asks the thread to leave; the machine stops the
 //! process first.
 //!

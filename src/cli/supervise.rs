@@ -9,9 +9,9 @@ use crate::service::{Command, Definition, Service, Streams};
 use crate::status::StatusDir;
 use crate::status::dir::MakeError;
 use crate::status::log::Echo;
-use crate::supervisor::alarm::{Alarms, WAIT_AT_END};
-use crate::supervisor::mailbox::Orders;
-use crate::supervisor::opening;
+use crate::supervisor::begin::retry;
+use crate::supervisor::report::alarm::{Alarms, WAIT_AT_END};
+use crate::supervisor::requests::mailbox::Orders;
 use crate::supervisor::spec::{OpenError, Outcome, RestartHook, Spec};
 use crate::supervisor::thread::Supervisor;
 use crate::sys::process::detach::{Side, fork_away};
@@ -143,7 +143,7 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
         log::warn!(logger: supervisor.log(), "/dev/null: {}; still attached", errno_text(&error));
     }
     // A panic is our mistake, and no reason to leave the service alone.
-    let outcome = supervisor.run().unwrap_or_else(opening::supervise);
+    let outcome = supervisor.run().unwrap_or_else(retry::supervise);
     // Who is told to end while the service goes on ends at once.
     let patience = if outcome == Outcome::Abandoned { WAIT_WHEN_ABANDONED } else { WAIT_AT_END };
     alarms.wait_for_starts(patience);

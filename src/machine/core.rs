@@ -1,9 +1,9 @@
 //! The machine's data: what is, what is wanted, what was counted, and the settings.
 
 use crate::conf::policy::Policy;
-use crate::machine::actions::Action;
-use crate::machine::limits::Limits;
-use crate::machine::states::{Leave, Reason, Setup, State, Want};
+use crate::machine::history::limits::Limits;
+use crate::machine::words::actions::Action;
+use crate::machine::words::states::{Leave, Reason, Setup, State, Want};
 use crate::sys::process::pidfd::ExitStatus;
 use smallvec::SmallVec;
 

@@ -19,12 +19,12 @@
 //! Each state's function has an arm for what has no effect in that state, and one for what cannot come: that is logged as
 //! a bug, and a process that such an event brings is killed, for no state would remember it.
 
-use crate::machine::actions::Action;
-use crate::machine::command::{Command, Signal};
 use crate::machine::core::{Actions, Machine};
-use crate::machine::events::{Answer, Event, Reaped};
-use crate::machine::notes::{Helper, Note};
-use crate::machine::states::{Control, Leave, Next, Reason, Run, State, Want};
+use crate::machine::words::actions::Action;
+use crate::machine::words::command::{Command, Signal};
+use crate::machine::words::events::{Answer, Event, Reaped};
+use crate::machine::words::notes::{Helper, Note};
+use crate::machine::words::states::{Control, Leave, Next, Reason, Run, State, Want};
 use crate::sys::time::Mono;
 use nix::unistd::Pid;
 

@@ -2,7 +2,7 @@
 
 use crate::conf::policy::KillMode;
 use crate::machine::core::Machine;
-use crate::machine::states::{Leave, Next, Reason, Run, State, Stop, Want};
+use crate::machine::words::states::{Leave, Next, Reason, Run, State, Stop, Want};
 use crate::status::module_state::ModuleState;
 use crate::status::state::Memory;
 use crate::sys::process::pidfd::ExitStatus;
@@ -126,7 +126,7 @@ impl Machine {
         }
     }
 
-    /// When [`Event::DeadlineReached`](crate::machine::events::Event::DeadlineReached) is to come; `None`: only something that happens can change the state.
+    /// When [`Event::DeadlineReached`](crate::machine::words::events::Event::DeadlineReached) is to come; `None`: only something that happens can change the state.
     pub fn deadline(&self) -> Option<Mono> {
         match self.state {
             State::Backoff { until } => Some(until),

@@ -3,12 +3,12 @@
 //! Everything here answers at once, with the event that follows if there is one. Nothing is waited for but, with a start,
 //! the new program's `execve`.
 
-use super::alarm::Message;
-use super::process::Process;
-use super::thread::Supervisor;
 use crate::conf::policy::KillMode;
 use crate::machine::{Action, Answer, Event};
 use crate::service::start_warnings;
+use crate::supervisor::processes::process::Process;
+use crate::supervisor::report::alarm::Message;
+use crate::supervisor::thread::Supervisor;
 use crate::sys::process::pidfd::signal_name;
 use crate::sys::process::record::{ProcessRecord, Role};
 use crate::sys::process::start::{StartError, Started, Step};

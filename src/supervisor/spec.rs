@@ -1,10 +1,5 @@
 //! What makes a supervisor, and what may keep one from beginning.
 
-use super::alarm::Alarms;
-use super::mailbox::Orders;
-use super::parking::InheritedFds;
-use super::runit::files::RunitTree;
-use super::runit::foreign::ForeignError;
 use crate::conf::source::Source;
 use crate::conf::{Config, Program};
 use crate::machine::Leave;
@@ -12,6 +7,11 @@ use crate::service::Service;
 use crate::status::StatusDir;
 use crate::status::dir::MakeError;
 use crate::status::log::{Echo, Log};
+use crate::supervisor::report::alarm::Alarms;
+use crate::supervisor::requests::mailbox::Orders;
+use crate::supervisor::requests::parking::InheritedFds;
+use crate::supervisor::runit::files::RunitTree;
+use crate::supervisor::runit::foreign::ForeignError;
 use crate::sys::files::flock::LockError;
 use crate::sys::{Pid, errno_text};
 use crossbeam_channel::Sender;

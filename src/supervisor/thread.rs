@@ -3,28 +3,28 @@
 //! It decides nothing. It waits for orders, a few descriptors (the control FIFO, the run process, what runs beside
 //! it) and the machine's deadline, so a service at which nothing happens costs nothing.
 
-use super::access::Access;
-use super::left_behind::LeftBehind;
-use super::lines::Lines;
-use super::mailbox::{Ask, Order};
-#[cfg(debug_assertions)]
-use super::panics;
-use super::panics::catch;
-use super::parking::{AdoptionGuard, FdNumbers, Parking};
-use super::process::Process;
-use super::publish::Publisher;
-use super::record_keeper::RecordKeeper;
-use super::runit::files::Runit;
-use super::scripts::Scripts;
-use super::spec::{Outcome, Spec};
 use crate::conf::Config;
 use crate::conf::policy::Policy;
 use crate::conf::settings::Settings;
-use crate::machine::command::Command;
+use crate::machine::words::command::Command;
 use crate::machine::{Event, Leave, Machine, Reaped, Reason, State};
 use crate::status::fifo::Fifos;
 use crate::status::log::Log;
-use crate::supervisor::deferral::DeferredReport;
+use crate::supervisor::begin::left_behind::LeftBehind;
+use crate::supervisor::begin::record_keeper::RecordKeeper;
+#[cfg(debug_assertions)]
+use crate::supervisor::panics;
+use crate::supervisor::panics::catch;
+use crate::supervisor::processes::process::Process;
+use crate::supervisor::processes::scripts::Scripts;
+use crate::supervisor::report::access::Access;
+use crate::supervisor::report::deferral::DeferredReport;
+use crate::supervisor::report::lines::Lines;
+use crate::supervisor::report::publish::Publisher;
+use crate::supervisor::requests::mailbox::{Ask, Order};
+use crate::supervisor::requests::parking::{AdoptionGuard, FdNumbers, Parking};
+use crate::supervisor::runit::files::Runit;
+use crate::supervisor::spec::{Outcome, Spec};
 use crate::sys::context::cgroup::Group;
 use crate::sys::handover;
 use crate::sys::process::start::StartError;

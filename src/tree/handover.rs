@@ -1,6 +1,6 @@
 //! What the program hands over when it replaces itself, and how it is started again.
 
-use crate::supervisor::parking::{FdNumbers, InheritedFds};
+use crate::supervisor::requests::parking::{FdNumbers, InheritedFds};
 use crate::sys::errno_text;
 use crate::sys::handover;
 use crate::sys::process::setup::{Inherited, inherit};

@@ -11,7 +11,7 @@ use super::upgrade::{NotReplaced, UpgradeError, upgrade};
 use crate::conf::source::Source;
 use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
-use crate::supervisor::alarm::WAIT_AT_END;
+use crate::supervisor::report::alarm::WAIT_AT_END;
 use crate::supervisor::runit::RunitTree;
 use crate::sys::describe;
 use crate::sys::process::orphans;

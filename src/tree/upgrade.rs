@@ -5,7 +5,7 @@ use super::handover::{HandoverState, ReExec};
 use super::roster::members::Roster;
 use super::signals::{Messages, TreeRequest};
 use crate::status::dir::TREE_DIR;
-use crate::supervisor::parking::{FdNumbers, Parking};
+use crate::supervisor::requests::parking::{FdNumbers, Parking};
 use crate::sys::files::file::c_path;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::pidfd::ExitStatus;

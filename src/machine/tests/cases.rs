@@ -1,8 +1,8 @@
 //! The rules of the manual, one story each.
 
 use crate::conf::policy::{KillMode, Policy, RestartPolicy};
-use crate::machine::command::Signal;
 use crate::machine::tests::story::*;
+use crate::machine::words::command::Signal;
 use crate::machine::{Event, Leave, Next, Reaped, Reason, State, Stop, Want};
 use crate::sys::process::pidfd::ExitStatus;
 

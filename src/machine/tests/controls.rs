@@ -1,7 +1,7 @@
 //! The scripts in `control/`: runit's rules.
 
-use crate::machine::command::{Command, Signal};
 use crate::machine::tests::story::*;
+use crate::machine::words::command::{Command, Signal};
 use crate::machine::{Answer, Control, Event, Leave, Next, Note, Reaped, SavedRun, SavedState, State, Stop, Want};
 use crate::sys::process::record::Role;
 

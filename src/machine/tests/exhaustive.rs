@@ -1,9 +1,9 @@
 //! All histories in the simulated world, as far as two restarts: a breadth-first search, every event in every state.
 
 use crate::conf::policy::{KillMode, Policy, RestartPolicy};
-use crate::machine::command::Command;
 use crate::machine::tests::story::{CORE, NO_FILE, NO_PROCESSES, PLAIN, WITH_CONTROLS, WITH_HOOK, at, policy, seconds};
 use crate::machine::tests::world::{Op, World, census};
+use crate::machine::words::command::Command;
 use crate::machine::{Leave, Setup};
 use crate::sys::process::pidfd::ExitStatus;
 use std::collections::{HashSet, VecDeque};

@@ -2,9 +2,9 @@
 
 use crate::conf::policy::{KillMode, Policy, RestartPolicy};
 use crate::machine::Leave;
-use crate::machine::command::Command;
 use crate::machine::tests::story::{CORE, NO_FILE, NO_PROCESSES, PLAIN, WITH_CONTROLS, WITH_HOOK, policy, seconds};
 use crate::machine::tests::world::{Op, World};
+use crate::machine::words::command::Command;
 use crate::sys::process::pidfd::ExitStatus;
 use proptest::prelude::*;
 use proptest::sample::select;

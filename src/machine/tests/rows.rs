@@ -3,8 +3,8 @@
 //! [`here`] and [`kind`] name every state and event of the machine.
 
 use crate::conf::policy::{Policy, RestartPolicy};
-use crate::machine::command::{Command, Signal};
 use crate::machine::tests::story::*;
+use crate::machine::words::command::{Command, Signal};
 use crate::machine::{Answer, Control, Event, Leave, Next, Reaped, SavedState, State, Stop};
 use crate::sys::Pid;
 use crate::sys::process::pidfd::ExitStatus;

@@ -1,7 +1,7 @@
 //! A machine, a time, and short words for what happens to it.
 
 use crate::conf::policy::Policy;
-use crate::machine::command::{Command, Signal};
+use crate::machine::words::command::{Command, Signal};
 use crate::machine::{Action, Alarm, AlarmReason, Answer, Control, Event, Machine, Note, Reaped, Setup, State};
 use crate::sys::process::pidfd::{ExitStatus, signal_name};
 use crate::sys::process::start::{StartError, Step};

@@ -5,9 +5,9 @@
 
 use crate::conf::policy::KillMode;
 use crate::conf::policy::Policy;
-use crate::machine::command::Command;
-use crate::machine::ending::restarts_after;
+use crate::machine::steps::ending::restarts_after;
 use crate::machine::tests::story::{at, exited, start_failed};
+use crate::machine::words::command::Command;
 use crate::machine::{
     Action, Actions, Answer, Control, Event, Leave, Machine, Next, Note, Reaped, Run, Setup, State, Stop, Want,
 };

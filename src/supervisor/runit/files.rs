@@ -3,12 +3,12 @@
 //! They lie in `supervise/` of the status directory, so that the status root itself can serve as `SVDIR`; the service
 //! directory's `supervise` is a link to them, where one can be made.
 
-use crate::machine::command::Command;
+use crate::machine::words::command::Command;
 use crate::machine::{Machine, State, Want};
 use crate::status::StatusDir;
 use crate::status::log::Log;
 use crate::status::runit_files::{Files, NAME, Phase, Record};
-use crate::supervisor::lines::Lines;
+use crate::supervisor::report::lines::Lines;
 use crate::sys::errno_text;
 use crate::sys::time::Mono;
 use log::Level;

@@ -1,7 +1,7 @@
 //! What the roster knows of a service, and of a supervisor thread.
 
 use crate::service::pipe::LogPipe;
-use crate::supervisor::mailbox::Mailbox;
+use crate::supervisor::requests::mailbox::Mailbox;
 use crate::supervisor::spec::Outcome;
 use crate::sys::threads::thread::Thread;
 use crate::tree::capacity::Demand;

@@ -5,7 +5,7 @@ use super::members::{Roster, Shared};
 use crate::conf::source::Source;
 use crate::status::StatusDir;
 use crate::status::log::{Echo, Log};
-use crate::supervisor::mailbox::Mailbox;
+use crate::supervisor::requests::mailbox::Mailbox;
 use crate::supervisor::spec::Outcome;
 use crate::sys::files::file_id::FileInstance;
 use crate::sys::threads::thread::Thread;

@@ -4,7 +4,7 @@
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::Duration;
-use supervise_tree::machine::command::Command;
+use supervise_tree::machine::words::command::Command;
 use supervise_tree::machine::{Action, Answer, Control, Event, Leave, Machine, Note, Reaped, State, Want};
 use supervise_tree::sys::Errno;
 use supervise_tree::sys::process::pidfd::ExitStatus;

@@ -1,20 +1,20 @@
 //! Opening a status directory: each step needs what the one before it has got.
 
-use super::access::Access;
-use super::left_behind::LeftBehind;
-use super::lines::Lines;
-use super::parking::InheritedFds;
-use super::publish::Publisher;
-use super::record_keeper::RecordKeeper;
-use super::runit::files::Runit;
-use super::runit::foreign;
-use super::scripts::Scripts;
-use super::spec::{OpenError, Spec};
-use super::thread::{Supervisor, policy};
 use crate::conf::Program;
 use crate::machine::{Machine, Setup};
 use crate::status::fifo::Fifos;
 use crate::status::log::Log;
+use crate::supervisor::begin::left_behind::LeftBehind;
+use crate::supervisor::begin::record_keeper::RecordKeeper;
+use crate::supervisor::processes::scripts::Scripts;
+use crate::supervisor::report::access::Access;
+use crate::supervisor::report::lines::Lines;
+use crate::supervisor::report::publish::Publisher;
+use crate::supervisor::requests::parking::InheritedFds;
+use crate::supervisor::runit::files::Runit;
+use crate::supervisor::runit::foreign;
+use crate::supervisor::spec::{OpenError, Spec};
+use crate::supervisor::thread::{Supervisor, policy};
 use crate::sys::errno_text;
 use crate::sys::files::flock::Lock;
 use crate::sys::files::replace::FilePair;

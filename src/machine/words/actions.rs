@@ -1,7 +1,7 @@
 //! What a machine wants done.
 
-use crate::machine::notes::Note;
-use crate::machine::states::{Control, Reason};
+use crate::machine::words::notes::Note;
+use crate::machine::words::states::{Control, Reason};
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::start::StartError;
 use nix::unistd::Pid;

@@ -1,8 +1,8 @@
 //! The first event: supervision begins, or goes on where another supervisor of the same boot was killed.
 
-use crate::machine::command::Command;
-use crate::machine::events::Event;
-use crate::machine::saved::SavedState;
+use crate::machine::history::saved::SavedState;
+use crate::machine::words::command::Command;
+use crate::machine::words::events::Event;
 use crate::sys::files::file_id::FileId;
 use crate::sys::process::record::Role;
 use nix::unistd::Pid;

@@ -1,19 +1,19 @@
 //! What a predecessor has left: its process, found by the record in the lock file, and what it wanted and counted, in
 //! `state.json`.
 
-use super::process::Process;
 use crate::status::StatusDir;
 use crate::status::state::StateFile;
+use crate::supervisor::processes::process::Process;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::record::ProcessRecord;
 use std::io;
 
 /// What a predecessor has left, as it is found.
 #[derive(Debug, Default)]
-pub(super) struct LeftBehind {
-    pub(super) process: Option<(ProcessRecord, Process)>,
+pub(in crate::supervisor) struct LeftBehind {
+    pub(in crate::supervisor) process: Option<(ProcessRecord, Process)>,
     /// Boxed, for it is large, and seldom there for long.
-    pub(super) state: Option<Box<StateFile>>,
+    pub(in crate::supervisor) state: Option<Box<StateFile>>,
 }
 
 impl LeftBehind {
@@ -21,7 +21,7 @@ impl LeftBehind {
     ///
     /// # Errors
     /// Out of descriptors or memory, so the answer is unknown. To begin then would be to start a second copy.
-    pub(super) fn look(lock: &Lock, dir: &StatusDir, is_first: bool) -> io::Result<LeftBehind> {
+    pub(in crate::supervisor) fn look(lock: &Lock, dir: &StatusDir, is_first: bool) -> io::Result<LeftBehind> {
         let process = Process::adopt(lock.file())?;
         let state = if is_first && process.is_none() { None } else { state(dir)? };
         Ok(LeftBehind { process, state })

@@ -1,13 +1,13 @@
 //! The machine's first event: the service is begun, or what a predecessor has left is taken on.
 
-use super::left_behind::LeftBehind;
-use super::process::Process;
-use super::thread::Supervisor;
 use crate::conf::Program;
 use crate::conf::policy::KillMode;
-use crate::machine::command::Command;
-use crate::machine::predecessor::{Predecessor, Successor, Survivor, decide};
+use crate::machine::history::predecessor::{Predecessor, Successor, Survivor, decide};
+use crate::machine::words::command::Command;
 use crate::machine::{Event, SavedState};
+use crate::supervisor::begin::left_behind::LeftBehind;
+use crate::supervisor::processes::process::Process;
+use crate::supervisor::thread::Supervisor;
 use crate::sys::files::file_id::FileId;
 use crate::sys::process::group;
 use crate::sys::process::pidfd::signal_group;
@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 impl Supervisor {
     /// Gives the machine its first event.
-    pub(super) fn begin_or_resume(&mut self) {
+    pub(in crate::supervisor) fn begin_or_resume(&mut self) {
         let (record, event) = self.first_event();
         self.handle(event);
         let runs_elsewhere = record

@@ -1,8 +1,8 @@
 //! What the machine says in a module's log: each line once, as a value that tests can compare.
 
-use crate::machine::command::Signal;
-use crate::machine::events::Event;
-use crate::machine::states::{After, Reason, State};
+use crate::machine::words::command::Signal;
+use crate::machine::words::events::Event;
+use crate::machine::words::states::{After, Reason, State};
 use crate::sys::process::pidfd::{ExitStatus, signal_name};
 use crate::sys::process::start::StartError;
 use log::Level;

@@ -1,8 +1,8 @@
 //! What the tree asks of a supervisor thread.
 
-use super::parking::Parking;
 use crate::conf::Config;
 use crate::machine::Leave;
+use crate::supervisor::requests::parking::Parking;
 use crate::sys::threads::poll::Source;
 use crate::sys::threads::signals::Signals;
 use crate::sys::threads::wake::Waker;

@@ -1,7 +1,7 @@
 //! What a supervisor that was killed has saved, read back from `state.json`.
 
-use crate::machine::limits::Limits;
-use crate::machine::states::{Stop, Want};
+use crate::machine::history::limits::Limits;
+use crate::machine::words::states::{Stop, Want};
 use crate::status::module_state::ModuleState;
 use crate::status::state::StateFile;
 use crate::sys::files::file_id::FileId;

@@ -1,10 +1,10 @@
 //! What has to be in the status directory, or another supervisor could begin beside us, or not find what we have started:
 //! the lock, and in it the record of each process.
 
-use super::lines::Lines;
-use super::spec::OpenError;
 use crate::status::StatusDir;
 use crate::status::dir::MakeError;
+use crate::supervisor::report::lines::Lines;
+use crate::supervisor::spec::OpenError;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::record::ProcessRecord;
 use crate::sys::{Errno, Pid, describe};
@@ -12,7 +12,7 @@ use log::Level;
 
 /// The lock, and the record that is to be in it.
 #[derive(Debug)]
-pub(super) struct RecordKeeper {
+pub(in crate::supervisor) struct RecordKeeper {
     lock: Lock,
     /// That the lock file is gone and cannot be made anew has been said.
     failure_logged: bool,
@@ -22,7 +22,7 @@ pub(super) struct RecordKeeper {
 
 /// Whose the status directory is, after a look at the lock file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ownership {
+pub(in crate::supervisor) enum Ownership {
     /// Ours, as before, or as far as can be told while the lock cannot be made anew.
     Ours,
     /// Ours: somebody had removed the lock file, and it was made anew.
@@ -32,22 +32,22 @@ pub(super) enum Ownership {
 }
 
 impl RecordKeeper {
-    pub(super) fn new(lock: Lock) -> RecordKeeper {
+    pub(in crate::supervisor) fn new(lock: Lock) -> RecordKeeper {
         RecordKeeper { lock, failure_logged: false, unwritten: None }
     }
 
     /// The lock, for a child that writes its own record into the file.
-    pub(super) fn lock(&self) -> &Lock {
+    pub(in crate::supervisor) fn lock(&self) -> &Lock {
         &self.lock
     }
 
     /// Whether the lock file is there and has everything in it: the next supervisor knows only what it finds there.
-    pub(super) fn is_in_order(&self) -> bool {
+    pub(in crate::supervisor) fn is_in_order(&self) -> bool {
         self.unwritten.is_none() && !self.failure_logged
     }
 
     /// Notes that a process was started; `why` it could not write its record into the lock file, if it could not.
-    pub(super) fn note_started(
+    pub(in crate::supervisor) fn note_started(
         &mut self,
         (record, pid): (impl FnOnce() -> Option<ProcessRecord>, Pid),
         why: Option<Errno>,
@@ -64,7 +64,7 @@ impl RecordKeeper {
     }
 
     /// Writes into the lock file what is not in it yet, if its process still `runs`.
-    pub(super) fn write_record(&mut self, runs: impl FnOnce(Pid) -> bool) {
+    pub(in crate::supervisor) fn write_record(&mut self, runs: impl FnOnce(Pid) -> bool) {
         let Some(record) = self.unwritten else { return };
         // It has ended and was reaped: its number may be another's by now.
         if !runs(record.pid) || record.write(self.lock.file()).is_ok() {
@@ -74,7 +74,7 @@ impl RecordKeeper {
 
     /// Makes the status directory and the lock anew if somebody has removed them: a lock file that is not there keeps
     /// nobody out.
-    pub(super) fn keep_lock(&mut self, dir: &StatusDir, lines: &mut Lines) -> Ownership {
+    pub(in crate::supervisor) fn keep_lock(&mut self, dir: &StatusDir, lines: &mut Lines) -> Ownership {
         if self.lock.is_at(&dir.lock_path()) {
             self.failure_logged = false;
             return Ownership::Ours;

@@ -3,11 +3,11 @@
 //! [`Machine::judge`] decides whether a service is started again.
 
 use crate::conf::policy::{Policy, RestartPolicy};
-use crate::machine::actions::{Action, Alarm, AlarmReason};
 use crate::machine::core::{Actions, Machine};
-use crate::machine::limits::Verdict;
-use crate::machine::notes::{Note, Then};
-use crate::machine::states::{After, Leave, Next, Reason, Run, State, Stop, Want};
+use crate::machine::history::limits::Verdict;
+use crate::machine::words::actions::{Action, Alarm, AlarmReason};
+use crate::machine::words::notes::{Note, Then};
+use crate::machine::words::states::{After, Leave, Next, Reason, Run, State, Stop, Want};
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::start::StartError;
 use crate::sys::time::Mono;
@@ -18,7 +18,7 @@ use std::time::Duration;
 const DO_NOT_RESTART: ExitStatus = ExitStatus::Code(125);
 
 /// The end of a run process, or a start that failed.
-pub(super) struct End {
+pub(in crate::machine) struct End {
     /// How the process ended, or why it could not be started.
     pub exit: Result<ExitStatus, StartError>,
     /// Nobody has requested this end, so the limits count it.
@@ -30,7 +30,7 @@ pub(super) struct End {
 }
 
 /// What is made of an end.
-pub(super) struct Judgement {
+pub(in crate::machine) struct Judgement {
     /// What follows.
     pub next: Next,
     /// The limit that was reached.
@@ -40,7 +40,7 @@ pub(super) struct Judgement {
 }
 
 impl Machine {
-    pub(super) fn run_ended(
+    pub(in crate::machine) fn run_ended(
         &mut self,
         run: Run,
         status: ExitStatus,
@@ -73,7 +73,7 @@ impl Machine {
     ///
     /// [`Next::AsWanted`]: started again if it is still wanted up when `finish` has ended ([`Machine::settle`] does it);
     /// [`Next::StayDown`]: not started, by the `restart` setting; [`Next::GiveUp`]: not started, because a limit was reached.
-    pub(super) fn judge(&mut self, end: &End, now: Mono) -> Judgement {
+    pub(in crate::machine) fn judge(&mut self, end: &End, now: Mono) -> Judgement {
         if self.want != Want::Up || self.leave.is_some() {
             return Judgement { next: Next::AsWanted, gave_up: None, alarm: None };
         }
@@ -118,7 +118,7 @@ impl Machine {
     }
 
     /// Alarm, log and `finish`, after the line of the end itself.
-    pub(super) fn carry_out_judgement(
+    pub(in crate::machine) fn carry_out_judgement(
         &mut self,
         judgement: Judgement,
         end: &End,
@@ -157,12 +157,12 @@ impl Machine {
     }
 
     /// The same for the log; a start comes no sooner than `at`.
-    pub(super) fn then(&self, next: Next, at: Mono, has_finish: bool, now: Mono) -> Then {
+    pub(in crate::machine) fn then(&self, next: Next, at: Mono, has_finish: bool, now: Mono) -> Then {
         Then::After { after: self.after(next), delay: at.since(now), has_finish }
     }
 
     /// Neither the run process nor `finish` runs any more.
-    pub(super) fn settle(&mut self, next: Next, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn settle(&mut self, next: Next, now: Mono, actions: &mut Actions) {
         match self.after(next) {
             After::ReadTheRest => self.begin_start(actions),
             After::Leave => self.end_supervision(actions),
@@ -174,11 +174,17 @@ impl Machine {
     }
 
     /// When a `finish` that starts now is killed. The restart command, which takes its place, may take as long as it likes.
-    pub(super) fn finish_deadline(&self, now: Mono) -> Option<Mono> {
+    pub(in crate::machine) fn finish_deadline(&self, now: Mono) -> Option<Mono> {
         self.policy.finish_timeout.filter(|_| !self.setup.restart_hook).map(|timeout| now + timeout)
     }
 
-    pub(super) fn finish_ended(&mut self, status: ExitStatus, next: Next, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn finish_ended(
+        &mut self,
+        status: ExitStatus,
+        next: Next,
+        now: Mono,
+        actions: &mut Actions,
+    ) {
         if status == DO_NOT_RESTART && !self.setup.restart_hook && next == Next::AsWanted && self.leave.is_none() {
             self.want = Want::Down;
             self.reason = Some(Reason::Finish);
@@ -190,7 +196,7 @@ impl Machine {
     // ----- commands between the end of the run process and that of `finish` ------------------------------------
 
     /// `u` or `o` overrules limits, the `restart` setting and `finish`.
-    pub(super) fn next_after_up(&mut self, next: Next, want: Want) -> Next {
+    pub(in crate::machine) fn next_after_up(&mut self, next: Next, want: Want) -> Next {
         self.want = want;
         if self.leave.is_some() {
             return next;
@@ -202,13 +208,13 @@ impl Machine {
         Next::Start
     }
 
-    pub(super) fn next_after_down(&mut self, next: Next) -> Next {
+    pub(in crate::machine) fn next_after_down(&mut self, next: Next) -> Next {
         self.want = Want::Down;
         if next == Next::GiveUp { next } else { Next::AsWanted }
     }
 
     /// The logger's service is gone while the logger is between two runs: a start that is to come comes without delay.
-    pub(super) fn next_at_end_of_input(&mut self, next: Next) -> Next {
+    pub(in crate::machine) fn next_at_end_of_input(&mut self, next: Next) -> Next {
         let first = self.leave.is_none();
         self.leave_at_least(Leave::EndOfInput);
         if first && next == Next::AsWanted && self.want == Want::Up { Next::Start } else { next }
@@ -217,18 +223,18 @@ impl Machine {
     // ----- leaving ------------------------------------------------------------------------------------------------
 
     /// A stronger reason to leave replaces a weaker one.
-    pub(super) fn leave_at_least(&mut self, leave: Leave) {
+    pub(in crate::machine) fn leave_at_least(&mut self, leave: Leave) {
         self.leave = self.leave.max(Some(leave));
     }
 
     /// While the hook or `control/u` runs: it is not waited for.
-    pub(super) fn leave_and_kill_hook(&mut self, leave: Leave, actions: &mut Actions) {
+    pub(in crate::machine) fn leave_and_kill_hook(&mut self, leave: Leave, actions: &mut Actions) {
         self.leave_at_least(leave);
         actions.push(Action::KillHelper);
     }
 
     /// While `finish` or the restart command runs: only `finish` has a time limit, so the command is not waited for.
-    pub(super) fn leave_after_finish(&mut self, leave: Leave, actions: &mut Actions) {
+    pub(in crate::machine) fn leave_after_finish(&mut self, leave: Leave, actions: &mut Actions) {
         self.leave_at_least(leave);
         if self.setup.restart_hook {
             actions.push(Action::KillHelper);
@@ -236,19 +242,19 @@ impl Machine {
     }
 
     /// While nothing runs.
-    pub(super) fn leave_at_once(&mut self, leave: Leave, actions: &mut Actions) {
+    pub(in crate::machine) fn leave_at_once(&mut self, leave: Leave, actions: &mut Actions) {
         self.leave_at_least(leave);
         self.end_supervision(actions);
     }
 
-    pub(super) fn end_supervision(&mut self, actions: &mut Actions) {
+    pub(in crate::machine) fn end_supervision(&mut self, actions: &mut Actions) {
         self.state = State::Ended;
         actions.push(Action::Log(Note::Left));
     }
 }
 
 /// Whether a run process that ended so is to be started again; `None`: it could not be started.
-pub(super) fn restarts_after(policy: &Policy, status: Option<ExitStatus>) -> bool {
+pub(in crate::machine) fn restarts_after(policy: &Policy, status: Option<ExitStatus>) -> bool {
     match policy.restart {
         RestartPolicy::Always => true,
         RestartPolicy::OnFailure => status != Some(ExitStatus::Code(0)),

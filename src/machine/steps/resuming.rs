@@ -1,18 +1,24 @@
 //! Going on where another supervisor was killed.
 
-use crate::machine::actions::Action;
 use crate::machine::core::{Actions, Machine};
-use crate::machine::notes::{Helper, Note};
-use crate::machine::saved::{SavedRun, SavedState};
-use crate::machine::states::{Leave, Next, Reason, Run, State, Stop, Want};
-use crate::machine::stopping::EXPECTED_EXIT_WINDOW;
+use crate::machine::history::saved::{SavedRun, SavedState};
+use crate::machine::steps::stopping::EXPECTED_EXIT_WINDOW;
+use crate::machine::words::actions::Action;
+use crate::machine::words::notes::{Helper, Note};
+use crate::machine::words::states::{Leave, Next, Reason, Run, State, Stop, Want};
 use crate::sys::process::record::Role;
 use crate::sys::time::Mono;
 use nix::unistd::Pid;
 
 impl Machine {
     /// Takes over what is saved, and the process that lives.
-    pub(super) fn resume(&mut self, saved: SavedState, live: Option<(Role, Pid)>, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn resume(
+        &mut self,
+        saved: SavedState,
+        live: Option<(Role, Pid)>,
+        now: Mono,
+        actions: &mut Actions,
+    ) {
         self.want = saved.want;
         self.alarm = saved.alarm;
         self.starts = saved.starts;

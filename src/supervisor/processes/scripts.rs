@@ -3,11 +3,11 @@
 //! A command without a script waits for nobody, and no script runs for longer than its time. What a script answers
 //! goes back to the machine as [`Event::Control`].
 
-use super::lines::Lines;
-use super::process::Process;
 use crate::machine::CONTROL_TIME;
 use crate::machine::{Control, Event};
 use crate::service::Service;
+use crate::supervisor::processes::process::Process;
+use crate::supervisor::report::lines::Lines;
 use crate::sys::Pid;
 use crate::sys::process::pidfd::{ExitStatus, signal_group};
 use crate::sys::process::start::Started;
@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 
 /// What runs, and what waits for it.
 #[derive(Debug, Default)]
-pub(super) struct Scripts {
+pub(in crate::supervisor) struct Scripts {
     running: Option<Script>,
     waiting: VecDeque<Control>,
 }
@@ -37,33 +37,33 @@ struct Script {
 
 impl Scripts {
     /// What to wait for.
-    pub(super) fn source(&self) -> Option<Source<'_>> {
+    pub(in crate::supervisor) fn source(&self) -> Option<Source<'_>> {
         self.running.as_ref().map(|script| script.process.source())
     }
 
     /// Until when.
-    pub(super) fn deadline(&self) -> Option<Mono> {
+    pub(in crate::supervisor) fn deadline(&self) -> Option<Mono> {
         self.running.as_ref().and_then(|script| script.until)
     }
 
     /// Whether nothing runs or waits.
-    pub(super) fn are_idle(&self) -> bool {
+    pub(in crate::supervisor) fn are_idle(&self) -> bool {
         self.running.is_none() && self.waiting.is_empty()
     }
 
     /// Whether the end of the run process is to be looked at only when they are through.
-    pub(super) fn hold_the_end(&self) -> bool {
+    pub(in crate::supervisor) fn hold_the_end(&self) -> bool {
         let running = self.running.iter().filter(|script| !script.forgotten).map(|script| script.control);
         running.chain(self.waiting.iter().copied()).any(Control::belongs_to_the_end)
     }
 
     /// The run process that they were asked for is gone.
-    pub(super) fn forget_waiting(&mut self) {
+    pub(in crate::supervisor) fn forget_waiting(&mut self) {
         self.waiting.clear();
     }
 
     /// No longer waits for any.
-    pub(super) fn kill(&mut self) {
+    pub(in crate::supervisor) fn kill(&mut self) {
         self.waiting.clear();
         if let Some(script) = &mut self.running {
             script.forgotten = true;
@@ -92,7 +92,13 @@ impl Drop for Script {
 impl Scripts {
     /// Runs a script for the process `run` as soon as those before it are through; the answer, if there is nothing to
     /// wait for.
-    pub(super) fn run(&mut self, control: Control, run: Pid, service: &Service, lines: &mut Lines) -> Option<Event> {
+    pub(in crate::supervisor) fn run(
+        &mut self,
+        control: Control,
+        run: Pid,
+        service: &Service,
+        lines: &mut Lines,
+    ) -> Option<Event> {
         if !service.has_control(control.letter()) {
             return Some(Event::Control { control, run, done: false });
         }
@@ -131,7 +137,7 @@ impl Scripts {
 
     /// The answer of the script that runs, if it has ended and somebody wants to hear of it. Then
     /// [`Scripts::start_next`] is to be called.
-    pub(super) fn reap(&mut self, now: Mono) -> Option<Event> {
+    pub(in crate::supervisor) fn reap(&mut self, now: Mono) -> Option<Event> {
         let script = self.running.as_mut()?;
         let status = script.process.reap(false, now)?;
         let (control, run, forgotten) = (script.control, script.run, script.forgotten);
@@ -140,7 +146,12 @@ impl Scripts {
     }
 
     /// Starts the next of those that wait; the answer, if there is nothing to wait for, and then it is to be called again.
-    pub(super) fn start_next(&mut self, run: Pid, service: &Service, lines: &mut Lines) -> Option<Event> {
+    pub(in crate::supervisor) fn start_next(
+        &mut self,
+        run: Pid,
+        service: &Service,
+        lines: &mut Lines,
+    ) -> Option<Event> {
         if self.running.is_some() {
             return None;
         }
@@ -149,7 +160,7 @@ impl Scripts {
     }
 
     /// Kills a script that takes too long.
-    pub(super) fn kill_late(&mut self, now: Mono, lines: &mut Lines) {
+    pub(in crate::supervisor) fn kill_late(&mut self, now: Mono, lines: &mut Lines) {
         let Some(script) = &mut self.running else { return };
         if script.until.is_some_and(|until| now >= until) {
             script.kill();

@@ -1,6 +1,6 @@
 //! The words of the machine: what can be, what is wanted, and what follows.
 
-use crate::machine::command::Signal;
+use crate::machine::words::command::Signal;
 pub use crate::status::record::Want;
 use crate::sys::process::start::StartError;
 use crate::sys::time::Mono;

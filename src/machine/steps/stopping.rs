@@ -1,23 +1,23 @@
 //! Stopping, and the signals that commands send.
 
 use crate::conf::policy::KillMode;
-use crate::machine::actions::Action;
-use crate::machine::command::Signal;
 use crate::machine::core::{Actions, Machine};
-use crate::machine::notes::Note;
-use crate::machine::states::{Control, Leave, Run, State, Stop, Want};
+use crate::machine::words::actions::Action;
+use crate::machine::words::command::Signal;
+use crate::machine::words::notes::Note;
+use crate::machine::words::states::{Control, Leave, Run, State, Stop, Want};
 use crate::sys::time::Mono;
 use std::time::Duration;
 
 /// An exit within this time after `k`, `t`, `i` or `q` counts as requested; a later one counts as a failure.
-pub(super) const EXPECTED_EXIT_WINDOW: Duration = Duration::from_secs(60);
+pub(in crate::machine) const EXPECTED_EXIT_WINDOW: Duration = Duration::from_secs(60);
 
 /// How long a logger may take to read what is left, where no `kill_timeout` says it.
 const END_OF_INPUT_WAIT: Duration = Duration::from_secs(10);
 
 impl Machine {
     /// `control/t`, which may stop the process in its own way, and then the stop signal.
-    pub(super) fn stop(&mut self, run: Run, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn stop(&mut self, run: Run, now: Mono, actions: &mut Actions) {
         if !self.setup.controls {
             return self.send_stop(run, false, now, actions);
         }
@@ -59,7 +59,7 @@ impl Machine {
     }
 
     /// A logger is not signalled: it ends by itself once it has read what is left.
-    pub(super) fn wait_for_end_of_input(&mut self, run: Run, now: Mono) {
+    pub(in crate::machine) fn wait_for_end_of_input(&mut self, run: Run, now: Mono) {
         self.leave_at_least(Leave::EndOfInput);
         if run.stop == Stop::No {
             let wait = self.policy.kill_timeout.unwrap_or(END_OF_INPUT_WAIT);
@@ -73,14 +73,14 @@ impl Machine {
     }
 
     /// KILL without waiting for any script.
-    pub(super) fn kill_now(&mut self, run: Run, actions: &mut Actions) {
+    pub(in crate::machine) fn kill_now(&mut self, run: Run, actions: &mut Actions) {
         if self.setup.controls {
             actions.push(Action::KillControls);
         }
         self.kill(run, actions);
     }
 
-    pub(super) fn stop_deadline_reached(&mut self, run: Run, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn stop_deadline_reached(&mut self, run: Run, now: Mono, actions: &mut Actions) {
         match run.stop {
             Stop::EndOfInput(at) if now >= at => {
                 actions.push(Action::Log(Note::IgnoresEndOfInput(run.pid)));
@@ -94,7 +94,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn signal(&mut self, run: Run, signal: Signal, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn signal(&mut self, run: Run, signal: Signal, now: Mono, actions: &mut Actions) {
         // From now on, for the signal's script may bring the end about.
         let expected_exit_until =
             if signal.asks_for_exit() { Some(now + EXPECTED_EXIT_WINDOW) } else { run.expected_exit_until };
@@ -102,7 +102,13 @@ impl Machine {
     }
 
     /// A command for the run process: its script runs first, if there may be one.
-    pub(super) fn run_control_then_act(&mut self, run: Run, control: Control, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn run_control_then_act(
+        &mut self,
+        run: Run,
+        control: Control,
+        now: Mono,
+        actions: &mut Actions,
+    ) {
         self.state = State::Up(run);
         if self.setup.controls {
             actions.push(Action::RunControl(control));
@@ -112,7 +118,14 @@ impl Machine {
     }
 
     /// The script has ended, or there is none: the command's own work follows, unless the script has `done` it.
-    pub(super) fn after_control(&mut self, run: Run, control: Control, done: bool, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn after_control(
+        &mut self,
+        run: Run,
+        control: Control,
+        done: bool,
+        now: Mono,
+        actions: &mut Actions,
+    ) {
         match control {
             Control::Stop => match run.stop {
                 Stop::Requested | Stop::Signalled(_) | Stop::Killed => self.send_stop(run, done, now, actions),
@@ -142,7 +155,7 @@ impl Machine {
 
     /// `u` or `o` while the run process lives. After a stop has begun, `u` means a start once the stop is complete; `o` means
     /// none, for `o` starts what is down, and restarts nothing.
-    pub(super) fn request_restart(&mut self, run: Run, want: Want) {
+    pub(in crate::machine) fn request_restart(&mut self, run: Run, want: Want) {
         self.want = want;
         self.state = State::Up(Run { restart_after_stop: run.stop != Stop::No && want == Want::Up, ..run });
     }

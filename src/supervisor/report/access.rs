@@ -1,10 +1,10 @@
 //! `status_group` and `control_group`: who beside us may read the status directory and give commands.
 
-use super::lines::Lines;
 use crate::conf::context::account::Id;
 use crate::conf::settings::Settings;
 use crate::service::context::account::{System, group_number};
 use crate::status::StatusDir;
+use crate::supervisor::report::lines::Lines;
 use crate::sys::errno_text;
 use crate::sys::files::access::set;
 use crate::sys::files::file;
@@ -42,19 +42,19 @@ impl Groups {
 
 /// The groups, and whether anybody may be able to look who is not to.
 #[derive(Debug)]
-pub(super) struct Access {
+pub(in crate::supervisor) struct Access {
     groups: Groups,
     is_stale: bool,
 }
 
 impl Access {
     /// Without groups. `is_stale` says that somebody may have got access before.
-    pub(super) fn new(is_stale: bool) -> Access {
+    pub(in crate::supervisor) fn new(is_stale: bool) -> Access {
         Access { groups: Groups::default(), is_stale }
     }
 
     /// Looks up the groups that the settings name. They hold for what is made from now on, and for what is there already.
-    pub(super) fn look_up(&mut self, settings: &Settings, lines: &mut Lines) {
+    pub(in crate::supervisor) fn look_up(&mut self, settings: &Settings, lines: &mut Lines) {
         let status = group_of(settings.status_group.as_ref(), lines);
         let control = group_of(settings.control_group.as_ref(), lines);
         let groups = Groups { status, control };
@@ -64,7 +64,7 @@ impl Access {
 
     /// Gives the groups what is theirs, and nobody else anything. Without groups, and none before, it does nothing.
     /// `runit` is where runit's files are.
-    pub(super) fn share(&mut self, dir: &StatusDir, runit: Option<&Path>, lines: &mut Lines) {
+    pub(in crate::supervisor) fn share(&mut self, dir: &StatusDir, runit: Option<&Path>, lines: &mut Lines) {
         if (self.groups.is_nobody() && !self.is_stale) || dir.is_foreign() {
             return;
         }

@@ -1,9 +1,9 @@
 //! What can happen to a machine.
 
 use crate::conf::policy::Policy;
-use crate::machine::command::Command;
-use crate::machine::saved::SavedState;
-use crate::machine::states::{Control, Leave};
+use crate::machine::history::saved::SavedState;
+use crate::machine::words::command::Command;
+use crate::machine::words::states::{Control, Leave};
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::Role;
 use crate::sys::process::start::StartError;

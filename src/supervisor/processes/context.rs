@@ -1,9 +1,9 @@
 //! The context of the next start, and the control group that the service runs in.
 
-use super::thread::Supervisor;
 use crate::conf::policy::KillMode;
 use crate::service::context::cgroup::{self, Prepared};
 use crate::service::context::{self, Resolved};
+use crate::supervisor::thread::Supervisor;
 use crate::sys::context::cgroup::Group;
 use crate::sys::process::start::StartError;
 use crate::sys::{Pid, errno_text};
@@ -20,7 +20,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// The part that cannot be had.
-    pub(super) fn next_context(&mut self) -> Result<Option<Box<Resolved>>, StartError> {
+    pub(in crate::supervisor) fn next_context(&mut self) -> Result<Option<Box<Resolved>>, StartError> {
         let resolved = self.spec.service.context(&self.settings.context)?;
         if !self.wants_group() {
             return Ok(resolved);
@@ -46,7 +46,7 @@ impl Supervisor {
     }
 
     /// Finds the group of a process that an earlier supervisor has started.
-    pub(super) fn adopt_group(&mut self, pid: Pid) {
+    pub(in crate::supervisor) fn adopt_group(&mut self, pid: Pid) {
         if self.wants_group() {
             self.group = cgroup::of_process(pid, &self.spec.module, &self.owner());
         }
@@ -54,7 +54,7 @@ impl Supervisor {
 
     /// With `kill_mode : cgroup`, kills what is left of the service where its run process has ended while there was no
     /// supervisor.
-    pub(super) fn kill_left_group(&mut self) {
+    pub(in crate::supervisor) fn kill_left_group(&mut self) {
         if self.settings.policy.kill_mode != KillMode::Cgroup {
             return;
         }
@@ -66,7 +66,7 @@ impl Supervisor {
     }
 
     /// With `kill_mode : cgroup`, kills everything that the service ever started.
-    pub(super) fn kill_group(&mut self) {
+    pub(in crate::supervisor) fn kill_group(&mut self) {
         let Some(group) = self.group.as_ref().filter(|_| self.settings.policy.kill_mode == KillMode::Cgroup) else {
             return;
         };
@@ -77,7 +77,7 @@ impl Supervisor {
     }
 
     /// Removes the group, once there is nothing in it.
-    pub(super) fn remove_group(&mut self) {
+    pub(in crate::supervisor) fn remove_group(&mut self) {
         let Some(group) = &self.group else { return };
         // What was killed just now may take a moment to end.
         let is_empty = self.settings.policy.kill_mode != KillMode::Cgroup || group.wait_until_empty(REMOVAL_WAIT);

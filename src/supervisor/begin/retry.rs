@@ -1,11 +1,11 @@
 //! Supervision from its beginning to its end, waiting first for a status directory that cannot be had yet.
 
-use super::mailbox::{Ask, Order, Orders};
-use super::parking::FdNumbers;
-use super::spec::{OpenError, Outcome, Spec};
-use super::thread::Supervisor;
 use crate::machine::Leave;
 use crate::status::log::Log;
+use crate::supervisor::requests::mailbox::{Ask, Order, Orders};
+use crate::supervisor::requests::parking::FdNumbers;
+use crate::supervisor::spec::{OpenError, Outcome, Spec};
+use crate::supervisor::thread::Supervisor;
 use crate::sys::threads::poll;
 use crate::sys::time::Mono;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! Starting: the delay, what runs before a start, and the start itself.
 
-use crate::machine::actions::Action;
 use crate::machine::core::{Actions, Machine};
-use crate::machine::ending::End;
-use crate::machine::notes::{Helper, Note, Then};
-use crate::machine::states::{CONTROL_TIME, Leave, Next, Reason, Run, State, Stop, Want};
+use crate::machine::steps::ending::End;
+use crate::machine::words::actions::Action;
+use crate::machine::words::notes::{Helper, Note, Then};
+use crate::machine::words::states::{CONTROL_TIME, Leave, Next, Reason, Run, State, Stop, Want};
 use crate::sys::process::start::StartError;
 use crate::sys::time::Mono;
 use nix::unistd::Pid;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 impl Machine {
     /// `u` or `o` while nothing runs: a start as soon as the plain delay allows.
-    pub(super) fn start_by_command(&mut self, want: Want, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn start_by_command(&mut self, want: Want, now: Mono, actions: &mut Actions) {
         self.want = want;
         self.reason = None;
         let at = self.limits.next_after_up(&self.policy, now);
@@ -20,12 +20,12 @@ impl Machine {
     }
 
     /// The same after the service was given up: the limits count from the beginning.
-    pub(super) fn revive(&mut self, want: Want, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn revive(&mut self, want: Want, now: Mono, actions: &mut Actions) {
         self.limits.clear();
         self.start_by_command(want, now, actions);
     }
 
-    pub(super) fn start_at(&mut self, at: Mono, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn start_at(&mut self, at: Mono, now: Mono, actions: &mut Actions) {
         if at > now {
             self.state = State::Backoff { until: at };
         } else {
@@ -34,7 +34,7 @@ impl Machine {
     }
 
     /// The first half of a start: `control/u`.
-    pub(super) fn begin_start(&mut self, actions: &mut Actions) {
+    pub(in crate::machine) fn begin_start(&mut self, actions: &mut Actions) {
         if self.setup.controls {
             self.state = State::PreStartRequested;
             actions.push(Action::RunHook(self.limits.exits()));
@@ -44,16 +44,16 @@ impl Machine {
     }
 
     /// What runs before a start.
-    pub(super) fn hook(&self) -> Helper {
+    pub(in crate::machine) fn hook(&self) -> Helper {
         if self.setup.controls { Helper::ControlUp } else { Helper::RestartHook }
     }
 
     /// When a hook that starts now is killed. The restart command has no limit.
-    pub(super) fn hook_deadline(&self, now: Mono) -> Option<Mono> {
+    pub(in crate::machine) fn hook_deadline(&self, now: Mono) -> Option<Mono> {
         self.setup.controls.then(|| now + CONTROL_TIME)
     }
 
-    pub(super) fn hook_started(&mut self, pid: Pid, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn hook_started(&mut self, pid: Pid, now: Mono, actions: &mut Actions) {
         self.state = State::PreStart { pid, until: self.hook_deadline(now) };
         if matches!(self.leave, Some(Leave::WhenDown | Leave::Stop)) {
             actions.push(Action::KillHelper);
@@ -61,7 +61,7 @@ impl Machine {
     }
 
     /// The second half of a start, if it is still wanted.
-    pub(super) fn hook_ended(&mut self, actions: &mut Actions) {
+    pub(in crate::machine) fn hook_ended(&mut self, actions: &mut Actions) {
         match (self.leave, self.want) {
             (Some(Leave::WhenDown | Leave::Stop), _) | (Some(Leave::EndOfInput), Want::Down) => {
                 self.end_supervision(actions);
@@ -76,7 +76,7 @@ impl Machine {
         actions.push(Action::Start);
     }
 
-    pub(super) fn started(&mut self, pid: Pid, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn started(&mut self, pid: Pid, now: Mono, actions: &mut Actions) {
         self.limits.started(now);
         self.starts = self.starts.saturating_add(1);
         self.reason = None;
@@ -99,7 +99,13 @@ impl Machine {
         }
     }
 
-    pub(super) fn start_failed(&mut self, error: StartError, has_finish: bool, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn start_failed(
+        &mut self,
+        error: StartError,
+        has_finish: bool,
+        now: Mono,
+        actions: &mut Actions,
+    ) {
         self.limits.started(now);
         self.reason = Some(Reason::StartFailed(error));
         if error.passes_by_itself() {

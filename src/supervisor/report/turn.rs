@@ -1,14 +1,14 @@
 //! What can wait until the run process is started or signalled: the files of the status directory, and the log.
 
-use super::publish::StatusContext;
-use super::record_keeper::Ownership;
-use super::runit::files::Runit;
-use super::spec::Outcome;
-use super::thread::Supervisor;
 use crate::conf::Program;
 use crate::machine::{Leave, State};
 use crate::status::fifo::FifoError;
-use crate::supervisor::deferral::DeferredReport;
+use crate::supervisor::begin::record_keeper::Ownership;
+use crate::supervisor::report::deferral::DeferredReport;
+use crate::supervisor::report::publish::StatusContext;
+use crate::supervisor::runit::files::Runit;
+use crate::supervisor::spec::Outcome;
+use crate::supervisor::thread::Supervisor;
 use crate::sys::time::Mono;
 use log::Level;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const REPAIR_INTERVAL: Duration = Duration::from_secs(5);
 impl Supervisor {
     /// Reports, unless a process has just been started or signalled, and `quiet` does not say that this is a while ago; then
     /// what follows from it may as well be told with it.
-    pub(super) fn report_when_quiet(&mut self, quiet: bool) {
+    pub(in crate::supervisor) fn report_when_quiet(&mut self, quiet: bool) {
         let now = Mono::now();
         let acted_this_turn = std::mem::take(&mut self.acted_this_turn);
         if acted_this_turn {
@@ -35,14 +35,14 @@ impl Supervisor {
     }
 
     /// Until when a report is put off, if one is.
-    pub(super) fn deferred_until(&self) -> Option<Mono> {
+    pub(in crate::supervisor) fn deferred_until(&self) -> Option<Mono> {
         let deferred = self.deferred.as_ref()?;
         Some(if self.publisher.want_is_unwritten(&self.machine) { deferred.earliest() } else { deferred.latest() })
     }
 
     /// Brings the status directory into order, writes what has changed, and logs what there is to be logged. If the machine
     /// is through, supervision ends with it.
-    pub(super) fn report(&mut self) {
+    pub(in crate::supervisor) fn report(&mut self) {
         self.acted_this_turn = false;
         self.deferred = None;
         let ours = self.keep_lock();
@@ -139,18 +139,18 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn share(&mut self) {
+    pub(in crate::supervisor) fn share(&mut self) {
         let runit = self.runit.as_ref().map(Runit::directory);
         self.access.share(&self.spec.dir, runit, &mut self.lines);
     }
 
-    pub(super) fn keep_fifos(&mut self) {
+    pub(in crate::supervisor) fn keep_fifos(&mut self) {
         if let Err(FifoError { level, text }) = self.fifos.keep(&self.spec.dir) {
             self.say(level, text);
         }
     }
 
-    pub(super) fn say(&mut self, level: Level, text: String) {
+    pub(in crate::supervisor) fn say(&mut self, level: Level, text: String) {
         self.lines.say(level, text);
     }
 }

@@ -5,16 +5,16 @@ use log::Level;
 
 /// What is to be logged, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Lines(Vec<(Level, String)>);
+pub(in crate::supervisor) struct Lines(Vec<(Level, String)>);
 
 impl Lines {
     /// Adds a line.
-    pub(super) fn say(&mut self, level: Level, text: String) {
+    pub(in crate::supervisor) fn say(&mut self, level: Level, text: String) {
         self.0.push((level, text));
     }
 
     /// All lines, with the path of `dir` that the caller knows; none waits any more.
-    pub(super) fn take(&mut self, dir: &StatusDir) -> Vec<(Level, String)> {
+    pub(in crate::supervisor) fn take(&mut self, dir: &StatusDir) -> Vec<(Level, String)> {
         let mut lines = std::mem::take(&mut self.0);
         lines.iter_mut().for_each(|(_, text)| *text = dir.shown(std::mem::take(text)));
         lines

@@ -1,0 +1,13 @@
+//! What the table leads to.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `starting` | hook and start, from the command to the running process |
+//! | `stopping` | signals, stops and restarts of a running process |
+//! | `ending` | a process has ended: whether it is started again, `finish`, the end of supervision |
+//! | `resuming` | going on where another supervisor was killed |
+
+pub(super) mod ending;
+mod resuming;
+mod starting;
+pub(super) mod stopping;

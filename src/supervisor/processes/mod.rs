@@ -1,0 +1,11 @@
+//! The processes of one service.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`process`] | a process under supervision: our child, or adopted |
+//! | `scripts` | the scripts in `control/`, one after the other |
+//! | `context` | the context of the next start, and the control group |
+
+mod context;
+pub mod process;
+pub(super) mod scripts;

@@ -1,0 +1,17 @@
+//! What is told of a service.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `turn` | what a turn of the loop has to tell: the files of the status directory, the log |
+//! | `deferral` | when a start or a signal is written down: not while others wait for the processor |
+//! | [`publish`] | `status` and `state.json` |
+//! | `lines` | lines for the log that wait until urgent work is done |
+//! | `access` | which groups may read the status directory and give commands |
+//! | [`alarm`] | mail, short messages, programs |
+
+pub(super) mod access;
+pub mod alarm;
+pub(super) mod deferral;
+pub(super) mod lines;
+pub mod publish;
+mod turn;

@@ -1,0 +1,9 @@
+//! What is asked of a supervisor thread from outside.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`mailbox`] | what the tree, or a signal, asks of the thread |
+//! | [`parking`] | holding the threads still while the program replaces itself |
+
+pub mod mailbox;
+pub mod parking;
