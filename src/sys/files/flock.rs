@@ -2,6 +2,7 @@
 
 use crate::sys::files::file;
 use crate::sys::files::file_id::FileInstance;
+use crate::sys::process::stat::is_ending;
 use crate::sys::time::Mono;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, Flock, FlockArg, fcntl};
@@ -16,6 +17,10 @@ use std::time::Duration;
 /// How long somebody who was killed may still hold a lock: through a child that was just being started, and lets go of
 /// everything as soon as it gets a processor.
 const RELEASE_GRACE: Duration = Duration::from_secs(1);
+
+/// How long somebody who is ending may still hold it: a thousand threads take a while to end, and on a machine that is busy
+/// longer than that. Whoever is ending cannot come back.
+const ENDING_GRACE: Duration = Duration::from_secs(10);
 
 /// A lock held with `flock(LOCK_EX)`, until it is dropped.
 #[derive(Debug)]
@@ -39,14 +44,14 @@ impl Lock {
     /// # Errors
     /// [`LockError::Held`] naming the holder, or what `open` gives.
     pub fn take(path: &Path) -> Result<Lock, LockError> {
-        let deadline = Mono::now() + RELEASE_GRACE;
+        let began = Mono::now();
         loop {
             let (file, instance) = file::read_write(path, 0o600).map_err(LockError::Io)?;
             let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(locked) => locked,
                 Err((file, Errno::EWOULDBLOCK)) => match holder(&file) {
                     // Nobody: it was let go of just now, or by somebody of another pid namespace it never will.
-                    holder if holder.is_none_or(is_gone) && Mono::now() < deadline => {
+                    holder if Mono::now().since(began) < grace(holder) => {
                         std::thread::sleep(RELEASE_GRACE / 200);
                         continue;
                     }
@@ -136,8 +141,14 @@ pub fn holder(file: &File) -> Option<Pid> {
     })
 }
 
-fn is_gone(pid: Pid) -> bool {
-    nix::sys::signal::kill(pid, None) == Err(Errno::ESRCH)
+/// How long to wait for `holder` to let go.
+fn grace(holder: Option<Pid>) -> Duration {
+    match holder {
+        None => RELEASE_GRACE,
+        Some(pid) if nix::sys::signal::kill(pid, None) == Err(Errno::ESRCH) => RELEASE_GRACE,
+        Some(pid) if is_ending(pid) => ENDING_GRACE,
+        Some(_) => Duration::ZERO,
+    }
 }
 
 #[cfg(test)]
@@ -174,6 +185,24 @@ mod tests {
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
         assert!(matches!(Lock::take(&path), Err(LockError::Io(_))));
         assert!(!dir.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn it_is_taken_from_somebody_who_is_still_ending() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        // Without a pause between the end and the next taker, and without the end being waited for.
+        for _ in 0..50 {
+            let script = "exec 9> $0; flock 9; echo; exec sleep 1000";
+            let mut shell = std::process::Command::new("sh");
+            let mut holder =
+                shell.args(["-c", script]).arg(&path).stdout(std::process::Stdio::piped()).spawn().unwrap();
+            let mut line = [0; 1];
+            std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut line).unwrap();
+            holder.kill().unwrap();
+            assert!(Lock::take(&path).is_ok());
+            holder.wait().unwrap();
+        }
     }
 
     #[test]

@@ -12,7 +12,11 @@ pub struct Stat(String);
 const STATE: usize = 3;
 const PARENT: usize = 4;
 const GROUP: usize = 5;
+const FLAGS: usize = 9;
 const START: usize = 22;
+
+/// The flag of a process that is on its way out (`PF_EXITING`).
+const EXITING: u64 = 0x4;
 
 impl Stat {
     /// Reads that of `pid`; `None` if there is no such process.
@@ -43,6 +47,12 @@ impl Stat {
         matches!(self.field(STATE), None | Some("Z" | "X"))
     }
 
+    /// Whether its first thread is on its way out, or is through; others may still hold what they had open.
+    pub fn is_exiting(&self) -> bool {
+        let flags: Option<u64> = self.field(FLAGS).and_then(|flags| flags.parse().ok());
+        self.has_ended() || flags.is_some_and(|flags| flags & EXITING != 0)
+    }
+
     /// Its parent.
     pub fn parent(&self) -> Option<Pid> {
         self.field(PARENT)?.parse().ok().map(Pid::from_raw)
@@ -58,6 +68,24 @@ impl Stat {
     pub fn started(&self) -> Option<u64> {
         self.field(START)?.parse::<u64>().ok()?.checked_mul(tick())
     }
+}
+
+/// Whether `pid` is ending, and nothing can keep it from that: it was killed, whether it has had a processor since or not.
+pub fn is_ending(pid: Pid) -> bool {
+    match Stat::read(pid) {
+        Ok(Some(stat)) => stat.is_exiting() || has_kill_pending(pid),
+        // Where others' processes are hidden, it may live all the same.
+        Ok(None) => nix::sys::signal::kill(pid, None) == Err(nix::errno::Errno::ESRCH),
+        Err(_) => false,
+    }
+}
+
+fn has_kill_pending(pid: Pid) -> bool {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
+    // Bit masks in hexadecimal: what waits for the first thread, and for the process as a whole.
+    let masks = status.lines().filter_map(|line| line.strip_prefix("SigPnd:").or(line.strip_prefix("ShdPnd:")));
+    let mut masks = masks.filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    masks.any(|mask| mask & (1 << (libc::SIGKILL - 1)) != 0)
 }
 
 /// Length of a clock tick, in nanoseconds.
@@ -78,6 +106,18 @@ mod tests {
         assert_eq!((stat.parent(), stat.group()), (Some(Pid::from_raw(3)), Some(Pid::from_raw(5))));
         assert_eq!(stat.started(), Some(1234 * tick()));
         assert_eq!(Stat::parse("7 no name"), None);
+    }
+
+    #[test]
+    fn who_was_killed_is_ending_before_and_after_its_end_and_who_lives_is_not() {
+        assert!(!is_ending(nix::unistd::getpid()));
+        assert!(is_ending(Pid::from_raw(i32::MAX)));
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = Pid::from_raw(child.id() as i32);
+        assert!(!is_ending(pid));
+        child.kill().unwrap();
+        assert!(is_ending(pid));
+        child.wait().unwrap();
     }
 
     #[test]
