@@ -4,8 +4,8 @@ use super::{NO_DIRECTORY, TEMPORARY, USAGE, fail, getopt, parse, prepare};
 use crate::conf::CONFIG_FILE;
 use crate::conf::Program;
 use crate::conf::shell_words;
-use crate::conf::source::Source;
-use crate::service::{Command, Definition, Service, Streams};
+use crate::conf::source::ConfigSource;
+use crate::service::{CommandLine, Definition, Service, Streams};
 use crate::status::StatusDir;
 use crate::status::dir::MakeError;
 use crate::status::log::Echo;
@@ -110,7 +110,7 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
     prepare().map_err(temporary)?;
     crate::sys::process::setup::obey_umask();
     let request = Request::new(arguments).map_err(usage)?;
-    let command = Command::new(request.words.clone(), request.restart_sh.clone()).map_err(usage)?;
+    let command = CommandLine::new(request.words.clone(), request.restart_sh.clone()).map_err(usage)?;
     command.check().map_err(|error| temporary(format!("{}: {error}", command.describe())))?;
 
     // The child does all the rest, so that the lock and the services are its own from the beginning; the parent
@@ -225,7 +225,7 @@ fn foreign_warning(dir: &StatusDir, owner: u32) -> String {
     )
 }
 
-fn spec(request: Request, command: Command, alarms: Arc<Alarms>) -> Result<Spec, String> {
+fn spec(request: Request, command: CommandLine, alarms: Arc<Alarms>) -> Result<Spec, String> {
     let mut dir = StatusDir::new(request.dir).for_scripts();
     let foreign = dir.hold_foreign().ok().flatten().map(|owner| foreign_warning(&dir, owner));
     use Signal::{SIGALRM, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
@@ -233,9 +233,9 @@ fn spec(request: Request, command: Command, alarms: Arc<Alarms>) -> Result<Spec,
     let signals = signals.map_err(|errno| format!("cannot take signals: {}", describe(errno)))?;
     let is_empty = |conf: &PathBuf| conf.as_os_str().is_empty();
     let source = match (&request.restart_sh, request.conf) {
-        (Some(_), _) => Source::none(),
-        (None, Some(conf)) if is_empty(&conf) => Source::none(),
-        (None, conf) => Source::choose(conf, [CONFIG_FILE.into()]),
+        (Some(_), _) => ConfigSource::none(),
+        (None, Some(conf)) if is_empty(&conf) => ConfigSource::none(),
+        (None, conf) => ConfigSource::choose(conf, [CONFIG_FILE.into()]),
     };
     let (config, complaint) = source.first();
     let echo = if request.foreground { Echo::All } else { Echo::Warnings };
@@ -260,7 +260,7 @@ fn spec(request: Request, command: Command, alarms: Arc<Alarms>) -> Result<Spec,
         echo,
         complaints,
         leave: None,
-        handed: None,
+        inherited: None,
         foreground: request.foreground,
         runit: None,
     })

@@ -2,7 +2,7 @@
 
 use super::{NO_DIRECTORY, TEMPORARY, USAGE, default_status_root, fail, parse, prepare};
 use crate::conf::CONFIG_FILE;
-use crate::conf::source::Source;
+use crate::conf::source::ConfigSource;
 use crate::status::dir::MakeError;
 use crate::status::log::Echo;
 use crate::supervisor::panics::catch;
@@ -106,7 +106,7 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
     let conf = arguments.conf.map(absolute).transpose()?;
     // Without a working directory there is no file in it.
     let here = absolute(CONFIG_FILE.into()).ok();
-    let source = Source::choose(conf, [root.join(CONFIG_FILE)].into_iter().chain(here));
+    let source = ConfigSource::choose(conf, [root.join(CONFIG_FILE)].into_iter().chain(here));
     let (tree_echo, echo) = match (arguments.verbose, arguments.quiet) {
         (true, _) => (Echo::All, Echo::All),
         (_, true) => (Echo::Warnings, Echo::Warnings),

@@ -6,18 +6,18 @@ use super::sections::Section;
 use super::settings::{GSM_MAX, Settings};
 
 /// Takes out the entries that are unknown or have a bad value, with a complaint for each.
-pub(super) fn drop_invalid(section: &mut Section, found: &mut Vec<(usize, String)>) {
+pub(super) fn drop_invalid(section: &mut Section, complaints: &mut Vec<(usize, String)>) {
     section.retain(|name, entry| {
         let Some(key) = key(name) else {
-            found.push((entry.line, unknown(name)));
+            complaints.push((entry.line, unknown(name)));
             return false;
         };
-        found.extend(refused(name, &entry.value).into_iter().map(|what| (entry.line, format!("{name}: {what}"))));
+        complaints.extend(refused(name, &entry.value).into_iter().map(|what| (entry.line, format!("{name}: {what}"))));
         match (key.apply)(&mut Settings::default(), &entry.value) {
             _ if entry.value.is_empty() => true,
             Ok(()) => true,
             Err(why) => {
-                found.push((entry.line, format!("{name}: {why}; what it inherits, or the default, stands")));
+                complaints.push((entry.line, format!("{name}: {why}; what it inherits, or the default, stands")));
                 false
             }
         }
@@ -32,11 +32,11 @@ fn unknown(name: &str) -> String {
 }
 
 /// Warns of a list that is longer than what is used of it.
-pub(super) fn lint_gsm(section: &Section, found: &mut Vec<(usize, String)>) {
+pub(super) fn lint_gsm(section: &Section, complaints: &mut Vec<(usize, String)>) {
     let Some((key, entry)) = key("alarm_gsm").zip(section.get("alarm_gsm")) else { return };
     let mut settings = Settings::default();
     let _ = (key.apply)(&mut settings, &entry.value);
     if settings.alarms.gsm.len() > GSM_MAX {
-        found.push((entry.line, format!("alarm_gsm has more than {GSM_MAX} numbers: the rest is ignored")));
+        complaints.push((entry.line, format!("alarm_gsm has more than {GSM_MAX} numbers: the rest is ignored")));
     }
 }

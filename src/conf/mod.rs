@@ -136,24 +136,24 @@ impl Config {
 
     /// Reads `bytes` as the content of the file at `path`.
     pub fn parse(path: &Path, bytes: &[u8]) -> Config {
-        let mut found = Vec::new();
+        let mut complaints = Vec::new();
         let lines = lines::classify(bytes);
-        let mut sections = Sections::build(&lines, &mut found);
+        let mut sections = Sections::build(&lines, &mut complaints);
         for (_, section) in sections.iter_mut() {
-            lint::drop_invalid(section, &mut found);
-            lint::lint_gsm(section, &mut found);
+            lint::drop_invalid(section, &mut complaints);
+            lint::lint_gsm(section, &mut complaints);
         }
-        lint_lists(&sections, &mut found);
+        lint_lists(&sections, &mut complaints);
         let mut config = Config { path: path.to_owned(), sections, ..Config::default() };
-        config.lint_limits(&mut found);
-        found.sort_by_key(|(line, _)| *line);
+        config.lint_limits(&mut complaints);
+        complaints.sort_by_key(|(line, _)| *line);
         let complaint = |(line, what)| Complaint { path: path.to_owned(), line: Some(line), what };
-        config.complaints = found.into_iter().map(complaint).collect();
+        config.complaints = complaints.into_iter().map(complaint).collect();
         config
     }
 
     /// Warns of a limit that cannot be reached, by what is in force: the keys may stand in two sections.
-    fn lint_limits(&self, found: &mut Vec<(usize, String)>) {
+    fn lint_limits(&self, complaints: &mut Vec<(usize, String)>) {
         for (name, section) in self.sections.iter() {
             let keys = ["max_tries", "alarm_interval", "restart_delay"];
             // A section that sets none of them has nothing to answer for.
@@ -168,7 +168,7 @@ impl Config {
                     "max_tries {tries} of [{name}] is never reached: \
                      with restart_delay {delay} there are not so many restarts in {interval} s"
                 );
-                found.push((entry.line, what));
+                complaints.push((entry.line, what));
             }
         }
     }
@@ -245,7 +245,7 @@ fn resolve(key: &Key, global: Option<&Section>, own: Option<&Section>, program: 
 }
 
 /// The manual of the C program advises against addresses in both `[global]` and a module's own section.
-fn lint_lists(sections: &Sections, found: &mut Vec<(usize, String)>) {
+fn lint_lists(sections: &Sections, complaints: &mut Vec<(usize, String)>) {
     let Some(global) = sections.get(GLOBAL) else { return };
     for (name, section) in sections.iter().filter(|(name, section)| *name != GLOBAL && section.line > global.line) {
         for key in KEYS.iter().filter(|key| key.adds && key.name.starts_with("alarm_")) {
@@ -255,7 +255,7 @@ fn lint_lists(sections: &Sections, found: &mut Vec<(usize, String)>) {
                     "{} of [{name}] is added to that of [global] in line {}: give it in one place only",
                     key.name, in_global.line
                 );
-                found.push((own.line, what));
+                complaints.push((own.line, what));
             }
         }
     }

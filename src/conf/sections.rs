@@ -46,15 +46,15 @@ impl Section {
 pub struct Sections(HashMap<String, Section>);
 
 impl Sections {
-    /// Puts the lines together; what is wrong goes to `found` with its line. A section or key that is repeated
+    /// Puts the lines together; what is wrong goes to `complaints` with its line. A section or key that is repeated
     /// counts the last time.
-    pub fn build(lines: &[Line], found: &mut Vec<(usize, String)>) -> Sections {
-        let (text, values, headers) = normalise(lines, found);
+    pub fn build(lines: &[Line], complaints: &mut Vec<(usize, String)>) -> Sections {
+        let (text, values, headers) = normalise(lines, complaints);
         let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
         let ini = match Ini::load_from_str_opt(&text, options) {
             Ok(ini) => ini,
             Err(error) => {
-                found.push((1, format!("cannot be read as sections and keys: {error}")));
+                complaints.push((1, format!("cannot be read as sections and keys: {error}")));
                 return Sections::default();
             }
         };
@@ -73,11 +73,11 @@ impl Sections {
                 };
                 let entry = Entry { value: (*value).to_string(), line: *line };
                 if let Some(old) = section.entries.insert(key.to_string(), entry) {
-                    found.push((*line, format!("{key} again (first in line {}): this one counts", old.line)));
+                    complaints.push((*line, format!("{key} again (first in line {}): this one counts", old.line)));
                 }
             }
             if let Some(old) = sections.insert((*name).to_string(), section) {
-                found.push((*line, format!("[{name}] again (first in line {}): this one counts", old.line)));
+                complaints.push((*line, format!("[{name}] again (first in line {}): this one counts", old.line)));
             }
         }
         Sections(sections)
@@ -102,20 +102,20 @@ impl Sections {
 type ByLine<'a> = HashMap<usize, &'a str>;
 
 /// The text for rust-ini, and what each line number in it stands for: values and section names.
-fn normalise<'a>(lines: &'a [Line], found: &mut Vec<(usize, String)>) -> (String, ByLine<'a>, ByLine<'a>) {
+fn normalise<'a>(lines: &'a [Line], complaints: &mut Vec<(usize, String)>) -> (String, ByLine<'a>, ByLine<'a>) {
     let (mut text, mut values, mut headers) = (String::new(), HashMap::new(), HashMap::new());
     let mut in_section = false;
     for Line { number, kind } in lines {
         match kind {
             Kind::Nothing => {}
-            Kind::Bad(what) => found.push((*number, what.clone())),
+            Kind::Bad(what) => complaints.push((*number, what.clone())),
             Kind::Section(name) => {
                 in_section = true;
                 headers.insert(*number, name.as_str());
                 text += &format!("[{number}]\n");
             }
             Kind::Entry { key, .. } if !in_section => {
-                found.push((*number, format!("{key} stands before the first [section] and is ignored")));
+                complaints.push((*number, format!("{key} stands before the first [section] and is ignored")));
             }
             Kind::Entry { key, value } => {
                 values.insert(*number, value.as_str());
@@ -132,15 +132,15 @@ mod tests {
     use crate::conf::lines::classify;
 
     fn build(text: &str) -> (Sections, Vec<(usize, String)>) {
-        let mut found = Vec::new();
-        let sections = Sections::build(&classify(text.as_bytes()), &mut found);
-        (sections, found)
+        let mut complaints = Vec::new();
+        let sections = Sections::build(&classify(text.as_bytes()), &mut complaints);
+        (sections, complaints)
     }
 
     #[test]
     fn values_keep_their_lines_and_every_character() {
-        let (sections, found) = build("[web]\nalarm_command : a \\\nmax_tries : 3\n");
-        assert!(found.is_empty(), "{found:?}");
+        let (sections, complaints) = build("[web]\nalarm_command : a \\\nmax_tries : 3\n");
+        assert!(complaints.is_empty(), "{complaints:?}");
         let web = sections.get("web").unwrap();
         assert_eq!(web.get("alarm_command"), Some(&Entry { value: "a \\".into(), line: 2 }));
         assert_eq!(web.get("max_tries"), Some(&Entry { value: "3".into(), line: 3 }));
@@ -148,22 +148,22 @@ mod tests {
 
     #[test]
     fn the_last_of_repeated_keys_and_sections_counts() {
-        let (sections, found) = build("[a]\nk : 1\nk : 2\n[b]\n[a]\nk : 3\n");
+        let (sections, complaints) = build("[a]\nk : 1\nk : 2\n[b]\n[a]\nk : 3\n");
         assert_eq!(sections.get("a").unwrap().get("k").unwrap().value, "3");
         assert_eq!(sections.get("a").unwrap().line, 5);
-        assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 5]);
+        assert_eq!(complaints.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 5]);
     }
 
     #[test]
     fn junk_swallows_no_section() {
-        let (sections, found) = build("[a]\ngarbage\n[b]\nk = v\n");
+        let (sections, complaints) = build("[a]\ngarbage\n[b]\nk = v\n");
         assert_eq!(sections.get("b").unwrap().get("k").unwrap().value, "v");
-        assert_eq!(found.len(), 1);
+        assert_eq!(complaints.len(), 1);
     }
 
     #[test]
     fn a_key_without_a_section_is_named() {
-        let (_, found) = build("k : 1\n[a]\n");
-        assert_eq!(found[0].0, 1);
+        let (_, complaints) = build("k : 1\n[a]\n");
+        assert_eq!(complaints[0].0, 1);
     }
 }

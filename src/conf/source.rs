@@ -9,20 +9,20 @@ use std::path::{Path, PathBuf};
 /// A path that is relative stays so: the working directory may be renamed, and what is in it is still meant. In complaints
 /// and in `state.json` it is absolute, for they are read elsewhere.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct ConfigSource {
     asked: Option<PathBuf>,
     fallbacks: Vec<PathBuf>,
 }
 
-impl Source {
+impl ConfigSource {
     /// What `-F` says; else the first of `fallbacks` that exists whenever the file is read.
-    pub fn choose(asked: Option<PathBuf>, fallbacks: impl IntoIterator<Item = PathBuf>) -> Source {
-        Source { asked, fallbacks: fallbacks.into_iter().collect() }
+    pub fn choose(asked: Option<PathBuf>, fallbacks: impl IntoIterator<Item = PathBuf>) -> ConfigSource {
+        ConfigSource { asked, fallbacks: fallbacks.into_iter().collect() }
     }
 
     /// No file at all.
-    pub fn none() -> Source {
-        Source { asked: None, fallbacks: Vec::new() }
+    pub fn none() -> ConfigSource {
+        ConfigSource { asked: None, fallbacks: Vec::new() }
     }
 
     /// The file, as things are now; one of the fallbacks, if none exists.
@@ -63,7 +63,7 @@ impl Source {
     ///
     /// # Errors
     /// The complaint; the old settings stay. A file that is gone is one, too, and so is a pipe, which can be read once.
-    pub fn again(&self) -> Result<Config, Complaint> {
+    pub fn reload(&self) -> Result<Config, Complaint> {
         let path = self.here();
         if file::leads_to_fifo(path) {
             let what = "is a pipe, which is read at the start alone".into();
@@ -90,12 +90,12 @@ mod tests {
             let path = path.clone();
             move || std::fs::write(path, "[global]\nmax_tries : 3\n").unwrap()
         });
-        let source = Source::choose(Some(path), []);
+        let source = ConfigSource::choose(Some(path), []);
         let (config, complaint) = source.first();
         writer.join().unwrap();
         assert_eq!(complaint, None);
         assert!(config.has_section("global"));
-        let again = source.again().unwrap_err();
+        let again = source.reload().unwrap_err();
         assert!(again.what.starts_with("is a pipe"), "{again}");
     }
 
@@ -103,9 +103,9 @@ mod tests {
     fn what_is_not_there_is_no_trouble_unless_somebody_asked() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("none");
-        assert_eq!(Source::choose(None, [missing.clone()]).first().1, None);
-        let complaint = Source::choose(Some(missing), []).first().1.unwrap();
+        assert_eq!(ConfigSource::choose(None, [missing.clone()]).first().1, None);
+        let complaint = ConfigSource::choose(Some(missing), []).first().1.unwrap();
         assert!(complaint.what.ends_with("; the defaults hold"), "{complaint}");
-        assert!(Source::none().is_absent() && Source::none().first().1.is_none());
+        assert!(ConfigSource::none().is_absent() && ConfigSource::none().first().1.is_none());
     }
 }

@@ -3,7 +3,7 @@
 use super::archive::names::{self, CURRENT, Name};
 use super::journal::{Output, Place, Settled};
 use super::trouble::about;
-use crate::sys::files::file::entry;
+use crate::sys::files::file::child;
 use crate::sys::files::flock::{Lock, LockError};
 use crate::sys::files::replace::rename_new;
 use std::fs::{File, OpenOptions};
@@ -57,7 +57,7 @@ impl Directory {
     /// # Errors
     /// With the path and the operation.
     pub fn take_lock(&mut self) -> io::Result<()> {
-        let path = entry(&self.path, LOCK);
+        let path = child(&self.path, LOCK);
         if self.lock.as_ref().is_some_and(|lock| lock.is_at(&path)) {
             return Ok(());
         }
@@ -86,7 +86,7 @@ impl Directory {
     pub fn current(&mut self) -> io::Result<&mut Current> {
         let current = match self.current.take() {
             Some(current) => current,
-            None => Current::open(&entry(&self.path, CURRENT))?,
+            None => Current::open(&child(&self.path, CURRENT))?,
         };
         Ok(self.current.insert(current))
     }
@@ -98,7 +98,7 @@ impl Directory {
 
     /// Closes it if its name is another file's by now, or nobody's; says whether it did.
     pub fn close_if_moved(&mut self) -> bool {
-        let there = std::fs::symlink_metadata(entry(&self.path, CURRENT)).map(|it| (it.dev(), it.ino()));
+        let there = std::fs::symlink_metadata(child(&self.path, CURRENT)).map(|it| (it.dev(), it.ino()));
         let moved = self.current.as_ref().is_some_and(|ours| there.as_ref().ok() != Some(&(ours.device, ours.inode)));
         if moved {
             self.current = None;
@@ -120,9 +120,9 @@ impl Directory {
             let names = names::list(&self.path).map_err(|error| about(&self.path, "cannot list", &error))?;
             self.next_number = names::next_number(&names);
         }
-        let from = entry(&self.path, CURRENT);
+        let from = child(&self.path, CURRENT);
         loop {
-            let to = entry(&self.path, &Name::of(self.next_number, SystemTime::now()));
+            let to = child(&self.path, &Name::of(self.next_number, SystemTime::now()));
             match rename_new(&from, &to) {
                 Ok(()) => break,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.next_number += 1,
@@ -138,7 +138,7 @@ impl Directory {
         let is_it = |path: &PathBuf| {
             std::fs::symlink_metadata(path).is_ok_and(|it| it.is_file() && (it.dev(), it.ino()) == (device, inode))
         };
-        let current = entry(&self.path, CURRENT);
+        let current = child(&self.path, CURRENT);
         if is_it(&current) {
             return Some(current);
         }

@@ -3,7 +3,7 @@
 use super::journal::layout::{HEADER, SIZE, SPACE_AT_FIRST, Word, offset};
 use super::journal::{Input, Memory};
 use super::trouble::about;
-use crate::sys::files::file::{self, entry};
+use crate::sys::files::file::{self, child};
 use crate::sys::files::file_id::FileInstance;
 use crate::sys::logging::intake::Intake;
 use crate::sys::logging::mapping::{Mapping, reserve};
@@ -36,7 +36,7 @@ impl Mapped {
     /// # Errors
     /// What `open` and `posix_fallocate` give.
     pub fn open(dir: &Path) -> io::Result<(Mapped, Option<String>)> {
-        let path = entry(dir, JOURNAL);
+        let path = child(dir, JOURNAL);
         let (file, identity) = file::read_write(&path, 0o600).map_err(|error| about(&path, "cannot open", &error))?;
         let prepare = || -> io::Result<()> {
             if file.metadata()?.len() != SIZE as u64 {

@@ -10,9 +10,9 @@ use super::mapped::Mapped;
 use super::settings::{Full, Options, Said, Settings};
 use super::svlogd;
 use super::trouble::{Trouble, about, say};
-use crate::sys::files::file::entry;
+use crate::sys::files::file::child;
 use crate::sys::logging::intake::Intake;
-use crate::sys::threads::poll::{Source, wait};
+use crate::sys::threads::poll::{PollSource, wait};
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::{Mono, boot_id};
 use nix::sys::signal::Signal;
@@ -120,7 +120,7 @@ fn open(dir: &Path, signals: &Signals) -> Result<Option<(Directory, Mapped)>, St
             Err(error) => trouble.failed(&error, "nothing is read until then", Mono::now()),
         }
         drop(directory);
-        wait([Some(Source::Readable(signals.as_fd()))], trouble.waits_until(Mono::now()));
+        wait([Some(PollSource::Readable(signals.as_fd()))], trouble.waits_until(Mono::now()));
         if matches!(signals.next(), Some(Signal::SIGTERM | Signal::SIGINT)) {
             return Ok(None);
         }
@@ -179,7 +179,8 @@ impl Logger {
     fn wait_for_input(&mut self) -> Result<(), String> {
         let deadlines = [self.age_deadline(), self.renderer.deadline(self.journal.counters())];
         let deadline = deadlines.into_iter().flatten().min();
-        let sources = [Some(Source::Readable(self.intake.as_fd())), Some(Source::Readable(self.signals.as_fd()))];
+        let sources =
+            [Some(PollSource::Readable(self.intake.as_fd())), Some(PollSource::Readable(self.signals.as_fd()))];
         let [input, signal] = wait(sources, deadline);
         if signal {
             self.take_signals();
@@ -196,7 +197,7 @@ impl Logger {
     /// Nothing can be written: waits until it is worth another try, or a signal comes.
     fn wait_for_room(&mut self) {
         let until = self.trouble.waits_until(Mono::now());
-        if let [true] = wait([Some(Source::Readable(self.signals.as_fd()))], until) {
+        if let [true] = wait([Some(PollSource::Readable(self.signals.as_fd()))], until) {
             self.take_signals();
         }
     }
@@ -222,7 +223,7 @@ impl Logger {
     }
 
     fn read_config(&mut self) {
-        let path = entry(self.directory.path(), "config");
+        let path = child(self.directory.path(), "config");
         let mut text = Vec::new();
         let config = match crate::sys::files::file::read(&path)
             .and_then(|it| it.take(CONFIG_MAX).read_to_end(&mut text))
@@ -345,7 +346,7 @@ impl Logger {
         if let Err(error) = result {
             // A part of it may be in the file. It is cut off now, so that no reader takes it for a line.
             self.is_unsettled = self.journal.settle(&mut self.directory).is_err();
-            return Err(about(&entry(self.directory.path(), "current"), "cannot write", &error));
+            return Err(about(&child(self.directory.path(), "current"), "cannot write", &error));
         }
         self.journal.written();
         Ok(())

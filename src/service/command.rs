@@ -3,7 +3,7 @@
 use super::context::Resolved;
 use super::streams::Streams;
 use crate::sys::files::file;
-use crate::sys::process::record::Recorder;
+use crate::sys::process::record::RecordWriter;
 use crate::sys::process::start::{Environment, Leader, Plan, StartError, Started, Step, look_up, start};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,24 +11,24 @@ use std::sync::Arc;
 
 /// A command, its words taken as they are.
 #[derive(Debug)]
-pub struct Command {
+pub struct CommandLine {
     words: Vec<CString>,
     restart_hook: Option<OsString>,
     environment: Arc<Environment>,
 }
 
-impl Command {
+impl CommandLine {
     /// The command that `words` say; `restart_hook` runs before each restart, through `sh -c`.
     ///
     /// # Errors
     /// A line for the user, when there is no word, or a word that is none.
-    pub fn new(words: Vec<OsString>, restart_hook: Option<OsString>) -> Result<Command, String> {
+    pub fn new(words: Vec<OsString>, restart_hook: Option<OsString>) -> Result<CommandLine, String> {
         let words: Result<Vec<CString>, _> = words.into_iter().map(|word| CString::new(word.into_vec())).collect();
         let words = words.map_err(|_| "the command has a NUL byte in it".to_string())?;
         if words.first().is_none_or(|first| first.is_empty()) {
             Err("the command is empty".into())
         } else {
-            Ok(Command { words, restart_hook, environment: Environment::inherited() })
+            Ok(CommandLine { words, restart_hook, environment: Environment::inherited() })
         }
     }
 
@@ -50,13 +50,13 @@ impl Command {
     fn program(&self) -> Result<CString, StartError> {
         let name = self.words.first().map_or(OsStr::new(""), |word| OsStr::from_bytes(word.as_bytes()));
         let path = look_up(name).map_err(|errno| StartError { step: Step::Exec, errno })?;
-        Ok(file::c_path_of(&path))
+        Ok(file::c_path_or_empty(&path))
     }
 
     fn absolute_program(&self) -> Result<CString, StartError> {
         let program = self.program()?;
         let path = std::path::absolute(OsStr::from_bytes(program.as_bytes()));
-        Ok(path.map_or(program, |path| file::c_path_of(&path)))
+        Ok(path.map_or(program, |path| file::c_path_or_empty(&path)))
     }
 
     /// Runs it in a process group of its own, if anybody needs that. A group that is not its supervisor's becomes
@@ -64,7 +64,7 @@ impl Command {
     pub(super) fn run(
         &self,
         streams: &Streams,
-        recorder: Recorder<'_>,
+        recorder: RecordWriter<'_>,
         own_group: bool,
         context: Option<&Resolved>,
     ) -> Result<Started, StartError> {
@@ -79,7 +79,7 @@ impl Command {
         &self,
         streams: &Streams,
         exits: u32,
-        recorder: Recorder<'_>,
+        recorder: RecordWriter<'_>,
     ) -> Result<Option<Started>, StartError> {
         let Some(hook) = &self.restart_hook else { return Ok(None) };
         let mut script = hook.clone().into_vec();
@@ -94,7 +94,7 @@ impl Command {
         program: &std::ffi::CStr,
         arguments: &[CString],
         streams: &Streams,
-        recorder: Recorder<'_>,
+        recorder: RecordWriter<'_>,
         (leads, context): (Leader, Option<&Resolved>),
     ) -> Result<Started, StartError> {
         let environment = context.map_or(&*self.environment, |context| &context.environment);

@@ -5,7 +5,7 @@ use super::directory::Directory;
 use super::{Definition, Service, Streams};
 use crate::sys::files::file;
 use crate::sys::files::flock::Lock;
-use crate::sys::process::record::{Recorder, Role};
+use crate::sys::process::record::{RecordWriter, Role};
 use crate::sys::process::start::{StartError, Started};
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ impl Service {
         lock: &Lock,
         context: Option<&Resolved>,
     ) -> Result<Option<Started>, StartError> {
-        let recorder = || Recorder::new(lock, Role::Hook, self.directory());
+        let recorder = || RecordWriter::new(lock, Role::Hook, self.directory());
         match &self.definition {
             Definition::Directory(directory) => directory.control('u', &self.streams, || Some(recorder()), context),
             Definition::Command(command) => command.restart_hook(&self.streams, exits, recorder()),
@@ -79,7 +79,7 @@ impl Directory {
         &self,
         letter: char,
         streams: &Streams,
-        recorder: impl FnOnce() -> Option<Recorder<'a>>,
+        recorder: impl FnOnce() -> Option<RecordWriter<'a>>,
         context: Option<&Resolved>,
     ) -> Result<Option<Started>, StartError> {
         if !file::is_executable(&self.control_path(letter)) {

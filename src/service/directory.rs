@@ -6,7 +6,7 @@ use crate::sys::Errno;
 use crate::sys::files::file;
 use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::sys::process::pidfd::ExitStatus;
-use crate::sys::process::record::Recorder;
+use crate::sys::process::record::RecordWriter;
 use crate::sys::process::start::{Environment, Plan, StartError, Started, Step, WorkingDirectory, start};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -31,7 +31,7 @@ pub struct Directory {
 impl Directory {
     /// The service directory at `path`. It must stay the one that `instance` says: a start in another one fails.
     pub fn new(path: PathBuf, instance: FileInstance) -> Directory {
-        let service = file::c_path_of(&path);
+        let service = file::c_path_or_empty(&path);
         let environment = Environment::inherited();
         Directory { path, service, instance, within: None, environment, run: [c"./run".to_owned()] }
     }
@@ -55,13 +55,13 @@ impl Directory {
 
     /// Whether it is to be down when supervision begins.
     pub fn has_down_file(&self) -> bool {
-        std::fs::symlink_metadata(file::entry(&self.path, "down")).is_ok()
+        std::fs::symlink_metadata(file::child(&self.path, "down")).is_ok()
     }
 
     pub(super) fn run(
         &self,
         streams: &Streams,
-        recorder: Recorder<'_>,
+        recorder: RecordWriter<'_>,
         context: Option<&Resolved>,
     ) -> Result<Started, StartError> {
         self.execute(c"./run", &self.run, streams, Some(recorder), context)
@@ -73,7 +73,7 @@ impl Directory {
     }
 
     pub(super) fn has_finish(&self) -> bool {
-        file::is_executable(&file::entry(&self.path, "finish"))
+        file::is_executable(&file::child(&self.path, "finish"))
     }
 
     pub(super) fn finish<'a>(
@@ -81,7 +81,7 @@ impl Directory {
         streams: &Streams,
         module: &str,
         exit: Option<ExitStatus>,
-        recorder: impl FnOnce() -> Recorder<'a>,
+        recorder: impl FnOnce() -> RecordWriter<'a>,
     ) -> Result<Option<Started>, StartError> {
         if !self.has_finish() {
             return Ok(None);
@@ -97,7 +97,7 @@ impl Directory {
         program: &CStr,
         arguments: &[CString],
         streams: &Streams,
-        recorder: Option<Recorder<'_>>,
+        recorder: Option<RecordWriter<'_>>,
         context: Option<&Resolved>,
     ) -> Result<Started, StartError> {
         // With a working directory of its own, it is not found from there.
@@ -126,6 +126,6 @@ impl Directory {
             errno: error.raw_os_error().map_or(Errno::ENOENT, Errno::from_raw),
         })?;
         let name = OsStr::from_bytes(program.to_bytes());
-        Ok(file::c_path_of(&path.join(name.as_bytes().strip_prefix(b"./").map_or(name, OsStr::from_bytes))))
+        Ok(file::c_path_or_empty(&path.join(name.as_bytes().strip_prefix(b"./").map_or(name, OsStr::from_bytes))))
     }
 }

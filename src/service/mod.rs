@@ -14,7 +14,7 @@ use crate::status::StatusDir;
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::pidfd::ExitStatus;
-use crate::sys::process::record::{Recorder, Role};
+use crate::sys::process::record::{RecordWriter, Role};
 use crate::sys::process::start::{StartError, Started};
 use pipe::LogPipe;
 use std::path::Path;
@@ -24,7 +24,7 @@ use context::account::System;
 use context::environment::Variables;
 use context::{Request, Resolved};
 
-pub use command::Command;
+pub use command::CommandLine;
 pub use directory::Directory;
 pub use streams::Streams;
 
@@ -41,7 +41,7 @@ pub enum Definition {
     /// A directory with `run` in it.
     Directory(Directory),
     /// A command of `supervise -f` or `-u`.
-    Command(Command),
+    Command(CommandLine),
 }
 
 impl Service {
@@ -82,7 +82,7 @@ impl Service {
     /// The step that failed, and its errno.
     pub fn start(&self, lock: &Lock, own_group: bool, context: Option<&Resolved>) -> Result<Started, StartError> {
         self.streams.ensure_open()?;
-        let recorder = Recorder::new(lock, Role::Run, self.directory());
+        let recorder = RecordWriter::new(lock, Role::Run, self.directory());
         match &self.definition {
             Definition::Directory(directory) => directory.run(&self.streams, recorder, context),
             Definition::Command(command) => command.run(&self.streams, recorder, own_group, context),
@@ -104,7 +104,7 @@ impl Service {
     pub fn finish(&self, module: &str, exit: Option<ExitStatus>, lock: &Lock) -> Result<Option<Started>, StartError> {
         match &self.definition {
             Definition::Directory(directory) => {
-                let recorder = || Recorder::new(lock, Role::Finish, self.directory());
+                let recorder = || RecordWriter::new(lock, Role::Finish, self.directory());
                 directory.finish(&self.streams, module, exit, recorder)
             }
             Definition::Command(_) => Ok(None),

@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct LogPipe {
     dir: StatusDir,
     path: CString,
-    keeper: Mutex<Keeper>,
+    held: Mutex<Held>,
     logger_pid: AtomicU32,
-    tell: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    on_logger_change: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl std::fmt::Debug for LogPipe {
@@ -30,7 +30,7 @@ impl std::fmt::Debug for LogPipe {
 }
 
 #[derive(Debug)]
-struct Keeper {
+struct Held {
     fifo: Option<Fifo>,
     /// No more input is to come: only the reading end is kept, so that the logger sees the end of file.
     ended: bool,
@@ -39,22 +39,22 @@ struct Keeper {
 impl LogPipe {
     /// The pipe into the logger whose status directory is `dir`; nothing is opened yet.
     pub fn new(dir: StatusDir) -> LogPipe {
-        let path = file::c_path_of(&dir.log_pipe());
-        let keeper = Mutex::new(Keeper { fifo: None, ended: false });
-        LogPipe { dir, path, keeper, logger_pid: AtomicU32::new(0), tell: OnceLock::new() }
+        let path = file::c_path_or_empty(&dir.log_pipe());
+        let held = Mutex::new(Held { fifo: None, ended: false });
+        LogPipe { dir, path, held, logger_pid: AtomicU32::new(0), on_logger_change: OnceLock::new() }
     }
 
     /// The same, its FIFO held open by the program before us.
     pub fn inherit(dir: StatusDir, descriptor: OwnedFd) -> LogPipe {
         let pipe = LogPipe::new(dir);
-        pipe.keeper.lock().fifo = Fifo::inherit(descriptor).ok();
+        pipe.held.lock().fifo = Fifo::inherit(descriptor).ok();
         pipe
     }
 
     /// Says whether the FIFO stays open when the program is replaced, and returns its descriptor's number.
     pub fn keep_open(&self, keep: bool) -> Option<RawFd> {
-        let keeper = self.keeper.lock();
-        let fifo = keeper.fifo.as_ref()?;
+        let held = self.held.lock();
+        let fifo = held.fifo.as_ref()?;
         handover::keep_open(fifo, keep).ok()
     }
 
@@ -71,36 +71,36 @@ impl LogPipe {
     /// # Errors
     /// What `mkdir`, `mkfifo` and `open` give; `InvalidInput` when something else has its name.
     pub fn ensure_open(&self) -> io::Result<()> {
-        let mut keeper = self.keeper.lock();
-        if keeper.fifo.as_ref().is_some_and(|fifo| fifo.is_at(&self.dir.log_pipe())) {
+        let mut held = self.held.lock();
+        if held.fifo.as_ref().is_some_and(|fifo| fifo.is_at(&self.dir.log_pipe())) {
             return Ok(());
         }
         self.dir.make()?;
-        let ends = if keeper.ended { Ends::Read } else { Ends::Both };
-        keeper.fifo = Some(Fifo::open_or_make(&self.dir.log_pipe(), ends)?);
+        let ends = if held.ended { Ends::Read } else { Ends::Both };
+        held.fifo = Some(Fifo::open_or_make(&self.dir.log_pipe(), ends)?);
         Ok(())
     }
 
     /// No more input is to come: the logger reads what is left, and then the end of file.
     pub fn end_input(&self) {
-        let mut keeper = self.keeper.lock();
-        keeper.ended = true;
+        let mut held = self.held.lock();
+        held.ended = true;
         // The reading end is opened before the old one is let go of: what was written is thrown away when
         // nobody has the FIFO open.
         let reading = Fifo::open_or_make(&self.dir.log_pipe(), Ends::Read).ok();
-        keeper.fifo = reading;
+        held.fifo = reading;
     }
 
     /// Has `tell` called whenever the logger's pid changes.
     pub fn tell_when_logger_changes(&self, tell: impl Fn() + Send + Sync + 'static) {
         // There is one service at the other end, and it says so once.
-        let _ = self.tell.set(Box::new(tell));
+        let _ = self.on_logger_change.set(Box::new(tell));
     }
 
     /// Notes the pid of the logger's run process, 0 when it is down.
     pub fn set_logger_pid(&self, pid: u32) {
         if self.logger_pid.swap(pid, Ordering::Relaxed) != pid
-            && let Some(tell) = self.tell.get()
+            && let Some(tell) = self.on_logger_change.get()
         {
             tell();
         }

@@ -25,7 +25,7 @@ pub struct Streams {
 impl Streams {
     /// Output and error into `__stdout` and `__stderr` of `dir`, but for what the pipes replace.
     pub fn new(dir: &StatusDir, input: Option<Arc<LogPipe>>, output: Option<Arc<LogPipe>>) -> Streams {
-        let (stdout, stderr) = (file::c_path_of(&dir.stdout()), file::c_path_of(&dir.stderr()));
+        let (stdout, stderr) = (file::c_path_or_empty(&dir.stdout()), file::c_path_or_empty(&dir.stderr()));
         Streams { input, output, stdout, stderr, dir: dir.clone() }
     }
 

@@ -113,8 +113,8 @@ impl StatusDir {
         self.for_scripts && self.held.is_none() && file::is_private(&self.path)
     }
 
-    fn entry(&self, name: &str) -> PathBuf {
-        file::entry(self.held.as_ref().map_or(&self.path, |held| &held.path), name)
+    fn child(&self, name: &str) -> PathBuf {
+        file::child(self.held.as_ref().map_or(&self.path, |held| &held.path), name)
     }
 
     /// Where it is.
@@ -186,7 +186,7 @@ impl StatusDir {
     /// # Errors
     /// What `symlink` gives.
     pub fn link_svcontrol(&self) -> io::Result<()> {
-        match symlink("control", self.entry("svcontrol")) {
+        match symlink("control", self.child("svcontrol")) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
@@ -194,52 +194,52 @@ impl StatusDir {
 
     /// The lock file.
     pub fn lock_path(&self) -> PathBuf {
-        self.entry("lock")
+        self.child("lock")
     }
 
     /// The FIFO that takes commands.
     pub fn control(&self) -> PathBuf {
-        self.entry("control")
+        self.child("control")
     }
 
     /// The FIFO that can be opened for writing only while somebody supervises.
     pub fn ok(&self) -> PathBuf {
-        self.entry("ok")
+        self.child("ok")
     }
 
     /// The 20 bytes.
     pub fn status(&self) -> PathBuf {
-        self.entry("status")
+        self.child("status")
     }
 
     /// What 20 bytes cannot hold.
     pub fn state(&self) -> PathBuf {
-        self.entry("state.json")
+        self.child("state.json")
     }
 
     /// The run process's standard output.
     pub fn stdout(&self) -> PathBuf {
-        self.entry("__stdout")
+        self.child("__stdout")
     }
 
     /// The run process's standard error.
     pub fn stderr(&self) -> PathBuf {
-        self.entry("__stderr")
+        self.child("__stderr")
     }
 
     /// The FIFO from a service to this module, its logger.
     pub fn log_pipe(&self) -> PathBuf {
-        self.entry("stdin")
+        self.child("stdin")
     }
 
     /// NOTICE lines.
     pub fn log(&self) -> PathBuf {
-        self.entry("supervise.log")
+        self.child("supervise.log")
     }
 
     /// WARNING and FATAL lines.
     pub fn log_wf(&self) -> PathBuf {
-        self.entry("supervise.log.wf")
+        self.child("supervise.log.wf")
     }
 }
 

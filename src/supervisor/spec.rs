@@ -1,6 +1,6 @@
 //! What makes a supervisor, and what may keep one from beginning.
 
-use crate::conf::source::Source;
+use crate::conf::source::ConfigSource;
 use crate::conf::{Config, Program};
 use crate::machine::Leave;
 use crate::service::Service;
@@ -9,7 +9,7 @@ use crate::status::dir::MakeError;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::report::alarm::Alarms;
 use crate::supervisor::requests::mailbox::Orders;
-use crate::supervisor::requests::parking::InheritedFds;
+use crate::supervisor::requests::parking::InheritedModule;
 use crate::supervisor::runit::files::RunitTree;
 use crate::supervisor::runit::foreign::ForeignError;
 use crate::sys::files::flock::LockError;
@@ -35,7 +35,7 @@ pub struct Spec {
     /// The settings of all modules.
     pub config: Arc<Config>,
     /// Where they are read again.
-    pub source: Source,
+    pub source: ConfigSource,
     /// `-r` and `-t`.
     pub restart_hook: RestartHook,
     /// Who sends alarms.
@@ -52,7 +52,7 @@ pub struct Spec {
     /// What is wrong with the settings, for the module's log.
     pub complaints: Vec<String>,
     /// What the program before us has handed over.
-    pub handed: Option<InheritedFds>,
+    pub inherited: Option<InheritedModule>,
     /// Whether it stays attached to whatever terminal it was started from.
     pub foreground: bool,
     /// Runit's files are kept, too.

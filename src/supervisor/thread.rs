@@ -22,13 +22,13 @@ use crate::supervisor::report::deferral::DeferredReport;
 use crate::supervisor::report::lines::Lines;
 use crate::supervisor::report::publish::Publisher;
 use crate::supervisor::requests::mailbox::{Ask, Order};
-use crate::supervisor::requests::parking::{AdoptionGuard, FdNumbers, Parking};
+use crate::supervisor::requests::parking::{AdoptionGuard, Descriptors, Parking};
 use crate::supervisor::runit::files::Runit;
 use crate::supervisor::spec::{Outcome, Spec};
 use crate::sys::context::cgroup::Group;
 use crate::sys::handover;
 use crate::sys::process::start::StartError;
-use crate::sys::threads::poll::{self, Source::Readable};
+use crate::sys::threads::poll::{self, PollSource::Readable};
 use crate::sys::time::Mono;
 use log::Level;
 use std::collections::VecDeque;
@@ -234,7 +234,7 @@ impl Supervisor {
             let lock = handover::keep_open(self.record_keeper.lock().file(), keep).ok();
             let (control, ok) = self.fifos.keep_open(keep);
             let runit = self.runit.as_ref().and_then(|runit| runit.keep_open(keep));
-            FdNumbers { lock, control, ok, runit, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }
+            Descriptors { lock, control, ok, runit, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }
         };
         // The next program knows of a process what is in the files alone: it would start a second one.
         if !self.record_keeper.is_in_order() || self.publisher.last_write_failed() {
@@ -375,7 +375,7 @@ impl Supervisor {
         if self.spec.source.is_absent() {
             return self.say(Level::Info, "there is no configuration file: the settings stay as they are".into());
         }
-        match self.spec.source.again() {
+        match self.spec.source.reload() {
             Ok(config) => {
                 for complaint in config.complaints() {
                     self.say(Level::Warn, complaint.to_string());

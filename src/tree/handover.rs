@@ -1,9 +1,9 @@
 //! What the program hands over when it replaces itself, and how it is started again.
 
-use crate::supervisor::requests::parking::{FdNumbers, InheritedFds};
+use crate::supervisor::requests::parking::{Descriptors, InheritedModule};
 use crate::sys::errno_text;
 use crate::sys::handover;
-use crate::sys::process::setup::{Inherited, inherit};
+use crate::sys::process::setup::{Inherited, Nofile, inherit};
 use crossbeam_channel::{Receiver, bounded};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -30,9 +30,9 @@ pub struct ReExec {
 #[serde(default)]
 pub(super) struct HandoverState {
     pub(super) own_lock: RawFd,
-    pub(super) nofile: (u64, u64),
+    pub(super) nofile: Nofile,
     pub(super) umask: u32,
-    pub(super) modules: BTreeMap<String, FdNumbers>,
+    pub(super) modules: BTreeMap<String, Descriptors<RawFd>>,
     pub(super) told_to_exit: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ pub struct Handover {
     /// The tree's own lock.
     pub own_lock: Option<OwnedFd>,
     /// The modules' descriptors.
-    pub modules: HashMap<String, InheritedFds>,
+    pub modules: HashMap<String, InheritedModule>,
     /// Modules that have left by `x`, and stay away; loggers that have left alone among them.
     pub told_to_exit: Vec<String>,
     /// Is closed when the guards of all modules are dropped.
@@ -66,7 +66,7 @@ impl Handover {
         let state: HandoverState = serde_json::from_slice(&text).map_err(HandoverError::Parse)?;
         inherit(Inherited { nofile: state.nofile, umask: state.umask });
         let (guard, adoption) = bounded(0);
-        let receive = |(module, numbers)| (module, InheritedFds::receive(numbers, &guard));
+        let receive = |(module, numbers)| (module, InheritedModule::receive(numbers, &guard));
         Ok(Handover {
             own_lock: handover::receive(state.own_lock).ok(),
             modules: state.modules.into_iter().map(receive).collect(),

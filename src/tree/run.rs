@@ -8,7 +8,7 @@ use super::roster::entry::ThreadExit;
 use super::roster::members::{Roster, Shared};
 use super::signals::{Messages, TreeRequest, listen};
 use super::upgrade::{NotReplaced, UpgradeError, upgrade};
-use crate::conf::source::Source;
+use crate::conf::source::ConfigSource;
 use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::report::alarm::WAIT_AT_END;
@@ -39,7 +39,7 @@ pub struct Options {
     /// The status root, absolute.
     pub status_root: PathBuf,
     /// Where the settings come from.
-    pub source: Source,
+    pub source: ConfigSource,
     /// What the tree itself says on standard error.
     pub tree_echo: Echo,
     /// What modules say there.
@@ -71,7 +71,7 @@ pub fn run(mut options: Options) -> Result<(), TreeError> {
     if let Err(errno) = orphans::become_subreaper() {
         log::warn!(logger: log, "cannot become child subreaper: {}; orphans go elsewhere", describe(errno));
     }
-    let inherited = options.handover.modules.remove(TREE_DIR).unwrap_or_default();
+    let inherited = options.handover.modules.remove(TREE_DIR).unwrap_or_default().descriptors;
     let messages = listen(signals, tree_dir.dir().clone(), log.clone(), inherited);
     let messages = messages.map_err(TreeError::Thread)?;
     tree_dir.begin_state(&options.root, is_upgrade);
@@ -323,7 +323,7 @@ impl Tree {
         // What leaves after this line is in the log stays away.
         self.roster.forget_exits();
         log::info!(logger: self.log, "reading the settings and looking at everything again");
-        match self.roster.source().again() {
+        match self.roster.source().reload() {
             Ok(config) => {
                 for complaint in config.complaints() {
                     log::warn!(logger: self.log, "{complaint}");

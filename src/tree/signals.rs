@@ -5,13 +5,13 @@ use crate::status::dir::TREE_DIR;
 use crate::status::fifo::{FifoError, Fifos};
 use crate::status::log::Log;
 use crate::supervisor::requests::mailbox::{Ask, Mailbox};
-use crate::supervisor::requests::parking::{FdNumbers, InheritedFds, Parking};
-use crate::sys::threads::poll::{self, Source::Readable, Source::Woken};
+use crate::supervisor::requests::parking::{Descriptors, Parking};
+use crate::sys::threads::poll::{self, PollSource::Readable, PollSource::Woken};
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use nix::sys::signal::Signal;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,11 +66,16 @@ impl Messages {
 ///
 /// # Errors
 /// When there is no thread or descriptor to be had.
-pub fn listen(signals: Signals, dir: StatusDir, log: Log, handed: InheritedFds) -> std::io::Result<Messages> {
+pub fn listen(
+    signals: Signals,
+    dir: StatusDir,
+    log: Log,
+    inherited: Descriptors<OwnedFd>,
+) -> std::io::Result<Messages> {
     let (request, requests) = unbounded();
     let (child, children) = bounded(1);
     let orders = Arc::new(Mailbox::default());
-    let fifos = Fifos::inherit(handed.control, handed.ok);
+    let fifos = Fifos::inherit(inherited.control, inherited.ok);
     let listener = Listener {
         signals,
         orders: orders.clone(),
@@ -139,7 +144,7 @@ impl Listener {
             match ask {
                 Ask::Park(parking) => {
                     let (control, ok) = self.fifos.keep_open(true);
-                    parking.park(TREE_DIR, FdNumbers { control, ok, ..FdNumbers::default() });
+                    parking.park(TREE_DIR, Descriptors { control, ok, ..Descriptors::default() });
                     self.fifos.keep_open(false);
                 }
                 Ask::Leave(_) | Ask::KillNow | Ask::Configure(_) | Ask::Publish | Ask::ComeBack => {}

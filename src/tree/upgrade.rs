@@ -5,13 +5,13 @@ use super::handover::{HandoverState, ReExec};
 use super::roster::members::Roster;
 use super::signals::{Messages, TreeRequest};
 use crate::status::dir::TREE_DIR;
-use crate::supervisor::requests::parking::{FdNumbers, Parking};
+use crate::supervisor::requests::parking::{Descriptors, Parking};
 use crate::sys::files::file::c_path;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::setup::inherited;
 use crate::sys::process::start::{Environment, Plan, StartError, start};
-use crate::sys::threads::poll::{self, Source};
+use crate::sys::threads::poll::{self, PollSource};
 use crate::sys::time::Mono;
 use crate::sys::{Errno, describe, errno_text, handover};
 use crate::tree::tree_dir::TreeDir;
@@ -20,7 +20,7 @@ use log::{info, warn};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,7 +87,7 @@ fn replace_when_parked(
 
 /// Hands over what the parked threads have left open, and all else. Returns only if that was not possible: why.
 fn hand_over(
-    mut modules: BTreeMap<String, FdNumbers>,
+    mut modules: BTreeMap<String, Descriptors<RawFd>>,
     roster: &Roster,
     own_lock: &Lock,
     re_exec: &ReExec,
@@ -129,11 +129,11 @@ fn check(tree_dir: &TreeDir, re_exec: &ReExec) -> Result<(), UpgradeError> {
 
 /// Runs the next program with `--version`: a file that is half copied, or for another machine, fails here.
 fn check_version(re_exec: &ReExec) -> Result<(), ProgramFault> {
-    let program = c_path(&re_exec.program, "").map_err(ProgramFault::Path)?;
+    let program = c_path(&re_exec.program).map_err(ProgramFault::Path)?;
     let arguments = [program.clone(), c"--version".to_owned()];
     let started = start(&Plan::new(&program, &arguments, &Environment::inherited()));
     let pidfd = started.map_err(ProgramFault::Start)?.pidfd;
-    let ended = || poll::wait([Some(Source::Readable(pidfd.as_fd()))], Some(Mono::now() + VERSION_TIME)) == [true];
+    let ended = || poll::wait([Some(PollSource::Readable(pidfd.as_fd()))], Some(Mono::now() + VERSION_TIME)) == [true];
     if !ended() {
         let _ = pidfd.signal(libc::SIGKILL);
         ended();
@@ -149,7 +149,11 @@ fn check_version(re_exec: &ReExec) -> Result<(), ProgramFault> {
 ///
 /// # Errors
 /// Those that are not parked.
-fn wait(roster: &Roster, parking: &Parking, modules: &[String]) -> Result<BTreeMap<String, FdNumbers>, Vec<String>> {
+fn wait(
+    roster: &Roster,
+    parking: &Parking,
+    modules: &[String],
+) -> Result<BTreeMap<String, Descriptors<RawFd>>, Vec<String>> {
     let deadline = Instant::now() + PARKING_TIME;
     let reports = roster.reports();
     let mut either = Select::new();

@@ -12,7 +12,7 @@ use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::sys::files::inotify::{Event, Interest, Watches};
 use crate::sys::terminal::escape;
 use crate::sys::threads::poll;
-use crate::sys::threads::poll::Source;
+use crate::sys::threads::poll::PollSource;
 use crate::sys::time::Mono;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -211,8 +211,10 @@ impl Show<'_> {
             dirty = more;
             let at_once = (!dirty.is_empty()).then(Mono::now);
             let standard = stdout();
-            let ready =
-                poll::wait_many(&[Source::Readable(watches.as_fd()), Source::HungUp(standard.as_fd())], at_once);
+            let ready = poll::wait_many(
+                &[PollSource::Readable(watches.as_fd()), PollSource::HungUp(standard.as_fd())],
+                at_once,
+            );
             if ready[1] {
                 return Ok(());
             }

@@ -15,7 +15,7 @@ use crate::sys::describe;
 use crate::sys::files::inotify::{Event, Interest, Watches};
 use crate::sys::terminal::screen::{self, OwnScreen};
 use crate::sys::threads::poll;
-use crate::sys::threads::poll::Source;
+use crate::sys::threads::poll::PollSource;
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
 use nix::sys::signal::{Signal, raise};
@@ -139,8 +139,9 @@ impl Watching<'_> {
         let input = stdin();
         let output = stdout();
         let keys = screen.is_some_and(OwnScreen::has_keys);
-        let mut descriptors = vec![Source::Readable(self.watches.as_fd()), Source::Readable(self.signals.as_fd())];
-        descriptors.push(if keys { Source::Readable(input.as_fd()) } else { Source::HungUp(output.as_fd()) });
+        let mut descriptors =
+            vec![PollSource::Readable(self.watches.as_fd()), PollSource::Readable(self.signals.as_fd())];
+        descriptors.push(if keys { PollSource::Readable(input.as_fd()) } else { PollSource::HungUp(output.as_fd()) });
         let ready = poll::wait_many(&descriptors, None);
         if ready[2] {
             let is_end = !keys || matches!(screen::key(), None | Some(b'q' | b'Q' | 3 | 4 | 27));
@@ -159,10 +160,10 @@ impl Watching<'_> {
         let until = Mono::now() + TOGETHER;
         while Mono::now() < until {
             poll::wait(
-                [Some(Source::Readable(self.watches.as_fd())), Some(Source::Readable(self.signals.as_fd()))],
+                [Some(PollSource::Readable(self.watches.as_fd())), Some(PollSource::Readable(self.signals.as_fd()))],
                 Some(until),
             );
-            let signalled = poll::wait([Some(Source::Readable(self.signals.as_fd()))], Some(Mono::now()))[0];
+            let signalled = poll::wait([Some(PollSource::Readable(self.signals.as_fd()))], Some(Mono::now()))[0];
             self.take_events();
             if signalled {
                 return;

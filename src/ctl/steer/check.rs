@@ -19,7 +19,7 @@ use crate::sys::files::file;
 use crate::sys::process::isolate::isolate;
 use crate::sys::process::pidfd::{ExitStatus, Pidfd, signal_group};
 use crate::sys::threads::poll;
-use crate::sys::threads::poll::Source;
+use crate::sys::threads::poll::PollSource;
 use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid, errno_text};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -148,9 +148,9 @@ impl Running {
     }
 
     /// What to wait for: its end, and its output.
-    pub fn sources(&self) -> impl Iterator<Item = Source<'_>> {
-        let output = self.output.as_ref().map(|output| Source::Readable(output.as_fd()));
-        std::iter::once(Source::Readable(self.pidfd.as_fd())).chain(output)
+    pub fn sources(&self) -> impl Iterator<Item = PollSource<'_>> {
+        let output = self.output.as_ref().map(|output| PollSource::Readable(output.as_fd()));
+        std::iter::once(PollSource::Readable(self.pidfd.as_fd())).chain(output)
     }
 }
 

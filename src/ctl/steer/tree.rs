@@ -12,7 +12,7 @@ use crate::sys::files::flock;
 use crate::sys::files::inotify::{Interest, Watches};
 use crate::sys::process::pidfd::Pidfd;
 use crate::sys::threads::poll;
-use crate::sys::threads::poll::Source;
+use crate::sys::threads::poll::PollSource;
 use crate::sys::time::Mono;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub fn shutdown(root: &StatusRoot, timeout: Duration, report: &mut Report<'_>) {
     let Some(pidfd) = pidfd.filter(|_| !timeout.is_zero()) else {
         return report.tree(Outcome::Done, &format!("{}: told to stop all services and end", name(pid)));
     };
-    match poll::wait([Some(Source::Readable(pidfd.as_fd()))], Some(Mono::now() + timeout)) {
+    match poll::wait([Some(PollSource::Readable(pidfd.as_fd()))], Some(Mono::now() + timeout)) {
         [true] => report.tree(Outcome::Done, &format!("{}: has stopped all services and ended", name(pid))),
         [false] => {
             let text = format!("{}: still stopping services after {}", name(pid), format::spoken(timeout));
@@ -69,7 +69,7 @@ pub fn upgrade(root: &StatusRoot, timeout: Duration, report: &mut Report<'_>) {
                 None => report.tree(Outcome::Done, &format!("{}: has replaced itself", name(pid))),
             };
         }
-        if poll::wait([Some(Source::Readable(watches.as_fd()))], Some(deadline)) == [false] {
+        if poll::wait([Some(PollSource::Readable(watches.as_fd()))], Some(deadline)) == [false] {
             let text = format!("{}: has not replaced itself after {}", name(pid), format::spoken(timeout));
             return report.tree(Outcome::TimedOut, &text);
         }

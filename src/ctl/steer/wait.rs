@@ -9,7 +9,7 @@ use crate::ctl::steer::check::Running;
 use crate::ctl::steer::module_wait::{ModuleResult, ModuleWait};
 use crate::sys::files::inotify::{Event, Interest, Watches};
 use crate::sys::threads::poll;
-use crate::sys::threads::poll::Source;
+use crate::sys::threads::poll::PollSource;
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
 use nix::sys::signal::Signal;
@@ -146,8 +146,8 @@ impl Waiting {
     fn sleep(&self, signals: Option<&Signals>, deadline: Mono) {
         let next =
             self.waits.iter().flatten().filter_map(|wait| wait.look_again_at).chain(self.later.values().copied()).min();
-        let mut descriptors = vec![Source::Readable(self.watches.as_fd())];
-        descriptors.extend(signals.map(|signals| Source::Readable(signals.as_fd())));
+        let mut descriptors = vec![PollSource::Readable(self.watches.as_fd())];
+        descriptors.extend(signals.map(|signals| PollSource::Readable(signals.as_fd())));
         let checks = self.waits.iter().flatten().filter_map(ModuleWait::running);
         descriptors.extend(checks.flat_map(Running::sources));
         poll::wait_many(&descriptors, Some(next.map_or(deadline, |next| next.min(deadline))));

@@ -78,7 +78,7 @@ pub fn inherited() -> Resolved {
 
 /// Whether the service directory at `place` has a directory of variables. One system call.
 pub fn has_env_dir(place: &Path) -> bool {
-    file::entry(place, ENV_DIR).is_dir()
+    file::child(place, ENV_DIR).is_dir()
 }
 
 /// Works out the context.
@@ -105,7 +105,7 @@ pub fn resolve(request: Request<'_>, accounts: &dyn Accounts) -> Result<Resolved
         ids: person.ids.clone(),
         capabilities: context.capabilities,
         no_new_privileges: context.no_new_privileges,
-        directory: context.directory.as_ref().map(|path| file::c_path_of(Path::new(path))),
+        directory: context.directory.as_ref().map(|path| file::c_path_or_empty(Path::new(path))),
     };
     let ResolvedVariables { variables, warnings } = merge(request, &person)?;
     Ok(Resolved { change, environment: Environment::new(variables.into_strings()?), warnings })
@@ -130,7 +130,7 @@ fn merge(request: Request<'_>, person: &Person) -> Result<ResolvedVariables, Sta
     }
     variables.change(&person.variables);
     if let Some(place) = request.place.filter(|place| has_env_dir(place)) {
-        variables.change(&env_dir::read(&file::entry(place, ENV_DIR), &mut warnings)?);
+        variables.change(&env_dir::read(&file::child(place, ENV_DIR), &mut warnings)?);
     }
     for env_file in &request.context.env_file {
         let path = request.place.map_or_else(|| PathBuf::from(&env_file.path), |place| place.join(&env_file.path));

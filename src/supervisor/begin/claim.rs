@@ -10,7 +10,7 @@ use crate::supervisor::processes::scripts::Scripts;
 use crate::supervisor::report::access::Access;
 use crate::supervisor::report::lines::Lines;
 use crate::supervisor::report::publish::Publisher;
-use crate::supervisor::requests::parking::InheritedFds;
+use crate::supervisor::requests::parking::InheritedModule;
 use crate::supervisor::runit::files::Runit;
 use crate::supervisor::runit::foreign;
 use crate::supervisor::spec::{OpenError, Spec};
@@ -29,7 +29,7 @@ struct Claimed {
     is_first: bool,
     left_behind: LeftBehind,
     /// What else the program before us has handed over.
-    handed: InheritedFds,
+    inherited: InheritedModule,
 }
 
 /// Makes the status directory, makes sure that nobody else supervises the service, takes the lock, and looks for what an
@@ -40,16 +40,17 @@ fn claim(spec: &mut Spec) -> Result<Claimed, OpenError> {
         (Some(_), Some(path)) => foreign::claim(path, &spec.dir)?,
         (None, _) | (_, None) => None,
     };
-    let mut handed = spec.handed.take().unwrap_or_default();
-    let inherited = handed.lock.take().and_then(|lock| Lock::inherit(lock, &spec.dir.lock_path()).ok());
-    let lock = inherited.map_or_else(|| spec.dir.lock(), Ok)?;
+    let mut inherited = spec.inherited.take().unwrap_or_default();
+    let inherited_lock = inherited.descriptors.lock.take();
+    let inherited_lock = inherited_lock.and_then(|lock| Lock::inherit(lock, &spec.dir.lock_path()).ok());
+    let lock = inherited_lock.map_or_else(|| spec.dir.lock(), Ok)?;
     // What somebody else may have written is nobody's word.
     let found =
         if spec.dir.is_foreign() { Ok(LeftBehind::default()) } else { LeftBehind::look(&lock, &spec.dir, is_first) };
     match found {
-        Ok(left_behind) => Ok(Claimed { foreign, lock, is_first, left_behind, handed }),
+        Ok(left_behind) => Ok(Claimed { foreign, lock, is_first, left_behind, inherited }),
         Err(error) => {
-            spec.handed = Some(handed);
+            spec.inherited = Some(inherited);
             Err(OpenError::Predecessor(error))
         }
     }
@@ -65,7 +66,7 @@ impl Supervisor {
             Ok(claimed) => claimed,
             Err(error) => return Err((spec, error)),
         };
-        let (foreign, control) = (claimed.foreign.take(), claimed.handed.runit.take());
+        let (foreign, control) = (claimed.foreign.take(), claimed.inherited.descriptors.runit.take());
         let mut supervisor = Supervisor::assemble(spec, claimed);
         if supervisor.spec.program == Program::Single {
             supervisor.log.make_files();
@@ -92,14 +93,14 @@ impl Supervisor {
     /// is called: each page of it that is ever touched is kept.
     #[inline(never)]
     fn assemble(spec: Box<Spec>, claimed: Claimed) -> Box<Supervisor> {
-        let Claimed { foreign: _, lock, is_first, left_behind, handed } = claimed;
+        let Claimed { foreign: _, lock, is_first, left_behind, inherited } = claimed;
         let settings = spec.config.settings(&spec.module, spec.program);
         Box::new(Supervisor {
             machine: Machine::new(setup(&spec), policy(&settings, &spec)),
             settings,
             log: Log::new(&spec.dir, &spec.module, spec.echo),
-            fifos: Fifos::inherit(handed.control, handed.ok),
-            adoption_guard: handed.adoption_guard,
+            fifos: Fifos::inherit(inherited.descriptors.control, inherited.descriptors.ok),
+            adoption_guard: inherited.adoption_guard,
             parking: None,
             runit: None,
             publisher: Publisher::new(if is_first { FilePair::Absent } else { FilePair::Unknown }),

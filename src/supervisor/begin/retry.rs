@@ -3,7 +3,7 @@
 use crate::machine::Leave;
 use crate::status::log::Log;
 use crate::supervisor::requests::mailbox::{Ask, Order, Orders};
-use crate::supervisor::requests::parking::FdNumbers;
+use crate::supervisor::requests::parking::Descriptors;
 use crate::supervisor::spec::{OpenError, Outcome, Spec};
 use crate::supervisor::thread::Supervisor;
 use crate::sys::threads::poll;
@@ -36,8 +36,8 @@ pub fn supervise(mut spec: Box<Spec>) -> Outcome {
             Err((returned, error)) => {
                 spec = returned;
                 // It may take for ever, and no orphan is reaped until all have begun.
-                if let Some(handed) = &mut spec.handed {
-                    handed.adoption_guard = None;
+                if let Some(inherited) = &mut spec.inherited {
+                    inherited.adoption_guard = None;
                 }
                 if !told {
                     tell(&spec, &error);
@@ -76,7 +76,7 @@ fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
                 Order::Ask(Ask::KillNow) => return Some(Outcome::Left(Leave::Stop)),
                 Order::Ask(Ask::Configure(config)) => spec.config = config,
                 // Nothing is held yet, and nothing runs.
-                Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, FdNumbers::default()),
+                Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, Descriptors::default()),
                 Order::Ask(Ask::Publish | Ask::ComeBack) => {}
                 Order::ResetLimits => {}
                 Order::Abandon(_) => return Some(Outcome::Abandoned),
@@ -110,7 +110,7 @@ fn wait_after_panic(spec: &mut Spec) -> Option<Outcome> {
                 }
                 Order::Ask(Ask::Configure(config)) => spec.config = config,
                 // Nothing is held; the next program adopts what runs.
-                Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, FdNumbers::default()),
+                Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, Descriptors::default()),
                 Order::Ask(Ask::Publish | Ask::ComeBack) => {}
                 Order::ResetLimits => {}
                 Order::Abandon(_) => return Some(Outcome::Abandoned),

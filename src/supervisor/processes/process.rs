@@ -3,7 +3,7 @@
 use crate::sys::process::orphans;
 use crate::sys::process::pidfd::{ExitStatus, Pidfd, signal_group};
 use crate::sys::process::record::ProcessRecord;
-use crate::sys::threads::poll::Source;
+use crate::sys::threads::poll::PollSource;
 use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid};
 use std::fs::File;
@@ -63,11 +63,11 @@ impl Process {
     }
 
     /// What to wait for.
-    pub fn source(&self) -> Source<'_> {
+    pub fn source(&self) -> PollSource<'_> {
         match self.ended {
-            None => Source::Readable(self.pidfd.as_fd()),
+            None => PollSource::Readable(self.pidfd.as_fd()),
             // It stays readable from now on; that it is hung up says that its exit status is to be had.
-            Some(_) => Source::HungUp(self.pidfd.as_fd()),
+            Some(_) => PollSource::HungUp(self.pidfd.as_fd()),
         }
     }
 

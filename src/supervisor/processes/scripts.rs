@@ -11,7 +11,7 @@ use crate::supervisor::report::lines::Lines;
 use crate::sys::Pid;
 use crate::sys::process::pidfd::{ExitStatus, signal_group};
 use crate::sys::process::start::Started;
-use crate::sys::threads::poll::Source;
+use crate::sys::threads::poll::PollSource;
 use crate::sys::time::Mono;
 use log::Level;
 use std::collections::VecDeque;
@@ -37,7 +37,7 @@ struct Script {
 
 impl Scripts {
     /// What to wait for.
-    pub(in crate::supervisor) fn source(&self) -> Option<Source<'_>> {
+    pub(in crate::supervisor) fn source(&self) -> Option<PollSource<'_>> {
         self.running.as_ref().map(|script| script.process.source())
     }
 

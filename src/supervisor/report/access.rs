@@ -84,7 +84,7 @@ impl Groups {
         let Some(runit) = runit else { return Ok(()) };
         share_directory(runit, self)?;
         // Its `ok` is the same FIFO: whoever could ask could give commands.
-        share_control(&file::entry(runit, "control"), self)
+        share_control(&file::child(runit, "control"), self)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::sys::files::file;
 use crate::sys::process::pidfd::{ExitStatus, signal_group, signal_name};
 use crate::sys::process::start::{Environment, Input, Leader, Plan, Started, look_up, start};
 use crate::sys::terminal::escape::is_active;
-use crate::sys::threads::poll::{self, Source};
+use crate::sys::threads::poll::{self, PollSource};
 use crate::sys::threads::thread::Thread;
 use crate::sys::time::Mono;
 use crate::sys::{Errno, errno_text};
@@ -305,7 +305,7 @@ fn wait(started: &Started) -> Option<ExitStatus> {
     let deadline = Mono::now() + TIME_LIMIT;
     let mut killed = false;
     loop {
-        let ready = poll::wait([Some(Source::Readable(started.pidfd.as_fd()))], (!killed).then_some(deadline));
+        let ready = poll::wait([Some(PollSource::Readable(started.pidfd.as_fd()))], (!killed).then_some(deadline));
         match started.pidfd.reap() {
             Ok(Some(status)) => return (!killed).then_some(status),
             Ok(None) | Err(Errno::EINTR) => {}

@@ -11,7 +11,7 @@
 //! One timer tells all threads of the lull. A thread that looked by itself, now and then, whether it has come would take
 //! the processor from the others each time: three looks a thread were a tenth of the start of a thousand services.
 
-use crate::sys::threads::poll::{Source, Timer};
+use crate::sys::threads::poll::{PollSource, Timer};
 use crate::sys::time::Mono;
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
@@ -58,8 +58,8 @@ impl DeferredReport {
     }
 
     /// What to wait for.
-    pub fn source(&self) -> Option<Source<'static>> {
-        self.quiet.map(|quiet| Source::Readable(quiet.timer.as_fd()))
+    pub fn source(&self) -> Option<PollSource<'static>> {
+        self.quiet.map(|quiet| PollSource::Readable(quiet.timer.as_fd()))
     }
 
     /// Until when at the least, whether there is a lull or not.
@@ -111,7 +111,7 @@ mod tests {
 
     fn wait(quiet: &QuietTimer, limit: Duration) -> Option<Duration> {
         let began = Mono::now();
-        let [over] = poll::wait([Some(Source::Readable(quiet.timer.as_fd()))], Some(began + limit));
+        let [over] = poll::wait([Some(PollSource::Readable(quiet.timer.as_fd()))], Some(began + limit));
         over.then(|| Mono::now().since(began))
     }
 

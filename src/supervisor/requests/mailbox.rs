@@ -3,7 +3,7 @@
 use crate::conf::Config;
 use crate::machine::Leave;
 use crate::supervisor::requests::parking::Parking;
-use crate::sys::threads::poll::Source;
+use crate::sys::threads::poll::PollSource;
 use crate::sys::threads::signals::Signals;
 use crate::sys::threads::wake::Waker;
 use nix::sys::signal::Signal;
@@ -96,10 +96,10 @@ impl Orders {
     }
 
     /// What to wait for.
-    pub fn source(&self) -> Source<'_> {
+    pub fn source(&self) -> PollSource<'_> {
         match self {
-            Orders::Tree(_) => Source::Woken,
-            Orders::Signals(signals) => Source::Readable(signals.as_fd()),
+            Orders::Tree(_) => PollSource::Woken,
+            Orders::Signals(signals) => PollSource::Readable(signals.as_fd()),
         }
     }
 }

@@ -10,55 +10,60 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::os::fd::{OwnedFd, RawFd};
 
-/// The numbers of a module's descriptors; those that it does not have are missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A module's descriptors, those that it has: their numbers while they are handed over, otherwise the descriptors themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct FdNumbers {
+pub struct Descriptors<T> {
     /// The locked file.
-    pub lock: Option<RawFd>,
+    pub lock: Option<T>,
     /// The control FIFO.
-    pub control: Option<RawFd>,
+    pub control: Option<T>,
     /// The `ok` FIFO.
-    pub ok: Option<RawFd>,
+    pub ok: Option<T>,
     /// A logger's pipe.
-    pub pipe: Option<RawFd>,
+    pub pipe: Option<T>,
     /// The FIFO of runit's tools.
-    pub runit: Option<RawFd>,
+    pub runit: Option<T>,
+}
+
+impl<T> Default for Descriptors<T> {
+    fn default() -> Descriptors<T> {
+        Descriptors { lock: None, control: None, ok: None, pipe: None, runit: None }
+    }
+}
+
+impl<T> Descriptors<T> {
+    /// What `convert` makes of each of them.
+    fn convert<U>(self, convert: impl Fn(T) -> Option<U>) -> Descriptors<U> {
+        let convert = |descriptor: Option<T>| descriptor.and_then(&convert);
+        Descriptors {
+            lock: convert(self.lock),
+            control: convert(self.control),
+            ok: convert(self.ok),
+            pipe: convert(self.pipe),
+            runit: convert(self.runit),
+        }
+    }
 }
 
 /// As long as anybody holds one, no orphan is reaped: the orphan may be a service that no thread has adopted yet. When the
 /// last one is dropped, the channel's other end is told. Nothing is ever sent.
 pub type AdoptionGuard = Sender<Infallible>;
 
-/// A module's descriptors, handed over by the program before us.
+/// What the program before us has handed over of a module.
 #[derive(Debug, Default)]
-pub struct InheritedFds {
-    /// The locked file.
-    pub lock: Option<OwnedFd>,
-    /// The control FIFO.
-    pub control: Option<OwnedFd>,
-    /// The `ok` FIFO.
-    pub ok: Option<OwnedFd>,
-    /// A logger's pipe.
-    pub pipe: Option<OwnedFd>,
-    /// The FIFO of runit's tools.
-    pub runit: Option<OwnedFd>,
+pub struct InheritedModule {
+    /// Its descriptors.
+    pub descriptors: Descriptors<OwnedFd>,
     /// Held until supervision has begun.
     pub adoption_guard: Option<AdoptionGuard>,
 }
 
-impl InheritedFds {
+impl InheritedModule {
     /// Takes over what has these numbers.
-    pub fn receive(numbers: FdNumbers, guard: &AdoptionGuard) -> InheritedFds {
-        let receive = |number: Option<RawFd>| number.and_then(|number| crate::sys::handover::receive(number).ok());
-        InheritedFds {
-            lock: receive(numbers.lock),
-            control: receive(numbers.control),
-            ok: receive(numbers.ok),
-            pipe: receive(numbers.pipe),
-            runit: receive(numbers.runit),
-            adoption_guard: Some(guard.clone()),
-        }
+    pub fn receive(numbers: Descriptors<RawFd>, guard: &AdoptionGuard) -> InheritedModule {
+        let descriptors = numbers.convert(|number| crate::sys::handover::receive(number).ok());
+        InheritedModule { descriptors, adoption_guard: Some(guard.clone()) }
     }
 }
 
@@ -74,7 +79,7 @@ pub struct Parking {
 
 #[derive(Debug, Default)]
 struct State {
-    parked: BTreeMap<String, FdNumbers>,
+    parked: BTreeMap<String, Descriptors<RawFd>>,
     /// Modules of which the next program could not read what they do.
     unwritten: Vec<String>,
     open: bool,
@@ -88,7 +93,7 @@ impl Default for Parking {
 
 impl Parking {
     /// Parks the calling thread, which supervises `module`, until [`Parking::resume`].
-    pub fn park(&self, module: &str, numbers: FdNumbers) {
+    pub fn park(&self, module: &str, numbers: Descriptors<RawFd>) {
         let mut state = self.state.lock();
         state.parked.insert(module.to_string(), numbers);
         // Full: whoever waits has been told already.
@@ -117,7 +122,7 @@ impl Parking {
     ///
     /// # Errors
     /// Those of `modules` that are not parked yet.
-    pub fn parked(&self, modules: &[String]) -> Result<BTreeMap<String, FdNumbers>, Vec<String>> {
+    pub fn parked(&self, modules: &[String]) -> Result<BTreeMap<String, Descriptors<RawFd>>, Vec<String>> {
         let state = self.state.lock();
         let missing = modules.iter().filter(|module| !state.parked.contains_key(*module));
         let missing: Vec<String> = missing.cloned().collect();

@@ -30,7 +30,7 @@ pub fn claim(service_dir: &Path, dir: &StatusDir) -> Result<Option<Lock>, Foreig
     if there.is_none() || there == file(&dir.lock_path()) {
         return Ok(None);
     }
-    match Lock::claim(&lock) {
+    match Lock::take_foreign(&lock) {
         Ok(lock) => Ok(Some(lock)),
         // A link that was copied together with the directory of another module.
         Err(LockError::Held(Some(pid))) if pid == nix::unistd::getpid() => Ok(None),

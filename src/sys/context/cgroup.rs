@@ -176,7 +176,7 @@ impl Group {
                 return true;
             }
             // A change of a file of the kernel is told as an error, which is told to whoever waits for anything.
-            let [_changed] = poll::wait([Some(poll::Source::HungUp(events.as_fd()))], Some(until));
+            let [_changed] = poll::wait([Some(poll::PollSource::HungUp(events.as_fd()))], Some(until));
             if Mono::now() >= until {
                 return self.is_populated() != Some(true);
             }
@@ -229,7 +229,7 @@ impl Group {
     /// # Errors
     /// What `setxattr` gives.
     pub fn mark(&self, owner: &Path) -> io::Result<()> {
-        let path = file::c_path(&self.path, "")?;
+        let path = file::c_path(&self.path)?;
         let value = owner.as_os_str().as_bytes();
         // SAFETY: both strings end with a NUL and live through the call, and the value has the length that is given.
         let result = unsafe { libc::setxattr(path.as_ptr(), OWNER.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
@@ -238,7 +238,7 @@ impl Group {
 
     /// Whose it is noted to be, if anybody's.
     pub fn owner(&self) -> Option<PathBuf> {
-        let path = file::c_path(&self.path, "").ok()?;
+        let path = file::c_path(&self.path).ok()?;
         let mut value = vec![0u8; libc::PATH_MAX as usize];
         // SAFETY: as in `mark`; the kernel writes no more than the length that is given.
         let length = unsafe { libc::getxattr(path.as_ptr(), OWNER.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
@@ -248,7 +248,7 @@ impl Group {
 
     /// The file by which a child enters it.
     pub fn entrance(&self) -> CString {
-        file::c_path(&self.path, "/cgroup.procs").unwrap_or_default()
+        file::c_path_with_suffix(&self.path, "/cgroup.procs").unwrap_or_default()
     }
 }
 

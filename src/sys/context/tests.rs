@@ -213,7 +213,7 @@ fn a_directory_is_entered_as_the_user() {
     }
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
-    let path = crate::sys::files::file::c_path(dir.path(), "").unwrap();
+    let path = crate::sys::files::file::c_path(dir.path()).unwrap();
     let change = Change { ids: ids(4711, 4711, &[]), directory: Some(path), ..Change::default() };
     assert_eq!(run(change, "true"), Err((Part::Directory, libc::EACCES)));
 }

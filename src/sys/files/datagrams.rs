@@ -122,7 +122,7 @@ fn address(path: &Path) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
     // SAFETY: all zero is a valid address.
     let mut address: libc::sockaddr_un = unsafe { MaybeUninit::zeroed().assume_init() };
     address.sun_family = libc::AF_UNIX as libc::sa_family_t;
-    let name = file::c_path(path, "")?;
+    let name = file::c_path(path)?;
     let name = name.as_bytes_with_nul();
     if name.len() > address.sun_path.len() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is too long for a socket"));

@@ -79,7 +79,7 @@ impl Fifo {
 }
 
 fn make(path: &Path) -> io::Result<()> {
-    let path = file::c_path(path, "")?;
+    let path = file::c_path(path)?;
     // SAFETY: a path that lives through the call.
     match unsafe { libc::mkfifo(path.as_ptr(), 0o600) } {
         0 => Ok(()),

@@ -87,7 +87,7 @@ fn read_stream(mut file: &File, limit: u64, patience: Duration, bytes: &mut Vec<
     let deadline = Mono::now() + patience;
     let mut room = [0; 4096];
     while (bytes.len() as u64) < limit {
-        let [ready] = poll::wait([Some(poll::Source::Readable(file.as_fd()))], Some(deadline));
+        let [ready] = poll::wait([Some(poll::PollSource::Readable(file.as_fd()))], Some(deadline));
         if !ready {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "nobody has written it to its end in time"));
         }
@@ -141,26 +141,34 @@ pub fn foreign_owner(path: &Path) -> io::Result<Option<u32>> {
     Ok(owners.into_iter().find(|owner| *owner != 0 && *owner != ours))
 }
 
-/// A path with something behind it, for system calls. Not by way of the stack, as most libraries do it: some of these calls
-/// are as deep as a supervisor thread goes, and each page of stack that was ever touched is kept.
+/// A path for system calls.
+///
+/// # Errors
+/// As [`c_path_with_suffix`].
+pub fn c_path(path: &Path) -> io::Result<CString> {
+    c_path_with_suffix(path, "")
+}
+
+/// A path with `suffix` behind it, for system calls. It is put together on the heap, unlike in most libraries: see
+/// [`crate::sys::threads::thread`].
 ///
 /// # Errors
 /// `InvalidInput` for a path with a NUL byte.
-pub fn c_path(path: &Path, more: &str) -> io::Result<CString> {
-    let mut bytes = Vec::with_capacity(path.as_os_str().len() + more.len() + 1);
+pub fn c_path_with_suffix(path: &Path, suffix: &str) -> io::Result<CString> {
+    let mut bytes = Vec::with_capacity(path.as_os_str().len() + suffix.len() + 1);
     bytes.extend_from_slice(path.as_os_str().as_bytes());
-    bytes.extend_from_slice(more.as_bytes());
+    bytes.extend_from_slice(suffix.as_bytes());
     Ok(CString::new(bytes)?)
 }
 
 /// A path for system calls, which came from a file system or an argument and so has no NUL byte in it. A path that
 /// has one becomes the empty path, at which every call fails with `ENOENT`.
-pub fn c_path_of(path: &Path) -> CString {
-    c_path(path, "").unwrap_or_default()
+pub fn c_path_or_empty(path: &Path) -> CString {
+    c_path(path).unwrap_or_default()
 }
 
 /// The path of `name` in `dir`. As [`Path::join`], which allocates twice for it.
-pub fn entry(dir: &Path, name: &str) -> PathBuf {
+pub fn child(dir: &Path, name: &str) -> PathBuf {
     let mut path = PathBuf::with_capacity(dir.as_os_str().len() + 1 + name.len());
     path.push(dir);
     path.push(name);
@@ -210,7 +218,7 @@ pub fn is_fifo(path: &Path) -> bool {
 
 /// Whether we may execute `path` and it is a regular file.
 pub fn is_executable(path: &Path) -> bool {
-    let Ok(c_path) = c_path(path, "") else { return false };
+    let Ok(c_path) = c_path(path) else { return false };
     // SAFETY: a path that lives through the call. Access first: it answers for the common case of a missing file in one call.
     let may = unsafe { libc::access(c_path.as_ptr(), libc::X_OK) } == 0;
     may && std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())

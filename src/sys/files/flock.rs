@@ -72,7 +72,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`LockError::Held`] naming the holder; `NotFound` when there is no such file.
-    pub fn claim(path: &Path) -> Result<Lock, LockError> {
+    pub fn take_foreign(path: &Path) -> Result<Lock, LockError> {
         let file = file::read(path).map_err(LockError::Io)?;
         let mut question = libc::flock {
             l_type: libc::F_WRLCK as libc::c_short,

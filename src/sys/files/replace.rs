@@ -40,7 +40,7 @@ impl FilePair {
     /// What `open`, `write` and `rename` give; `path` is then as it was.
     pub fn replace(&mut self, path: &Path, content: &[u8]) -> io::Result<()> {
         let before = std::mem::take(self);
-        let (c_path, c_spare) = (file::c_path(path, "")?, file::c_path(path, SPARE)?);
+        let (c_path, c_spare) = (file::c_path(path)?, file::c_path_with_suffix(path, SPARE)?);
         let spare = Path::new(OsStr::from_bytes(c_spare.to_bytes()));
         let reused = match before {
             FilePair::Absent | FilePair::FileOnly => None,
@@ -107,7 +107,7 @@ fn make(spare: &Path) -> io::Result<File> {
 /// # Errors
 /// `AlreadyExists`, and what `rename` gives.
 pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match rename(&super::file::c_path(from, "")?, &super::file::c_path(to, "")?, libc::RENAME_NOREPLACE) {
+    match rename(&super::file::c_path(from)?, &super::file::c_path(to)?, libc::RENAME_NOREPLACE) {
         // A file system that cannot do it in one step.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => match std::fs::symlink_metadata(to) {
             Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),

@@ -3,7 +3,7 @@
 use crate::sys::context::Part;
 use crate::sys::files::file_id::FileId;
 use crate::sys::process::plan::{Input, Leader, Output, Plan, Step, WorkingDirectory};
-use crate::sys::process::record::{self, Recorder};
+use crate::sys::process::record::{self, RecordWriter};
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -117,7 +117,7 @@ fn execute(program: &CStr, arguments: *const *const c_char, environment: *const 
 
 /// Writes who we are into the lock file. The descriptor is the parent's, and is only used, not changed; the table
 /// that holds it, and the lock with it, is shared until this is done, even if the parent is killed now.
-fn record(recorder: &Recorder<'_>) -> Result<(), c_int> {
+fn record(recorder: &RecordWriter<'_>) -> Result<(), c_int> {
     let mut line = recorder.line;
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     raw(libc::SYS_clock_gettime, [libc::CLOCK_BOOTTIME as c_long, (&raw mut now) as c_long, 0, 0])?;

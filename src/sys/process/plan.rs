@@ -2,7 +2,7 @@
 
 use crate::sys::context::{Change, Part, Refusal};
 use crate::sys::files::file_id::FileId;
-use crate::sys::process::record::Recorder;
+use crate::sys::process::record::RecordWriter;
 use std::ffi::{CStr, CString, OsStr, c_char};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -86,7 +86,7 @@ pub struct Plan<'a> {
     /// SIGHUP is ignored, as by nohup: a program without a handler for it goes on.
     pub ignores_hangup: bool,
     /// Where the child records who it is, before it does anything else.
-    pub recorder: Option<Recorder<'a>>,
+    pub recorder: Option<RecordWriter<'a>>,
     /// Standard input.
     pub stdin: Input<'a>,
     /// Standard output.
@@ -153,42 +153,42 @@ impl Environment {
     }
 }
 
-/// The step of a start at which it failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// Working out the context that it runs in, before there is a process.
-    Context(Refusal),
-    /// Changing what it runs as.
-    Change(Part),
-    /// Making the process.
-    Clone,
-    /// Giving it its own descriptor table.
-    CloseRange,
-    /// Making it leader of its session or group.
-    Session,
-    /// Opening standard input.
-    Stdin,
-    /// Opening standard output.
-    Stdout,
-    /// Opening standard error.
-    Stderr,
-    /// Entering the working directory.
-    Directory,
-    /// Executing the program.
-    Exec,
+/// Makes [`Step`] and [`STEPS`] of one list, in the order of the steps' numbers from 1 on.
+macro_rules! steps {
+    ($($(#[$doc:meta])* $step:ident = $name:literal,)*) => {
+        /// The step of a start at which it failed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Step {
+            /// Working out the context that it runs in, before there is a process.
+            Context(Refusal),
+            /// Changing what it runs as.
+            Change(Part),
+            $($(#[$doc])* $step,)*
+        }
+
+        /// The steps that have no more to say than their name.
+        const STEPS: &[(Step, &str)] = &[$((Step::$step, $name),)*];
+    };
 }
 
-/// The steps that have no more to say than their name, in the order of their numbers from 1 on.
-const STEPS: [(Step, &str); 8] = [
-    (Step::Clone, "clone"),
-    (Step::CloseRange, "close_range"),
-    (Step::Session, "setsid"),
-    (Step::Stdin, "open standard input"),
-    (Step::Stdout, "open standard output"),
-    (Step::Stderr, "open standard error"),
-    (Step::Directory, "chdir"),
-    (Step::Exec, "execve"),
-];
+steps! {
+    /// Making the process.
+    Clone = "clone",
+    /// Giving it its own descriptor table.
+    CloseRange = "close_range",
+    /// Making it leader of its session or group.
+    Session = "setsid",
+    /// Opening standard input.
+    Stdin = "open standard input",
+    /// Opening standard output.
+    Stdout = "open standard output",
+    /// Opening standard error.
+    Stderr = "open standard error",
+    /// Entering the working directory.
+    Directory = "chdir",
+    /// Executing the program.
+    Exec = "execve",
+}
 
 /// Where the numbers of parts begin.
 const PARTS_FROM: u32 = 256;
@@ -200,14 +200,9 @@ impl Step {
             // The child never gets so far.
             Step::Context(_) => 0,
             Step::Change(part) => PARTS_FROM.wrapping_add(part.number()),
-            Step::Clone => 1,
-            Step::CloseRange => 2,
-            Step::Session => 3,
-            Step::Stdin => 4,
-            Step::Stdout => 5,
-            Step::Stderr => 6,
-            Step::Directory => 7,
-            Step::Exec => 8,
+            step => {
+                STEPS.iter().zip(1..).find_map(|((other, _), number)| (*other == step).then_some(number)).unwrap_or(0)
+            }
         }
     }
 
@@ -226,5 +221,19 @@ impl std::fmt::Display for Step {
             Step::Change(part) => part.name(),
             step => STEPS.iter().find(|(other, _)| other == step).map_or("", |(_, name)| name),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_is_made_again_from_its_number() {
+        for (step, name) in STEPS {
+            assert_eq!(Step::from_number(step.number()), Some(*step));
+            assert_eq!(step.to_string(), *name);
+        }
+        assert_eq!(Step::from_number(0), None);
     }
 }

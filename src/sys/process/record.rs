@@ -49,7 +49,7 @@ impl Role {
 
 /// Where a child writes its record, and all of it that is known before it exists.
 #[derive(Debug)]
-pub struct Recorder<'a> {
+pub struct RecordWriter<'a> {
     pub(super) file: BorrowedFd<'a>,
     pub(super) line: [u8; SIZE],
 }
@@ -58,13 +58,13 @@ pub struct Recorder<'a> {
 pub(super) const PID: std::ops::Range<usize> = 4..14;
 pub(super) const AFTER: std::ops::Range<usize> = 36..56;
 
-impl<'a> Recorder<'a> {
+impl<'a> RecordWriter<'a> {
     /// A recorder into `lock`, for a process of the service directory `directory` that is going to be started now.
-    pub fn new(lock: &'a Lock, role: Role, directory: Option<FileId>) -> Recorder<'a> {
+    pub fn new(lock: &'a Lock, role: Role, directory: Option<FileId>) -> RecordWriter<'a> {
         let line = line(role, 0, (boot_time(), 0), lock.inode(), directory);
         let file = lock.file().as_fd();
         debug_assert!(file.as_raw_fd() > 2);
-        Recorder { file, line }
+        RecordWriter { file, line }
     }
 }
 

@@ -8,16 +8,39 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
+use serde::{Deserialize, Serialize};
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 
 /// What the process had before [`prepare`] changed it; children get it back.
 #[derive(Clone, Copy, Debug)]
 pub struct Inherited {
-    /// Soft and hard limit of open descriptors (`RLIMIT_NOFILE`).
-    pub nofile: (u64, u64),
+    /// The limit of open descriptors.
+    pub nofile: Nofile,
     /// The file mode creation mask.
     pub umask: u32,
+}
+
+/// The limit of open descriptors (`RLIMIT_NOFILE`). It is written down as a pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, u64)", into = "(u64, u64)")]
+pub struct Nofile {
+    /// The limit that the kernel enforces.
+    pub soft: u64,
+    /// How far the process may raise the soft limit.
+    pub hard: u64,
+}
+
+impl From<(u64, u64)> for Nofile {
+    fn from((soft, hard): (u64, u64)) -> Nofile {
+        Nofile { soft, hard }
+    }
+}
+
+impl From<Nofile> for (u64, u64) {
+    fn from(limit: Nofile) -> (u64, u64) {
+        (limit.soft, limit.hard)
+    }
 }
 
 /// The file mode creation mask of our programs.
@@ -57,7 +80,7 @@ pub fn prepare() -> Result<(), String> {
     check_kernel()?;
     let before = umask(Mode::from_bits_truncate(OUR_UMASK)).bits();
     INHERITED.get_or_init(|| Inherited { nofile: nofile(), umask: before });
-    let (_, hard) = inherited().nofile;
+    let Nofile { hard, .. } = inherited().nofile;
     // Not fatal: fewer services fit, and each that does not says so when it is started.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     // SAFETY: SIG_DFL installs no code, and no other thread exists yet that could rely on another disposition.
@@ -94,7 +117,7 @@ pub(super) fn stay_dumpable() {
 /// processor has passed a quiet moment (`synchronize_rcu`, up to tens of milliseconds), and whoever opens something
 /// waits with it. `any` is any open descriptor.
 pub fn make_room_for_descriptors(any: BorrowedFd<'_>, count: usize) {
-    let (_, hard) = inherited().nofile;
+    let Nofile { hard, .. } = inherited().nofile;
     let last = i32::try_from(count.min(hard as usize)).unwrap_or(i32::MAX).saturating_sub(1);
     // If it fails, the table grows when it has to.
     if let Ok(descriptor) = fcntl(any, FcntlArg::F_DUPFD_CLOEXEC(last)) {
@@ -117,7 +140,7 @@ fn limit_arenas() {}
 
 /// How many descriptors this process may have open now.
 pub fn descriptor_limit() -> usize {
-    usize::try_from(nofile().0).unwrap_or(usize::MAX)
+    usize::try_from(nofile().soft).unwrap_or(usize::MAX)
 }
 
 /// How many processes and threads our user may have; `None` for root, whom the kernel does not limit.
@@ -126,8 +149,8 @@ pub fn process_limit() -> Option<usize> {
     Some(usize::try_from(soft).unwrap_or(usize::MAX))
 }
 
-fn nofile() -> (u64, u64) {
-    getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024))
+fn nofile() -> Nofile {
+    getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024)).into()
 }
 
 /// Asks for what 5.9 brought and we cannot do without: `close_range`, and pidfds (5.3) with it.

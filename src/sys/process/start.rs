@@ -16,7 +16,7 @@ use crate::sys::context::Change;
 use crate::sys::process::child::{ChildPlan, changed_dispositions, in_child, set_signal_mask};
 use crate::sys::process::pidfd::Pidfd;
 pub use crate::sys::process::plan::{Environment, Input, Leader, Output, Plan, Step, WorkingDirectory};
-use crate::sys::process::setup::{self, OUR_UMASK, inherited};
+use crate::sys::process::setup::{self, Nofile, OUR_UMASK, inherited};
 use crate::sys::process::stack::Stack;
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -100,8 +100,8 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
         shell_arguments: shell_arguments.as_ptr(),
         environment: plan.environment.pointers.as_ptr(),
         nofile: match inherited().nofile {
-            (soft, hard) if soft == hard => None,
-            (rlim_cur, rlim_max) => Some(libc::rlimit { rlim_cur, rlim_max }),
+            Nofile { soft, hard } if soft == hard => None,
+            Nofile { soft, hard } => Some(libc::rlimit { rlim_cur: soft, rlim_max: hard }),
         },
         umask: Some(inherited().umask).filter(|umask| *umask != OUR_UMASK),
         dispositions: dispositions(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// What is waited for at a descriptor.
 #[derive(Clone, Copy, Debug)]
-pub enum Source<'a> {
+pub enum PollSource<'a> {
     /// That there is something to read (for a pidfd: that the process has ended), or that it is broken.
     Readable(BorrowedFd<'a>),
     /// That it is hung up (for a pidfd: that the process has been reaped).
@@ -25,34 +25,34 @@ pub enum Source<'a> {
 ///
 /// Returns, in the order of `sources`, where; nowhere when the deadline came first. Without a deadline it waits
 /// for ever, and costs nothing meanwhile.
-pub fn wait<const N: usize>(sources: [Option<Source<'_>>; N], deadline: Option<Mono>) -> [bool; N] {
-    let mut entries = sources.map(entry);
+pub fn wait<const N: usize>(sources: [Option<PollSource<'_>>; N], deadline: Option<Mono>) -> [bool; N] {
+    let mut entries = sources.map(pollfd_of);
     let is_woken = poll(&mut entries, sources.iter().flatten().any(is_waker), deadline);
     std::array::from_fn(|place| sources[place].is_some_and(|source| happened(&source, &entries[place], is_woken)))
 }
 
 /// As [`wait`], for however many sources.
-pub fn wait_many(sources: &[Source<'_>], deadline: Option<Mono>) -> Vec<bool> {
-    let mut entries: Vec<libc::pollfd> = sources.iter().map(|source| entry(Some(*source))).collect();
+pub fn wait_many(sources: &[PollSource<'_>], deadline: Option<Mono>) -> Vec<bool> {
+    let mut entries: Vec<libc::pollfd> = sources.iter().map(|source| pollfd_of(Some(*source))).collect();
     let is_woken = poll(&mut entries, sources.iter().any(is_waker), deadline);
     sources.iter().zip(&entries).map(|(source, entry)| happened(source, entry, is_woken)).collect()
 }
 
-fn entry(source: Option<Source<'_>>) -> libc::pollfd {
+fn pollfd_of(source: Option<PollSource<'_>>) -> libc::pollfd {
     let (fd, events) = match source {
-        Some(Source::Readable(fd)) => (fd.as_raw_fd(), libc::POLLIN),
-        Some(Source::HungUp(fd)) => (fd.as_raw_fd(), 0),
+        Some(PollSource::Readable(fd)) => (fd.as_raw_fd(), libc::POLLIN),
+        Some(PollSource::HungUp(fd)) => (fd.as_raw_fd(), 0),
         // The kernel passes over a negative number.
-        Some(Source::Woken) | None => (-1, 0),
+        Some(PollSource::Woken) | None => (-1, 0),
     };
     libc::pollfd { fd, events, revents: 0 }
 }
 
-fn is_waker(source: &Source<'_>) -> bool {
-    matches!(source, Source::Woken)
+fn is_waker(source: &PollSource<'_>) -> bool {
+    matches!(source, PollSource::Woken)
 }
 
-fn happened(source: &Source<'_>, entry: &libc::pollfd, is_woken: bool) -> bool {
+fn happened(source: &PollSource<'_>, entry: &libc::pollfd, is_woken: bool) -> bool {
     if is_waker(source) { is_woken } else { entry.revents != 0 }
 }
 
@@ -89,7 +89,7 @@ fn poll(entries: &mut [libc::pollfd], to_wakers: bool, deadline: Option<Mono>) -
 
 /// Waits until `descriptor` is readable, however long it takes.
 pub fn wait_readable(descriptor: BorrowedFd<'_>) {
-    wait([Some(Source::Readable(descriptor))], None);
+    wait([Some(PollSource::Readable(descriptor))], None);
 }
 
 /// A descriptor that becomes readable some time after it was last set, for however many threads poll it.

@@ -64,14 +64,14 @@ extern "C" fn nothing(_: libc::c_int) {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::threads::poll::{self, Source};
+    use crate::sys::threads::poll::{self, PollSource};
     use crate::sys::time::Mono;
     use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
     use std::time::Duration;
 
     fn is_woken(limit: Duration) -> bool {
-        poll::wait([Some(Source::Woken)], Some(Mono::now() + limit)) == [true]
+        poll::wait([Some(PollSource::Woken)], Some(Mono::now() + limit)) == [true]
     }
 
     #[test]
@@ -93,10 +93,10 @@ mod tests {
         let (reading, writing) = nix::unistd::pipe().unwrap();
         nix::unistd::write(&writing, b"x").unwrap();
         waker.wake();
-        let readable = Source::Readable(std::os::fd::AsFd::as_fd(&reading));
+        let readable = PollSource::Readable(std::os::fd::AsFd::as_fd(&reading));
         // However long there is something to read.
         for _ in 0..2 {
-            assert_eq!(poll::wait([Some(readable), Some(Source::Woken)], None), [true, true]);
+            assert_eq!(poll::wait([Some(readable), Some(PollSource::Woken)], None), [true, true]);
         }
     }
 

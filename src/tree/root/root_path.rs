@@ -5,7 +5,7 @@
 //! day, perhaps this program's own messages, and must not wake us with every line.
 
 use crate::sys::files::inotify::{Event, Interest, Watches};
-use crate::sys::threads::poll::{self, Source::Readable, Source::Woken};
+use crate::sys::threads::poll::{self, PollSource::Readable, PollSource::Woken};
 use crate::sys::threads::wake::Waker;
 use crate::tree::capacity;
 use crate::tree::root::watch_error::{WatchError, WatchFailure};

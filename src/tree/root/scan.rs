@@ -82,11 +82,11 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> EntryKind {
     let Some(name) = name.to_str().filter(|name| !name.chars().any(char::is_control)) else {
         return EntryKind::Refused(Refusal::Name);
     };
-    if !file::is_executable(&file::entry(&path, "run")) {
+    if !file::is_executable(&file::child(&path, "run")) {
         return EntryKind::NotYet;
     }
-    let log = file::entry(&path, "log");
-    let has_logger = file::is_executable(&file::entry(&log, "run"));
+    let log = file::child(&path, "log");
+    let has_logger = file::is_executable(&file::child(&log, "run"));
     EntryKind::Service(ServiceDir { name: name.to_string(), instance: FileInstance::of(&metadata), path, has_logger })
 }
 

@@ -40,7 +40,7 @@ impl std::fmt::Display for Writer {
 
 /// Who beside root may say what is executed in the service directory at `path`, if anybody may.
 pub fn writer_of_service(path: &Path) -> Option<Writer> {
-    writer(path).or_else(|| ENTRIES.iter().find_map(|entry| writer(&file::entry(path, entry))))
+    writer(path).or_else(|| ENTRIES.iter().find_map(|entry| writer(&file::child(path, entry))))
 }
 
 /// Who beside root may write what is at `path`, if anybody may. What is not there, nobody can.

@@ -22,7 +22,7 @@ pub(super) struct SupervisorThread {
     pub(super) module: String,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) thread: Thread,
-    pub(super) needs: Demand,
+    pub(super) demand: Demand,
 }
 
 /// A service, from its directory's appearance to the end of its last thread.

@@ -5,12 +5,12 @@
 
 use super::entry::{Entry, Lifecycle, SupervisorThread, ThreadExit};
 use crate::conf::Config;
-use crate::conf::source::Source;
+use crate::conf::source::ConfigSource;
 use crate::machine::Leave;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::report::alarm::Alarms;
 use crate::supervisor::requests::mailbox::Ask;
-use crate::supervisor::requests::parking::{FdNumbers, Parking};
+use crate::supervisor::requests::parking::{Descriptors, Parking};
 use crate::supervisor::runit::RunitTree;
 use crate::supervisor::spec::Outcome;
 use crate::sys::files::file_id::{FileId, FileInstance};
@@ -22,6 +22,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::io;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +38,7 @@ pub struct Shared {
     /// The settings of all modules.
     pub config: Arc<Config>,
     /// Where they come from.
-    pub source: Source,
+    pub source: ConfigSource,
     /// What modules say on standard error, too.
     pub echo: Echo,
     /// The tree's own log.
@@ -62,7 +63,7 @@ pub struct Roster {
     pub(super) shutting_down: Arc<AtomicBool>,
     pub(super) members: HashMap<u64, (String, SupervisorThread)>,
     /// What all members need.
-    pub(super) needs: Demand,
+    pub(super) demand: Demand,
     /// For whom there was no room: it has been said.
     pub(super) capacity_logged: BTreeMap<String, String>,
     pub(super) next_member: u64,
@@ -87,7 +88,7 @@ impl Roster {
             pending_successors: BTreeSet::new(),
             shutting_down: Arc::default(),
             members: HashMap::new(),
-            needs: Demand::default(),
+            demand: Demand::default(),
             capacity_logged: BTreeMap::new(),
             next_member: 0,
             reporter,
@@ -281,11 +282,11 @@ impl Roster {
 
     /// Says whether the pipes to loggers that have left alone stay open when the program is replaced: nobody else may
     /// hold what waits in them.
-    pub fn keep_pipes_open(&self, keep: bool) -> Vec<(String, FdNumbers)> {
+    pub fn keep_pipes_open(&self, keep: bool) -> Vec<(String, Descriptors<RawFd>)> {
         let without_logger = self.entries.iter().filter(|(_, entry)| entry.misses_logger());
         let keep = |(name, entry): (&String, &Entry)| {
             let pipe = entry.pipe.as_ref().and_then(|pipe| pipe.keep_open(keep));
-            (format!("{name}/log"), FdNumbers { pipe, ..FdNumbers::default() })
+            (format!("{name}/log"), Descriptors { pipe, ..Descriptors::default() })
         };
         without_logger.map(keep).collect()
     }
@@ -330,7 +331,7 @@ impl Roster {
     }
 
     /// Where the settings come from.
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &ConfigSource {
         &self.shared.source
     }
 
@@ -378,7 +379,7 @@ impl Roster {
 
     pub(super) fn member_ended(&mut self, report: ThreadExit) -> io::Result<()> {
         let Some((name, member)) = self.members.remove(&report.member) else { return Ok(()) };
-        self.needs -= member.needs;
+        self.demand -= member.demand;
         // It has reported, so it is past everything that could wait.
         if !self.shutting_down.load(Ordering::Relaxed) {
             member.thread.join();

@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Lifecycle, SupervisorThread, ThreadExit};
 use super::members::{Roster, Shared};
-use crate::conf::source::Source;
+use crate::conf::source::ConfigSource;
 use crate::status::StatusDir;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::requests::mailbox::Mailbox;
@@ -23,7 +23,7 @@ const MEMBER: u64 = 1000;
 fn roster(top: &Path, lifecycle: Lifecycle) -> Roster {
     let dir = StatusDir::of(&top.join("status"), "tree");
     dir.make().unwrap();
-    let source = Source::none();
+    let source = ConfigSource::none();
     let shared = Shared {
         status_root: top.join("status"),
         config: Arc::new(source.first().0),
@@ -42,9 +42,9 @@ fn roster(top: &Path, lifecycle: Lifecycle) -> Roster {
     let entry = Entry { found, service: Some(MEMBER), logger: None, pipe: None, lifecycle };
     roster.entries.insert("web".into(), entry);
     let thread = Thread::spawn("web", 64 * 1024, || ()).unwrap();
-    let needs = Demand::of(false, false);
-    roster.needs += needs;
-    let member = SupervisorThread { module: "web".into(), mailbox: Arc::new(Mailbox::default()), thread, needs };
+    let demand = Demand::of(false, false);
+    roster.demand += demand;
+    let member = SupervisorThread { module: "web".into(), mailbox: Arc::new(Mailbox::default()), thread, demand };
     roster.members.insert(MEMBER, ("web".into(), member));
     roster
 }

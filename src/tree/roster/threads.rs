@@ -32,9 +32,9 @@ pub(super) enum Part {
     Logger(Arc<LogPipe>),
 }
 
-/// What the two modules are told before they begin.
+/// How the two modules leave, if they are started only to leave.
 #[derive(Clone, Copy, Default)]
-struct Told {
+struct LeaveAtStart {
     service: Option<Leave>,
     logger: Option<Leave>,
 }
@@ -42,7 +42,7 @@ struct Told {
 impl Roster {
     /// Starts the threads of a service directory: the logger first, so that it is there when the service writes.
     pub(super) fn start(&mut self, found: ServiceDir) -> io::Result<()> {
-        self.start_threads(found, Lifecycle::Supervised, Told::default())
+        self.start_threads(found, Lifecycle::Supervised, LeaveAtStart::default())
     }
 
     /// Starts the threads of a service directory that is gone (or whose module has left by `x`), only to stop what runs
@@ -50,7 +50,7 @@ impl Roster {
     pub(super) fn start_to_leave(&mut self, found: ServiceDir, logs_on: bool) -> io::Result<()> {
         let logger = if logs_on { None } else { Some(Leave::EndOfInput) };
         let lifecycle = if self.exited_before(&found.name) { Lifecycle::Exited } else { Lifecycle::Leaving(None) };
-        self.start_threads(found, lifecycle, Told { service: Some(Leave::Stop), logger })
+        self.start_threads(found, lifecycle, LeaveAtStart { service: Some(Leave::Stop), logger })
     }
 
     /// Whether the module has left the program before us by `x`.
@@ -64,14 +64,14 @@ impl Roster {
         at.map(|at| self.handover.told_to_exit.swap_remove(at)).is_some()
     }
 
-    fn start_threads(&mut self, found: ServiceDir, lifecycle: Lifecycle, told: Told) -> io::Result<()> {
+    fn start_threads(&mut self, found: ServiceDir, lifecycle: Lifecycle, leave: LeaveAtStart) -> io::Result<()> {
         self.note_seen(found.instance.id);
         let name = found.name.clone();
-        let mut more = self.needs_of(false);
+        let mut more = self.demand_of(false);
         if found.has_logger {
-            more += self.needs_of(true);
+            more += self.demand_of(true);
         }
-        capacity::for_modules(self.needs, more, STACK_SIZE).inspect_err(|error| self.log_refusal(&name, error))?;
+        capacity::for_modules(self.demand, more, STACK_SIZE).inspect_err(|error| self.log_refusal(&name, error))?;
         let mut entry = Entry { service: None, logger: None, pipe: None, lifecycle, found };
         if entry.found.has_logger {
             let module = format!("{name}/log");
@@ -81,11 +81,11 @@ impl Roster {
             let to_logger = Arc::new(self.log_pipe(&module));
             entry.pipe = Some(to_logger.clone());
             if !self.has_exited(&module) {
-                let member = self.spawn(&entry.found, Part::Logger(to_logger), told.logger);
+                let member = self.spawn(&entry.found, Part::Logger(to_logger), leave.logger);
                 entry.logger = Some(member.inspect_err(|error| self.log_refusal(&name, error))?);
             }
         }
-        match self.spawn(&entry.found, Part::Service(entry.pipe.clone()), told.service) {
+        match self.spawn(&entry.found, Part::Service(entry.pipe.clone()), leave.service) {
             Ok(member) => {
                 self.capacity_logged.remove(&name);
                 entry.service = Some(member);
@@ -128,7 +128,7 @@ impl Roster {
 
     fn log_pipe(&mut self, module: &str) -> LogPipe {
         let dir = self.status_dir(module);
-        match self.handover.modules.get_mut(module).and_then(|handed| handed.pipe.take()) {
+        match self.handover.modules.get_mut(module).and_then(|inherited| inherited.descriptors.pipe.take()) {
             Some(descriptor) => LogPipe::inherit(dir, descriptor),
             None => LogPipe::new(dir),
         }
@@ -143,7 +143,7 @@ impl Roster {
         StatusDir::of(&self.shared.status_root, module)
     }
 
-    fn needs_of(&self, is_logger: bool) -> Demand {
+    fn demand_of(&self, is_logger: bool) -> Demand {
         Demand::of(is_logger, self.shared.runit.is_some())
     }
 
@@ -154,7 +154,7 @@ impl Roster {
             Part::Logger(pipe) => (format!("{}/log", found.name), Directory::logger(path, instance), Some(pipe), None),
         };
         let mailbox = Arc::new(Mailbox::default());
-        let needs = self.needs_of(input.is_some());
+        let demand = self.demand_of(input.is_some());
         if let Some(pipe) = &output {
             let service = mailbox.clone();
             pipe.tell_when_logger_changes(move || service.ask(Ask::Publish));
@@ -178,7 +178,7 @@ impl Roster {
             complaints: Vec::new(),
             runit: self.shared.runit.clone(),
             leave,
-            handed: self.handover.modules.remove(&module),
+            inherited: self.handover.modules.remove(&module),
             foreground: true,
             module: module.clone(),
         });
@@ -199,8 +199,8 @@ impl Roster {
             }
         });
         let thread = thread.map_err(|errno| capacity::no_thread(&errno.into()))?;
-        self.needs += needs;
-        self.members.insert(id, (found.name.clone(), SupervisorThread { module, mailbox, thread, needs }));
+        self.demand += demand;
+        self.members.insert(id, (found.name.clone(), SupervisorThread { module, mailbox, thread, demand }));
         Ok(id)
     }
 }
