@@ -2,7 +2,6 @@
 
 use super::{NO_DIRECTORY, TEMPORARY, USAGE, fail, getopt, parse, prepare};
 use crate::conf::CONFIG_FILE;
-use crate::conf::Program;
 use crate::conf::shell_words;
 use crate::conf::source::ConfigSource;
 use crate::service::{CommandLine, Definition, Service, Streams};
@@ -10,9 +9,9 @@ use crate::status::StatusDir;
 use crate::status::dir::MakeError;
 use crate::status::log::Echo;
 use crate::supervisor::begin::retry;
+use crate::supervisor::host::{Host, RestartHook, Single};
 use crate::supervisor::report::alarm::{Alarms, WAIT_AT_END};
-use crate::supervisor::requests::mailbox::Orders;
-use crate::supervisor::spec::{OpenError, Outcome, RestartHook, Spec};
+use crate::supervisor::spec::{OpenError, Outcome, Spec};
 use crate::supervisor::thread::Supervisor;
 use crate::sys::process::detach::{Side, fork_away};
 use crate::sys::threads::signals::Signals;
@@ -240,29 +239,22 @@ fn spec(request: Request, command: CommandLine, alarms: Arc<Alarms>) -> Result<S
     let (config, complaint) = source.first();
     let echo = if request.foreground { Echo::All } else { Echo::Warnings };
     let complaints = complaint.iter().chain(config.complaints()).map(ToString::to_string).chain(foreign).collect();
+    let restart_hook = match (request.restart_sh, request.count_reset) {
+        (None, _) => RestartHook::None,
+        (Some(_), None) => RestartHook::CountsAll,
+        (Some(_), Some(time)) => RestartHook::CountsSince(time),
+    };
     Ok(Spec {
         service: Service::new(Definition::Command(command), Streams::new(&dir, None, None)),
         dir,
         module: request.module,
-        wanted: true,
-        program: Program::Single,
         config: Arc::new(config),
         source,
-        restart_hook: match (request.restart_sh, request.count_reset) {
-            (None, _) => RestartHook::None,
-            (Some(_), None) => RestartHook::CountsAll,
-            (Some(_), Some(time)) => RestartHook::CountsSince(time),
-        },
         alarms,
-        orders: Orders::Signals(signals),
-        tree_log: None,
-        replaced: None,
         echo,
         complaints,
         leave: None,
-        inherited: None,
-        foreground: request.foreground,
-        runit: None,
+        host: Host::Single(Single { signals, restart_hook, foreground: request.foreground }),
     })
 }
 

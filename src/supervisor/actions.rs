@@ -23,7 +23,7 @@ impl Supervisor {
                 return Some(Event::Answer(Answer::HookStarted(None)));
             }
             Action::RunHook(exits) => {
-                let is_restart_hook = self.spec.restart_hook.is_some();
+                let is_restart_hook = self.spec.host.restart_hook().is_some();
                 // The restart command reads in `status` that the process has ended.
                 if is_restart_hook {
                     self.report();
@@ -44,23 +44,24 @@ impl Supervisor {
             }
             Action::Signal { number, group } => self.signal(number, group),
             Action::RunControl(control) => {
-                let run = self.run.as_ref()?.pid;
-                return self.scripts.run(control, run, &self.spec.service, &mut self.lines);
+                let run = self.processes.run.as_ref()?.pid;
+                return self.processes.scripts.run(control, run, &self.spec.service, &mut self.reports.lines);
             }
-            Action::KillControls => self.scripts.kill(),
+            Action::KillControls => self.processes.scripts.kill(),
             Action::KillHelper => {
-                if let Some(helper) = &self.helper {
+                if let Some(helper) = &self.processes.helper {
                     let _ = helper.signal_group(libc::SIGKILL);
                 }
             }
             Action::KillStray(pid) => {
-                for process in [&self.run, &self.helper].into_iter().flatten().filter(|process| process.pid == pid) {
+                for process in self.processes.own().filter(|process| process.pid == pid) {
                     let _ = process.signal_group(libc::SIGKILL).or_else(|_| process.pidfd.signal(libc::SIGKILL));
                 }
             }
             Action::Alarm(alarm) => {
                 let spec = &self.spec;
-                if let Some(message) = Message::new(&alarm, &spec.module, &spec.dir, &self.settings, &self.log) {
+                if let Some(message) = Message::new(&alarm, &spec.module, &spec.dir, &self.settings, &self.reports.log)
+                {
                     spec.alarms.send(message);
                 }
             }
@@ -71,7 +72,7 @@ impl Supervisor {
 
     fn start(&mut self) -> Event {
         // With --foreground there may be a terminal, whose interrupt is meant for us alone.
-        let own_group = self.settings.policy.kill_mode != KillMode::Process || self.spec.foreground;
+        let own_group = self.settings.policy.kill_mode != KillMode::Process || self.spec.host.may_have_terminal();
         let started = self.next_context().and_then(|context| {
             let started = self.spec.service.start(self.record_keeper.lock(), own_group, context.as_deref())?;
             Ok((started, context.map(|context| context.warnings)))
@@ -80,14 +81,13 @@ impl Supervisor {
             Ok((started, warnings)) => {
                 let mut start_warnings = start_warnings(&self.spec.dir, &started);
                 start_warnings.extend(warnings.into_iter().flatten());
-                let earlier = std::mem::replace(&mut self.start_warnings, start_warnings.clone());
-                for text in start_warnings.into_iter().filter(|text| !earlier.contains(text)) {
+                for text in self.processes.new_warnings(start_warnings) {
                     self.say(Level::Warn, text);
                 }
                 let Started { pid, pidfd, unwritten_record, .. } = started;
                 self.note_started(Role::Run, pid, unwritten_record);
-                self.acted_this_turn = true;
-                self.run = Some(Process::child(pid, pidfd));
+                self.reports.acted_this_turn = true;
+                self.processes.run = Some(Process::child(pid, pidfd));
                 Event::Answer(Answer::Started(pid))
             }
             Err(error) => {
@@ -102,24 +102,24 @@ impl Supervisor {
     fn report_if_replaced(&self, error: StartError) {
         if error.step == Step::Directory
             && error.errno == Errno::ESTALE
-            && let Some(replaced) = &self.spec.replaced
+            && let Some(tree) = self.spec.host.tree()
         {
             // It fails only when the main loop is gone, and the process with it.
-            let _ = replaced.send(self.spec.module.clone());
+            let _ = tree.replaced.send(self.spec.module.clone());
         }
     }
 
     /// Notes that a process was started; `why` it could not write itself into the lock file, if it could not.
     fn note_started(&mut self, role: Role, pid: Pid, why: Option<Errno>) {
         let record = || ProcessRecord::of(role, pid, self.spec.service.directory());
-        self.record_keeper.note_started((record, pid), why, &self.spec.dir, &mut self.lines);
+        self.record_keeper.note_started((record, pid), why, &self.spec.dir, &mut self.reports.lines);
     }
 
     fn run_helper(&mut self, role: Role, started: Result<Option<Started>, StartError>) -> Option<Pid> {
         match started {
             Ok(Some(Started { pid, pidfd, unwritten_record, .. })) => {
                 self.note_started(role, pid, unwritten_record);
-                self.helper = Some(Process::child(pid, pidfd));
+                self.processes.helper = Some(Process::child(pid, pidfd));
                 Some(pid)
             }
             Ok(None) => None,
@@ -133,8 +133,8 @@ impl Supervisor {
     }
 
     fn signal(&mut self, number: i32, group: bool) {
-        let Some(run) = &self.run else { return };
-        self.acted_this_turn = true;
+        let Some(run) = &self.processes.run else { return };
+        self.reports.acted_this_turn = true;
         let sent = if group {
             // The process leads no group if the setting was changed while it ran.
             run.signal_group(number).or_else(|_| run.pidfd.signal(number))

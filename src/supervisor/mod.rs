@@ -6,6 +6,7 @@
 //! | file or room | what is in it |
 //! |---|---|
 //! | [`spec`] | what makes a supervisor |
+//! | [`host`] | the program that a supervisor is part of, and what only that one has |
 //! | [`begin`] | from the spec to the machine's first event: the status directory claimed, the predecessor's remains found |
 //! | [`thread`] | the loop that drives a machine with real processes |
 //! | [`requests`] | what the tree, or a signal, asks of that loop |
@@ -17,6 +18,7 @@
 
 mod actions;
 pub mod begin;
+pub mod host;
 pub mod panics;
 pub mod processes;
 pub mod report;

@@ -1,23 +1,19 @@
 //! What makes a supervisor, and what may keep one from beginning.
 
+use crate::conf::Config;
 use crate::conf::source::ConfigSource;
-use crate::conf::{Config, Program};
 use crate::machine::Leave;
 use crate::service::Service;
 use crate::status::StatusDir;
 use crate::status::dir::MakeError;
-use crate::status::log::{Echo, Log};
+use crate::status::log::Echo;
+use crate::supervisor::host::Host;
 use crate::supervisor::report::alarm::Alarms;
-use crate::supervisor::requests::mailbox::Orders;
-use crate::supervisor::requests::parking::InheritedModule;
-use crate::supervisor::runit::files::RunitTree;
 use crate::supervisor::runit::foreign::ForeignError;
 use crate::sys::files::flock::LockError;
 use crate::sys::{Pid, errno_text};
-use crossbeam_channel::Sender;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// All that makes a supervisor.
 #[derive(Debug)]
@@ -28,63 +24,20 @@ pub struct Spec {
     pub dir: StatusDir,
     /// What to run.
     pub service: Service,
-    /// Whether to start it.
-    pub wanted: bool,
-    /// Which program this is part of.
-    pub program: Program,
     /// The settings of all modules.
     pub config: Arc<Config>,
     /// Where they are read again.
     pub source: ConfigSource,
-    /// `-r` and `-t`.
-    pub restart_hook: RestartHook,
     /// Who sends alarms.
     pub alarms: Arc<Alarms>,
-    /// Who gives orders.
-    pub orders: Orders,
-    /// The tree's log, for when the module cannot have one of its own.
-    pub tree_log: Option<Log>,
-    /// Where to send the module's name when a start finds another directory than the module's own: the tree then looks at
-    /// it at once.
-    pub replaced: Option<Sender<String>>,
     /// What is said on standard error, too.
     pub echo: Echo,
     /// What is wrong with the settings, for the module's log.
     pub complaints: Vec<String>,
-    /// What the program before us has handed over.
-    pub inherited: Option<InheritedModule>,
-    /// Whether it stays attached to whatever terminal it was started from.
-    pub foreground: bool,
-    /// Runit's files are kept, too.
-    pub runit: Option<Arc<RunitTree>>,
     /// Why supervision is to end, if it is: kept here, so that a panic does not make it forgotten.
     pub leave: Option<Leave>,
-}
-
-/// Whether a command runs before each restart. With one, limits and alarms are off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RestartHook {
-    /// None.
-    None,
-    /// It is told of all exits so far.
-    CountsAll,
-    /// The count of exits begins anew after this much time without one.
-    CountsSince(Duration),
-}
-
-impl RestartHook {
-    /// Whether there is one.
-    pub fn is_some(self) -> bool {
-        self != RestartHook::None
-    }
-
-    /// How long without an exit lets the count begin anew.
-    pub fn count_reset(self) -> Option<Duration> {
-        match self {
-            RestartHook::CountsSince(time) => Some(time),
-            RestartHook::None | RestartHook::CountsAll => None,
-        }
-    }
+    /// Which program this is part of, and what only that one has.
+    pub host: Host,
 }
 
 /// Why a supervisor ended.

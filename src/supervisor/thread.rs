@@ -12,20 +12,19 @@ use crate::status::fifo::Fifos;
 use crate::status::log::Log;
 use crate::supervisor::begin::left_behind::LeftBehind;
 use crate::supervisor::begin::record_keeper::RecordKeeper;
+use crate::supervisor::host::Order;
 #[cfg(debug_assertions)]
 use crate::supervisor::panics;
 use crate::supervisor::panics::catch;
 use crate::supervisor::processes::process::Process;
-use crate::supervisor::processes::scripts::Scripts;
+use crate::supervisor::processes::running::Processes;
 use crate::supervisor::report::access::Access;
 use crate::supervisor::report::deferral::DeferredReport;
-use crate::supervisor::report::lines::Lines;
-use crate::supervisor::report::publish::Publisher;
-use crate::supervisor::requests::mailbox::{Ask, Order};
+use crate::supervisor::report::reports::Reports;
+use crate::supervisor::requests::mailbox::Ask;
 use crate::supervisor::requests::parking::{AdoptionGuard, Descriptors, Parking};
 use crate::supervisor::runit::files::Runit;
 use crate::supervisor::spec::{Outcome, Spec};
-use crate::sys::context::cgroup::Group;
 use crate::sys::handover;
 use crate::sys::process::start::StartError;
 use crate::sys::threads::poll::{self, PollSource::Readable};
@@ -40,26 +39,12 @@ pub struct Supervisor {
     pub(super) spec: Box<Spec>,
     pub(super) settings: Arc<Settings>,
     pub(super) machine: Machine,
-    pub(super) log: Log,
+    pub(super) processes: Processes,
+    pub(super) reports: Reports,
     pub(super) fifos: Fifos,
     pub(super) runit: Option<Runit>,
-    pub(super) publisher: Publisher,
-    pub(super) definition: String,
-    pub(super) run: Option<Process>,
-    /// The control group of the run process, if it has one of its own.
-    pub(super) group: Option<Group>,
     /// Who may read the status directory, and give commands.
     pub(super) access: Access,
-    /// The restart hook, `control/u` or `finish`.
-    pub(super) helper: Option<Process>,
-    /// The scripts in `control/`.
-    pub(super) scripts: Scripts,
-    /// A process was started or signalled in this turn.
-    pub(super) acted_this_turn: bool,
-    /// What has happened is not written down yet.
-    pub(super) deferred: Option<DeferredReport>,
-    /// Lines that are written once the urgent things are done.
-    pub(super) lines: Lines,
     pub(super) outcome: Option<Outcome>,
     /// Dropped once supervision has begun.
     pub(super) adoption_guard: Option<AdoptionGuard>,
@@ -67,10 +52,6 @@ pub struct Supervisor {
     pub(super) parking: Option<Arc<Parking>>,
     /// Taken when it begins.
     pub(super) left_behind: LeftBehind,
-    /// What the last start could not do without being the worse for it.
-    pub(super) start_warnings: Vec<String>,
-    /// When to bring the status directory into order, if it is not.
-    pub(super) repair_at: Option<Mono>,
     // Last: it is let go of when everything else is closed.
     pub(super) record_keeper: RecordKeeper,
 }
@@ -131,7 +112,7 @@ impl Supervisor {
 
     /// The module's log.
     pub fn log(&self) -> &Log {
-        &self.log
+        &self.reports.log
     }
 
     /// Supervises until it is told to leave.
@@ -144,9 +125,9 @@ impl Supervisor {
                 return Ok(outcome);
             }
             if let Err(text) = catch(|| self.turn()) {
-                let lines = self.lines.take(&self.spec.dir);
-                lines.iter().for_each(|(level, text)| log::log!(logger: self.log, *level, "{text}"));
-                log::error!(logger: self.log, "{text}; this is a bug; supervision begins anew and adopts what runs");
+                let lines = self.reports.lines.take(&self.spec.dir);
+                lines.iter().for_each(|(level, text)| log::log!(logger: self.reports.log, *level, "{text}"));
+                log::error!(logger: self.reports.log, "{text}; this is a bug; supervision begins anew and adopts what runs");
                 return Err(self.spec);
             }
         }
@@ -162,7 +143,7 @@ impl Supervisor {
         self.report_when_quiet(ready.quiet);
         // The next program would not know what a script was run for, and would take who leaves for one who stays.
         if self.outcome.is_none()
-            && self.scripts.are_idle()
+            && self.processes.scripts.are_idle()
             && let Some(parking) = self.parking.take()
         {
             self.park(&parking);
@@ -175,22 +156,18 @@ impl Supervisor {
         let deadlines = [
             self.machine.deadline(),
             // What was put off mends, too.
-            self.deferred_until().or(self.repair_at),
-            self.run.as_ref().and_then(Process::deadline),
-            self.helper.as_ref().and_then(Process::deadline),
-            self.scripts.deadline(),
+            self.reports.deferred_until(&self.machine).or(self.reports.repair_at),
+            self.processes.deadline(),
         ];
-        // While the script of a stop runs, the end has to wait for it; the zombie keeps the pid.
-        let awaited = self.run.as_ref().filter(|_| !self.scripts.hold_the_end());
         let [orders, control, run, helper, script, runit, quiet] = poll::wait(
             [
-                Some(self.spec.orders.source()),
+                Some(self.spec.host.order_source()),
                 self.fifos.control().map(Readable),
-                awaited.map(Process::source),
-                self.helper.as_ref().map(Process::source),
-                self.scripts.source(),
+                self.processes.awaited_run().map(Process::source),
+                self.processes.helper.as_ref().map(Process::source),
+                self.processes.scripts.source(),
                 self.runit.as_ref().and_then(Runit::control).map(Readable),
-                self.deferred.as_ref().and_then(DeferredReport::source),
+                self.reports.deferred.as_ref().and_then(DeferredReport::source),
             ],
             deadlines.into_iter().flatten().min(),
         );
@@ -203,14 +180,14 @@ impl Supervisor {
         let due = |process: &Option<Process>| {
             process.as_ref().and_then(Process::deadline).is_some_and(|deadline| now >= deadline)
         };
-        if ready.run || due(&self.run) {
+        if ready.run || due(&self.processes.run) {
             self.run_has_ended(now);
         }
         if ready.script {
             self.script_has_ended(now);
         }
-        self.scripts.kill_late(now, &mut self.lines);
-        if ready.helper || due(&self.helper) {
+        self.processes.scripts.kill_late(now, &mut self.reports.lines);
+        if ready.helper || due(&self.processes.helper) {
             self.helper_has_ended(now);
         }
         if ready.orders {
@@ -237,7 +214,7 @@ impl Supervisor {
             Descriptors { lock, control, ok, runit, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }
         };
         // The next program knows of a process what is in the files alone: it would start a second one.
-        if !self.record_keeper.is_in_order() || self.publisher.last_write_failed() {
+        if !self.record_keeper.is_in_order() || self.reports.publisher.last_write_failed() {
             parking.note_unwritten(&self.spec.module);
         }
         parking.park(&self.spec.module, keep(true));
@@ -245,31 +222,32 @@ impl Supervisor {
     }
 
     fn run_has_ended(&mut self, now: Mono) {
-        let Some(run) = &mut self.run else { return };
+        let Some(run) = &mut self.processes.run else { return };
         // Before it is reaped: until then the group's number cannot belong to anybody else.
         if self.machine.kills_leftovers() && !run.is_known_to_have_ended() {
             let _ = run.signal_group(libc::SIGKILL);
             self.kill_group();
         }
-        let Some(run) = &mut self.run else { return };
+        let Some(run) = &mut self.processes.run else { return };
         let Some(status) = run.reap(self.machine.exit_matters(), now) else { return };
         // It is reaped before the next one is started, though the kernel takes longer for that than for anything else on
         // the way: many programs look with `kill -0` whether their predecessor is gone, and to them a zombie is not.
-        self.run = None;
-        self.scripts.forget_waiting();
+        self.processes.run = None;
+        self.processes.scripts.forget_waiting();
         self.handle(Event::Reaped(Reaped::Run { status, has_finish: self.spec.service.has_finish() }));
-        if self.run.is_none() {
+        if self.processes.run.is_none() {
             self.remove_group();
         }
-        self.publisher.note_exit(&self.machine);
+        self.reports.publisher.note_exit(&self.machine);
     }
 
     fn helper_has_ended(&mut self, now: Mono) {
-        let Some(status) = self.helper.as_mut().and_then(|helper| helper.reap(self.machine.leave().is_none(), now))
+        let Some(status) =
+            self.processes.helper.as_mut().and_then(|helper| helper.reap(self.machine.leave().is_none(), now))
         else {
             return;
         };
-        self.helper = None;
+        self.processes.helper = None;
         let ended = match self.machine.state() {
             State::PreStart { .. } => Reaped::Hook,
             State::Finishing { .. }
@@ -286,7 +264,7 @@ impl Supervisor {
     }
 
     fn take_orders(&mut self) {
-        for order in self.spec.orders.take() {
+        for order in self.spec.host.take_orders() {
             match order {
                 Order::Ask(Ask::Leave(leave)) => {
                     self.spec.leave = self.spec.leave.max(Some(leave));
@@ -341,12 +319,12 @@ impl Supervisor {
     }
 
     fn script_has_ended(&mut self, now: Mono) {
-        if let Some(event) = self.scripts.reap(now) {
+        if let Some(event) = self.processes.scripts.reap(now) {
             self.handle(event);
         }
         // The machine may have asked for the next one already, behind those that wait.
-        while let Some(run) = self.run.as_ref().map(|run| run.pid)
-            && let Some(answer) = self.scripts.start_next(run, &self.spec.service, &mut self.lines)
+        while let Some(run) = self.processes.run.as_ref().map(|run| run.pid)
+            && let Some(answer) = self.processes.scripts.start_next(run, &self.spec.service, &mut self.reports.lines)
         {
             self.handle(answer);
         }
@@ -365,11 +343,11 @@ impl Supervisor {
                 }
             }
         }
-        self.publisher.note(&self.machine);
+        self.reports.publisher.note(&self.machine);
     }
 
     fn reload(&mut self) {
-        if self.spec.restart_hook.is_some() {
+        if self.spec.host.restart_hook().is_some() {
             return self.say(Level::Info, "with -r there is no configuration to read".into());
         }
         if self.spec.source.is_absent() {
@@ -388,16 +366,16 @@ impl Supervisor {
     }
 
     fn configure(&mut self, config: Arc<Config>) {
-        self.settings = config.settings(&self.spec.module, self.spec.program);
+        self.settings = config.settings(&self.spec.module, self.spec.host.program());
         let policy = policy(&self.settings, &self.spec);
         self.spec.config = config;
-        self.access.look_up(&self.settings, &mut self.lines);
+        self.access.look_up(&self.settings, &mut self.reports.lines);
         self.handle(Event::Policy(Box::new(policy)));
     }
 }
 
 /// The settings for the machine: with `-r` there are no limits.
 pub(super) fn policy(settings: &Settings, spec: &Spec) -> Policy {
-    let interval = settings.policy.interval.filter(|_| !spec.restart_hook.is_some());
+    let interval = settings.policy.interval.filter(|_| !spec.host.restart_hook().is_some());
     Policy { interval, ..settings.policy }
 }

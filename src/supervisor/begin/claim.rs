@@ -1,15 +1,14 @@
 //! Opening a status directory: each step needs what the one before it has got.
 
-use crate::conf::Program;
 use crate::machine::{Machine, Setup};
 use crate::status::fifo::Fifos;
 use crate::status::log::Log;
 use crate::supervisor::begin::left_behind::LeftBehind;
 use crate::supervisor::begin::record_keeper::RecordKeeper;
-use crate::supervisor::processes::scripts::Scripts;
+use crate::supervisor::processes::running::Processes;
 use crate::supervisor::report::access::Access;
-use crate::supervisor::report::lines::Lines;
 use crate::supervisor::report::publish::Publisher;
+use crate::supervisor::report::reports::Reports;
 use crate::supervisor::requests::parking::InheritedModule;
 use crate::supervisor::runit::files::Runit;
 use crate::supervisor::runit::foreign;
@@ -36,11 +35,11 @@ struct Claimed {
 /// earlier supervisor has left.
 fn claim(spec: &mut Spec) -> Result<Claimed, OpenError> {
     let is_first = spec.dir.make().map_err(OpenError::Directory)?;
-    let foreign = match (&spec.runit, spec.service.path()) {
+    let foreign = match (spec.host.tree().and_then(|tree| tree.runit.as_ref()), spec.service.path()) {
         (Some(_), Some(path)) => foreign::claim(path, &spec.dir)?,
         (None, _) | (_, None) => None,
     };
-    let mut inherited = spec.inherited.take().unwrap_or_default();
+    let mut inherited = spec.host.tree_mut().and_then(|tree| tree.inherited.take()).unwrap_or_default();
     let inherited_lock = inherited.descriptors.lock.take();
     let inherited_lock = inherited_lock.and_then(|lock| Lock::inherit(lock, &spec.dir.lock_path()).ok());
     let lock = inherited_lock.map_or_else(|| spec.dir.lock(), Ok)?;
@@ -50,7 +49,9 @@ fn claim(spec: &mut Spec) -> Result<Claimed, OpenError> {
     match found {
         Ok(left_behind) => Ok(Claimed { foreign, lock, is_first, left_behind, inherited }),
         Err(error) => {
-            spec.inherited = Some(inherited);
+            if let Some(tree) = spec.host.tree_mut() {
+                tree.inherited = Some(inherited);
+            }
             Err(OpenError::Predecessor(error))
         }
     }
@@ -68,17 +69,19 @@ impl Supervisor {
         };
         let (foreign, control) = (claimed.foreign.take(), claimed.inherited.descriptors.runit.take());
         let mut supervisor = Supervisor::assemble(spec, claimed);
-        if supervisor.spec.program == Program::Single {
-            supervisor.log.make_files();
+        if supervisor.spec.host.is_single() {
+            supervisor.reports.log.make_files();
         }
         supervisor.keep_fifos();
-        if let (Some(tree), Some(path)) = (&supervisor.spec.runit, supervisor.spec.service.path()) {
-            let runit = Runit::open(tree, path, &supervisor.spec.dir, control, &mut supervisor.lines);
+        if let (Some(tree), Some(path)) =
+            (supervisor.spec.host.tree().and_then(|tree| tree.runit.as_ref()), supervisor.spec.service.path())
+        {
+            let runit = Runit::open(tree, path, &supervisor.spec.dir, control, &mut supervisor.reports.lines);
             supervisor.runit = Some(runit);
         }
         // Whoever waited for it finds our files now.
         drop(foreign);
-        supervisor.access.look_up(&supervisor.settings, &mut supervisor.lines);
+        supervisor.access.look_up(&supervisor.settings, &mut supervisor.reports.lines);
         supervisor.share();
         for complaint in std::mem::take(&mut supervisor.spec.complaints) {
             supervisor.say(Level::Warn, complaint);
@@ -94,30 +97,22 @@ impl Supervisor {
     #[inline(never)]
     fn assemble(spec: Box<Spec>, claimed: Claimed) -> Box<Supervisor> {
         let Claimed { foreign: _, lock, is_first, left_behind, inherited } = claimed;
-        let settings = spec.config.settings(&spec.module, spec.program);
+        let settings = spec.config.settings(&spec.module, spec.host.program());
+        let publisher = Publisher::new(if is_first { FilePair::Absent } else { FilePair::Unknown });
+        let log = Log::new(&spec.dir, &spec.module, spec.echo);
         Box::new(Supervisor {
             machine: Machine::new(setup(&spec), policy(&settings, &spec)),
             settings,
-            log: Log::new(&spec.dir, &spec.module, spec.echo),
+            processes: Processes::default(),
+            reports: Reports::new(log, publisher, spec.service.describe()),
             fifos: Fifos::inherit(inherited.descriptors.control, inherited.descriptors.ok),
+            runit: None,
+            // The mode of a directory that somebody has made for `supervise` is theirs to choose.
+            access: Access::new(!is_first && !spec.host.is_single()),
+            outcome: None,
             adoption_guard: inherited.adoption_guard,
             parking: None,
-            runit: None,
-            publisher: Publisher::new(if is_first { FilePair::Absent } else { FilePair::Unknown }),
             left_behind,
-            definition: spec.service.describe(),
-            run: None,
-            group: None,
-            // The mode of a directory that somebody has made for `supervise` is theirs to choose.
-            access: Access::new(!is_first && spec.program == Program::Tree),
-            helper: None,
-            scripts: Scripts::default(),
-            acted_this_turn: false,
-            deferred: None,
-            lines: Lines::default(),
-            outcome: None,
-            start_warnings: Vec::new(),
-            repair_at: None,
             record_keeper: RecordKeeper::new(lock),
             spec,
         })
@@ -127,10 +122,10 @@ impl Supervisor {
 /// How the service is run.
 fn setup(spec: &Spec) -> Setup {
     Setup {
-        ends_when_failed: spec.program == Program::Single,
-        restart_is_notice: spec.program == Program::Single,
-        restart_hook: spec.restart_hook.is_some(),
-        count_reset: spec.restart_hook.count_reset(),
+        ends_when_failed: spec.host.is_single(),
+        restart_is_notice: spec.host.is_single(),
+        restart_hook: spec.host.restart_hook().is_some(),
+        count_reset: spec.host.restart_hook().count_reset(),
         controls: spec.service.may_have_controls(),
     }
 }

@@ -1,6 +1,5 @@
 //! The machine's first event: the service is begun, or what a predecessor has left is taken on.
 
-use crate::conf::Program;
 use crate::conf::policy::KillMode;
 use crate::machine::history::predecessor::{Predecessor, Successor, Survivor, decide};
 use crate::machine::words::command::Command;
@@ -28,7 +27,7 @@ impl Supervisor {
         if runs_elsewhere && self.spec.leave.is_none() {
             self.say(Level::Info, "its directory was replaced meanwhile: stopping it, and starting the new one".into());
             self.handle(Event::Command(Command::Down));
-            let command = if self.spec.wanted { Command::Up } else { Command::Down };
+            let command = if self.spec.host.is_wanted() { Command::Up } else { Command::Down };
             self.handle(Event::Command(command));
         }
         if let Some(leave) = self.spec.leave {
@@ -46,7 +45,7 @@ impl Supervisor {
         }
         let record = process.map(|process| self.adopt(process));
         if let Some(state) = &state {
-            self.publisher.restore(state);
+            self.reports.publisher.restore(state);
         }
         let survivor =
             record.map(|record| Survivor { role: record.role, pid: record.pid, is_stopped: record.is_stopped() });
@@ -58,9 +57,9 @@ impl Supervisor {
     fn successor(&self) -> Successor {
         Successor {
             directory: self.spec.service.directory(),
-            wanted: self.spec.wanted,
+            wanted: self.spec.host.is_wanted(),
             leaves: self.spec.leave.is_some(),
-            begins_anew: self.spec.program == Program::Single,
+            begins_anew: self.spec.host.is_single(),
             has_replaced_itself: self.adoption_guard.is_some(),
         }
     }
@@ -70,10 +69,10 @@ impl Supervisor {
         let pid = process.pid;
         match record.role {
             Role::Run => {
-                self.run = Some(process);
+                self.processes.run = Some(process);
                 self.adopt_group(pid);
             }
-            Role::Finish | Role::Hook => self.helper = Some(process),
+            Role::Finish | Role::Hook => self.processes.helper = Some(process),
         }
         // The process has its end of the pipe to the logger; without ours, the pipe would not outlive the process.
         if let Err(error) = self.spec.service.ensure_open() {

@@ -2,7 +2,8 @@
 
 use crate::machine::Leave;
 use crate::status::log::Log;
-use crate::supervisor::requests::mailbox::{Ask, Order, Orders};
+use crate::supervisor::host::{Host, Order};
+use crate::supervisor::requests::mailbox::Ask;
 use crate::supervisor::requests::parking::Descriptors;
 use crate::supervisor::spec::{OpenError, Outcome, Spec};
 use crate::supervisor::thread::Supervisor;
@@ -36,7 +37,7 @@ pub fn supervise(mut spec: Box<Spec>) -> Outcome {
             Err((returned, error)) => {
                 spec = returned;
                 // It may take for ever, and no orphan is reaped until all have begun.
-                if let Some(inherited) = &mut spec.inherited {
+                if let Some(inherited) = spec.host.tree_mut().and_then(|tree| tree.inherited.as_mut()) {
                     inherited.adoption_guard = None;
                 }
                 if !told {
@@ -56,8 +57,8 @@ pub fn supervise(mut spec: Box<Spec>) -> Outcome {
 fn tell(spec: &Spec, error: &OpenError) {
     let again = OPEN_RETRY_INTERVAL.as_secs();
     let text = format!("{}; not started, tried again every {again} s", error.describe(&spec.dir));
-    match (error, &spec.tree_log) {
-        (OpenError::Directory(_), Some(log)) => log::warn!(logger: log, "{}: {text}", spec.module),
+    match (error, &spec.host) {
+        (OpenError::Directory(_), Host::Tree(tree)) => log::warn!(logger: tree.log, "{}: {text}", spec.module),
         _ => log::warn!(logger: Log::new(&spec.dir, &spec.module, spec.echo), "{text}"),
     }
 }
@@ -66,11 +67,11 @@ fn tell(spec: &Spec, error: &OpenError) {
 fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
     let deadline = Mono::now() + OPEN_RETRY_INTERVAL;
     loop {
-        let [ordered] = poll::wait([Some(spec.orders.source())], Some(deadline));
+        let [ordered] = poll::wait([Some(spec.host.order_source())], Some(deadline));
         if !ordered {
             return None;
         }
-        for order in spec.orders.take() {
+        for order in spec.host.take_orders() {
             match order {
                 Order::Ask(Ask::Leave(leave)) => return Some(Outcome::Left(leave)),
                 Order::Ask(Ask::KillNow) => return Some(Outcome::Left(Leave::Stop)),
@@ -90,12 +91,12 @@ fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
 fn wait_after_panic(spec: &mut Spec) -> Option<Outcome> {
     let deadline = Mono::now() + AFTER_PANIC;
     loop {
-        let [ordered] = poll::wait([Some(spec.orders.source())], Some(deadline));
+        let [ordered] = poll::wait([Some(spec.host.order_source())], Some(deadline));
         if !ordered {
             return None;
         }
         let mut is_urgent = false;
-        for order in spec.orders.take() {
+        for order in spec.host.take_orders() {
             match order {
                 Order::Ask(Ask::Leave(leave)) => {
                     spec.leave = spec.leave.max(Some(leave));
@@ -103,8 +104,8 @@ fn wait_after_panic(spec: &mut Spec) -> Option<Outcome> {
                 }
                 Order::Ask(Ask::KillNow) => {
                     spec.leave = Some(Leave::Stop);
-                    if let Orders::Tree(mailbox) = &spec.orders {
-                        mailbox.ask(Ask::KillNow);
+                    if let Host::Tree(tree) = &spec.host {
+                        tree.mailbox.ask(Ask::KillNow);
                     }
                     is_urgent = true;
                 }

@@ -31,7 +31,7 @@ impl Supervisor {
         let mut resolved = resolved.unwrap_or_else(|| Box::new(context::inherited()));
         resolved.change.cgroup = group.as_ref().map(Group::entrance);
         resolved.warnings.extend(warnings);
-        self.group = group;
+        self.processes.group = group;
         Ok(Some(resolved))
     }
 
@@ -48,7 +48,7 @@ impl Supervisor {
     /// Finds the group of a process that an earlier supervisor has started.
     pub(in crate::supervisor) fn adopt_group(&mut self, pid: Pid) {
         if self.wants_group() {
-            self.group = cgroup::of_process(pid, &self.spec.module, &self.owner());
+            self.processes.group = cgroup::of_process(pid, &self.spec.module, &self.owner());
         }
     }
 
@@ -58,8 +58,8 @@ impl Supervisor {
         if self.settings.policy.kill_mode != KillMode::Cgroup {
             return;
         }
-        self.group = cgroup::of_module(&self.spec.module, &self.owner());
-        if self.group.as_ref().and_then(Group::is_populated) == Some(true) {
+        self.processes.group = cgroup::of_module(&self.spec.module, &self.owner());
+        if self.processes.group.as_ref().and_then(Group::is_populated) == Some(true) {
             self.kill_group();
             self.say(Level::Info, "killed what an earlier run has left in the control group".into());
         }
@@ -67,7 +67,8 @@ impl Supervisor {
 
     /// With `kill_mode : cgroup`, kills everything that the service ever started.
     pub(in crate::supervisor) fn kill_group(&mut self) {
-        let Some(group) = self.group.as_ref().filter(|_| self.settings.policy.kill_mode == KillMode::Cgroup) else {
+        let Some(group) = self.processes.group.as_ref().filter(|_| self.settings.policy.kill_mode == KillMode::Cgroup)
+        else {
             return;
         };
         if let Err(error) = group.kill() {
@@ -78,11 +79,11 @@ impl Supervisor {
 
     /// Removes the group, once there is nothing in it.
     pub(in crate::supervisor) fn remove_group(&mut self) {
-        let Some(group) = &self.group else { return };
+        let Some(group) = &self.processes.group else { return };
         // What was killed just now may take a moment to end.
         let is_empty = self.settings.policy.kill_mode != KillMode::Cgroup || group.wait_until_empty(REMOVAL_WAIT);
         if is_empty && group.remove().is_ok() {
-            self.group = None;
+            self.processes.group = None;
         }
     }
 }

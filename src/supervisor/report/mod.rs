@@ -2,6 +2,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
+//! | `reports` | the status files and the log of one service, and what of them waits |
 //! | `turn` | what a turn of the loop has to tell: the files of the status directory, the log |
 //! | `deferral` | when a start or a signal is written down: not while others wait for the processor |
 //! | [`publish`] | `status` and `state.json` |
@@ -14,4 +15,5 @@ pub mod alarm;
 pub(super) mod deferral;
 pub(super) mod lines;
 pub mod publish;
+pub(super) mod reports;
 mod turn;

@@ -1,10 +1,9 @@
 //! What can wait until the run process is started or signalled: the files of the status directory, and the log.
 
-use crate::conf::Program;
 use crate::machine::{Leave, State};
 use crate::status::fifo::FifoError;
 use crate::supervisor::begin::record_keeper::Ownership;
-use crate::supervisor::report::deferral::DeferredReport;
+use crate::supervisor::host::{Host, InTree};
 use crate::supervisor::report::publish::StatusContext;
 use crate::supervisor::runit::files::Runit;
 use crate::supervisor::spec::Outcome;
@@ -21,30 +20,20 @@ impl Supervisor {
     /// what follows from it may as well be told with it.
     pub(in crate::supervisor) fn report_when_quiet(&mut self, quiet: bool) {
         let now = Mono::now();
-        let acted_this_turn = std::mem::take(&mut self.acted_this_turn);
-        if acted_this_turn {
-            self.deferred.get_or_insert_with(|| DeferredReport::from(now)).note_action(now);
-        }
+        let acted_this_turn = self.reports.defer(now);
         let ends = self.outcome.is_some()
             || self.parking.is_some()
             || matches!(self.machine.state(), State::Ended | State::Failed);
         let is_over = |until| (quiet && !acted_this_turn) || now >= until;
-        if ends || self.deferred_until().is_none_or(is_over) {
+        if ends || self.reports.deferred_until(&self.machine).is_none_or(is_over) {
             self.report();
         }
-    }
-
-    /// Until when a report is put off, if one is.
-    pub(in crate::supervisor) fn deferred_until(&self) -> Option<Mono> {
-        let deferred = self.deferred.as_ref()?;
-        Some(if self.publisher.want_is_unwritten(&self.machine) { deferred.earliest() } else { deferred.latest() })
     }
 
     /// Brings the status directory into order, writes what has changed, and logs what there is to be logged. If the machine
     /// is through, supervision ends with it.
     pub(in crate::supervisor) fn report(&mut self) {
-        self.acted_this_turn = false;
-        self.deferred = None;
+        self.reports.forget_deferred();
         let ours = self.keep_lock();
         self.write_files(ours);
         self.write_lines(ours);
@@ -53,8 +42,7 @@ impl Supervisor {
 
     /// The files, if the status directory is ours; and when to try again what could not be written.
     fn write_files(&mut self, ours: bool) {
-        self.record_keeper
-            .write_record(|pid| [&self.run, &self.helper].into_iter().flatten().any(|process| process.pid == pid));
+        self.record_keeper.write_record(|pid| self.processes.own().any(|process| process.pid == pid));
         if let Some(pipe) = self.spec.service.input() {
             pipe.set_logger_pid(self.machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs()));
         }
@@ -66,7 +54,7 @@ impl Supervisor {
         }
         let facts = StatusContext {
             module: &self.spec.module,
-            definition: &self.definition,
+            definition: &self.reports.definition,
             config: self.spec.config.path(),
             log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
             directory: self.spec.service.directory(),
@@ -74,33 +62,33 @@ impl Supervisor {
             remember: !has_ended,
         };
         if ours {
-            if let Err(text) = self.publisher.publish(&self.machine, facts, &self.spec.dir) {
+            if let Err(text) = self.reports.publisher.publish(&self.machine, facts, &self.spec.dir) {
                 self.say(Level::Warn, text);
             }
             if let Some(runit) = &mut self.runit {
-                runit.publish(&self.machine, &self.spec.dir, &mut self.lines);
+                runit.publish(&self.machine, &self.spec.dir, &mut self.reports.lines);
             }
             self.share();
         }
         let in_order = ours
             && self.record_keeper.is_in_order()
-            && !self.publisher.last_write_failed()
+            && !self.reports.publisher.last_write_failed()
             && self.fifos.are_open()
             && self.runit.as_ref().is_none_or(Runit::is_in_order);
-        self.repair_at = (!in_order).then(|| Mono::now() + REPAIR_INTERVAL);
+        self.reports.repair_at = (!in_order).then(|| Mono::now() + REPAIR_INTERVAL);
     }
 
     /// The lines that wait, into the module's log, or into the tree's if the directory is somebody else's by now.
     fn write_lines(&mut self, ours: bool) {
-        let lines = self.lines.take(&self.spec.dir);
+        let lines = self.reports.lines.take(&self.spec.dir);
         let module = &self.spec.module;
-        match &self.spec.tree_log {
-            Some(log) if !ours => {
+        match &self.spec.host {
+            Host::Tree(InTree { log, .. }) if !ours => {
                 lines.iter().for_each(|(level, text)| log::log!(logger: log, *level, "{module}: {text}"));
             }
             _ if lines.is_empty() => {}
-            _ => self.log.together(|| {
-                lines.iter().for_each(|(level, text)| log::log!(logger: self.log, *level, "{text}"));
+            _ => self.reports.log.together(|| {
+                lines.iter().for_each(|(level, text)| log::log!(logger: self.reports.log, *level, "{text}"));
             }),
         }
     }
@@ -109,7 +97,7 @@ impl Supervisor {
     fn outcome_of_state(&self) -> Option<Outcome> {
         match self.machine.state() {
             State::Ended => Some(Outcome::Left(self.machine.leave().unwrap_or(Leave::WhenDown))),
-            State::Failed if self.spec.program == Program::Single => Some(Outcome::GaveUp),
+            State::Failed if self.spec.host.is_single() => Some(Outcome::GaveUp),
             State::Failed
             | State::Down
             | State::Backoff { .. }
@@ -124,13 +112,13 @@ impl Supervisor {
 
     /// Makes the lock anew if it is gone, and what belongs to it. Whether the directory is ours to write into.
     fn keep_lock(&mut self) -> bool {
-        match self.record_keeper.keep_lock(&self.spec.dir, &mut self.lines) {
+        match self.record_keeper.keep_lock(&self.spec.dir, &mut self.reports.lines) {
             Ownership::Ours => true,
             Ownership::Theirs => false,
             Ownership::MadeAnew => {
-                self.publisher.forget();
+                self.reports.publisher.forget();
                 if let Some(runit) = &self.runit {
-                    runit.relink(&self.spec.dir, &mut self.lines);
+                    runit.relink(&self.spec.dir, &mut self.reports.lines);
                 }
                 let _ = self.spec.dir.link_svcontrol();
                 self.say(Level::Warn, format!("{} was removed: made anew", self.spec.dir.lock_path().display()));
@@ -141,7 +129,7 @@ impl Supervisor {
 
     pub(in crate::supervisor) fn share(&mut self) {
         let runit = self.runit.as_ref().map(Runit::directory);
-        self.access.share(&self.spec.dir, runit, &mut self.lines);
+        self.access.share(&self.spec.dir, runit, &mut self.reports.lines);
     }
 
     pub(in crate::supervisor) fn keep_fifos(&mut self) {
@@ -151,6 +139,6 @@ impl Supervisor {
     }
 
     pub(in crate::supervisor) fn say(&mut self, level: Level, text: String) {
-        self.lines.say(level, text);
+        self.reports.lines.say(level, text);
     }
 }

@@ -3,12 +3,8 @@
 use crate::conf::Config;
 use crate::machine::Leave;
 use crate::supervisor::requests::parking::Parking;
-use crate::sys::threads::poll::PollSource;
-use crate::sys::threads::signals::Signals;
 use crate::sys::threads::wake::Waker;
-use nix::sys::signal::Signal;
 use parking_lot::Mutex;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 /// One thing that is asked.
@@ -55,51 +51,5 @@ impl Mailbox {
     /// Takes what was asked, in order.
     pub fn take(&self) -> Vec<Ask> {
         std::mem::take(&mut *self.asks.lock())
-    }
-}
-
-/// Where a supervisor's orders come from.
-#[derive(Debug)]
-pub enum Orders {
-    /// From the tree.
-    Tree(Arc<Mailbox>),
-    /// From signals: `supervise` has no tree above it.
-    Signals(Signals),
-}
-
-/// What the orders come to.
-#[derive(Debug)]
-pub enum Order {
-    /// The tree asks.
-    Ask(Ask),
-    /// ALRM to `supervise`: the limits count from the beginning.
-    ResetLimits,
-    /// TERM or INT: leave at once, and leave the run process alone.
-    Abandon(Signal),
-}
-
-impl Orders {
-    /// Takes what has come, in order.
-    pub fn take(&self) -> Vec<Order> {
-        match self {
-            Orders::Tree(mailbox) => mailbox.take().into_iter().map(Order::Ask).collect(),
-            // HUP and USR2 are taken so that they do not kill us, and mean nothing: the terminal went away, or
-            // somebody took us for a tree that is to be replaced.
-            Orders::Signals(signals) => std::iter::from_fn(|| signals.next())
-                .filter_map(|signal| match signal {
-                    Signal::SIGTERM | Signal::SIGINT => Some(Order::Abandon(signal)),
-                    Signal::SIGALRM => Some(Order::ResetLimits),
-                    _ => None,
-                })
-                .collect(),
-        }
-    }
-
-    /// What to wait for.
-    pub fn source(&self) -> PollSource<'_> {
-        match self {
-            Orders::Tree(_) => PollSource::Woken,
-            Orders::Signals(signals) => PollSource::Readable(signals.as_fd()),
-        }
     }
 }

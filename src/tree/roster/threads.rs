@@ -2,15 +2,15 @@
 
 use super::entry::{Entry, Lifecycle, SupervisorThread, ThreadExit};
 use super::members::Roster;
-use crate::conf::Program;
 use crate::machine::Leave;
 use crate::service::pipe::LogPipe;
 use crate::service::{Definition, Directory, Service, Streams};
 use crate::status::StatusDir;
 use crate::supervisor::begin::retry::supervise;
+use crate::supervisor::host::{Host, InTree};
 use crate::supervisor::panics::catch;
-use crate::supervisor::requests::mailbox::{Ask, Mailbox, Orders};
-use crate::supervisor::spec::{RestartHook, Spec};
+use crate::supervisor::requests::mailbox::{Ask, Mailbox};
+use crate::supervisor::spec::Spec;
 use crate::sys::errno_text;
 use crate::sys::threads::thread::Thread;
 use crate::tree::capacity::{self, Demand};
@@ -165,21 +165,20 @@ impl Roster {
         let spec = Box::new(Spec {
             service: Service::new(Definition::Directory(directory), streams),
             dir,
-            wanted,
-            program: Program::Tree,
             config: self.shared.config.clone(),
             source: self.shared.source.clone(),
-            restart_hook: RestartHook::None,
             alarms: self.alarms.clone(),
-            orders: Orders::Tree(mailbox.clone()),
-            tree_log: Some(self.shared.log.clone()),
-            replaced: Some(self.replaced.0.clone()),
             echo: self.shared.echo,
             complaints: Vec::new(),
-            runit: self.shared.runit.clone(),
             leave,
-            inherited: self.handover.modules.remove(&module),
-            foreground: true,
+            host: Host::Tree(InTree {
+                mailbox: mailbox.clone(),
+                wanted,
+                log: self.shared.log.clone(),
+                replaced: self.replaced.0.clone(),
+                inherited: self.handover.modules.remove(&module),
+                runit: self.shared.runit.clone(),
+            }),
             module: module.clone(),
         });
         let id = self.next_member;

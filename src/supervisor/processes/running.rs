@@ -1,0 +1,44 @@
+//! All processes of one service that run now.
+
+use crate::supervisor::processes::process::Process;
+use crate::supervisor::processes::scripts::Scripts;
+use crate::sys::context::cgroup::Group;
+use crate::sys::time::Mono;
+
+/// The processes, and what is known of their last start.
+#[derive(Debug, Default)]
+pub(in crate::supervisor) struct Processes {
+    pub(in crate::supervisor) run: Option<Process>,
+    /// The control group of the run process, if it has one of its own.
+    pub(in crate::supervisor) group: Option<Group>,
+    /// The restart hook, `control/u` or `finish`.
+    pub(in crate::supervisor) helper: Option<Process>,
+    /// The scripts in `control/`.
+    pub(in crate::supervisor) scripts: Scripts,
+    /// Warnings of the last start, so that each is logged once.
+    start_warnings: Vec<String>,
+}
+
+impl Processes {
+    /// The run process and the helper: those that the lock file may have a record of.
+    pub(in crate::supervisor) fn own(&self) -> impl Iterator<Item = &Process> {
+        [&self.run, &self.helper].into_iter().flatten()
+    }
+
+    /// The run process, if its end is waited for. While the script of a stop runs, the end has to wait for it; the zombie
+    /// keeps the pid.
+    pub(in crate::supervisor) fn awaited_run(&self) -> Option<&Process> {
+        self.run.as_ref().filter(|_| !self.scripts.hold_the_end())
+    }
+
+    /// When the first of them is to be looked at, or killed, if none ends before.
+    pub(in crate::supervisor) fn deadline(&self) -> Option<Mono> {
+        self.own().filter_map(Process::deadline).chain(self.scripts.deadline()).min()
+    }
+
+    /// Notes the warnings of a start, and gives those that the start before did not have.
+    pub(in crate::supervisor) fn new_warnings(&mut self, warnings: Vec<String>) -> Vec<String> {
+        let earlier = std::mem::replace(&mut self.start_warnings, warnings.clone());
+        warnings.into_iter().filter(|text| !earlier.contains(text)).collect()
+    }
+}
