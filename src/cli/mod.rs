@@ -8,6 +8,7 @@ pub mod svctl;
 
 use clap::error::ErrorKind;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Wrong usage.
 pub const USAGE: u8 = 100;
@@ -17,6 +18,9 @@ pub const NO_DIRECTORY: u8 = 110;
 
 /// Anything that may pass: a lock that is held, no memory, an old kernel.
 pub const TEMPORARY: u8 = 111;
+
+/// The longest time that `-w` takes, in seconds: ten years stand for "as long as it takes".
+const WAIT_MAX: f64 = 315_360_000.0;
 
 /// Parses the command line into `T`; for `--help`, `--version` and wrong usage, the exit code instead.
 ///
@@ -58,6 +62,18 @@ pub fn default_status_root() -> std::path::PathBuf {
     std::env::var_os("SUPERVISE_STATUS").filter(|value| !value.is_empty()).unwrap_or_else(|| "status".into()).into()
 }
 
+/// Reads a time in seconds; fractions are allowed, and `inf` is as long as it takes.
+fn seconds(text: &str) -> Result<Duration, String> {
+    if text == "inf" {
+        return Ok(Duration::from_secs_f64(WAIT_MAX));
+    }
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match text.parse::<f64>() {
+        Ok(seconds) if plain => Ok(Duration::from_secs_f64(seconds.min(WAIT_MAX))),
+        _ => Err("it is no number of seconds".into()),
+    }
+}
+
 /// What both supervising programs set up first.
 ///
 /// # Errors
@@ -77,5 +93,15 @@ mod tests {
             "error: these are missing:\n  <ROOT>\n  -p <DIR>\n\n  tip: to pass '-x', use '-- -x'\n\nUsage: a b\n";
         assert_eq!(in_one_line(message), "these are missing: <ROOT> -p <DIR>; to pass '-x', use '-- -x'");
         assert_eq!(in_one_line("error: unexpected '\x1b[31m' found\n\nUsage: x\n"), "unexpected '\\u{1b}[31m' found");
+    }
+
+    #[test]
+    fn a_time_is_a_plain_number() {
+        for bad in ["", "-1", "nan", "1e9", "1s", "."] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+        assert_eq!(seconds("2.5"), Ok(Duration::from_millis(2500)));
+        assert_eq!(seconds("inf"), Ok(Duration::from_secs_f64(WAIT_MAX)));
+        assert!(seconds("999999999999999999999").is_ok());
     }
 }

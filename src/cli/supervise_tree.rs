@@ -1,6 +1,6 @@
 //! `supervise-tree`.
 
-use super::{NO_DIRECTORY, TEMPORARY, USAGE, default_status_root, fail, parse, prepare};
+use super::{NO_DIRECTORY, TEMPORARY, USAGE, default_status_root, fail, parse, prepare, seconds};
 use crate::conf::CONFIG_FILE;
 use crate::conf::source::ConfigSource;
 use crate::status::dir::MakeError;
@@ -9,11 +9,13 @@ use crate::supervisor::panics::catch;
 use crate::tree::error::TreeError;
 use crate::tree::handover::{Handover, ReExec};
 use crate::tree::run::{Options, run};
+use crate::tree::shutdown::ShutdownRules;
 use crate::tree::tree_dir::TreeDirError;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 const NAME: &str = "supervise-tree";
 
@@ -33,6 +35,9 @@ pub struct Arguments {
     /// As root, refuse services that somebody other than root may write, instead of a warning
     #[arg(long)]
     pub strict: bool,
+    /// The stop of everything takes at most this many seconds: what is left then is killed
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub stop_timeout: Option<Duration>,
     /// Say on standard error what modules log, too
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
@@ -74,7 +79,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     // A panic is noted and not printed, so nobody would know why the tree is gone.
     match catch(|| run(options)) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => fail(NAME, exit_code(&error), &error.to_string()),
         Err(panic) => fail(NAME, TEMPORARY, &format!("{panic}; this is a bug; services run on")),
     }
@@ -97,6 +102,7 @@ fn exit_code(error: &TreeError) -> u8 {
 /// Paths become absolute here, so that what is shown and recorded means the same to everybody.
 fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Result<Options, String> {
     let (runit, strict) = (arguments.runit_compat, arguments.strict);
+    let shutdown = ShutdownRules { timeout: arguments.stop_timeout, once: false };
     let absolute = |path: PathBuf| {
         std::path::absolute(&path).map_err(|error| format!("{}: {}", path.display(), crate::sys::errno_text(&error)))
     };
@@ -117,5 +123,5 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
     let program = std::env::current_exe().map_err(|error| crate::sys::errno_text(&error))?;
     let arguments = words.into_iter().filter(|word| !word.as_bytes().starts_with(b"--handover=")).collect();
     let re_exec = ReExec { program, arguments, are_relative };
-    Ok(Options { root, status_root, source, tree_echo, echo, runit, strict, re_exec, handover })
+    Ok(Options { root, status_root, source, tree_echo, echo, runit, strict, shutdown, re_exec, handover })
 }

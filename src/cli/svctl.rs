@@ -1,5 +1,6 @@
 //! `svctl`: options and verbs. svctl(8) documents the same ones; a test compares the two.
 
+use super::seconds;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,9 +8,6 @@ use std::time::Duration;
 
 /// How long an action waits for its result unless `-w` says otherwise, in seconds: what runit's `sv` waits.
 pub const WAIT_DEFAULT: &str = "7";
-
-/// The longest time that `-w` takes, in seconds: ten years stand for "as long as it takes".
-const WAIT_MAX: f64 = 315_360_000.0;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, or all as wanted; 1 something failed or timed out; 3 status: at least one is \
     not as it is wanted; 4 not supervised, or no such module; 100 usage; 111 no status root, or no permission.";
@@ -223,18 +221,6 @@ pub enum Shell {
     Fish,
 }
 
-/// Reads a time in seconds; fractions are allowed, and `inf` is as long as it takes.
-fn seconds(text: &str) -> Result<Duration, String> {
-    if text == "inf" {
-        return Ok(Duration::from_secs_f64(WAIT_MAX));
-    }
-    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    match text.parse::<f64>() {
-        Ok(seconds) if plain => Ok(Duration::from_secs_f64(seconds.min(WAIT_MAX))),
-        _ => Err("it is no number of seconds".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,15 +248,5 @@ mod tests {
         for verb in ["status", "check", "reload", "logs", "config", "rescan", "upgrade", "shutdown"] {
             assert!(Cli::try_parse_from(["svctl", verb]).is_ok(), "{verb}");
         }
-    }
-
-    #[test]
-    fn a_time_is_a_plain_number() {
-        for bad in ["", "-1", "nan", "1e9", "1s", "."] {
-            assert!(seconds(bad).is_err(), "{bad}");
-        }
-        assert_eq!(seconds("2.5"), Ok(Duration::from_millis(2500)));
-        assert_eq!(seconds("inf"), Ok(Duration::from_secs_f64(WAIT_MAX)));
-        assert!(seconds("999999999999999999999").is_ok());
     }
 }

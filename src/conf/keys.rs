@@ -1,6 +1,6 @@
 //! The table of keys: name, default, and how a value becomes a setting. The manual's table is the same.
 
-use super::policy::{KillMode, RestartPolicy};
+use super::policy::{KillMode, RestartPolicy, ShutdownOn};
 use super::program::Program;
 use super::settings::Settings;
 use crate::conf::context::{self, account, attributes, capabilities, cgroup, limits, variables};
@@ -89,6 +89,12 @@ pub const KEYS: &[Key] = &[
         apply: |s, v| set(&mut s.policy.kill_mode, kill_mode(v)),
     },
     Key { name: "restart", default: |_| "always", adds: false, apply: |s, v| set(&mut s.policy.restart, restart(v)) },
+    Key {
+        name: "shutdown_on",
+        default: |_| "never",
+        adds: false,
+        apply: |s, v| set(&mut s.policy.shutdown_on, shutdown_on(v)),
+    },
     plain("user", |s, v| set(&mut s.context.user, given(v, account::user))),
     plain("groups", |s, v| set(&mut s.context.groups, given(v, account::groups))),
     plain("directory", |s, v| set(&mut s.context.directory, context::directory(v))),
@@ -218,6 +224,16 @@ fn restart(value: &str) -> Result<RestartPolicy, String> {
         "on-failure" => Ok(RestartPolicy::OnFailure),
         "never" => Ok(RestartPolicy::Never),
         other => Err(format!("{other:?} is not always, on-failure or never")),
+    }
+}
+
+fn shutdown_on(value: &str) -> Result<ShutdownOn, String> {
+    match value {
+        "never" => Ok(ShutdownOn::Never),
+        "failed" => Ok(ShutdownOn::Failed),
+        "failure" => Ok(ShutdownOn::Failure),
+        "exit" => Ok(ShutdownOn::Exit),
+        other => Err(format!("{other:?} is not never, failed, failure or exit")),
     }
 }
 

@@ -28,6 +28,20 @@ pub enum RestartPolicy {
     Never,
 }
 
+/// Whether the whole tree ends with a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ShutdownOn {
+    /// No.
+    #[default]
+    Never,
+    /// When a limit was reached and the service is given up.
+    Failed,
+    /// When it ends by anything but exit code 0, or cannot be started.
+    Failure,
+    /// When it ends at all.
+    Exit,
+}
+
 /// A zero that the manual calls "none" is `None` here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Policy {
@@ -51,4 +65,6 @@ pub struct Policy {
     pub kill_mode: KillMode,
     /// `restart`: whether to start again.
     pub restart: RestartPolicy,
+    /// `shutdown_on`: whether the tree ends with the service.
+    pub shutdown_on: ShutdownOn,
 }

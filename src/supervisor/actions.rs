@@ -6,6 +6,7 @@
 use crate::conf::policy::KillMode;
 use crate::machine::{Action, Answer, Event};
 use crate::service::start_warnings;
+use crate::supervisor::host::ToTree;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::report::alarm::Message;
 use crate::supervisor::thread::Supervisor;
@@ -65,6 +66,7 @@ impl Supervisor {
                     spec.alarms.send(message);
                 }
             }
+            Action::ShutDown(exit) => self.tell_tree(ToTree::ShutDown { module: self.spec.module.clone(), exit }),
             Action::Log(note) => self.say(note.level(), note.line(&self.spec.module).to_string()),
         }
         None
@@ -100,12 +102,15 @@ impl Supervisor {
 
     /// A name may lead to another directory without any event in the services root, over a link outside of it.
     fn report_if_replaced(&self, error: StartError) {
-        if error.step == Step::Directory
-            && error.errno == Errno::ESTALE
-            && let Some(tree) = self.spec.host.tree()
-        {
+        if error.step == Step::Directory && error.errno == Errno::ESTALE {
+            self.tell_tree(ToTree::Replaced(self.spec.module.clone()));
+        }
+    }
+
+    fn tell_tree(&self, what: ToTree) {
+        if let Some(tree) = self.spec.host.tree() {
             // It fails only when the main loop is gone, and the process with it.
-            let _ = tree.replaced.send(self.spec.module.clone());
+            let _ = tree.reports.send(what);
         }
     }
 

@@ -5,6 +5,8 @@ use crate::status::log::Log;
 use crate::supervisor::requests::mailbox::{Ask, Mailbox};
 use crate::supervisor::requests::parking::InheritedModule;
 use crate::supervisor::runit::files::RunitTree;
+use crate::sys::process::pidfd::ExitStatus;
+use crate::sys::process::start::StartError;
 use crate::sys::threads::poll::PollSource;
 use crate::sys::threads::signals::Signals;
 use crossbeam_channel::Sender;
@@ -42,13 +44,26 @@ pub struct InTree {
     pub wanted: bool,
     /// The tree's log, for when the module cannot have one of its own.
     pub log: Log,
-    /// Where to send the module's name when a start finds another directory than the module's own: the tree then looks at
-    /// it at once.
-    pub replaced: Sender<String>,
+    /// What the tree is told while supervision goes on.
+    pub reports: Sender<ToTree>,
     /// What the program before us has handed over.
     pub inherited: Option<InheritedModule>,
     /// Runit's files are kept, too.
     pub runit: Option<Arc<RunitTree>>,
+}
+
+/// What a supervisor tells the tree while it goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToTree {
+    /// A start of this module has found another directory than the module's own: the tree is to look at the name.
+    Replaced(String),
+    /// The tree is to end, for this module has ended so, or could not be started.
+    ShutDown {
+        /// The module's name.
+        module: String,
+        /// How it ended, or why it could not be started.
+        exit: Result<ExitStatus, StartError>,
+    },
 }
 
 /// Whether a command runs before each restart. With one, limits and alarms are off.

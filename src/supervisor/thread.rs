@@ -4,7 +4,7 @@
 //! it) and the machine's deadline, so a service at which nothing happens costs nothing.
 
 use crate::conf::Config;
-use crate::conf::policy::Policy;
+use crate::conf::policy::{Policy, ShutdownOn};
 use crate::conf::settings::Settings;
 use crate::machine::words::command::Command;
 use crate::machine::{Event, Leave, Machine, Reaped, Reason, State};
@@ -92,6 +92,7 @@ impl Supervisor {
                 | Reason::GaveUpCores(_)
                 | Reason::GaveUpEarlier
                 | Reason::Policy
+                | Reason::ShutDown
                 | Reason::Finish,
             ) => Ok(()),
         }
@@ -374,8 +375,9 @@ impl Supervisor {
     }
 }
 
-/// The settings for the machine: with `-r` there are no limits.
+/// The settings for the machine: with `-r` there are no limits, and without a tree none can end.
 pub(super) fn policy(settings: &Settings, spec: &Spec) -> Policy {
     let interval = settings.policy.interval.filter(|_| !spec.host.restart_hook().is_some());
-    Policy { interval, ..settings.policy }
+    let shutdown_on = if spec.host.is_single() { ShutdownOn::Never } else { settings.policy.shutdown_on };
+    Policy { interval, shutdown_on, ..settings.policy }
 }

@@ -9,6 +9,7 @@
 //! | [`signals`] | signals and the tree's own FIFO, as messages |
 //! | [`handover`] | what the program hands over when it replaces itself |
 //! | [`upgrade`] | the program replaces itself |
+//! | [`shutdown`] | how the tree ends, and its exit code |
 //! | [`tree_dir`] | the tree's own status directory and its lock |
 //! | [`error`] | what keeps a tree from beginning |
 //! | [`run`] | the main loop |
@@ -20,6 +21,7 @@ pub mod order;
 pub mod root;
 pub mod roster;
 pub mod run;
+pub mod shutdown;
 pub mod signals;
 pub mod tree_dir;
 pub mod upgrade;

@@ -6,15 +6,19 @@ use super::root::scan;
 use super::root::scanner::{Look, ROOT_RETRY_INTERVAL, RootScanner};
 use super::roster::entry::ThreadExit;
 use super::roster::members::{Roster, Shared};
+use super::shutdown::{Asked, Shutdown, ShutdownRules};
 use super::signals::{Messages, TreeRequest, listen};
 use super::upgrade::{NotReplaced, UpgradeError, upgrade};
 use crate::conf::source::ConfigSource;
 use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
+use crate::supervisor::host::ToTree;
 use crate::supervisor::report::alarm::WAIT_AT_END;
 use crate::supervisor::runit::RunitTree;
 use crate::sys::describe;
 use crate::sys::process::orphans;
+use crate::sys::process::pidfd::ExitStatus;
+use crate::sys::process::start::StartError;
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
 use crate::tree::capacity;
@@ -48,17 +52,19 @@ pub struct Options {
     pub runit: bool,
     /// Refuse services that somebody other than root may write, where the tree is root's.
     pub strict: bool,
+    /// How the tree ends.
+    pub shutdown: ShutdownRules,
     /// How to start this program again.
     pub re_exec: ReExec,
     /// What the program before us has handed over.
     pub handover: Handover,
 }
 
-/// Supervises everything in the root until it is told to end.
+/// Supervises everything in the root until it is told to end, or a service's end is to be the tree's; returns the exit code.
 ///
 /// # Errors
 /// Why it cannot begin.
-pub fn run(mut options: Options) -> Result<(), TreeError> {
+pub fn run(mut options: Options) -> Result<u8, TreeError> {
     let is_upgrade = options.handover.own_lock.is_some();
     // First: for a root that is none, nothing is made.
     check_root(&options.root)?;
@@ -75,8 +81,7 @@ pub fn run(mut options: Options) -> Result<(), TreeError> {
     let messages = listen(signals, tree_dir.dir().clone(), log.clone(), inherited);
     let messages = messages.map_err(TreeError::Thread)?;
     tree_dir.begin_state(&options.root, is_upgrade);
-    Tree::new(options, log, tree_dir).run(&messages);
-    Ok(())
+    Ok(Tree::new(options, log, tree_dir).run(&messages))
 }
 
 fn check_root(root: &Path) -> Result<(), TreeError> {
@@ -98,11 +103,9 @@ struct Tree {
     log: Log,
     /// Is closed when all threads have adopted what the program before us has left; `None` after that.
     adoption: Option<Receiver<Infallible>>,
-    shutting_down: bool,
+    shutdown: Shutdown,
     /// An upgrade was put off, and that is in the log.
     retry_logged: bool,
-    /// It was told to end more than once.
-    kill_now: bool,
 }
 
 impl Tree {
@@ -127,13 +130,12 @@ impl Tree {
             roster: Roster::new(shared, options.handover),
             log,
             adoption: None,
-            shutting_down: false,
+            shutdown: Shutdown::new(options.shutdown),
             retry_logged: false,
-            kill_now: false,
         }
     }
 
-    fn run(mut self, messages: &Messages) {
+    fn run(mut self, messages: &Messages) -> u8 {
         log::info!(logger: self.log, "supervising {}, pid {}", self.scanner.root().display(), std::process::id());
         if self.scanner.is_there() {
             self.roster.adopt_leftovers(self.scanner.root());
@@ -143,12 +145,17 @@ impl Tree {
         // Only now: no start waits for this file.
         self.publish();
         let reports = self.roster.reports();
-        while !(self.shutting_down && self.roster.is_empty()) {
+        while !(self.shutdown.has_begun() && self.roster.is_empty()) {
             self.turn(messages, &reports);
         }
         self.reap_orphans();
         self.send_last_alarms(messages);
-        log::info!(logger: self.log, "all services have ended, leaving");
+        let exit_code = self.shutdown.exit_code();
+        log::info!(logger: self.log, "all services have ended, leaving{}", match exit_code {
+            0 => String::new(),
+            code => format!(" with exit code {code}"),
+        });
+        exit_code
     }
 
     /// Waits for one thing, and does what follows.
@@ -157,6 +164,7 @@ impl Tree {
         let incomplete = timer(self.scanner.incomplete_until());
         let adoption = self.adoption.clone().unwrap_or_else(never);
         let panicked = timer(self.roster.panicked_until());
+        let stop_timeout = timer(self.shutdown.deadline());
         select! {
             recv(self.scanner.notify_rx()) -> _ => self.changed(),
             recv(reports) -> report => {
@@ -173,11 +181,12 @@ impl Tree {
             },
             recv(messages.children) -> _ => self.reap_orphans(),
             recv(rescan) -> _ => self.look_at_root(),
-            recv(self.roster.replaced()) -> module => {
-                if let Ok(module) = module {
-                    self.look_at_replaced(&module);
-                }
-            }
+            recv(self.roster.told()) -> told => match told {
+                Ok(ToTree::Replaced(module)) => self.look_at_replaced(&module),
+                Ok(ToTree::ShutDown { module, exit }) => self.shut_down_with(&module, exit),
+                Err(_) => {}
+            },
+            recv(stop_timeout) -> _ => self.stop_timeout_is_over(),
             recv(panicked) -> _ => self.release_panicked(),
             recv(adoption) -> _ => {
                 self.adoption = None;
@@ -204,11 +213,17 @@ impl Tree {
     fn send_last_alarms(&mut self, messages: &Messages) {
         let alarms = self.roster.alarms();
         let deadline = after(WAIT_AT_END);
-        while !self.kill_now && alarms.are_starting() {
+        let stop_timeout = timer(self.shutdown.deadline());
+        while !self.shutdown.kills() && alarms.are_starting() {
             select! {
                 recv(alarms.progress()) -> _ => {}
-                recv(messages.requests) -> request => self.kill_now = request == Ok(TreeRequest::Shutdown),
+                recv(messages.requests) -> request => {
+                    if request == Ok(TreeRequest::Shutdown) {
+                        self.shutdown.asked(Mono::now());
+                    }
+                }
                 recv(deadline) -> _ => break,
+                recv(stop_timeout) -> _ => break,
             }
         }
         let dropped = alarms.drop_waiting();
@@ -218,7 +233,7 @@ impl Tree {
     }
 
     fn changed(&mut self) {
-        if self.shutting_down {
+        if self.shutdown.has_begun() {
             return;
         }
         let changes = self.scanner.take_changes();
@@ -254,7 +269,7 @@ impl Tree {
 
     /// A start has found another directory than the module's own, so the service is begun anew in that one.
     fn look_at_replaced(&mut self, module: &str) {
-        if !self.shutting_down {
+        if !self.shutdown.has_begun() {
             let name = module.strip_suffix("/log").unwrap_or(module);
             self.look_at(OsStr::new(name));
         }
@@ -269,7 +284,7 @@ impl Tree {
 
     /// Looks at every name, and at every service of which the name may be gone.
     fn look_at_root(&mut self) {
-        if self.shutting_down {
+        if self.shutdown.has_begun() {
             // A thread that could not be started may have asked for a look meanwhile.
             return self.scanner.stop();
         }
@@ -317,7 +332,7 @@ impl Tree {
     }
 
     fn rescan(&mut self) {
-        if self.shutting_down {
+        if self.shutdown.has_begun() {
             return log::info!(logger: self.log, "rescan not done: shutting down");
         }
         // What leaves after this line is in the log stays away.
@@ -342,20 +357,46 @@ impl Tree {
     }
 
     fn shut_down(&mut self) {
-        if self.shutting_down {
-            self.kill_now = true;
-            log::warn!(logger: self.log, "told to end again: killing what is left");
-            return self.roster.kill_all();
+        match self.shutdown.asked(Mono::now()) {
+            Asked::Stop => {
+                log::info!(logger: self.log, "told to end: stopping {} services", self.roster.len());
+                self.stop_all();
+            }
+            Asked::Kill => {
+                log::warn!(logger: self.log, "told to end again: killing what is left");
+                self.roster.kill_all();
+            }
+            Asked::Nothing => log::info!(logger: self.log, "told to end again: it ends already"),
         }
-        log::info!(logger: self.log, "told to end: stopping {} services", self.roster.len());
-        self.shutting_down = true;
+    }
+
+    /// The end of a service is that of the tree: its `shutdown_on` says so.
+    fn shut_down_with(&mut self, module: &str, exit: Result<ExitStatus, StartError>) {
+        if self.shutdown.asked_by_service(exit, Mono::now()) {
+            let how = exit.map_or_else(|error| format!("could not be started: {error}"), |exit| exit.to_string());
+            let (others, code) = (self.roster.len().saturating_sub(1), self.shutdown.exit_code());
+            log::warn!(
+                logger: self.log,
+                "{module}: {how}; its shutdown_on ends the tree: stopping {others} other services, then leaving with exit code {code}"
+            );
+            self.stop_all();
+        }
+    }
+
+    fn stop_all(&mut self) {
         self.scanner.stop();
         self.roster.leave_all();
     }
 
+    fn stop_timeout_is_over(&mut self) {
+        self.shutdown.time_is_over();
+        log::warn!(logger: self.log, "--stop-timeout is over: killing what is left");
+        self.roster.kill_all();
+    }
+
     fn upgrade(&mut self, messages: &Messages) {
         // The next program could not begin without a root, and nobody would be left.
-        let hindrance = if self.shutting_down {
+        let hindrance = if self.shutdown.has_begun() {
             Some(UpgradeError::ShuttingDown)
         } else if self.scanner.is_there() {
             None

@@ -2,7 +2,7 @@
 //!
 //! [`Machine::judge`] decides whether a service is started again.
 
-use crate::conf::policy::{Policy, RestartPolicy};
+use crate::conf::policy::{Policy, RestartPolicy, ShutdownOn};
 use crate::machine::core::{Actions, Machine};
 use crate::machine::history::limits::Verdict;
 use crate::machine::words::actions::{Action, Alarm, AlarmReason};
@@ -63,7 +63,9 @@ impl Machine {
             self.judge(&end, now)
         };
         // With exit code 0 before a `finish`, the service may well be a job that is done: only `finish` knows.
-        let is_fine = requested || (has_finish && status == ExitStatus::Code(0)) || self.is_usual(&judgement);
+        let is_done = judgement.next == Next::ShutDown && status == ExitStatus::Code(0);
+        let is_fine =
+            requested || is_done || (has_finish && status == ExitStatus::Code(0)) || self.is_usual(&judgement);
         let then = self.then(judgement.next, at, has_finish, now);
         actions.push(Action::Log(Note::Ended { pid: run.pid, uptime, status, then, is_fine }));
         self.carry_out_judgement(judgement, &end, has_finish, actions);
@@ -77,7 +79,8 @@ impl Machine {
         if self.want != Want::Up || self.leave.is_some() {
             return Judgement { next: Next::AsWanted, gave_up: None, alarm: None };
         }
-        let starts_again = restarts_after(&self.policy, end.exit.ok());
+        let shuts_down = end.counts && self.alarm && shuts_down_after(self.policy.shutdown_on, end.exit);
+        let starts_again = !shuts_down && restarts_after(&self.policy, end.exit.ok());
         // With alarms off, an operator is at work: nothing counts, and the next real failure is the first of its window.
         let failure = end.counts && self.alarm && (starts_again || end.exit != Ok(ExitStatus::Code(0)));
         let verdict = if failure {
@@ -92,6 +95,7 @@ impl Machine {
         };
         let next = match gave_up {
             Some(_) => Next::GiveUp,
+            None if shuts_down => Next::ShutDown,
             None if starts_again => Next::AsWanted,
             None => Next::StayDown,
         };
@@ -100,7 +104,8 @@ impl Machine {
             if !(gave_up.is_some() && self.setup.ends_when_failed) {
                 self.want = Want::Down;
             }
-            self.reason = gave_up.or(Some(Reason::Policy));
+            let reason = if shuts_down { Reason::ShutDown } else { Reason::Policy };
+            self.reason = gave_up.or(Some(reason));
         }
         let restarts = self.limits.restarts_in_window().saturating_sub(u32::from(next != Next::AsWanted));
         Judgement { next, gave_up, alarm: (alarm && self.alarm).then_some(restarts) }
@@ -113,7 +118,7 @@ impl Machine {
             && match judgement.next {
                 Next::AsWanted | Next::Start => judgement.alarm.is_none(),
                 Next::GiveUp => true,
-                Next::StayDown => false,
+                Next::StayDown | Next::ShutDown => false,
             }
     }
 
@@ -135,6 +140,10 @@ impl Machine {
             let reason = gave_up.map_or(AlarmReason::Exited, AlarmReason::GaveUp);
             actions.push(Action::Alarm(Alarm { reason, exit, pid, uptime, restarts }));
         }
+        let given_up = next == Next::GiveUp && self.policy.shutdown_on != ShutdownOn::Never;
+        if next == Next::ShutDown || given_up {
+            actions.push(Action::ShutDown(exit));
+        }
         self.state = State::FinishRequested(next);
         actions.push(if self.setup.restart_hook {
             Action::RunHook(self.limits.exits())
@@ -150,6 +159,7 @@ impl Machine {
             (Some(_), ..) => After::Leave,
             (None, Next::GiveUp, _) => After::GiveUp,
             (None, Next::StayDown, _) => After::StayDown,
+            (None, Next::ShutDown, _) => After::ShutDown,
             (None, Next::AsWanted, Want::Down | Want::Once) | (None, Next::Start, Want::Down) => After::Down,
             (None, Next::Start, want @ (Want::Up | Want::Once)) => After::Start(want),
             (None, Next::AsWanted, Want::Up) => After::Restart,
@@ -167,7 +177,7 @@ impl Machine {
             After::ReadTheRest => self.begin_start(actions),
             After::Leave => self.end_supervision(actions),
             After::GiveUp => self.state = State::Failed,
-            After::StayDown | After::Down => self.state = State::Down,
+            After::StayDown | After::ShutDown | After::Down => self.state = State::Down,
             After::Start(want) => self.start_by_command(want, now, actions),
             After::Restart => self.start_at(self.limits.next(now), now, actions),
         }
@@ -250,6 +260,15 @@ impl Machine {
     pub(in crate::machine) fn end_supervision(&mut self, actions: &mut Actions) {
         self.state = State::Ended;
         actions.push(Action::Log(Note::Left));
+    }
+}
+
+/// Whether the tree ends with a service that ended so, or could not be started. A limit that was reached is not known here.
+fn shuts_down_after(setting: ShutdownOn, exit: Result<ExitStatus, StartError>) -> bool {
+    match setting {
+        ShutdownOn::Never | ShutdownOn::Failed => false,
+        ShutdownOn::Failure => exit != Ok(ExitStatus::Code(0)),
+        ShutdownOn::Exit => true,
     }
 }
 

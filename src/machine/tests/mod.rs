@@ -9,6 +9,7 @@
 //! | `table` | every event in every state |
 //! | `rows` | the rows and columns of that table |
 //! | `predecessor` | what a killed supervisor has left |
+//! | `shutdown` | whose end is the tree's end |
 //! | `world` | a simulated process table, and what must never happen in it |
 //! | `random` | random histories in that world |
 //! | `exhaustive` | all histories in that world, as far as two restarts |
@@ -20,6 +21,7 @@ mod limits;
 mod predecessor;
 mod random;
 mod rows;
+mod shutdown;
 mod story;
 mod table;
 mod world;

@@ -84,7 +84,8 @@ pub fn here(state: State) -> At {
         State::FinishRequested(next) => match next {
             Next::AsWanted => At::FinishRequested,
             Next::Start => At::RequestedToStart,
-            Next::StayDown => At::RequestedToStayDown,
+            // Nothing tells the two apart but the line in the log.
+            Next::StayDown | Next::ShutDown => At::RequestedToStayDown,
             Next::GiveUp => At::RequestedToGiveUp,
         },
         State::Finishing { next, .. } => with_finish(here(State::FinishRequested(next))),

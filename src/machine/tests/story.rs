@@ -190,6 +190,7 @@ pub fn brief(actions: &[Action]) -> String {
             Action::KillHelper => "kill-helper".into(),
             Action::KillStray(_) => "kill-stray".into(),
             Action::Log(Note::Bug(..)) => "bug".into(),
+            Action::ShutDown(_) => "shutdown".into(),
             Action::Alarm(Alarm { reason: AlarmReason::Exited, .. }) => "alarm(Exited)".into(),
             Action::Alarm(Alarm { reason: AlarmReason::GaveUp(reason), .. }) => format!("alarm({reason})"),
             Action::Log(_) => return None,

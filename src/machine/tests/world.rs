@@ -3,8 +3,8 @@
 //! The world is more unruly than the real one: answers to what the machine asks for come late, with other events
 //! before them, and deadlines are missed. What the limits must do is counted here once more, from outside.
 
-use crate::conf::policy::KillMode;
 use crate::conf::policy::Policy;
+use crate::conf::policy::{KillMode, ShutdownOn};
 use crate::machine::steps::ending::restarts_after;
 use crate::machine::tests::story::{at, exited, start_failed};
 use crate::machine::words::command::Command;
@@ -311,6 +311,7 @@ impl World {
                 Action::KillControls => self.scripts.clear(),
                 Action::KillHelper => self.helper.as_mut().expect("a helper is alive").killed = true,
                 Action::Log(Note::Bug(..)) | Action::KillStray(_) => panic!("{action:?} {self:?}"),
+                Action::ShutDown(_) => assert_ne!(self.machine.policy.shutdown_on, ShutdownOn::Never, "{self:?}"),
                 Action::Alarm(_) | Action::Log(_) => {}
             }
         }

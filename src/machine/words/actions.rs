@@ -38,6 +38,8 @@ pub enum Action {
     KillStray(Pid),
     /// Raise an alarm.
     Alarm(Alarm),
+    /// Have the tree stop everything and leave with this exit: `shutdown_on`.
+    ShutDown(Result<ExitStatus, StartError>),
     /// Write a line into the log.
     Log(Note),
 }

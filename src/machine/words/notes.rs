@@ -210,6 +210,7 @@ impl Display for Then {
                 After::Leave => f.write_str("leaving"),
                 After::GiveUp => f.write_str("giving up"),
                 After::StayDown => f.write_str("no restart: the restart setting says so"),
+                After::ShutDown => f.write_str("the tree ends: the shutdown_on setting says so"),
                 After::Down => f.write_str("down"),
                 // `finish` may forbid a restart that nobody has asked for.
                 After::Restart if *has_finish => {

@@ -110,6 +110,8 @@ pub enum Next {
     StayDown,
     /// Nothing: the limits say so.
     GiveUp,
+    /// Nothing: the tree ends with the service.
+    ShutDown,
 }
 
 /// What follows once neither the run process nor `finish` runs any more, as things stand: [`Next`], and what is wanted by now.
@@ -123,6 +125,8 @@ pub enum After {
     GiveUp,
     /// No start: the `restart` setting says so.
     StayDown,
+    /// No start: the tree ends, the `shutdown_on` setting says so.
+    ShutDown,
     /// No start: nobody wants one.
     Down,
     /// A start that somebody asked for.
@@ -197,6 +201,8 @@ pub enum Reason {
     GaveUpEarlier,
     /// `restart = never` or `on-failure`.
     Policy,
+    /// The tree ends with this service: `shutdown_on`.
+    ShutDown,
     /// `finish` said so.
     Finish,
     /// The last start failed.
@@ -211,6 +217,7 @@ impl std::fmt::Display for Reason {
             Reason::GaveUpCores(cores) => write!(f, "gave up after {}", counted(*cores, "core dump")),
             Reason::GaveUpEarlier => f.write_str("gave up under an earlier supervisor"),
             Reason::Policy => f.write_str("the restart setting says no restart"),
+            Reason::ShutDown => f.write_str("the shutdown_on setting ends the tree"),
             Reason::Finish => f.write_str("finish exited 125: no restart"),
             Reason::StartFailed(error) => write!(f, "could not be started: {error}"),
         }

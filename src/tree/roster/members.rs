@@ -8,6 +8,7 @@ use crate::conf::Config;
 use crate::conf::source::ConfigSource;
 use crate::machine::Leave;
 use crate::status::log::{Echo, Log};
+use crate::supervisor::host::ToTree;
 use crate::supervisor::report::alarm::Alarms;
 use crate::supervisor::requests::mailbox::Ask;
 use crate::supervisor::requests::parking::{Descriptors, Parking};
@@ -71,8 +72,8 @@ pub struct Roster {
     reports: Receiver<ThreadExit>,
     /// Ends that are held back, and until when.
     pub(super) panicked: VecDeque<(Mono, ThreadExit)>,
-    /// Modules that have found another directory than their own.
-    pub(super) replaced: (Sender<String>, Receiver<String>),
+    /// What members tell while they go on.
+    pub(super) to_tree: (Sender<ToTree>, Receiver<ToTree>),
 }
 
 impl Roster {
@@ -94,7 +95,7 @@ impl Roster {
             reporter,
             reports,
             panicked: VecDeque::new(),
-            replaced: unbounded(),
+            to_tree: unbounded(),
         }
     }
 
@@ -103,9 +104,9 @@ impl Roster {
         self.reports.clone()
     }
 
-    /// Where modules report whose start has found another directory than their own.
-    pub fn replaced(&self) -> Receiver<String> {
-        self.replaced.1.clone()
+    /// What members tell while they go on.
+    pub fn told(&self) -> Receiver<ToTree> {
+        self.to_tree.1.clone()
     }
 
     /// Whether no thread is left.
@@ -299,9 +300,9 @@ impl Roster {
         self.members.values().map(|(_, member)| member.module.clone()).collect()
     }
 
-    /// Whether a thread has ended and nobody has heard of it yet.
+    /// Whether a thread has ended, or has told something, and nobody has heard of it yet.
     pub fn has_reports(&self) -> bool {
-        !self.reports.is_empty()
+        !self.reports.is_empty() || !self.to_tree.1.is_empty()
     }
 
     /// Who sends the alarms of all modules.

@@ -175,7 +175,7 @@ impl Roster {
                 mailbox: mailbox.clone(),
                 wanted,
                 log: self.shared.log.clone(),
-                replaced: self.replaced.0.clone(),
+                reports: self.to_tree.0.clone(),
                 inherited: self.handover.modules.remove(&module),
                 runit: self.shared.runit.clone(),
             }),
