@@ -395,7 +395,7 @@ fn an_unknown_key_is_named_with_what_was_meant() {
 
 #[test]
 fn a_bad_value_is_named() {
-    one_bad_line(b"kill_timeout : soon", "kill_timeout: \"soon\" is no number of seconds");
+    one_bad_line(b"kill_timeout : soon", "kill_timeout: \"soon\" is no time");
 }
 
 #[test]
@@ -404,8 +404,16 @@ fn a_word_without_a_separator_is_named() {
 }
 
 #[test]
-fn a_section_without_its_bracket_is_named() {
-    one_bad_line(b"[web", "has no ] and is ignored");
+fn a_section_without_its_bracket_is_named_and_its_lines_belong_to_nobody() {
+    let place = Place::new();
+    let (tree, _) = running(&place, &[]);
+    place.conf("[global]\nstop_signal : USR2\n[web\nstop_signal : INT\n[other]\nstop_signal : HUP\n");
+    reload(&place, &tree);
+    let lines = warnings(&place);
+    let why =
+        "supervise.conf:3: has no ]: a section is [name]; the lines below it, up to the next section, are ignored";
+    assert!(lines.len() == 1 && lines[0].contains(why), "{lines:?}");
+    assert_eq!(stopped_by(&place, "web"), "USR2");
 }
 
 #[test]

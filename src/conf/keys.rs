@@ -3,7 +3,7 @@
 use super::policy::{KillMode, RestartPolicy, ShutdownOn};
 use super::program::Program;
 use super::settings::Settings;
-use crate::conf::context::{self, account, attributes, capabilities, cgroup, limits, variables};
+use crate::conf::context::{self, account, amounts, attributes, capabilities, cgroup, limits, variables};
 use crate::conf::shell_words;
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -22,9 +22,6 @@ pub struct Key {
 
 /// An interval shorter than this counts as this, in seconds as with the C program `supervise`.
 const INTERVAL_MIN: u64 = 60;
-
-/// Times longer than this, in seconds, are typing errors: a hundred years.
-const SECONDS_MAX: f64 = 3_155_760_000.0;
 
 /// All keys, in the manual's order.
 pub const KEYS: &[Key] = &[
@@ -170,11 +167,8 @@ fn unless_zero(time: Duration) -> Option<Duration> {
 }
 
 fn interval(value: &str) -> Result<Option<Duration>, String> {
-    let number = without_comment(value);
-    // `60s` has always been read as 60.
-    let number = number.strip_suffix('s').unwrap_or(number);
-    let seconds: u64 = number.parse().map_err(|_| format!("{value:?} is no whole number of seconds"))?;
-    Ok((seconds > 0).then(|| Duration::from_secs(seconds.clamp(INTERVAL_MIN, SECONDS_MAX as u64))))
+    let seconds = amounts::seconds(without_comment(value))?;
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds.max(INTERVAL_MIN))))
 }
 
 fn count(value: &str) -> Result<Option<u32>, String> {
@@ -183,13 +177,7 @@ fn count(value: &str) -> Result<Option<u32>, String> {
 }
 
 fn seconds(value: &str) -> Result<Duration, String> {
-    let bad = || format!("{value:?} is no number of seconds");
-    // f64 would take `inf`, `nan` and `1e3`, too.
-    if !value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-        return Err(bad());
-    }
-    let seconds: f64 = value.parse().map_err(|_| bad())?;
-    Ok(Duration::from_secs_f64(seconds.min(SECONDS_MAX)))
+    amounts::time(without_comment(value))
 }
 
 fn program(value: &str) -> Result<Vec<String>, String> {
@@ -244,11 +232,15 @@ fn list(value: &str) -> Result<Vec<String>, String> {
 
 /// What is wrong with single words of a value whose others stand.
 pub fn refused(name: &str, value: &str) -> Vec<String> {
+    let left_out = |why: String| format!("{why}; it is left out");
     match name {
         "alarm_mail" | "alarm_gsm" => words(value)
             .filter(|word| word.starts_with('-'))
             .map(|word| format!("{word:?} looks like an option and is left out"))
             .collect(),
+        "groups" => account::refused_groups(value).into_iter().map(left_out).collect(),
+        "env" => variables::refused_env(value).into_iter().map(left_out).collect(),
+        "env_file" => variables::refused_env_files(value).into_iter().map(left_out).collect(),
         _ => Vec::new(),
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! rust-ini alone would join a junk line to the next key, accept indented lines, and forget line numbers.
 
+use super::keys;
+
 /// What a line is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -16,6 +18,8 @@ pub enum Kind {
         /// The value; may be empty.
         value: String,
     },
+    /// Meant as a header, but none, and why: what follows belongs to nobody.
+    BadSection(String),
     /// None of these, and why.
     Bad(String),
 }
@@ -51,7 +55,8 @@ fn kind(line: &[u8]) -> Kind {
         return Kind::Bad("is not UTF-8 and is ignored".into());
     };
     match line.chars().next() {
-        None | Some(' ' | '\t') => Kind::Nothing,
+        None => Kind::Nothing,
+        Some(' ' | '\t') => indented(line),
         _ if line.chars().any(|letter| letter.is_control() && letter != '\t') => {
             Kind::Bad("has a control character and is ignored".into())
         }
@@ -60,26 +65,56 @@ fn kind(line: &[u8]) -> Kind {
     }
 }
 
+/// An indented line counts for nothing. One that looks as if it was meant to count is told.
+fn indented(line: &str) -> Kind {
+    let text = line.trim();
+    let what = match text.chars().next() {
+        Some('[') if matches!(section(text), Kind::Section(_)) => {
+            format!("{} is indented and is ignored: the lines below it belong to the section above", shortened(text))
+        }
+        Some('#' | ';') | None => return Kind::Nothing,
+        Some(_) => match entry(text) {
+            Kind::Entry { key, .. } if keys::key(&key).is_some() => {
+                format!("{key} is indented and is ignored: a key begins in the first column")
+            }
+            _ => return Kind::Nothing,
+        },
+    };
+    Kind::Bad(what)
+}
+
 fn section(line: &str) -> Kind {
-    let line = match line.split_once(']') {
-        // A comment behind the header is none of its name.
-        Some((header, rest)) if is_comment(rest) => &line[..=header.len()],
-        _ => line.trim_end(),
+    // A comment behind the header is none of its name.
+    let ends = line.match_indices(']').map(|(at, _)| at + 1);
+    let line = match ends.into_iter().find(|end| is_comment(&line[*end..])) {
+        Some(end) => &line[..end],
+        None => line.trim_end(),
     };
     let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
-        return Kind::Bad(if line.contains(']') {
-            "has something after the ] and is ignored".into()
+        return Kind::BadSection(if line.contains(']') {
+            "has something after the ]: a section is [name]".into()
         } else {
-            "has no ] and is ignored: a section is [name]".into()
+            "has no ]: a section is [name]".into()
         });
     };
-    if name.is_empty() || name.contains(['[', ']']) {
-        return Kind::Bad("is no section: [name] is".into());
-    }
     if name.trim() != name {
-        return Kind::Bad(format!("has a space inside the brackets and is ignored: write [{}]", name.trim()));
+        return Kind::BadSection(format!("has a space inside the brackets: write [{}]", name.trim()));
+    }
+    if name.is_empty() || name.starts_with('[') || !is_balanced(name) {
+        return Kind::BadSection("is no section: [name] is".into());
     }
     Kind::Section(name.into())
+}
+
+/// A directory may be called `br[1]`; `a]b` is somebody's mistake.
+fn is_balanced(name: &str) -> bool {
+    let mut open = 0usize;
+    let closes = |letter| match letter {
+        '[' => Some(open += 1),
+        ']' => open.checked_sub(1).map(|fewer| open = fewer),
+        _ => Some(()),
+    };
+    name.chars().map(closes).all(|is_good| is_good.is_some()) && open == 0
 }
 
 fn is_comment(rest: &str) -> bool {
@@ -130,8 +165,8 @@ mod tests {
         assert_eq!(one("max_tries=10\r"), pair("max_tries", "10"));
         assert_eq!(one("alarm_mail :"), pair("alarm_mail", ""));
         assert_eq!(one("alarm_command: hook a=b:c"), pair("alarm_command", "hook a=b:c"));
-        assert_eq!(one(" max_tries : 10"), Kind::Nothing);
-        assert_eq!(one("\t[web]"), Kind::Nothing);
+        assert_eq!(one("  see: the manual"), Kind::Nothing);
+        assert_eq!(one("\t# [web]"), Kind::Nothing);
         assert_eq!(one("# a"), Kind::Nothing);
         assert_eq!(one("; a"), Kind::Nothing);
         assert_eq!(one("[web/log]"), Kind::Section("web/log".into()));
@@ -141,8 +176,30 @@ mod tests {
     }
 
     #[test]
+    fn a_name_may_have_brackets_of_its_own() {
+        assert_eq!(one("[br[1]]"), Kind::Section("br[1]".into()));
+        assert_eq!(one("[br[1]] # the bridge"), Kind::Section("br[1]".into()));
+        for line in ["[br[1]", "[br]1]", "[[br]]", "[br[1]]]"] {
+            assert!(matches!(one(line), Kind::BadSection(_)), "{line}: {:?}", one(line));
+        }
+    }
+
+    #[test]
+    fn what_is_indented_is_told_if_it_was_meant_to_count() {
+        for line in [" max_tries : 10", "\tuser = www"] {
+            let Kind::Bad(what) = one(line) else { panic!("{line}") };
+            assert!(what.contains("first column"), "{what}");
+        }
+        let Kind::Bad(what) = one("\t[web]") else { panic!() };
+        assert!(what.contains("belong to the section above"), "{what}");
+    }
+
+    #[test]
     fn what_is_neither_is_bad() {
-        for line in ["[ web]", "[web ]", "[web", "[web] junk", "[]", "junk", ": 3", "two words : 3", "a\x1bb: 3"] {
+        for line in ["[ web]", "[web ]", "[web", "[web] junk", "[]"] {
+            assert!(matches!(one(line), Kind::BadSection(_)), "{line}: {:?}", one(line));
+        }
+        for line in ["junk", ": 3", "two words : 3", "a\x1bb: 3"] {
             assert!(matches!(one(line), Kind::Bad(_)), "{line}: {:?}", one(line));
         }
         assert_eq!(classify(b"# \xc4\xe3\xba\xc3").remove(0).kind, Kind::Nothing);

@@ -6,11 +6,13 @@
 //!
 //! Nothing in a file is fatal: each complaint names file and line, and what it is about counts as not written.
 
+mod complaint;
 pub mod context;
 pub mod keys;
 pub mod lines;
 mod lint;
 pub mod nearest;
+pub mod own;
 pub mod policy;
 pub mod program;
 pub mod readiness;
@@ -21,12 +23,13 @@ pub mod shell_words;
 pub mod source;
 
 use crate::sys::files::file;
+pub use complaint::Complaint;
 use keys::{KEYS, Key};
 pub use nearest::nearest;
+use own::OwnFile;
 pub use program::Program;
 use sections::{Section, Sections};
 use settings::Settings;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -43,27 +46,6 @@ pub const GLOBAL: &str = "global";
 /// The file's name, where it is looked for without `-F`.
 pub const CONFIG_FILE: &str = "supervise.conf";
 
-/// Something wrong in the file. It prints as `FILE:LINE: what`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// The file.
-    pub path: PathBuf,
-    /// The line, from 1; `None` for the file as a whole.
-    pub line: Option<usize>,
-    /// What is wrong, and what was meant or what happens instead.
-    pub what: String,
-}
-
-impl fmt::Display for Complaint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.path.display())?;
-        if let Some(line) = self.line {
-            write!(f, "{line}:")?;
-        }
-        write!(f, " {}", self.what)
-    }
-}
-
 /// Where an effective value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -71,6 +53,8 @@ pub enum Origin {
     Default,
     /// The `[global]` section, in this line.
     Global(usize),
+    /// The service directory's own file, in this line.
+    Directory(usize),
     /// The module's own section, in this line.
     Own(usize),
 }
@@ -82,7 +66,7 @@ pub struct Value {
     pub key: &'static str,
     /// The value, as in the file or in the manual's table of defaults.
     pub text: String,
-    /// Who set it. For a list to which both sections add, the last one that did.
+    /// Who set it. For a list to which several add, the last one that did.
     pub origin: Origin,
 }
 
@@ -124,7 +108,7 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn read_as(path: &Path, shown: &Path) -> Result<Config, Complaint> {
-        let fail = |what: String| Complaint { path: shown.to_owned(), line: None, what };
+        let fail = |what: String| Complaint::whole(shown, what);
         let bytes = file::read_text(path, FILE_MAX + 1, PIPE_WAIT);
         let bytes = bytes.map_err(|error| fail(format!("cannot be read: {}", crate::sys::errno_text(&error))))?;
         if bytes.len() as u64 > FILE_MAX {
@@ -146,9 +130,7 @@ impl Config {
         lint_lists(&sections, &mut complaints);
         let mut config = Config { path: path.to_owned(), sections, ..Config::default() };
         config.lint_limits(&mut complaints);
-        complaints.sort_by_key(|(line, _)| *line);
-        let complaint = |(line, what)| Complaint { path: path.to_owned(), line: Some(line), what };
-        config.complaints = complaints.into_iter().map(complaint).collect();
+        config.complaints = Complaint::all(path, complaints);
         config
     }
 
@@ -159,7 +141,7 @@ impl Config {
             // A section that sets none of them has nothing to answer for.
             let own = keys.iter().find_map(|key| section.get(key).filter(|entry| !entry.value.is_empty()));
             let Some(entry) = own else { continue };
-            let settings = self.effective(name, Program::Tree).settings;
+            let settings = self.effective(name, None, Program::Tree).settings;
             if let (Some(interval), Some(tries)) = (settings.policy.interval, settings.policy.max_tries)
                 && settings.policy.delay.saturating_mul(tries) >= interval
             {
@@ -188,23 +170,31 @@ impl Config {
         self.sections.get(name).is_some()
     }
 
-    /// The settings of `module`. Modules without a section of their own share them.
-    pub fn settings(&self, module: &str, program: Program) -> Arc<Settings> {
+    /// The settings of `module`, whose service directory has the file `own`. Modules that have neither that nor a section
+    /// share them.
+    pub fn settings(&self, module: &str, own: Option<&OwnFile>, program: Program) -> Arc<Settings> {
         let [tree, single] = &self.common;
         let common = if program == Program::Tree { tree } else { single };
-        match self.scope(module) {
-            (_, None) => common.get_or_init(|| Arc::new(self.effective(GLOBAL, program).settings)).clone(),
-            _ => Arc::new(self.effective(module, program).settings),
+        match (self.scope(module), own) {
+            ((_, None), None) => {
+                common.get_or_init(|| Arc::new(self.effective(GLOBAL, None, program).settings)).clone()
+            }
+            _ => Arc::new(self.effective(module, own, program).settings),
         }
     }
 
-    /// The settings of `module`, and where each comes from.
-    pub fn effective(&self, module: &str, program: Program) -> Effective {
-        let (global, own) = self.scope(module);
+    /// The settings of `module`, whose service directory has the file `own`, and where each comes from.
+    pub fn effective(&self, module: &str, own: Option<&OwnFile>, program: Program) -> Effective {
+        let (global, section) = self.scope(module);
+        let places = [
+            global.map(|section| (section, Origin::Global as fn(usize) -> Origin)),
+            own.map(|own| (own.section(), Origin::Directory as fn(usize) -> Origin)),
+            section.map(|section| (section, Origin::Own as fn(usize) -> Origin)),
+        ];
         let mut settings = Settings::default();
         let mut values = Vec::new();
         for key in KEYS {
-            let value = resolve(key, global, own, program);
+            let value = resolve(key, &places, program);
             // Every text was tried when the file was read, and the defaults are tested.
             let _ = (key.apply)(&mut settings, &value.text);
             values.push(value);
@@ -228,20 +218,22 @@ impl Config {
     }
 }
 
-fn resolve(key: &Key, global: Option<&Section>, own: Option<&Section>, program: Program) -> Value {
-    // An empty value inherits.
-    let find = |section: Option<&Section>| {
-        section.and_then(|section| section.get(key.name)).filter(|entry| !entry.value.is_empty()).cloned()
-    };
-    let value = |text, origin| Value { key: key.name, text, origin };
-    match (find(global), find(own)) {
-        (Some(global), Some(own)) if key.adds => {
-            value(format!("{} {}", global.value, own.value), Origin::Own(own.line))
-        }
-        (_, Some(own)) => value(own.value, Origin::Own(own.line)),
-        (Some(global), None) => value(global.value, Origin::Global(global.line)),
-        (None, None) => value((key.default)(program).to_string(), Origin::Default),
+/// A section, and what the origin of its values is.
+type Place<'a> = (&'a Section, fn(usize) -> Origin);
+
+/// The value of `key` from `places`, of which the later replace the earlier, or add to them.
+fn resolve(key: &Key, places: &[Option<Place<'_>>], program: Program) -> Value {
+    let mut value = Value { key: key.name, text: (key.default)(program).to_string(), origin: Origin::Default };
+    for (section, origin) in places.iter().flatten() {
+        // An empty value inherits.
+        let Some(entry) = section.get(key.name).filter(|entry| !entry.value.is_empty()) else { continue };
+        value.text = match value.origin {
+            Origin::Global(_) | Origin::Directory(_) if key.adds => format!("{} {}", value.text, entry.value),
+            Origin::Default | Origin::Global(_) | Origin::Directory(_) | Origin::Own(_) => entry.value.clone(),
+        };
+        value.origin = origin(entry.line);
     }
+    value
 }
 
 /// The manual of the C program advises against addresses in both `[global]` and a module's own section.
@@ -271,7 +263,7 @@ mod tests {
     }
 
     fn settings(text: &str, module: &str) -> Settings {
-        config(text).effective(module, Program::Tree).settings
+        config(text).effective(module, None, Program::Tree).settings
     }
 
     fn complaints(text: &str) -> Vec<String> {
@@ -293,8 +285,31 @@ mod tests {
     }
 
     #[test]
+    fn the_directorys_own_file_stands_between_global_and_the_modules_section() {
+        let own =
+            OwnFile::parse(Path::new("web/supervise.conf"), b"max_tries : 5\nnice : 3\nenv : B=2\nstop_signal :\n");
+        let text =
+            "[alone]\nnice : 9\n[global]\nmax_tries : 10\nstop_signal : INT\nenv : A=1\n[web]\nnice : 4\nenv : C=3\n";
+        let config = config(text);
+        let of = |module, key| {
+            let effective = config.effective(module, Some(&own), Program::Tree);
+            let value = effective.values.into_iter().find(|value| value.key == key).unwrap();
+            (value.text, value.origin)
+        };
+        assert_eq!(of("web", "max_tries"), ("5".into(), Origin::Directory(1)));
+        assert_eq!(of("web", "nice"), ("4".into(), Origin::Own(8)));
+        assert_eq!(of("web", "env"), ("A=1 B=2 C=3".into(), Origin::Own(9)));
+        assert_eq!(of("web", "stop_signal"), ("INT".into(), Origin::Global(5)), "an empty value inherits");
+        assert_eq!(of("db", "nice"), ("3".into(), Origin::Directory(2)));
+        assert_eq!(of("alone", "max_tries"), ("5".into(), Origin::Directory(1)));
+        assert_eq!(of("alone", "stop_signal"), ("TERM".into(), Origin::Default), "it stands before [global]");
+        assert_eq!(config.settings("db", Some(&own), Program::Tree).context.nice, Some(3));
+        assert_eq!(config.settings("db", None, Program::Tree).context.nice, None);
+    }
+
+    #[test]
     fn every_value_says_where_it_comes_from() {
-        let effective = config(SEED).effective("redis", Program::Tree);
+        let effective = config(SEED).effective("redis", None, Program::Tree);
         let origin = |key| effective.values.iter().find(|value| value.key == key).unwrap().origin;
         assert_eq!(origin("max_tries"), Origin::Own(9));
         assert_eq!(origin("alarm_interval"), Origin::Global(3));
@@ -309,11 +324,11 @@ mod tests {
                 assert_eq!((key.apply)(&mut scratch, (key.default)(program)), Ok(()), "{}", key.name);
             }
         }
-        let tree = Config::empty().effective("web", Program::Tree).settings;
+        let tree = Config::empty().effective("web", None, Program::Tree).settings;
         assert_eq!((tree.policy.kill_timeout, tree.policy.kill_mode), (Some(Duration::from_secs(10)), KillMode::Mixed));
         assert_eq!((tree.policy.delay, tree.policy.delay_max), (Duration::from_secs(1), Duration::from_secs(1)));
         assert_eq!((tree.policy.stop_signal, tree.policy.restart), (15, RestartPolicy::Always));
-        let single = Config::empty().effective("web", Program::Single).settings;
+        let single = Config::empty().effective("web", None, Program::Single).settings;
         assert_eq!((single.policy.kill_timeout, single.policy.kill_mode), (None, KillMode::Process));
     }
 
@@ -367,6 +382,17 @@ mod tests {
     }
 
     #[test]
+    fn a_bad_word_in_a_list_spoils_no_good_one() {
+        let text = "[global]\nenv : A=1 B-C=2 D=4\ngroups : adm a/b\nenv_file : /a ~/b\n";
+        let context = settings(text, "web").context;
+        assert_eq!((context.env.len(), context.env_file.len()), (2, 1));
+        assert!(context.groups.is_some());
+        let all = complaints(text);
+        assert_eq!(all.len(), 3, "{all:?}");
+        assert!(all.iter().all(|line| line.ends_with("it is left out")), "{all:?}");
+    }
+
+    #[test]
     fn a_comment_may_stand_behind_a_number_and_a_header() {
         let text =
             "[global]\nalarm_interval : 120   # two minutes\nmax_tries : 3 ; as agreed\n[web]  # ours\nmax_tries : 4\n";
@@ -404,11 +430,12 @@ mod tests {
     }
 
     #[test]
-    fn times_are_plain_numbers() {
+    fn times_have_units() {
         let delay = |value| settings(&format!("[global]\nrestart_delay : {value}\n"), "a").policy.delay;
         assert_eq!(delay("0.25"), Duration::from_millis(250));
         assert_eq!(delay("0"), Duration::ZERO);
-        for bad in ["nan", "inf", "1e9", "-1", ".", "1s"] {
+        assert_eq!(delay("1m30s  # a while"), Duration::from_secs(90));
+        for bad in ["nan", "inf", "1e9", "-1", ".", "1w"] {
             assert_eq!(delay(bad), Duration::from_secs(1), "{bad}");
         }
     }

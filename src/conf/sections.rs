@@ -99,22 +99,39 @@ impl Sections {
     }
 }
 
+/// Whose the next entry is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// There was no section yet.
+    Before,
+    /// That of the last header.
+    Section,
+    /// The last header could not be read.
+    Nobody,
+}
+
 type ByLine<'a> = HashMap<usize, &'a str>;
 
 /// The text for rust-ini, and what each line number in it stands for: values and section names.
 fn normalise<'a>(lines: &'a [Line], complaints: &mut Vec<(usize, String)>) -> (String, ByLine<'a>, ByLine<'a>) {
     let (mut text, mut values, mut headers) = (String::new(), HashMap::new(), HashMap::new());
-    let mut in_section = false;
+    let mut place = Place::Before;
     for Line { number, kind } in lines {
         match kind {
             Kind::Nothing => {}
             Kind::Bad(what) => complaints.push((*number, what.clone())),
+            Kind::BadSection(what) => {
+                place = Place::Nobody;
+                complaints.push((*number, format!("{what}; the lines below it, up to the next section, are ignored")));
+            }
             Kind::Section(name) => {
-                in_section = true;
+                place = Place::Section;
                 headers.insert(*number, name.as_str());
                 text += &format!("[{number}]\n");
             }
-            Kind::Entry { key, .. } if !in_section => {
+            // Its header has been told.
+            Kind::Entry { .. } if place == Place::Nobody => {}
+            Kind::Entry { key, .. } if place == Place::Before => {
                 complaints.push((*number, format!("{key} stands before the first [section] and is ignored")));
             }
             Kind::Entry { key, value } => {
@@ -159,6 +176,15 @@ mod tests {
         let (sections, complaints) = build("[a]\ngarbage\n[b]\nk = v\n");
         assert_eq!(sections.get("b").unwrap().get("k").unwrap().value, "v");
         assert_eq!(complaints.len(), 1);
+    }
+
+    #[test]
+    fn what_stands_below_a_header_that_is_none_belongs_to_nobody() {
+        let (sections, found) = build("[a]\nk : 1\n[b\nk : 2\n[c]\nk : 3\n");
+        assert_eq!(sections.get("a").unwrap().get("k").unwrap().value, "1");
+        assert_eq!(sections.get("c").unwrap().get("k").unwrap().value, "3");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].0 == 3 && found[0].1.contains("are ignored"), "{found:?}");
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Service {
     /// Whether there may be something to run before a start, as things are now.
     pub fn may_have_pre_start(&self) -> bool {
         match &self.definition {
-            Definition::Directory(_) => self.has_control('u'),
+            Definition::Directory(directory) => directory.entries().control && self.has_control('u'),
             Definition::Command(_) => true,
         }
     }

@@ -1,6 +1,7 @@
 //! A service directory: `run`, `finish`, `down`; its `control/` is in the file of that name.
 
-use super::context::{self, Resolved};
+use super::context::Resolved;
+use super::entries::{Entries, Seen};
 use super::streams::Streams;
 use crate::sys::Errno;
 use crate::sys::files::file;
@@ -26,6 +27,7 @@ pub struct Directory {
     within: Option<&'static CStr>,
     environment: Arc<Environment>,
     run: [CString; 1],
+    seen: Seen,
 }
 
 impl Directory {
@@ -33,7 +35,15 @@ impl Directory {
     pub fn new(path: PathBuf, instance: FileInstance) -> Directory {
         let service = file::c_path_or_empty(&path);
         let environment = Environment::inherited();
-        Directory { path, service, instance, within: None, environment, run: [c"./run".to_owned()] }
+        Directory {
+            path,
+            service,
+            instance,
+            within: None,
+            environment,
+            run: [c"./run".to_owned()],
+            seen: Seen::default(),
+        }
     }
 
     /// The logger's directory in the service directory at `path`. It may be replaced at any time, but the service directory
@@ -67,9 +77,14 @@ impl Directory {
         self.execute(c"./run", &self.run, streams, Some(recorder), context)
     }
 
-    /// Whether there is a directory of variables.
-    pub(super) fn has_env_dir(&self) -> bool {
-        context::has_env_dir(&self.path)
+    /// Which optional entries it has, as things are now.
+    pub(super) fn entries(&self) -> Entries {
+        self.seen.look(&self.path)
+    }
+
+    /// Time has passed since they were looked at.
+    pub(super) fn expire(&self) {
+        self.seen.expire();
     }
 
     pub(super) fn has_finish(&self) -> bool {

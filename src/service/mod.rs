@@ -6,9 +6,11 @@ pub mod command;
 pub mod context;
 mod control;
 pub mod directory;
+mod entries;
 pub mod pipe;
 mod streams;
 
+use crate::conf::CONFIG_FILE;
 use crate::conf::context::Context as ContextSettings;
 use crate::status::StatusDir;
 use crate::sys::files::file_id::FileId;
@@ -17,7 +19,7 @@ use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::{RecordWriter, Role};
 use crate::sys::process::start::{StartError, Started};
 use pipe::LogPipe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use context::account::System;
@@ -58,16 +60,31 @@ impl Service {
         self.streams.ensure_open()
     }
 
+    /// Where the service directory's own settings are, if it has any.
+    pub fn own_file(&self) -> Option<PathBuf> {
+        match &self.definition {
+            Definition::Directory(directory) if directory.entries().conf => Some(directory.path().join(CONFIG_FILE)),
+            Definition::Directory(_) | Definition::Command(_) => None,
+        }
+    }
+
+    /// Time has passed, in which somebody may have changed the service directory.
+    pub fn expire(&self) {
+        if let Definition::Directory(directory) = &self.definition {
+            directory.expire();
+        }
+    }
+
     /// Works out the context of the next start from `settings`; `None` if it is that of the supervisor.
     ///
     /// # Errors
     /// The part that cannot be had.
     pub fn context(&self, settings: &ContextSettings) -> Result<Option<Box<Resolved>>, StartError> {
-        let has_env_dir = match &self.definition {
-            Definition::Directory(directory) => directory.has_env_dir(),
+        let has_env = match &self.definition {
+            Definition::Directory(directory) => directory.entries().env,
             Definition::Command(_) => false,
         };
-        if settings.is_empty() && !has_env_dir {
+        if settings.is_empty() && !has_env {
             return Ok(None);
         }
         let inherited = Variables::ours();

@@ -11,6 +11,7 @@
 //! | [`thread`] | the loop that drives a machine with real processes |
 //! | [`requests`] | what the tree, or a signal, asks of that loop |
 //! | `actions` | what the machine wants done, done |
+//! | `settings`, `own_settings` | what is in force: the shared file's settings, and the service directory's own |
 //! | [`processes`] | the processes under supervision, the scripts beside them, and the context that they get |
 //! | [`report`] | what is told of it afterwards: the files of the status directory, the log, alarms |
 //! | [`runit`] | runit's files, and who else may supervise |
@@ -19,10 +20,12 @@
 mod actions;
 pub mod begin;
 pub mod host;
+mod own_settings;
 pub mod panics;
 pub mod processes;
 pub mod report;
 pub mod requests;
 pub mod runit;
+mod settings;
 pub mod spec;
 pub mod thread;

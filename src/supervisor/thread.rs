@@ -3,8 +3,7 @@
 //! It decides nothing. It waits for orders, a few descriptors (the control FIFO, the run process, what runs beside
 //! it) and the machine's deadline, so a service at which nothing happens costs nothing.
 
-use crate::conf::Config;
-use crate::conf::policy::{Policy, ShutdownOn};
+use crate::conf::policy::Policy;
 use crate::conf::settings::Settings;
 use crate::machine::words::command::Command;
 use crate::machine::{Event, Leave, Machine, Reaped, Reason, State};
@@ -13,6 +12,7 @@ use crate::status::log::Log;
 use crate::supervisor::begin::left_behind::LeftBehind;
 use crate::supervisor::begin::record_keeper::RecordKeeper;
 use crate::supervisor::host::Order;
+use crate::supervisor::own_settings::OwnSettings;
 #[cfg(debug_assertions)]
 use crate::supervisor::panics;
 use crate::supervisor::panics::catch;
@@ -38,6 +38,10 @@ use std::sync::Arc;
 pub struct Supervisor {
     pub(super) spec: Box<Spec>,
     pub(super) settings: Arc<Settings>,
+    /// What the service directory brings along of them.
+    pub(super) own: OwnSettings,
+    /// What has changed of them and the machine does not know yet.
+    pub(super) new_policy: Option<Box<Policy>>,
     pub(super) machine: Machine,
     pub(super) processes: Processes,
     pub(super) reports: Reports,
@@ -140,6 +144,7 @@ impl Supervisor {
     /// page of it that is ever touched is kept.
     fn turn(&mut self) {
         let ready = self.wait();
+        self.spec.service.expire();
         self.deal_with(&ready);
         self.report_when_quiet(ready.quiet);
         // The next program would not know what a script was run for, and would take who leaves for one who stays.
@@ -343,41 +348,8 @@ impl Supervisor {
                     another => later.extend(another),
                 }
             }
+            later.extend(self.new_policy.take().map(Event::Policy));
         }
         self.reports.publisher.note(&self.machine);
     }
-
-    fn reload(&mut self) {
-        if self.spec.host.restart_hook().is_some() {
-            return self.say(Level::Info, "with -r there is no configuration to read".into());
-        }
-        if self.spec.source.is_absent() {
-            return self.say(Level::Info, "there is no configuration file: the settings stay as they are".into());
-        }
-        match self.spec.source.reload() {
-            Ok(config) => {
-                for complaint in config.complaints() {
-                    self.say(Level::Warn, complaint.to_string());
-                }
-                self.configure(Arc::new(config));
-                self.say(Level::Info, format!("settings read from {}", self.spec.source.path().display()));
-            }
-            Err(complaint) => self.say(Level::Warn, format!("{complaint}; the old settings stay")),
-        }
-    }
-
-    fn configure(&mut self, config: Arc<Config>) {
-        self.settings = config.settings(&self.spec.module, self.spec.host.program());
-        let policy = policy(&self.settings, &self.spec);
-        self.spec.config = config;
-        self.access.look_up(&self.settings, &mut self.reports.lines);
-        self.handle(Event::Policy(Box::new(policy)));
-    }
-}
-
-/// The settings for the machine: with `-r` there are no limits, and without a tree none can end.
-pub(super) fn policy(settings: &Settings, spec: &Spec) -> Policy {
-    let interval = settings.policy.interval.filter(|_| !spec.host.restart_hook().is_some());
-    let shutdown_on = if spec.host.is_single() { ShutdownOn::Never } else { settings.policy.shutdown_on };
-    Policy { interval, shutdown_on, ..settings.policy }
 }

@@ -11,6 +11,7 @@ mod account;
 mod attributes;
 mod environment;
 mod group;
+mod own_file;
 mod refused;
 
 use common::*;

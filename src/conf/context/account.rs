@@ -1,5 +1,7 @@
 //! Who a service runs as: `user`, `groups`.
 
+use super::list;
+
 /// A name or a number of the user or group database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Id {
@@ -52,8 +54,13 @@ pub fn user(value: &str) -> Result<User, String> {
 pub fn groups(value: &str) -> Result<Groups, String> {
     match value {
         "-" => Ok(Groups::None),
-        value => value.split_ascii_whitespace().map(group).collect::<Result<_, _>>().map(Groups::Beside),
+        value => list::good(value.split_ascii_whitespace().map(group)).map(Groups::Beside),
     }
+}
+
+/// What is wrong with single words of a value of `groups`, where others stand.
+pub fn refused_groups(value: &str) -> Vec<String> {
+    if value == "-" { Vec::new() } else { list::refused(value.split_ascii_whitespace().map(group)) }
 }
 
 /// Reads one name or number of a group.
@@ -110,7 +117,8 @@ mod tests {
     fn groups_are_a_list_or_none() {
         assert_eq!(groups("adm 4"), Ok(Groups::Beside(vec![name("adm"), Id::Number(4)])));
         assert_eq!(groups("-"), Ok(Groups::None));
-        assert!(groups("adm -").is_err());
+        assert_eq!(groups("adm -"), Ok(Groups::Beside(vec![name("adm")])));
+        assert_eq!(refused_groups("adm - x/y").len(), 2);
         assert!(groups("adm,tty").is_err());
     }
 }

@@ -9,6 +9,7 @@
 //! | [`variables`] | `env`, `env_file` |
 //! | [`cgroup`] | `cgroup`, `memory_max`, `memory_high`, `cpu_max`, `tasks_max` |
 //! | [`amounts`] | sizes and times |
+//! | [`list`] | lists of which a bad word spoils no good one |
 
 pub mod account;
 pub mod amounts;
@@ -16,6 +17,7 @@ pub mod attributes;
 pub mod capabilities;
 pub mod cgroup;
 pub mod limits;
+pub mod list;
 pub mod variables;
 
 use crate::sys::context::Limit;

@@ -1,5 +1,6 @@
 //! The values of `env` and `env_file`.
 
+use super::list;
 use crate::conf::shell_words;
 
 /// One variable.
@@ -25,16 +26,23 @@ pub struct EnvFile {
 /// # Errors
 /// What is wrong with it; a value is not in it.
 pub fn env(value: &str) -> Result<Vec<Variable>, String> {
-    let words = shell_words::split(value)?;
-    let variable = |(at, word): (usize, &String)| {
+    list::good(variables(&shell_words::split(value)?))
+}
+
+/// What is wrong with single words of a value of `env`, where others stand.
+pub fn refused_env(value: &str) -> Vec<String> {
+    shell_words::split(value).map_or_else(|_| Vec::new(), |words| list::refused(variables(&words)))
+}
+
+fn variables(words: &[String]) -> impl Iterator<Item = Result<Variable, String>> {
+    words.iter().enumerate().map(|(at, word)| {
         let (name, value) = word.split_once('=').ok_or_else(|| format!("word {} has no =", at + 1))?;
         if is_name(name.as_bytes()) {
             Ok(Variable { name: name.into(), value: value.into() })
         } else {
             Err(format!("{name:?} is no name of a variable: letters, digits and _"))
         }
-    };
-    words.iter().enumerate().map(variable).collect()
+    })
 }
 
 /// Reads paths, each with a `-` in front if it may be missing.
@@ -42,15 +50,23 @@ pub fn env(value: &str) -> Result<Vec<Variable>, String> {
 /// # Errors
 /// What is wrong with it.
 pub fn env_file(value: &str) -> Result<Vec<EnvFile>, String> {
-    let file = |word: String| {
+    list::good(env_files(&shell_words::split(value)?))
+}
+
+/// What is wrong with single words of a value of `env_file`, where others stand.
+pub fn refused_env_files(value: &str) -> Vec<String> {
+    shell_words::split(value).map_or_else(|_| Vec::new(), |words| list::refused(env_files(&words)))
+}
+
+fn env_files(words: &[String]) -> impl Iterator<Item = Result<EnvFile, String>> {
+    words.iter().map(|word| {
         let (path, optional) = word.strip_prefix('-').map_or((word.as_str(), false), |path| (path, true));
         if path.is_empty() || path.starts_with('~') {
             Err(format!("{word:?} is no path"))
         } else {
             Ok(EnvFile { path: path.into(), optional })
         }
-    };
-    shell_words::split(value)?.into_iter().map(file).collect()
+    })
 }
 
 /// Whether it can be the name of a variable, for a shell, too.
@@ -72,9 +88,11 @@ mod tests {
 
     #[test]
     fn a_complaint_tells_no_value() {
-        for bad in ["A=1 secret", "1A=secret", "A-B=secret", "=secret", "A=\"secret"] {
+        for bad in ["1A=secret", "A-B=secret", "=secret", "A=\"secret"] {
             assert!(!env(bad).unwrap_err().contains("secret"), "{bad}");
         }
+        assert_eq!(env("A=1 secret").unwrap().len(), 1);
+        assert_eq!(refused_env("A=1 secret"), ["word 2 has no ="]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `config`: what is in force for a module and who said so, and what is wrong in the file.
 
 use crate::cli::svctl::Config as Arguments;
+use crate::conf::own::OwnFile;
 use crate::conf::{CONFIG_FILE, Config, Effective, GLOBAL, Origin, Program, Value};
 use crate::ctl::access;
 use crate::ctl::error::CtlError;
@@ -9,6 +10,7 @@ use crate::ctl::format;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::ctl::show::environment::environment;
+use crate::ctl::show::own_file;
 use crate::ctl::snapshot::Snapshot;
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -92,6 +94,36 @@ fn object(complaint: &crate::conf::Complaint) -> Json {
     json!({ "file": complaint.path.to_string_lossy(), "line": complaint.line, "what": complaint.what })
 }
 
+/// What is in force for one name.
+struct Part {
+    name: OsString,
+    own: Option<OwnFile>,
+    effective: Effective,
+}
+
+impl Part {
+    /// For a module that is there.
+    fn of(module: &Module, config: &Config, tree: Program, out: &Out) -> Part {
+        let own = Snapshot::read(module).ok().and_then(|snapshot| {
+            own_file::of(&snapshot).unwrap_or_else(|complaint| {
+                out.note(&format::text(&complaint.to_string()));
+                None
+            })
+        });
+        let effective = config.effective(&module.json(), own.as_ref(), program(module, tree));
+        Part { name: module.name.clone(), own, effective }
+    }
+
+    /// For a section of the file.
+    fn of_section(name: &str, config: &Config, tree: Program) -> Part {
+        Part { name: name.into(), own: None, effective: config.effective(name, None, tree) }
+    }
+
+    fn files<'a>(&'a self, shared: &'a Path) -> Files<'a> {
+        Files { shared, own: self.own.as_ref().map(|own| own.path.as_path()) }
+    }
+}
+
 /// Prints what is in force.
 fn show(
     root: &StatusRoot,
@@ -101,18 +133,18 @@ fn show(
     out: &mut Out,
 ) -> Result<Vec<Outcome>, CtlError> {
     let mut outcomes = Vec::new();
-    let mut parts: Vec<(OsString, Effective)> = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
     let tree = program_of_root(root);
     if asked.is_empty() {
-        parts.push((GLOBAL.into(), config.effective(GLOBAL, tree)));
+        parts.push(Part::of_section(GLOBAL, config, tree));
     }
     // Without a status root, a section of the file is all that a name can mean.
     let nothing = || asked.iter().map(|word| Err(Missing::new(word))).collect();
     for found in root.select(asked).unwrap_or_else(|_| nothing()) {
         match found {
-            Ok(module) => parts.push((module.name.clone(), config.effective(&module.json(), program(&module, tree)))),
+            Ok(module) => parts.push(Part::of(&module, config, tree, out)),
             Err(missing) => match missing.word.to_str().filter(|name| config.has_section(name)) {
-                Some(name) => parts.push((name.into(), config.effective(name, tree))),
+                Some(name) => parts.push(Part::of_section(name, config, tree)),
                 None => {
                     out.note(&no_section(&missing, config.path()));
                     outcomes.push(Outcome::NoSuchModule);
@@ -122,10 +154,11 @@ fn show(
     }
     outcomes.extend(parts.iter().map(|_| Outcome::Done));
     if json {
-        let objects = parts
-            .iter()
-            .flat_map(|(name, effective)| effective.values.iter().map(|value| describe(name, config.path(), value)));
-        out.line(&format::json(&objects.collect()));
+        let values = |part: &Part| -> Vec<Json> {
+            let files = part.files(config.path());
+            part.effective.values.iter().map(|value| describe(&part.name, files, value)).collect()
+        };
+        out.line(&format::json(&parts.iter().flat_map(values).collect()));
     } else {
         out.put(&table(&parts, config.path()))
     }
@@ -154,21 +187,22 @@ pub(super) fn program_of_root(root: &StatusRoot) -> Program {
 }
 
 /// Keys, values, origins; a heading for each module if there are several.
-fn table(parts: &[(OsString, Effective)], path: &Path) -> String {
+fn table(parts: &[Part], path: &Path) -> String {
     let mut text = String::new();
     let cells: Vec<Vec<[String; 3]>> = parts
         .iter()
-        .map(|(_, effective)| {
+        .map(|part| {
             // What nobody has set and has no value is not there.
-            let set = effective.values.iter().filter(|value| value.origin != Origin::Default || !value.text.is_empty());
-            set.map(|value| [value.key.into(), shown(value), origin(path, value)]).collect()
+            let values = part.effective.values.iter();
+            let set = values.filter(|value| value.origin != Origin::Default || !value.text.is_empty());
+            set.map(|value| [value.key.into(), shown(value), part.files(path).origin(value)]).collect()
         })
         .collect();
     let width = |column: usize| cells.iter().flatten().map(|row| format::width(&row[column])).max().unwrap_or(0);
     let widths = [width(0), width(1)];
-    for ((name, _), rows) in parts.iter().zip(&cells) {
+    for (part, rows) in parts.iter().zip(&cells) {
         if parts.len() > 1 {
-            text += &format!("[{}]\n", format::name(name));
+            text += &format!("[{}]\n", format::name(&part.name));
         }
         for [key, value, origin] in rows {
             text += &format!("{}  {}  {origin}\n", format::padded(key, widths[0]), format::padded(value, widths[1]));
@@ -181,23 +215,42 @@ pub(super) fn shown(value: &Value) -> String {
     if value.text.is_empty() { "-".into() } else { format::text(&value.text) }
 }
 
-/// `supervise.conf:12`, `supervise.conf:3 [global]`, `default`.
-pub(super) fn origin(path: &Path, value: &Value) -> String {
-    let path = access::shown(path);
-    match value.origin {
-        Origin::Default => "default".into(),
-        Origin::Global(line) => format!("{path}:{line} [{GLOBAL}]"),
-        Origin::Own(line) => format!("{path}:{line}"),
+/// The files that settings come from.
+#[derive(Clone, Copy)]
+pub(super) struct Files<'a> {
+    /// That of all modules.
+    pub(super) shared: &'a Path,
+    /// That in the service directory, if there is one.
+    pub(super) own: Option<&'a Path>,
+}
+
+impl<'a> Files<'a> {
+    /// The file and the line that a value has from.
+    fn place(self, value: &Value) -> Option<(&'a Path, usize)> {
+        match value.origin {
+            Origin::Default => None,
+            Origin::Global(line) | Origin::Own(line) => Some((self.shared, line)),
+            Origin::Directory(line) => self.own.map(|own| (own, line)),
+        }
+    }
+
+    /// `supervise.conf:12`, `supervise.conf:3 [global]`, `default`.
+    pub(super) fn origin(self, value: &Value) -> String {
+        let Some((path, line)) = self.place(value) else { return "default".into() };
+        let inherited = if matches!(value.origin, Origin::Global(_)) { format!(" [{GLOBAL}]") } else { String::new() };
+        format!("{}:{line}{inherited}", access::shown(path))
     }
 }
 
-fn describe(module: &OsStr, path: &Path, value: &Value) -> Json {
-    let (origin, line) = match value.origin {
-        Origin::Default => ("default", None),
-        Origin::Global(line) => ("global", Some(line)),
-        Origin::Own(line) => ("own", Some(line)),
+fn describe(module: &OsStr, files: Files<'_>, value: &Value) -> Json {
+    let origin = match value.origin {
+        Origin::Default => "default",
+        Origin::Global(_) => "global",
+        Origin::Directory(_) => "directory",
+        Origin::Own(_) => "own",
     };
-    let file = line.map(|_| path.to_string_lossy().into_owned());
+    let (file, line) = files.place(value).unzip();
+    let file = file.map(|file| file.to_string_lossy().into_owned());
     let module = module.to_string_lossy();
     json!({ "module": module, "key": value.key, "value": value.text, "origin": origin, "file": file, "line": line })
 }
@@ -210,7 +263,7 @@ mod tests {
     fn every_value_has_its_origin_beside_it() {
         let text = b"[global]\nalarm_interval : 60\nmax_tries : 10\n[web]\nmax_tries : 3\nstop_signal : INT\n";
         let config = Config::parse(Path::new("/srv/supervise.conf"), text);
-        let parts = [("web".into(), config.effective("web", Program::Tree))];
+        let parts = [Part::of_section("web", &config, Program::Tree)];
         insta::assert_snapshot!(table(&parts, config.path()));
     }
 

@@ -7,6 +7,7 @@ use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
+use crate::ctl::show::own_file;
 use crate::ctl::snapshot::Snapshot;
 use crate::service::context::account::System;
 use crate::service::context::environment::Variables;
@@ -64,7 +65,9 @@ fn variables(module: &Module, config: &Config, out: &Out) -> Result<Variables, C
     let state = snapshot.as_ref().map(|snapshot| &snapshot.state);
     let place = state.map(|state| Path::new(&state.definition)).filter(|path| path.is_absolute() && path.is_dir());
     let program = if place.is_some() { Program::Tree } else { Program::Single };
-    let settings = config.effective(&module.json(), program).settings;
+    let own = snapshot.as_ref().map_or(Ok(None), own_file::of);
+    let own = own.map_err(|complaint| CtlError::failed(complaint.to_string()))?;
+    let settings = config.effective(&module.json(), own.as_ref(), program).settings;
     let inherited = inherited(module, state.map_or(0, |state| state.supervisor_pid), out)?;
     let request = Request { context: &settings.context, place, inherited, ours: &[] };
     let ResolvedVariables { variables, warnings } =

@@ -7,7 +7,7 @@ use crate::ctl::format;
 use crate::ctl::logs::last_words::{self, LastWords};
 use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
-use crate::ctl::show::config;
+use crate::ctl::show::{config, own_file};
 use crate::ctl::snapshot::{Snapshot, moment};
 use crate::service::context::cgroup;
 use crate::sys::Pid;
@@ -173,15 +173,17 @@ fn section(heading: &str, lines: impl Iterator<Item = String>) -> String {
 
 /// What is in force for it and would not be without the file, and where it is set.
 fn settings(root: &StatusRoot, module: &Module, snapshot: &Snapshot) -> Vec<[String; 3]> {
-    let Some(path) = snapshot.state.config.as_deref().map(Path::new) else { return Vec::new() };
-    let Ok(file) = Config::read(path) else { return Vec::new() };
+    let path = snapshot.state.config.as_deref().map(Path::new);
+    let shared = path.and_then(|path| Config::read(path).ok()).unwrap_or_else(Config::empty);
+    let own = own_file::of(snapshot).ok().flatten();
     let program = config::program(module, config::program_of_root(root));
-    let effective = file.effective(&module.json(), program).values;
-    let defaults = Config::empty().effective(&module.json(), program).values;
+    let effective = shared.effective(&module.json(), own.as_ref(), program).values;
+    let defaults = Config::empty().effective(&module.json(), None, program).values;
+    let files = config::Files { shared: shared.path(), own: own.as_ref().map(|own| own.path.as_path()) };
     let differs = effective.iter().zip(&defaults).filter(|(value, default)| value.text != default.text);
     differs
         .map(|(value, _)| value)
-        .map(|value| [value.key.to_string(), config::shown(value), config::origin(path, value)])
+        .map(|value| [value.key.to_string(), config::shown(value), files.origin(value)])
         .collect()
 }
 

@@ -26,6 +26,7 @@ pub mod refuse;
 #[cfg(test)]
 mod tests;
 
+use super::entries::ENV_DIR;
 use crate::conf::context::Context;
 use crate::sys::context::{Change, Decimal};
 use crate::sys::files::file;
@@ -34,9 +35,6 @@ use account::{Accounts, Person};
 use environment::Variables;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-
-/// The directory of variables in a service directory.
-pub const ENV_DIR: &str = "env";
 
 /// What a context is worked out from.
 #[derive(Debug)]

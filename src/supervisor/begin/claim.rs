@@ -5,6 +5,7 @@ use crate::status::fifo::Fifos;
 use crate::status::log::Log;
 use crate::supervisor::begin::left_behind::LeftBehind;
 use crate::supervisor::begin::record_keeper::RecordKeeper;
+use crate::supervisor::own_settings::OwnSettings;
 use crate::supervisor::processes::running::Processes;
 use crate::supervisor::report::access::Access;
 use crate::supervisor::report::publish::Publisher;
@@ -12,8 +13,9 @@ use crate::supervisor::report::reports::Reports;
 use crate::supervisor::requests::parking::InheritedModule;
 use crate::supervisor::runit::files::Runit;
 use crate::supervisor::runit::foreign;
+use crate::supervisor::settings::policy;
 use crate::supervisor::spec::{OpenError, Spec};
-use crate::supervisor::thread::{Supervisor, policy};
+use crate::supervisor::thread::Supervisor;
 use crate::sys::errno_text;
 use crate::sys::files::flock::Lock;
 use crate::sys::files::replace::FilePair;
@@ -86,6 +88,7 @@ impl Supervisor {
         for complaint in std::mem::take(&mut supervisor.spec.complaints) {
             supervisor.say(Level::Warn, complaint);
         }
+        supervisor.say_own_complaints();
         if let Err(error) = supervisor.spec.dir.link_svcontrol() {
             supervisor.say(Level::Warn, format!("svcontrol: {}", errno_text(&error)));
         }
@@ -97,12 +100,17 @@ impl Supervisor {
     #[inline(never)]
     fn assemble(spec: Box<Spec>, claimed: Claimed) -> Box<Supervisor> {
         let Claimed { foreign: _, lock, is_first, left_behind, inherited } = claimed;
-        let settings = spec.config.settings(&spec.module, spec.host.program());
+        let mut own = OwnSettings::default();
+        // What cannot be read is told by the start, which fails for it.
+        let _ = own.read(&spec.service);
+        let settings = spec.config.settings(&spec.module, own.file(), spec.host.program());
         let publisher = Publisher::new(if is_first { FilePair::Absent } else { FilePair::Unknown });
         let log = Log::new(&spec.dir, &spec.module, spec.echo);
         Box::new(Supervisor {
             machine: Machine::new(setup(&spec), policy(&settings, &spec)),
             settings,
+            own,
+            new_policy: None,
             processes: Processes::default(),
             reports: Reports::new(log, publisher, spec.service.describe()),
             fifos: Fifos::inherit(inherited.descriptors.control, inherited.descriptors.ok),

@@ -21,6 +21,7 @@ impl Supervisor {
     /// # Errors
     /// The part that cannot be had.
     pub(in crate::supervisor) fn next_context(&mut self) -> Result<Option<Box<Resolved>>, StartError> {
+        self.refresh_own_settings()?;
         let resolved = self.spec.service.context(&self.settings.context)?;
         if !self.wants_group() {
             return Ok(resolved);

@@ -135,10 +135,12 @@ pub enum Part {
     EnvFile,
     /// Reading the directory `env`; in the parent alone.
     EnvDir,
+    /// Reading the service directory's own settings; in the parent alone.
+    Settings,
 }
 
 /// The parts but for the limits, in the order of their numbers.
-const PARTS: [(Part, &str); 13] = [
+const PARTS: [(Part, &str); 14] = [
     (Part::Cgroup, "cgroup"),
     (Part::Nice, "nice"),
     (Part::IoClass, "io_class"),
@@ -152,6 +154,7 @@ const PARTS: [(Part, &str); 13] = [
     (Part::Environment, "env"),
     (Part::EnvFile, "env_file"),
     (Part::EnvDir, "env/"),
+    (Part::Settings, "supervise.conf"),
 ];
 
 /// Where the numbers of limits begin.
@@ -208,6 +211,7 @@ impl Part {
             Part::Environment => 10,
             Part::EnvFile => 11,
             Part::EnvDir => 12,
+            Part::Settings => 13,
         }
     }
 

@@ -1,0 +1,164 @@
+//! A service directory's own `supervise.conf`: keys without a section, which travel with the service.
+
+use super::complaint::Complaint;
+use super::lines::{self, Kind, Line};
+use super::lint;
+use super::sections::{Section, Sections};
+use crate::sys::errno_text;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A file larger than this, in bytes, is somebody's mistake.
+const FILE_MAX: u64 = 256 * 1024;
+
+/// The section that the keys are kept in. No header can name it.
+const KEYS: &str = "";
+
+/// The file, as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnFile {
+    /// Where it is.
+    pub path: PathBuf,
+    section: Section,
+    complaints: Vec<Complaint>,
+}
+
+impl OwnFile {
+    /// The content of the file at `path`; `None` if there is none.
+    ///
+    /// `trusted` are the users to whom it has to belong; empty for anybody.
+    ///
+    /// # Errors
+    /// It cannot be read, or belongs to somebody else.
+    pub fn bytes(path: &Path, trusted: &[u32]) -> Result<Option<Vec<u8>>, Complaint> {
+        let fail = |what: String| Complaint::whole(path, what);
+        match content(path, trusted) {
+            Ok(Err(uid)) => {
+                Err(fail(format!("it or its directory belongs to uid {uid}, who may not say what root is to do")))
+            }
+            Ok(Ok(bytes)) if bytes.len() as u64 > FILE_MAX => Err(fail(format!("is larger than {FILE_MAX} bytes"))),
+            Ok(Ok(bytes)) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(fail(format!("cannot be read: {}", errno_text(&error)))),
+        }
+    }
+
+    /// Reads the file at `path`; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`OwnFile::bytes`].
+    pub fn read(path: &Path, trusted: &[u32]) -> Result<Option<OwnFile>, Complaint> {
+        Ok(OwnFile::bytes(path, trusted)?.map(|bytes| OwnFile::parse(path, &bytes)))
+    }
+
+    /// Reads `bytes` as the content of the file at `path`.
+    pub fn parse(path: &Path, bytes: &[u8]) -> OwnFile {
+        let mut found = Vec::new();
+        let mut all = vec![Line { number: 0, kind: Kind::Section(KEYS.into()) }];
+        all.extend(lines::classify(bytes).into_iter().map(without_section));
+        let sections = Sections::build(&all, &mut found);
+        let mut section = sections.get(KEYS).cloned().unwrap_or_default();
+        lint::drop_invalid(&mut section, &mut found);
+        lint::lint_gsm(&section, &mut found);
+        OwnFile { path: path.to_owned(), section, complaints: Complaint::all(path, found) }
+    }
+
+    /// All that is wrong in it, in the order of its lines.
+    pub fn complaints(&self) -> &[Complaint] {
+        &self.complaints
+    }
+
+    /// Its keys.
+    pub fn section(&self) -> &Section {
+        &self.section
+    }
+}
+
+/// What is in the file, or the user to whom it belongs.
+fn content(path: &Path, trusted: &[u32]) -> io::Result<Result<Vec<u8>, u32>> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    if !trusted.is_empty() {
+        // Whoever owns the directory can put another file there.
+        let directory = std::fs::metadata(path.parent().unwrap_or(Path::new(".")))?.uid();
+        if let Some(stranger) = [metadata.uid(), directory].into_iter().find(|uid| !trusted.contains(uid)) {
+            return Ok(Err(stranger));
+        }
+    }
+    read_whole(file).map(Ok)
+}
+
+fn read_whole(file: File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// There are no sections in it: whoever copied one here would not see what it is for.
+fn without_section(line: Line) -> Line {
+    let kind = match line.kind {
+        Kind::Section(name) => Kind::BadSection(format!("[{name}] has no place in a service directory's own file")),
+        other => other,
+    };
+    Line { kind, ..line }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> OwnFile {
+        OwnFile::parse(Path::new("web/supervise.conf"), text.as_bytes())
+    }
+
+    #[test]
+    fn it_has_keys_and_no_sections() {
+        let own = parse("max_tries : 3\n# a comment\nuser = www\n[web]\nmax_tries : 4\n");
+        assert_eq!(own.section().get("max_tries").map(|entry| (entry.value.as_str(), entry.line)), Some(("3", 1)));
+        assert_eq!(own.section().get("user").map(|entry| entry.line), Some(3));
+        let [complaint] = own.complaints() else { panic!("{:?}", own.complaints()) };
+        assert!(complaint.to_string().starts_with("web/supervise.conf:4: [web] has no place"), "{complaint}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_as_in_the_shared_file() {
+        let own = parse("max_try : 3\nrestart : sometimes\n");
+        let all: Vec<String> = own.complaints().iter().map(ToString::to_string).collect();
+        assert!(all[0].contains(":1: unknown key max_try: did you mean max_tries?"), "{all:?}");
+        assert!(all[1].contains(":2: restart: "), "{all:?}");
+        assert!(own.section().get("restart").is_none());
+    }
+
+    #[test]
+    fn the_sample_services_have_good_ones() {
+        for name in ["nginx", "redis", "python-app"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("services.example").join(name).join("supervise.conf");
+            let own = OwnFile::read(&path, &[]).unwrap().unwrap();
+            assert_eq!(own.complaints(), [], "{name}");
+            assert!(own.section().iter().count() > 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_regular_file_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("supervise.conf");
+        assert_eq!(OwnFile::bytes(&path, &[]), Ok(None));
+        std::fs::write(&path, "nice : 3\n").unwrap();
+        let owner = std::fs::metadata(&path).unwrap().uid();
+        assert!(OwnFile::read(&path, &[owner]).unwrap().is_some());
+        let why = OwnFile::read(&path, &[owner + 1]).unwrap_err().to_string();
+        assert!(why.contains(&format!("belongs to uid {owner},")), "{why}");
+        std::fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(OwnFile::read(&path, &[]).unwrap_err().what.contains("not a regular file"));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::File::create(&path).unwrap().set_len(FILE_MAX + 1).unwrap();
+        assert!(OwnFile::read(&path, &[]).unwrap_err().what.contains("is larger than"));
+    }
+}

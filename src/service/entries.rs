@@ -1,0 +1,149 @@
+//! Which optional entries a service directory has: `env`, `supervise.conf`, `control`.
+//!
+//! Each start has to know, and most directories have none of them. So they are looked for only when the directory has
+//! changed: whoever makes or removes an entry changes its time of modification. One look at the directory then stands for
+//! one at each entry.
+
+use crate::conf::CONFIG_FILE;
+use crate::sys::files::file;
+use crate::sys::files::file_id::FileId;
+use std::cell::Cell;
+use std::fs::Metadata;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// The directory of variables.
+pub const ENV_DIR: &str = "env";
+
+/// The directory of scripts for commands.
+pub const CONTROL_DIR: &str = "control";
+
+/// A directory that was changed less than this before it was looked at may change once more without a new time: the
+/// kernel's clock for files goes by ticks of up to 10 ms, that of some file systems by two seconds.
+const COARSE: Duration = Duration::from_secs(3);
+
+/// The entries that are there, whatever they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entries {
+    /// `env`.
+    pub env: bool,
+    /// `supervise.conf`.
+    pub conf: bool,
+    /// `control`.
+    pub control: bool,
+}
+
+/// A state of a directory.
+type Stamp = (FileId, SystemTime);
+
+/// What was seen in a directory.
+#[derive(Debug, Default)]
+pub struct Seen {
+    entries: Cell<Entries>,
+    /// Of which state of the directory that is known for good.
+    stamp: Cell<Option<Stamp>>,
+    /// Whether there was a look before: the first one is for now, the second is to be remembered.
+    known: Cell<bool>,
+    /// Nothing has been waited for since the last look.
+    fresh: Cell<bool>,
+}
+
+impl Seen {
+    /// What is in the directory at `path`.
+    pub fn look(&self, path: &Path) -> Entries {
+        if !self.fresh.replace(true) {
+            self.look_anew(path);
+        }
+        self.entries.get()
+    }
+
+    /// Time has passed: the next look is one.
+    pub fn expire(&self) {
+        self.fresh.set(false);
+    }
+
+    fn look_anew(&self, path: &Path) {
+        // Most services are started once: that start is spared what only a later one could make use of.
+        let stamp = if self.known.replace(true) { stamp(path) } else { None };
+        if stamp.is_some() && stamp == self.stamp.get() {
+            return;
+        }
+        let has = |name| std::fs::symlink_metadata(file::child(path, name)).is_ok();
+        self.entries.set(Entries { env: has(ENV_DIR), conf: has(CONFIG_FILE), control: has(CONTROL_DIR) });
+        self.stamp.set(stamp.filter(|(_, changed)| is_past(*changed)));
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let of = |metadata: Metadata| Some((FileId::of(&metadata), metadata.modified().ok()?));
+    std::fs::metadata(path).ok().and_then(of)
+}
+
+fn is_past(changed: SystemTime) -> bool {
+    SystemTime::now().duration_since(changed).is_ok_and(|ago| ago > COARSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{File, FileTimes};
+
+    fn set_changed(path: &Path, time: SystemTime) {
+        File::open(path).and_then(|dir| dir.set_times(FileTimes::new().set_modified(time))).unwrap();
+    }
+
+    #[test]
+    fn an_entry_is_seen_whenever_it_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let seen = Seen::default();
+        let look = || {
+            seen.expire();
+            seen.look(dir.path())
+        };
+        for _ in 0..3 {
+            assert_eq!(look(), Entries::default());
+        }
+        // Within one tick of the clock, the directory's time may stay what it was.
+        let now = std::fs::metadata(dir.path()).unwrap().modified().unwrap();
+        std::fs::write(dir.path().join(CONFIG_FILE), "").unwrap();
+        set_changed(dir.path(), now);
+        assert!(look().conf);
+        set_changed(dir.path(), now - 2 * COARSE);
+        assert!(look().conf && look().conf);
+        std::fs::create_dir(dir.path().join("env")).unwrap();
+        assert_eq!(look(), Entries { env: true, conf: true, control: false });
+        std::os::unix::fs::symlink("nowhere", dir.path().join("control")).unwrap();
+        std::fs::remove_file(dir.path().join(CONFIG_FILE)).unwrap();
+        assert_eq!(look(), Entries { env: true, conf: false, control: true });
+    }
+
+    #[test]
+    fn what_is_known_for_good_is_not_looked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        set_changed(dir.path(), SystemTime::now() - 2 * COARSE);
+        let old = std::fs::metadata(dir.path()).unwrap().modified().unwrap();
+        let seen = Seen::default();
+        let look = || {
+            seen.expire();
+            seen.look(dir.path())
+        };
+        assert_eq!((look(), look()), (Entries::default(), Entries::default()));
+        // Nobody can do this but by setting the clock or the time back: it shows that the one look is all.
+        std::fs::write(dir.path().join(CONFIG_FILE), "").unwrap();
+        set_changed(dir.path(), old);
+        assert!(!look().conf);
+        set_changed(dir.path(), SystemTime::now());
+        assert!(look().conf);
+    }
+
+    #[test]
+    fn within_one_start_there_is_one_look() {
+        let dir = tempfile::tempdir().unwrap();
+        let seen = Seen::default();
+        assert!(!seen.look(dir.path()).conf);
+        std::fs::write(dir.path().join(CONFIG_FILE), "").unwrap();
+        assert!(!seen.look(dir.path()).conf, "the same start");
+        seen.expire();
+        assert!(seen.look(dir.path()).conf);
+    }
+}

@@ -1,0 +1,94 @@
+//! The settings of one service: those of the shared file, and those that its directory brings along.
+//!
+//! The shared file is read when somebody asks for that. The directory's own is looked at before every start.
+
+use super::spec::Spec;
+use super::thread::Supervisor;
+use crate::conf::Config;
+use crate::conf::own::OwnFile;
+use crate::conf::policy::{Policy, ShutdownOn};
+use crate::conf::settings::Settings;
+use crate::machine::Event;
+use crate::sys::Errno;
+use crate::sys::context::{Part, Refusal};
+use crate::sys::process::start::{StartError, Step};
+use log::Level;
+use std::sync::Arc;
+
+impl Supervisor {
+    /// Looks whether the directory's own settings have changed. What has, is in force from now on.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub(super) fn refresh_own_settings(&mut self) -> Result<(), StartError> {
+        match self.own.read(&self.spec.service) {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                self.say_own_complaints();
+                self.apply_settings();
+                Ok(())
+            }
+            Err(complaint) => {
+                let refusal = Refusal::new(Part::Settings, &complaint.to_string());
+                Err(StartError { step: Step::Context(refusal), errno: Errno::EINVAL })
+            }
+        }
+    }
+
+    pub(super) fn say_own_complaints(&mut self) {
+        let complaints = self.own.file().map(OwnFile::complaints).unwrap_or_default();
+        let lines: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+        lines.into_iter().for_each(|line| self.say(Level::Warn, line));
+    }
+
+    /// Takes over what the files say now.
+    fn apply_settings(&mut self) {
+        self.settings = self.spec.config.settings(&self.spec.module, self.own.file(), self.spec.host.program());
+        self.access.look_up(&self.settings, &mut self.reports.lines);
+        self.new_policy = Some(Box::new(policy(&self.settings, &self.spec)));
+    }
+
+    /// Reads the shared file and the directory's own again, because somebody has asked for that.
+    pub(super) fn reload(&mut self) {
+        if self.spec.host.restart_hook().is_some() {
+            return self.say(Level::Info, "with -r there is no configuration to read".into());
+        }
+        if self.spec.source.is_absent() {
+            if self.spec.service.own_file().is_none() && self.own.file().is_none() {
+                return self.say(Level::Info, "there is no configuration file: the settings stay as they are".into());
+            }
+            return self.configure(self.spec.config.clone());
+        }
+        match self.spec.source.reload() {
+            Ok(config) => {
+                for complaint in config.complaints() {
+                    self.say(Level::Warn, complaint.to_string());
+                }
+                self.configure(Arc::new(config));
+                self.say(Level::Info, format!("settings read from {}", self.spec.source.path().display()));
+            }
+            Err(complaint) => self.say(Level::Warn, format!("{complaint}; the old settings stay")),
+        }
+    }
+
+    /// Takes over the shared settings `config`, and the directory's own as they are now.
+    pub(super) fn configure(&mut self, config: Arc<Config>) {
+        self.spec.config = config;
+        match self.own.read(&self.spec.service) {
+            Ok(true) => self.say_own_complaints(),
+            Ok(false) => {}
+            Err(complaint) => self.say(Level::Warn, format!("{complaint}; no start without it")),
+        }
+        self.apply_settings();
+        if let Some(policy) = self.new_policy.take() {
+            self.handle(Event::Policy(policy));
+        }
+    }
+}
+
+/// The settings for the machine: with `-r` there are no limits, and without a tree none can end.
+pub(super) fn policy(settings: &Settings, spec: &Spec) -> Policy {
+    let interval = settings.policy.interval.filter(|_| !spec.host.restart_hook().is_some());
+    let shutdown_on = if spec.host.is_single() { ShutdownOn::Never } else { settings.policy.shutdown_on };
+    Policy { interval, shutdown_on, ..settings.policy }
+}
