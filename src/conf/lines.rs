@@ -108,13 +108,12 @@ fn section(line: &str) -> Kind {
 
 /// A directory may be called `br[1]`; `a]b` is somebody's mistake.
 fn is_balanced(name: &str) -> bool {
-    let mut open = 0usize;
-    let closes = |letter| match letter {
-        '[' => Some(open += 1),
-        ']' => open.checked_sub(1).map(|fewer| open = fewer),
-        _ => Some(()),
-    };
-    name.chars().map(closes).all(|is_good| is_good.is_some()) && open == 0
+    let open = name.chars().try_fold(0usize, |open, letter| match letter {
+        '[' => Some(open + 1),
+        ']' => open.checked_sub(1),
+        _ => Some(open),
+    });
+    open == Some(0)
 }
 
 fn is_comment(rest: &str) -> bool {
