@@ -61,10 +61,10 @@ fn parts_have_numbers_of_their_own_and_the_names_of_keys() {
         assert!(!part.name().is_empty());
         assert!(parts.iter().skip(place + 1).all(|other| other.number() != part.number()), "{part:?}");
     }
-    assert_eq!(parts.len(), 13 + 16);
+    assert_eq!(parts.len(), 14 + 16);
     assert_eq!(Part::Limit(Resource::named("nofile").unwrap()).name(), "limit_nofile");
     assert!(Resource::all().all(|resource| resource.key().strip_prefix("limit_") == Some(resource.name())));
-    assert_eq!(Part::from_number(13), None);
+    assert_eq!(Part::from_number(14), None);
     assert_eq!(Part::from_number(64 + 16), None);
 }
 
