@@ -352,7 +352,7 @@ fn kill_mode_mixed_kills_what_a_stop_leaves_but_not_what_a_restart_leaves() {
     web.send("t");
     web.wait_new_pid(&place, pid);
     let second = child_of(&place, child);
-    assert!(is_alive(child), "t is no stop");
+    assert!(is_alive(child), "t is not a stop");
     web.send("d");
     web.wait_state(&place, "down");
     wait_for("the child that ignores TERM to be killed", &place, || !is_alive(second));

@@ -395,7 +395,7 @@ fn an_unknown_key_is_named_with_what_was_meant() {
 
 #[test]
 fn a_bad_value_is_named() {
-    one_bad_line(b"kill_timeout : soon", "kill_timeout: \"soon\" is no time");
+    one_bad_line(b"kill_timeout : soon", "kill_timeout: \"soon\" is not a time");
 }
 
 #[test]

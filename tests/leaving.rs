@@ -78,7 +78,7 @@ fn what_ends_while_the_program_is_replaced_leaves_as_it_was_told() {
     let web = place.module("web");
     let said = |text| host::count(&place.own().path("supervise.log"), text);
     for round in 0..16 {
-        // It is no child of the tree that replaces itself, so nothing of it is left when it has ended.
+        // It is not a child of the tree that replaces itself, so nothing of it is left when it has ended.
         let killed = place.reaped_tree();
         let pid = web.wait_up(&place);
         killed.kill();

@@ -90,7 +90,7 @@ fn a_group_child_that_ignores_term_does_not_outlive_the_tree() {
     web.wait_text(&place, "__stdout", "ready");
     let child = std::fs::read_to_string(place.root().join("web/child")).unwrap().trim().parse().unwrap();
     assert!(tree.stop().success());
-    // It is no child of the tree any more, which ends without waiting for it: KILL is on its way.
+    // It is not a child of the tree any more, which ends without waiting for it: KILL is on its way.
     wait_for("the child's end", &place, || !is_alive(child));
     assert_eq!(last_signal(&web), "TERM");
 }

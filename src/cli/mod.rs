@@ -70,7 +70,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     match text.parse::<f64>() {
         Ok(seconds) if plain => Ok(Duration::from_secs_f64(seconds.min(WAIT_MAX))),
-        _ => Err("it is no number of seconds".into()),
+        _ => Err("it is not a number of seconds".into()),
     }
 }
 

@@ -68,7 +68,7 @@ pub struct Arguments {
     /// Write at most so many lines a second; 0: all
     #[arg(long, value_name = "LINES", default_value_t)]
     pub rate: u64,
-    /// Write C in the place of each byte that is no printable ASCII
+    /// Write C in the place of each byte that is not printable ASCII
     #[arg(short = 'r', long, value_name = "C", value_parser = one_byte)]
     pub replace: Option<u8>,
     /// No effect: options that svlogd has

@@ -172,7 +172,7 @@ fn interval(value: &str) -> Result<Option<Duration>, String> {
 }
 
 fn count(value: &str) -> Result<Option<u32>, String> {
-    let count: u32 = without_comment(value).parse().map_err(|_| format!("{value:?} is no whole number"))?;
+    let count: u32 = without_comment(value).parse().map_err(|_| format!("{value:?} is not a whole number"))?;
     Ok((count > 0).then_some(count))
 }
 
@@ -193,7 +193,7 @@ fn signal(value: &str) -> Result<i32, String> {
     if let Ok(number) = name.parse::<i32>() {
         return if (1..=64).contains(&number) { Ok(number) } else { Err(format!("there is no signal {number}")) };
     }
-    format!("SIG{name}").parse::<Signal>().map(|signal| signal as i32).map_err(|_| format!("{value:?} is no signal"))
+    format!("SIG{name}").parse::<Signal>().map(|signal| signal as i32).map_err(|_| format!("{value:?} is not a signal"))
 }
 
 fn kill_mode(value: &str) -> Result<KillMode, String> {

@@ -101,7 +101,7 @@ fn section(line: &str) -> Kind {
         return Kind::BadSection(format!("has a space inside the brackets: write [{}]", name.trim()));
     }
     if name.is_empty() || name.starts_with('[') || !is_balanced(name) {
-        return Kind::BadSection("is no section: [name] is".into());
+        return Kind::BadSection("is not a section: a section is [name]".into());
     }
     Kind::Section(name.into())
 }

@@ -91,7 +91,7 @@ pub fn descriptor(word: &str) -> Result<u8, String> {
     match word.parse::<u8>() {
         Ok(number) if number >= FD_MIN => Ok(number),
         Ok(number) => Err(format!("descriptor {number} is input, output or error: take one from {FD_MIN} on")),
-        Err(_) => Err(format!("{word:?} is no descriptor from {FD_MIN} to {}", u8::MAX)),
+        Err(_) => Err(format!("{word:?} is not a descriptor from {FD_MIN} to {}", u8::MAX)),
     }
 }
 
@@ -121,7 +121,7 @@ fn address(text: &str) -> Result<(String, u16), String> {
         None if host.contains(':') => return Err(format!("{text:?}: write an IPv6 address as [ADDRESS]:PORT")),
         None => host,
     };
-    let port = port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| format!("{port:?} is no port"))?;
+    let port = port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| format!("{port:?} is not a port"))?;
     if host.is_empty() || host.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
         Err(bad())
     } else {
@@ -133,10 +133,10 @@ fn url(text: &str) -> Result<Url, String> {
     if text.starts_with("https://") {
         return Err(format!("{text:?}: https is not looked at; use a program, such as curl -f"));
     }
-    let rest = text.strip_prefix("http://").ok_or_else(|| format!("{text:?} is no URL: http://HOST:PORT/PATH"))?;
+    let rest = text.strip_prefix("http://").ok_or_else(|| format!("{text:?} is not a URL: http://HOST:PORT/PATH"))?;
     let (place, path) = rest.find(['/', '?']).map_or((rest, "/"), |at| rest.split_at(at));
     if text.contains(|letter: char| letter.is_control() || letter.is_whitespace()) || place.contains('@') {
-        return Err(format!("{text:?} is no URL that can be asked for"));
+        return Err(format!("{text:?} is not a URL that can be asked for"));
     }
     let has_port = place.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
     let (host, port) = address(&if has_port { place.to_string() } else { format!("{place}:80") })?;

@@ -53,15 +53,15 @@ pub fn kind(value: &str) -> Result<Kind, String> {
     }
 }
 
-/// Checks one name of `needs`, `after` or `restart_with`: a module that is no logger, or `@tag`.
+/// Checks one name of `needs`, `after` or `restart_with`: a module that is not a logger, or `@tag`.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn name(word: &str) -> Result<(), String> {
     match word.strip_prefix(TAG) {
-        Some(tag) => is_name(tag).then_some(()).ok_or_else(|| format!("{word:?} is no tag")),
+        Some(tag) => is_name(tag).then_some(()).ok_or_else(|| format!("{word:?} is not a tag")),
         None if word.contains('/') => Err(format!("{word:?}: a logger comes and goes with its service alone")),
-        None => is_name(word).then_some(()).ok_or_else(|| format!("{word:?} is no module's name")),
+        None => is_name(word).then_some(()).ok_or_else(|| format!("{word:?} is not a module's name")),
     }
 }
 
@@ -74,7 +74,7 @@ pub fn tag(word: &str) -> Result<(), String> {
     match is_name(word_itself) && word_itself.len() == word.len() {
         true => Ok(()),
         false if is_name(word_itself) => Err(format!("{word:?}: a tag has its {TAG} only where it is used")),
-        false => Err(format!("{word:?} is no tag")),
+        false => Err(format!("{word:?} is not a tag")),
     }
 }
 

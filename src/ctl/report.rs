@@ -69,7 +69,7 @@ impl Out {
         self.lost.is_some()
     }
 
-    /// How the output went: a reader that has enough is no failure, a full disk is one.
+    /// How the output went: a reader that has enough is not a failure, a full disk is one.
     pub fn outcome(&self) -> Outcome {
         match &self.lost {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {

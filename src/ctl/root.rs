@@ -250,7 +250,7 @@ fn look(entries: std::fs::ReadDir) -> (bool, Vec<OsString>) {
     (is_one, directories)
 }
 
-/// The modules that a word means which is no module's name by itself.
+/// The modules that a word means which is not a module's name by itself.
 fn matching(word: &OsStr, all: &[Module]) -> Result<Vec<Module>, Missing> {
     let missing = |why: String| Missing { word: word.to_owned(), why };
     let text = word.to_string_lossy();
@@ -266,7 +266,7 @@ fn matching(word: &OsStr, all: &[Module]) -> Result<Vec<Module>, Missing> {
             None => "no such module".into(),
         }));
     }
-    let pattern = glob::Pattern::new(&text).map_err(|error| missing(format!("is no glob: {}", error.msg)))?;
+    let pattern = glob::Pattern::new(&text).map_err(|error| missing(format!("is not a glob: {}", error.msg)))?;
     let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
     let matches = |module: &&Module| pattern.matches_with(&module.name.to_string_lossy(), options);
     match all.iter().filter(matches).cloned().collect::<Vec<_>>() {
@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(selected(&root, &["w[e]b"]), ["w[e]b"]);
         assert_eq!(
             selected(&root, &["w[x]b", "["]),
-            ["!w[x]b: matches no module", "![: is no glob: invalid range pattern"]
+            ["!w[x]b: matches no module", "![: is not a glob: invalid range pattern"]
         );
     }
 

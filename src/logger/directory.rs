@@ -185,7 +185,7 @@ impl Current {
         })?;
         let metadata = file.metadata().map_err(|error| about(path, "cannot stat", &error))?;
         if !metadata.is_file() {
-            return Err(about(path, "not written to", &"it is no regular file"));
+            return Err(about(path, "not written to", &"it is not a regular file"));
         }
         let (device, inode) = (metadata.dev(), metadata.ino());
         let mut current = Current { file, device, inode, size: metadata.len() };

@@ -68,7 +68,7 @@ impl Mapped {
         if FileInstance::at(&self.path).is_ok_and(|there| there == *identity) {
             return Ok(false);
         }
-        // What has its name is no journal of this logger.
+        // What has its name is not a journal of this logger.
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(about(&self.path, "cannot remove", &error));

@@ -105,7 +105,7 @@ fn ask(url: &Url, mut stream: TcpStream) -> Result<(), String> {
         Some(200..=299) => Ok(()),
         Some(status) => Err(format!("status {status}")),
         None if line.is_empty() => Err("closed without an answer".into()),
-        None => Err("the answer is no HTTP".into()),
+        None => Err("the answer is not HTTP".into()),
     }
 }
 

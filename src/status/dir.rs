@@ -103,12 +103,12 @@ impl StatusDir {
         }
     }
 
-    /// Whether it is worth a look whether an entry is no plain file.
+    /// Whether it is worth a look whether an entry is not a plain file.
     pub fn may_have_links(&self) -> bool {
         self.for_scripts
     }
 
-    /// Whether an entry that is no plain file is what an administrator has put there.
+    /// Whether an entry that is not a plain file is what an administrator has put there.
     pub fn allows_links(&self) -> bool {
         self.for_scripts && self.held.is_none() && file::is_private(&self.path)
     }

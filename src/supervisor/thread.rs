@@ -139,9 +139,6 @@ impl Supervisor {
     }
 
     /// One turn: wait, deal with whatever has happened, and tell of it.
-    ///
-    /// Each of the three by itself, so that what one of them needed has left the thread's stack when the next one begins: each
-    /// page of it that is ever touched is kept.
     fn turn(&mut self) {
         let ready = self.wait();
         self.spec.service.expire();
@@ -157,6 +154,7 @@ impl Supervisor {
     }
 
     /// Waits until something comes, or is due.
+    // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     fn wait(&self) -> PollResult {
         let deadlines = [
@@ -180,6 +178,7 @@ impl Supervisor {
         PollResult { orders, control, run, helper, script, runit, quiet }
     }
 
+    // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     fn deal_with(&mut self, ready: &PollResult) {
         let now = Mono::now();

@@ -315,7 +315,7 @@ impl Tree {
     }
 
     fn gone(&mut self, name: &OsStr) {
-        // A name that is not UTF-8 is no module; what it would look like as text may be one.
+        // A name that is not UTF-8 is not a module; what it would look like as text may be one.
         if let Some(name) = name.to_str() {
             self.roster.gone(name);
         }

@@ -180,7 +180,7 @@ impl Run {
             if Duration::from_nanos(now() - began) > how.patience {
                 break;
             }
-            // What is left to do for it is no part of the next one.
+            // What is left to do for it is not a part of the next one.
             std::thread::sleep(AFTERWARDS);
         }
         self.services.retain(|pid| signal(*pid, 0));

@@ -23,7 +23,7 @@ fn the_later_wins_and_no_value_is_logged() {
     let all = ["A", "B", "C", "D", "E", "KEPT"].map(|name| variable(pid, name).unwrap_or_default());
     assert_eq!(all, ["dir", "file", "file\nof lines", "own", "global", "1"]);
     assert_eq!(variable(pid, "GONE"), None);
-    web.wait_text(&place, "supervise.log.wf", &format!("{}:5: is no NAME=value and is ignored", file.display()));
+    web.wait_text(&place, "supervise.log.wf", &format!("{}:5: is not NAME=value and is ignored", file.display()));
     web.wait_text(&place, "supervise.log.wf", &format!("{}:6: has a # within", file.display()));
     assert!(!web.log().contains("secret"), "{}", web.log());
 }
@@ -58,7 +58,7 @@ fn a_file_is_read_again_at_each_start_and_told_of_once() {
     }
     web.send("d");
     web.wait_state(&place, "down");
-    assert_eq!(web.text("supervise.log.wf").matches("is no NAME=value").count(), 1, "{}", web.log());
+    assert_eq!(web.text("supervise.log.wf").matches("is not NAME=value").count(), 1, "{}", web.log());
 }
 
 #[test]

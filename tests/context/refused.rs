@@ -68,8 +68,8 @@ fn what_this_machine_has_not() {
 fn values_that_are_none() {
     ignored("user : 4294967295", "user: there is no user 4294967295");
     ignored("limit_nofile : 20:10", "limit_nofile: the soft limit 20 is above the hard one, 10");
-    ignored("capabilities : cap_nothing", "capabilities: \"cap_nothing\" is no capability");
-    ignored("nice : 40", "nice: \"40\" is no nice value");
+    ignored("capabilities : cap_nothing", "capabilities: \"cap_nothing\" is not a capability");
+    ignored("nice : 40", "nice: \"40\" is not a nice value");
     ignored("limit_nofle : 20", "unknown key limit_nofle: did you mean limit_nofile?");
 }
 

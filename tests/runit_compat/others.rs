@@ -153,7 +153,7 @@ fn what_an_earlier_runsv_has_left_is_replaced_and_what_is_not_its_own_stays() {
     assert!(supervise_is_a_link(&place, "web") && supervise_is_a_link(&place, "linked"));
     assert!(place.root().join("kept/supervise/notes").exists() && place.root().join("kept/supervise/status").exists());
     place.module("kept").wait_text(&place, "supervise.log.wf", "it holds more than an earlier supervisor has left");
-    place.module("file").wait_text(&place, "supervise.log.wf", "it is no directory, and stays");
+    place.module("file").wait_text(&place, "supervise.log.wf", "it is not a directory, and stays");
     let svdir = |name: &str| place.module(name).state()["svdir"].as_str().map(|path| Path::new(path).to_owned());
     assert_eq!(svdir("web"), Some(place.root()));
     assert_eq!(svdir("kept"), Some(place.status_root()));

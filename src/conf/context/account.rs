@@ -83,7 +83,7 @@ fn id(word: &str, what: &str) -> Result<Id, String> {
     if !word.is_empty() && word.len() <= NAME_MAX && !word.starts_with('-') && word.chars().all(is_plain) {
         Ok(Id::Name(word.into()))
     } else {
-        Err(format!("{word:?} is no name of a {what}"))
+        Err(format!("{word:?} is not a name of a {what}"))
     }
 }
 

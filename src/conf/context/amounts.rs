@@ -10,7 +10,7 @@ const SECONDS_MAX: f64 = 3_155_760_000.0;
 /// # Errors
 /// What is wrong with it.
 pub fn size(value: &str) -> Result<u64, String> {
-    let bad = || format!("{value:?} is no size: a number, with K, M, G or T behind it if need be");
+    let bad = || format!("{value:?} is not a size: a number, with K, M, G or T behind it if need be");
     let digits = value.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let factor: u64 = match value.get(digits.len()..).unwrap_or_default().to_ascii_uppercase().as_str() {
         "" => 1,
@@ -28,7 +28,7 @@ pub fn size(value: &str) -> Result<u64, String> {
 /// # Errors
 /// What is wrong with it.
 pub fn time(value: &str) -> Result<Duration, String> {
-    let bad = || format!("{value:?} is no time: seconds, or with units, as 90, 0.5, 250ms, 1m30s, 2h");
+    let bad = || format!("{value:?} is not a time: seconds, or with units, as 90, 0.5, 250ms, 1m30s, 2h");
     let (mut rest, mut seconds) = (value, 0.0);
     while !rest.is_empty() {
         // f64 would take `inf`, `nan` and `1e3`, too.
@@ -61,7 +61,11 @@ fn unit_of_time(unit: &str, alone: bool) -> Option<f64> {
 /// What is wrong with it.
 pub fn seconds(value: &str) -> Result<u64, String> {
     let time = time(value)?;
-    if time.subsec_nanos() == 0 { Ok(time.as_secs()) } else { Err(format!("{value:?} is no whole number of seconds")) }
+    if time.subsec_nanos() == 0 {
+        Ok(time.as_secs())
+    } else {
+        Err(format!("{value:?} is not a whole number of seconds"))
+    }
 }
 
 /// Reads a number without a sign.

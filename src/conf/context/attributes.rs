@@ -22,7 +22,7 @@ const LEVEL: u16 = 4;
 pub fn umask(value: &str) -> Result<u32, String> {
     let is_octal = !value.is_empty() && value.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     let mask = u32::from_str_radix(value, 8).ok().filter(|mask| is_octal && *mask <= 0o777);
-    mask.ok_or_else(|| format!("{value:?} is no umask: three octal digits, as 027"))
+    mask.ok_or_else(|| format!("{value:?} is not a umask: three octal digits, as 027"))
 }
 
 /// Reads a nice value.
@@ -31,7 +31,7 @@ pub fn umask(value: &str) -> Result<u32, String> {
 /// What is wrong with it.
 pub fn nice(value: &str) -> Result<i32, String> {
     let nice = value.parse().ok().filter(|nice| (-20..=19).contains(nice));
-    nice.ok_or_else(|| format!("{value:?} is no nice value: -20 to 19"))
+    nice.ok_or_else(|| format!("{value:?} is not a nice value: -20 to 19"))
 }
 
 /// Reads an OOM score adjustment.
@@ -40,7 +40,7 @@ pub fn nice(value: &str) -> Result<i32, String> {
 /// What is wrong with it.
 pub fn oom_score(value: &str) -> Result<i16, String> {
     let score = value.parse().ok().filter(|score| (-1000..=1000).contains(score));
-    score.ok_or_else(|| format!("{value:?} is no OOM score: -1000 to 1000"))
+    score.ok_or_else(|| format!("{value:?} is not an OOM score: -1000 to 1000"))
 }
 
 /// Reads numbers and ranges of processors, as `0-3,8`.
@@ -54,7 +54,7 @@ pub fn cpus(value: &str) -> Result<Vec<u32>, String> {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         match one(first).zip(one(last)) {
             Some((first, last)) if first <= last => cpus.extend(first..=last),
-            _ => return Err(format!("{:?} are no processors: numbers and ranges, as 0-3,8", range.trim())),
+            _ => return Err(format!("{:?} are not processors: numbers and ranges, as 0-3,8", range.trim())),
         }
     }
     cpus.sort_unstable();
@@ -67,7 +67,7 @@ pub fn cpus(value: &str) -> Result<Vec<u32>, String> {
 /// # Errors
 /// What is wrong with it.
 pub fn io_class(value: &str) -> Result<u16, String> {
-    let bad = || format!("{value:?} is no I/O class: idle, best-effort N or realtime N, N from 0 to 7");
+    let bad = || format!("{value:?} is not an I/O class: idle, best-effort N or realtime N, N from 0 to 7");
     let mut words = value.split_ascii_whitespace();
     let class = match words.next() {
         Some("idle") => IDLE,

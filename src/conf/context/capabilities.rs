@@ -68,8 +68,8 @@ fn number(word: &str) -> Result<usize, String> {
     let lower = word.to_ascii_lowercase();
     let name = lower.strip_prefix("cap_").unwrap_or(&lower);
     NAMES.iter().position(|known| *known == name).ok_or_else(|| match nearest(name, NAMES) {
-        Some(meant) => format!("{word:?} is no capability: did you mean cap_{meant}?"),
-        None => format!("{word:?} is no capability"),
+        Some(meant) => format!("{word:?} is not a capability: did you mean cap_{meant}?"),
+        None => format!("{word:?} is not a capability"),
     })
 }
 

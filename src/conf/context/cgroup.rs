@@ -40,7 +40,7 @@ pub enum Memory {
 pub fn memory(value: &str) -> Result<Memory, String> {
     match percent(value) {
         Some(1..=100) => percent(value).map(Memory::Percent).ok_or_else(String::new),
-        Some(_) => Err(format!("{value:?} is no share of the memory: 1% to 100%")),
+        Some(_) => Err(format!("{value:?} is not a share of the memory: 1% to 100%")),
         None => match size(value)? {
             0 => Err("with no memory at all, nothing runs".into()),
             bytes => Ok(Memory::Bytes(bytes)),
@@ -54,7 +54,7 @@ pub fn memory(value: &str) -> Result<Memory, String> {
 /// What is wrong with it.
 pub fn cpu(value: &str) -> Result<u64, String> {
     let share = percent(value).filter(|share| (1..=1_000_000).contains(share));
-    share.ok_or_else(|| format!("{value:?} is no share of a processor: as 50% or 150%"))
+    share.ok_or_else(|| format!("{value:?} is not a share of a processor: as 50% or 150%"))
 }
 
 /// Reads a number of tasks.
@@ -62,7 +62,7 @@ pub fn cpu(value: &str) -> Result<u64, String> {
 /// # Errors
 /// What is wrong with it.
 pub fn tasks(value: &str) -> Result<u64, String> {
-    number(value).filter(|tasks| *tasks > 0).ok_or_else(|| format!("{value:?} is no number of tasks"))
+    number(value).filter(|tasks| *tasks > 0).ok_or_else(|| format!("{value:?} is not a number of tasks"))
 }
 
 /// Reads `required` or `optional`.

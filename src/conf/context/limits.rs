@@ -31,7 +31,7 @@ fn amount(word: &str, unit: Unit) -> Result<u64, String> {
         Unit::Seconds => amounts::seconds(word),
         Unit::Count => amounts::number(word)
             .filter(|_| !word.is_empty())
-            .ok_or_else(|| format!("{word:?} is no limit: a number, or infinity")),
+            .ok_or_else(|| format!("{word:?} is not a limit: a number, or infinity")),
     }
 }
 

@@ -40,7 +40,7 @@ fn variables(words: &[String]) -> impl Iterator<Item = Result<Variable, String>>
         if is_name(name.as_bytes()) {
             Ok(Variable { name: name.into(), value: value.into() })
         } else {
-            Err(format!("{name:?} is no name of a variable: letters, digits and _"))
+            Err(format!("{name:?} is not a name of a variable: letters, digits and _"))
         }
     })
 }
@@ -62,7 +62,7 @@ fn env_files(words: &[String]) -> impl Iterator<Item = Result<EnvFile, String>> 
     words.iter().map(|word| {
         let (path, optional) = word.strip_prefix('-').map_or((word.as_str(), false), |path| (path, true));
         if path.is_empty() || path.starts_with('~') {
-            Err(format!("{word:?} is no path"))
+            Err(format!("{word:?} is not a path"))
         } else {
             Ok(EnvFile { path: path.into(), optional })
         }

@@ -95,7 +95,7 @@ impl Show<'_> {
         }
         if let Some(watches) = watches.as_deref_mut() {
             watch(watches, self.root.path(), ANEW.into(), Interest::Entries)?;
-            // One that is no module yet may be about to become one.
+            // One that is not a module yet may be about to become one.
             for (module, _) in self.root.directories()?.iter().filter(|(_, is_one)| !is_one) {
                 watch(watches, module.dir.path(), ANEW.into(), Interest::Entries)?;
             }

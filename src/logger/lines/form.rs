@@ -58,7 +58,7 @@ pub struct Form {
     pub prefix: Vec<u8>,
     /// The value of `module` in JSON, as it stands there: quoted.
     module: Vec<u8>,
-    /// What stands in the place of a byte that is no printable ASCII; that byte itself if none is given.
+    /// What stands in the place of a byte that is not printable ASCII; that byte itself if none is given.
     pub replace: Option<u8>,
 }
 
@@ -133,7 +133,7 @@ impl Form {
     }
 }
 
-/// As svlogd's `-r`: whatever is no printable ASCII, tabs excepted.
+/// As svlogd's `-r`: whatever is not printable ASCII, tabs excepted.
 fn replace(bytes: &[u8], with: u8, sink: &mut impl Sink) {
     let is_kept = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
     for run in bytes.chunk_by(|one, other| is_kept(one) == is_kept(other)) {

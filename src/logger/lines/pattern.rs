@@ -43,7 +43,7 @@ enum Letter {
     Set(Vec<(u8, u8)>, bool),
 }
 
-/// Why something is no pattern.
+/// Why something is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PatternError {
     /// Neither `+` nor `-` is in front.

@@ -313,7 +313,7 @@ fn what_is_left_of_the_group_is_killed_as_kill_mode_says() {
         let mut story = Story::up(Policy { kill_mode: mode, ..policy() });
         assert_eq!(story.machine.kills_leftovers(), running, "{mode:?}");
         story.signal(Signal::Term);
-        assert_eq!(story.machine.kills_leftovers(), running, "{mode:?}: a signal is no stop");
+        assert_eq!(story.machine.kills_leftovers(), running, "{mode:?}: a signal is not a stop");
         story.send('d');
         assert_eq!(story.machine.kills_leftovers(), stopping, "{mode:?}");
         assert_eq!(story.due(), killed);

@@ -79,7 +79,7 @@ impl Signal {
         }
     }
 
-    /// Whether somebody who sends it wants the process to end, so that its end is no failure.
+    /// Whether somebody who sends it wants the process to end, so that its end is not a failure.
     pub fn asks_for_exit(self) -> bool {
         match self {
             Signal::Kill | Signal::Term | Signal::Int | Signal::Quit => true,

@@ -78,7 +78,7 @@ pub struct Run {
     pub got_term: bool,
     /// How far the stop has come.
     pub stop: Stop,
-    /// Somebody sent a signal that asks for the process's end; an end before this time is no failure.
+    /// Somebody sent a signal that asks for the process's end; an end before this time is not a failure.
     pub expected_exit_until: Option<Mono>,
     /// Somebody wanted the service up after the stop had begun: the stop is completed, and then a start follows.
     pub restart_after_stop: bool,

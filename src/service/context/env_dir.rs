@@ -15,7 +15,7 @@ use std::path::Path;
 /// A directory with more entries is none of variables.
 const ENTRIES_MAX: usize = 4096;
 
-/// Reads the directory at `path`. What is no name of a variable is passed over, with a warning; names with a dot in front
+/// Reads the directory at `path`. What is not a name of a variable is passed over, with a warning; names with a dot in front
 /// without.
 ///
 /// # Errors

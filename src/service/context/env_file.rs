@@ -6,7 +6,7 @@
 //! - `'…'` and `"…"` quote, also over several lines, where they begin the value or follow another quoted part; within a
 //!   value that began without quotes they are ordinary characters. Within `"…"`, a backslash only counts before `"`, `\`, `` ` ``,
 //!   `$` and the end of a line. Blanks behind a quoted part are dropped, and what follows belongs to the value.
-//! - Nothing is expanded, and a `#` within a line is no comment.
+//! - Nothing is expanded, and a `#` within a line is not a comment.
 //!
 //! What systemd drops without a word has a complaint here. No complaint has any text of the file in it, for that may be part
 //! of a secret.
@@ -26,7 +26,7 @@ pub struct Line {
     pub complaint: Option<&'static str>,
 }
 
-const NO_ASSIGNMENT: &str = "is no NAME=value and is ignored";
+const NO_ASSIGNMENT: &str = "is not NAME=value and is ignored";
 const NO_NAME: &str = "has no valid name before the = and is ignored";
 const NUL: &str = "has a NUL byte and is ignored";
 const UNCLOSED: &str = "has a quote that is never closed; the value goes to the end of the file";

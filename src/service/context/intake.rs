@@ -15,7 +15,7 @@ pub const ENV_FILE_MAX: u64 = 1024 * 1024;
 /// Reads a file of variables; `None` if it is missing and may be.
 ///
 /// # Errors
-/// It cannot be read, is no regular file, or is too large.
+/// It cannot be read, is not a regular file, or is too large.
 pub fn env_file(path: &Path, optional: bool) -> Result<Option<Vec<u8>>, StartError> {
     match read(path, ENV_FILE_MAX) {
         Ok(bytes) if bytes.len() as u64 > ENV_FILE_MAX => {
@@ -31,7 +31,7 @@ pub fn env_file(path: &Path, optional: bool) -> Result<Option<Vec<u8>>, StartErr
 /// Reads at most `most` bytes and one more.
 ///
 /// # Errors
-/// What `open` and `read` give; `InvalidInput` for what is no regular file.
+/// What `open` and `read` give; `InvalidInput` for what is not a regular file.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(most + 1).read_to_end(&mut bytes)?;

@@ -81,11 +81,9 @@ pub fn has_env_dir(place: &Path) -> bool {
 
 /// Works out the context.
 ///
-/// By itself, so that what it needs leaves the thread's stack before anything is started: each page of it that is ever
-/// touched is kept.
-///
 /// # Errors
 /// The part that cannot be had, and why.
+// Own frame: see `sys::threads::thread`.
 #[inline(never)]
 pub fn resolve(request: Request<'_>, accounts: &dyn Accounts) -> Result<Resolved, StartError> {
     let context = request.context;

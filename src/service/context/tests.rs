@@ -211,7 +211,7 @@ fn what_is_not_understood_is_told_with_its_line_and_without_its_text() {
     assert_eq!(
         place.warnings(),
         [
-            "web.env:2: is no NAME=value and is ignored",
+            "web.env:2: is not NAME=value and is ignored",
             "web.env:4: has no valid name before the = and is ignored",
             "web.env:5: has a # within: it belongs to the value, for comments are lines of their own",
             "web.env:9: has a NUL byte and is ignored",

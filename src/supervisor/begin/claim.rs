@@ -95,8 +95,8 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// Puts it together. By itself, so that what it is put together from leaves the thread's stack before anything else
-    /// is called: each page of it that is ever touched is kept.
+    /// Puts it together.
+    // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     fn assemble(spec: Box<Spec>, claimed: Claimed) -> Box<Supervisor> {
         let Claimed { foreign: _, lock, is_first, left_behind, inherited } = claimed;

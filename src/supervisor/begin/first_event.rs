@@ -35,8 +35,8 @@ impl Supervisor {
         }
     }
 
-    /// What there is to begin with. By itself, so that what was read leaves the thread's stack before anything is started:
-    /// each page of it that is ever touched is kept.
+    /// What there is to begin with.
+    // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     fn first_event(&mut self) -> (Option<ProcessRecord>, Event) {
         let LeftBehind { process, state } = std::mem::take(&mut self.left_behind);

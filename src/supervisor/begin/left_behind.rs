@@ -28,7 +28,7 @@ impl LeftBehind {
     }
 }
 
-/// By itself, so that a state that is not boxed yet leaves the thread's stack: each page of it that is ever touched is kept.
+// Own frame, for a state that is not boxed yet: see `sys::threads::thread`.
 #[inline(never)]
 fn state(dir: &StatusDir) -> io::Result<Option<Box<StateFile>>> {
     Ok(StateFile::read(&dir.state())?.map(Box::new))

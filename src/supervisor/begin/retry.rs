@@ -53,6 +53,7 @@ pub fn supervise(mut spec: Box<Spec>) -> Outcome {
 }
 
 /// Says why a module is not supervised: in its own log, or in the tree's if it cannot have one.
+// Own frame: see `sys::threads::thread`.
 #[inline(never)]
 fn tell(spec: &Spec, error: &OpenError) {
     let again = OPEN_RETRY_INTERVAL.as_secs();
@@ -63,6 +64,7 @@ fn tell(spec: &Spec, error: &OpenError) {
     }
 }
 
+// Own frame: see `sys::threads::thread`.
 #[inline(never)]
 fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
     let deadline = Mono::now() + OPEN_RETRY_INTERVAL;
@@ -87,6 +89,7 @@ fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
 }
 
 /// Waits a moment, or until there is an order that cannot wait: what runs is adopted then, and gets the order.
+// Own frame: see `sys::threads::thread`.
 #[inline(never)]
 fn wait_after_panic(spec: &mut Spec) -> Option<Outcome> {
     let deadline = Mono::now() + AFTER_PANIC;

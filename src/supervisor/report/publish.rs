@@ -179,7 +179,7 @@ impl Publisher {
         self.next_start.as_ref().map(|(_, text)| text.clone())
     }
 
-    /// By itself, so that what is encoded leaves the thread's stack before it is written: each page that is touched is kept.
+    // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     fn encode_state(&mut self, machine: &Machine, facts: StatusContext<'_>) -> Vec<u8> {
         self.state(machine, facts).encode()

@@ -223,7 +223,7 @@ fn remove_leftovers(dir: &Path) -> io::Result<()> {
 fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::DirectoryNotEmpty => "it holds more than an earlier supervisor has left, and stays".into(),
-        io::ErrorKind::NotADirectory => "it is no directory, and stays".into(),
+        io::ErrorKind::NotADirectory => "it is not a directory, and stays".into(),
         _ => errno_text(error),
     }
 }

@@ -96,7 +96,7 @@ impl AsFd for Fifo {
 /// Whether somebody has the FIFO at `path` open for reading. Nothing is written, and nothing waits.
 ///
 /// # Errors
-/// `NotFound`, `PermissionDenied` and the like; something that is no FIFO has no reader.
+/// `NotFound`, `PermissionDenied` and the like; something that is not a FIFO has no reader.
 pub fn has_reader(path: &Path) -> io::Result<bool> {
     let mut options = OpenOptions::new();
     options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY);
@@ -110,7 +110,7 @@ pub fn has_reader(path: &Path) -> io::Result<bool> {
 /// Writes `bytes` into the FIFO at `path`, without ever waiting for a reader.
 ///
 /// # Errors
-/// `ENXIO` when nobody reads it, `InvalidInput` when it is no FIFO, `WouldBlock` when it is full, and what
+/// `ENXIO` when nobody reads it, `InvalidInput` when it is not a FIFO, `WouldBlock` when it is full, and what
 /// `open` gives.
 pub fn send(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file =

@@ -212,7 +212,7 @@ fn open_onto(path: &CStr, flags: c_int, number: c_int, kind: Kind) -> Result<(),
     place(fd, number)
 }
 
-/// Gives the file that was just opened, and so is no close-on-exec one, the number `number`.
+/// Gives the file that was just opened, and so is not a close-on-exec one, the number `number`.
 fn place(fd: c_int, number: c_int) -> Result<(), c_int> {
     if fd == number { Ok(()) } else { move_onto(fd, number) }
 }

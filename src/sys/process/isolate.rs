@@ -30,7 +30,7 @@ fn close_on_exec_from(first: i32) {
         return;
     }
     for descriptor in first..DESCRIPTORS_MAX {
-        // SAFETY: F_SETFD changes a flag; a number that is no descriptor gives EBADF.
+        // SAFETY: F_SETFD changes a flag; a number that is not a descriptor gives EBADF.
         unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
 }

@@ -9,6 +9,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr::null;
 use std::time::Duration;
 
+/// How often a thread looks at its descriptors that cannot wait for them, because the kernel is out of memory.
+const PAUSE_WITHOUT_POLL: Duration = Duration::from_millis(100);
+
 /// What is waited for at a descriptor.
 #[derive(Clone, Copy, Debug)]
 pub enum PollSource<'a> {
@@ -71,18 +74,23 @@ fn poll(entries: &mut [libc::pollfd], to_wakers: bool, deadline: Option<Mono>) -
             Ok(count) => return to_wakers && count > 0,
             Err(Errno::EINTR) if mask.is_some() => return true,
             Err(Errno::EINTR) => {}
-            // ENOMEM, the kernel could not even make the table, or EINVAL, it is longer than the limit of descriptors: the
-            // entries are looked at one by one, after a pause, for this does not wait.
+            // ENOMEM: the kernel could not even make the table. EINVAL: it is longer than the limit of descriptors.
             Err(_) => {
-                std::thread::sleep(Duration::from_millis(100));
-                for entry in entries.iter_mut() {
-                    // SAFETY: the entry is ours.
-                    if unsafe { libc::poll(entry, 1, 0) } < 0 {
-                        entry.revents = 0;
-                    }
-                }
+                look_one_by_one(entries);
                 return true;
             }
+        }
+    }
+}
+
+/// Looks at each entry by itself, where the kernel cannot wait for all of them. This does not wait, so it pauses first: the
+/// caller will come back at once.
+fn look_one_by_one(entries: &mut [libc::pollfd]) {
+    std::thread::sleep(PAUSE_WITHOUT_POLL);
+    for entry in entries {
+        // SAFETY: the entry is ours.
+        if unsafe { libc::poll(entry, 1, 0) } < 0 {
+            entry.revents = 0;
         }
     }
 }
@@ -108,7 +116,7 @@ impl Timer {
     /// Makes it unreadable, and readable again `wait` from now.
     pub fn set(&self, wait: Duration) {
         let expiration = Expiration::OneShot(TimeSpec::from_duration(wait));
-        // It fails for a time that is none, or a descriptor that is no timer.
+        // It fails for a time that is none, or a descriptor that is not a timer.
         let _ = self.0.set(expiration, TimerSetTimeFlags::empty());
     }
 }

@@ -4,6 +4,13 @@
 //! the program dies of that. It is a mapping of its own with a guard of its own, made and unmade under the one lock that
 //! every new process needs, too: with a thousand threads, each of which starts a process, that is a tenth of the whole
 //! start. What overruns one of these stacks meets a guard page all the same.
+//!
+//! # Its stack costs what it has ever touched
+//!
+//! The kernel keeps each page of a stack that was ever touched, and a thread that waits keeps them for as long as it waits:
+//! a thousand threads that once went one page deeper cost 4 MB for good. So what a supervisor thread calls only now and then
+//! has a frame of its own (`#[inline(never)]`), which is gone before anything else is called, and large values and paths are
+//! put together on the heap. Such places say `Own frame` and refer to this page.
 
 use crate::sys::memory::page_size;
 use nix::errno::Errno;
@@ -26,8 +33,8 @@ struct Beginning<F> {
 }
 
 impl Thread {
-    /// Starts a thread with a stack of so many bytes, or as many as the machine wants at least. `ps -L` shows the beginning of its name. A panic of `body` ends the
-    /// thread and nothing else.
+    /// Starts a thread with a stack of `stack` bytes, or the least that the machine allows. `ps -L` shows the beginning of its
+    /// name. A panic of `body` ends the thread and nothing else.
     ///
     /// # Errors
     /// `EAGAIN` when there are too many processes, or no memory for the stack.

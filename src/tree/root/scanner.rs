@@ -240,7 +240,7 @@ impl RootScanner {
                 self.watch_no_longer(name);
                 Look::Gone
             }
-            // Everything is gone if the root is, or if it is another one; that is no order to stop anything.
+            // Everything is gone if the root is, or if it is another one; that is not an order to stop anything.
             EntryKind::Gone => {
                 self.rescan_in(Duration::ZERO);
                 Look::Unknown
@@ -338,7 +338,7 @@ impl RootScanner {
         std::fs::metadata(&self.root).ok().filter(std::fs::Metadata::is_dir).map(|metadata| FileInstance::of(&metadata))
     }
 
-    /// Whatever runs goes on: a root that is unmounted or being replaced is no order to stop everything.
+    /// Whatever runs goes on: a root that is unmounted or being replaced is not an order to stop everything.
     fn root_is_gone(&mut self) {
         self.watch = None;
         self.identity = None;

@@ -3,11 +3,13 @@
 //! | file | what is in it |
 //! |---|---|
 //! | [`entry`] | what the roster knows of a service, and of a thread |
-//! | [`members`] | the roster: entries come, are replaced and go |
+//! | [`members`] | the roster: its data, and what all its threads are asked together |
+//! | [`changes`] | entries come, are replaced and go; threads end |
 //! | [`threads`] | how the threads of a service directory are started |
 //! | [`panicked`] | threads that have panicked, and what follows |
 //! | [`leftovers`] | what an earlier tree has left, and is not where it was |
 
+pub mod changes;
 pub mod entry;
 pub mod leftovers;
 pub mod members;

@@ -147,14 +147,41 @@ impl Roster {
         Demand::of(is_logger, self.shared.runit.is_some())
     }
 
+    /// Starts the thread of one of a service directory's modules. `leave` says that it is started only to leave.
     pub(super) fn spawn(&mut self, found: &ServiceDir, part: Part, leave: Option<Leave>) -> io::Result<u64> {
+        let demand = self.demand_of(matches!(part, Part::Logger(_)));
+        let mailbox = Arc::new(Mailbox::default());
+        let spec = self.spec(found, part, leave, &mailbox);
+        let module = spec.module.clone();
+        let id = self.next_member;
+        self.next_member += 1;
+        let reporter = self.reporter.clone();
+        let shutting_down = self.shutting_down.clone();
+        let its_mailbox = mailbox.clone();
+        let thread = Thread::spawn(&module, STACK_SIZE, move || {
+            its_mailbox.attend();
+            let outcome = catch(|| supervise(spec)).ok();
+            // It fails only when the main loop is gone, and the process with it.
+            let _ = reporter.send(ThreadExit { member: id, outcome });
+            if shutting_down.load(Ordering::Relaxed) {
+                // The end of the process takes all threads' memory down at once; one by one, each unmapping would
+                // interrupt every other processor.
+                Thread::quit();
+            }
+        });
+        let thread = thread.map_err(|errno| capacity::no_thread(&errno.into()))?;
+        self.demand += demand;
+        self.members.insert(id, (found.name.clone(), SupervisorThread { module, mailbox, thread, demand }));
+        Ok(id)
+    }
+
+    /// What makes the supervisor of one of a service directory's modules.
+    fn spec(&mut self, found: &ServiceDir, part: Part, leave: Option<Leave>, mailbox: &Arc<Mailbox>) -> Box<Spec> {
         let (path, instance) = (found.path.clone(), found.instance);
         let (module, directory, input, output) = match part {
             Part::Service(pipe) => (found.name.clone(), Directory::new(path, instance), None, pipe),
             Part::Logger(pipe) => (format!("{}/log", found.name), Directory::logger(path, instance), Some(pipe), None),
         };
-        let mailbox = Arc::new(Mailbox::default());
-        let demand = self.demand_of(input.is_some());
         if let Some(pipe) = &output {
             let service = mailbox.clone();
             pipe.tell_when_logger_changes(move || service.ask(Ask::Publish));
@@ -162,7 +189,7 @@ impl Roster {
         let dir = self.status_dir(&module);
         let wanted = !directory.has_down_file();
         let streams = Streams::new(&dir, input, output);
-        let spec = Box::new(Spec {
+        Box::new(Spec {
             service: Service::new(Definition::Directory(directory), streams),
             dir,
             config: self.shared.config.clone(),
@@ -179,27 +206,7 @@ impl Roster {
                 inherited: self.handover.modules.remove(&module),
                 runit: self.shared.runit.clone(),
             }),
-            module: module.clone(),
-        });
-        let id = self.next_member;
-        self.next_member += 1;
-        let reporter = self.reporter.clone();
-        let ending = self.shutting_down.clone();
-        let its_mailbox = mailbox.clone();
-        let thread = Thread::spawn(&module, STACK_SIZE, move || {
-            its_mailbox.attend();
-            let outcome = catch(|| supervise(spec)).ok();
-            // It fails only when the main loop is gone, and the process with it.
-            let _ = reporter.send(ThreadExit { member: id, outcome });
-            if ending.load(Ordering::Relaxed) {
-                // The end of the process takes all threads' memory down at once; one by one, each unmapping would
-                // interrupt every other processor.
-                Thread::quit();
-            }
-        });
-        let thread = thread.map_err(|errno| capacity::no_thread(&errno.into()))?;
-        self.demand += demand;
-        self.members.insert(id, (found.name.clone(), SupervisorThread { module, mailbox, thread, demand }));
-        Ok(id)
+            module,
+        })
     }
 }

@@ -112,7 +112,7 @@ fn a_one_shot_is_needed_done_and_its_stop_is_a_stop() {
     world.add("web", relations("migrate", "", "", ""), false);
     all_up(&mut world);
     assert_eq!((world.doing("migrate"), world.doing("web")), (Doing::Done, Doing::Runs));
-    // It runs again: that is no stop.
+    // It runs again: that is not a stop.
     world.start("migrate");
     assert_eq!((world.doing("migrate"), world.doing("web")), (Doing::Runs, Doing::Runs));
     world.settle();
