@@ -93,6 +93,7 @@ struct Failure {
 
 /// The whole program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    crate::sys::threads::signals::block_first();
     let arguments = match Arguments::read(arguments) {
         Ok(arguments) => arguments,
         Err(code) => return code,

@@ -6,12 +6,16 @@ use crate::conf::source::ConfigSource;
 use crate::status::dir::MakeError;
 use crate::status::log::Echo;
 use crate::supervisor::panics::catch;
+use crate::sys::describe;
+use crate::sys::process::start::look_up;
+use crate::sys::threads::signals::block_first;
 use crate::tree::error::TreeError;
 use crate::tree::handover::{Handover, ReExec};
+use crate::tree::question::{HandoverArgument, Question};
 use crate::tree::run::{Options, run};
 use crate::tree::shutdown::ShutdownRules;
 use crate::tree::tree_dir::TreeDirError;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,7 +50,7 @@ pub struct Arguments {
     pub quiet: bool,
     /// For the program itself: what it has handed over, when it replaces itself
     #[arg(long, value_name = "FD", hide = true)]
-    pub handover: Option<i32>,
+    pub handover: Option<HandoverArgument>,
     /// Services root: one directory (or link to one) for each service
     #[arg(value_name = "ROOT")]
     pub root: PathBuf,
@@ -54,21 +58,17 @@ pub struct Arguments {
 
 /// The whole program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    block_first();
     let words: Vec<OsString> = arguments.into_iter().collect();
     let arguments: Arguments = match parse(words.clone()) {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
     // First of all: what is handed over includes limits that are about to be changed.
-    let handover = match arguments.handover.map(Handover::receive) {
+    let handover = match arguments.handover {
         None => Handover::default(),
-        Some(Ok(handover)) => handover,
-        Some(Err(error)) => {
-            crate::sys::terminal::console::line(&format!(
-                "{NAME}: nothing was handed over: {error}; adopting what runs"
-            ));
-            Handover::default()
-        }
+        Some(HandoverArgument::Question(question)) => return answer(question, arguments, words),
+        Some(HandoverArgument::Letter(number)) => receive(number),
     };
     if let Err(message) = prepare() {
         return fail(NAME, TEMPORARY, &message);
@@ -82,6 +82,29 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => fail(NAME, exit_code(&error), &error.to_string()),
         Err(panic) => fail(NAME, TEMPORARY, &format!("{panic}; this is a bug; services run on")),
+    }
+}
+
+/// What the program before us has handed over. If that cannot be read, what runs is found by its records.
+fn receive(number: i32) -> Handover {
+    let handover = Handover::receive(number).unwrap_or_else(|error| {
+        crate::sys::terminal::console::line(&format!("{NAME}: nothing was handed over: {error}; adopting what runs"));
+        Handover { is_upgrade: true, ..Handover::default() }
+    });
+    if let Some(program) = &handover.program {
+        crate::sys::handover::name_after(program);
+    }
+    handover
+}
+
+/// Tells the program that is to be replaced whether this one could take over, with these arguments and on this kernel.
+fn answer(question: Question, arguments: Arguments, words: Vec<OsString>) -> ExitCode {
+    let version = || format!("cannot read version {} of what would be handed over", question.version);
+    let fit = if question.is_understood() { Ok(()) } else { Err(version()) };
+    match fit.and_then(|()| prepare()).and_then(|()| options(arguments, words, Handover::default())) {
+        Ok(_) if question.say_yes().is_ok() => ExitCode::SUCCESS,
+        Ok(_) => fail(NAME, TEMPORARY, "nobody to answer"),
+        Err(message) => fail(NAME, TEMPORARY, &message),
     }
 }
 
@@ -120,7 +143,13 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
     };
     let status_root = absolute(arguments.status_root.unwrap_or_else(default_status_root))?;
     // Found now: once the file is replaced, the kernel calls this one deleted.
-    let program = std::env::current_exe().map_err(|error| crate::sys::errno_text(&error))?;
+    let here = || match std::env::current_exe() {
+        // Without /proc, it is what a shell would have found.
+        Err(_) => look_up(words.first().map_or(OsStr::new(NAME), OsString::as_os_str))
+            .map_err(|errno| describe(errno).to_string()),
+        Ok(path) => Ok(path),
+    };
+    let program = handover.program.clone().map_or_else(here, Ok)?;
     let arguments = words.into_iter().filter(|word| !word.as_bytes().starts_with(b"--handover=")).collect();
     let re_exec = ReExec { program, arguments, are_relative };
     Ok(Options { root, status_root, source, tree_echo, echo, runit, strict, shutdown, re_exec, handover })

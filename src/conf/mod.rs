@@ -83,6 +83,8 @@ pub struct Effective {
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     path: PathBuf,
+    /// What was read.
+    text: Vec<u8>,
     sections: Sections,
     complaints: Vec<Complaint>,
     /// The settings of all modules without a section, for the tree and for `supervise`.
@@ -128,7 +130,7 @@ impl Config {
             lint::lint_gsm(section, &mut complaints);
         }
         lint_lists(&sections, &mut complaints);
-        let mut config = Config { path: path.to_owned(), sections, ..Config::default() };
+        let mut config = Config { path: path.to_owned(), text: bytes.to_vec(), sections, ..Config::default() };
         config.lint_limits(&mut complaints);
         config.complaints = Complaint::all(path, complaints);
         config
@@ -158,6 +160,11 @@ impl Config {
     /// The file that was read; empty if there was none.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What stands in it; `None` if there was none.
+    pub fn text(&self) -> Option<&[u8]> {
+        Some(self.text.as_slice()).filter(|_| !self.path.as_os_str().is_empty())
     }
 
     /// All that is wrong in the file, in the order of its lines.

@@ -54,6 +54,20 @@ impl ConfigSource {
         }
     }
 
+    /// Reads the file after the program has replaced itself. If it cannot be read, the settings that the program before had
+    /// stay as they are, and the complaint tells why; one that is missing and that nobody asked for is no trouble.
+    pub fn after_upgrade(&self, old: Option<Config>) -> (Config, Option<Complaint>) {
+        let Some(old) = old else { return self.first() };
+        match self.reload() {
+            Ok(config) => (config, None),
+            Err(_) if self.is_absent() => (old, None),
+            Err(mut complaint) => {
+                complaint.what += "; the old settings stay";
+                (old, Some(complaint))
+            }
+        }
+    }
+
     /// Whether there is nothing to read: nobody asked for a file, and none of the fallbacks exists.
     pub fn is_absent(&self) -> bool {
         self.asked.is_none() && !self.here().exists()
@@ -97,6 +111,23 @@ mod tests {
         assert!(config.has_section("global"));
         let again = source.reload().unwrap_err();
         assert!(again.what.starts_with("is a pipe"), "{again}");
+    }
+
+    #[test]
+    fn old_settings_outlive_a_file_that_is_gone_or_cannot_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("conf");
+        let old = || Some(Config::parse(&path, b"[global]\nmax_tries : 3\n"));
+        let asked = ConfigSource::choose(Some(path.clone()), []);
+        let (config, complaint) = asked.after_upgrade(old());
+        assert!(config.has_section("global"));
+        assert!(complaint.unwrap().what.ends_with("; the old settings stay"));
+        let (config, complaint) = ConfigSource::choose(None, [path.clone()]).after_upgrade(old());
+        assert!(config.has_section("global") && complaint.is_none());
+        std::fs::write(&path, "[web]\nmax_tries : 3\n").unwrap();
+        let (config, complaint) = asked.after_upgrade(old());
+        assert!(config.has_section("web") && !config.has_section("global") && complaint.is_none());
+        assert_eq!(config.text(), Some(b"[web]\nmax_tries : 3\n".as_slice()));
     }
 
     #[test]

@@ -8,16 +8,22 @@
 //! | [`capacity`] | whether there is room for one more |
 //! | [`signals`] | signals and the tree's own FIFO, as messages |
 //! | [`handover`] | what the program hands over when it replaces itself |
+//! | [`question`] | what it asks the next program before |
+//! | [`candidate`] | the program that is at the path now, and what it answers |
 //! | [`upgrade`] | the program replaces itself |
 //! | [`shutdown`] | how the tree ends, and its exit code |
 //! | [`tree_dir`] | the tree's own status directory and its lock |
+//! | `begin` | what it needs before anything else |
 //! | [`error`] | what keeps a tree from beginning |
 //! | [`run`] | the main loop |
 
+mod begin;
+pub mod candidate;
 pub mod capacity;
 pub mod error;
 pub mod handover;
 pub mod order;
+pub mod question;
 pub mod root;
 pub mod roster;
 pub mod run;

@@ -1,5 +1,7 @@
 //! The main loop: directory events, thread reports, signals, orphans.
 
+use super::begin::{check_root, patiently};
+use super::candidate::{self, ProgramFault};
 use super::error::TreeError;
 use super::handover::{Handover, ReExec};
 use super::root::scan;
@@ -7,8 +9,8 @@ use super::root::scanner::{Look, ROOT_RETRY_INTERVAL, RootScanner};
 use super::roster::entry::ThreadExit;
 use super::roster::members::{Roster, Shared};
 use super::shutdown::{Asked, Shutdown, ShutdownRules};
-use super::signals::{Messages, TreeRequest, listen};
-use super::upgrade::{NotReplaced, UpgradeError, upgrade};
+use super::signals::{Listening, Messages, TreeRequest};
+use super::upgrade::{Next, NotReplaced, UpgradeError, upgrade};
 use crate::conf::source::ConfigSource;
 use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
@@ -16,6 +18,7 @@ use crate::supervisor::host::ToTree;
 use crate::supervisor::report::alarm::WAIT_AT_END;
 use crate::supervisor::runit::RunitTree;
 use crate::sys::describe;
+use crate::sys::handover::ProgramFile;
 use crate::sys::process::orphans;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::start::StartError;
@@ -29,9 +32,8 @@ use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
-use std::io;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -63,14 +65,18 @@ pub struct Options {
 /// Supervises everything in the root until it is told to end, or a service's end is to be the tree's; returns the exit code.
 ///
 /// # Errors
-/// Why it cannot begin.
+/// Why it cannot begin. A program that has taken over from another one begins all the same, as soon as it can.
 pub fn run(mut options: Options) -> Result<u8, TreeError> {
-    let is_upgrade = options.handover.own_lock.is_some();
-    // First: for a root that is none, nothing is made.
-    check_root(&options.root)?;
-    let mut tree_dir = TreeDir::take(&options.status_root, options.handover.own_lock.take())?;
-    let signals = Signals::take(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2, Signal::SIGCHLD]);
-    let signals = signals.map_err(TreeError::Signals)?;
+    let is_upgrade = options.handover.is_upgrade;
+    if !is_upgrade {
+        // First: for a root that is none, nothing is made.
+        check_root(&options.root)?;
+    }
+    let lock = options.handover.own_lock.take();
+    let mut tree_dir =
+        if is_upgrade { TreeDir::take_over(&options.status_root, lock)? } else { TreeDir::take(&options.status_root)? };
+    let wanted = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2, Signal::SIGCHLD];
+    let signals = patiently(is_upgrade, || Signals::take(&wanted).map_err(TreeError::Signals))?;
     let services = scan::names(&options.root).map_or(0, |names| names.len());
     capacity::make(signals.as_fd(), services);
     let log = Log::new(tree_dir.dir(), "", options.tree_echo);
@@ -78,21 +84,10 @@ pub fn run(mut options: Options) -> Result<u8, TreeError> {
         log::warn!(logger: log, "cannot become child subreaper: {}; orphans go elsewhere", describe(errno));
     }
     let inherited = options.handover.modules.remove(TREE_DIR).unwrap_or_default().descriptors;
-    let messages = listen(signals, tree_dir.dir().clone(), log.clone(), inherited);
-    let messages = messages.map_err(TreeError::Thread)?;
+    let thread = patiently(is_upgrade, || Listening::prepare().map_err(TreeError::Thread))?;
+    let messages = thread.listen(signals, tree_dir.dir().clone(), log.clone(), inherited);
     tree_dir.begin_state(&options.root, is_upgrade);
     Ok(Tree::new(options, log, tree_dir).run(&messages))
-}
-
-fn check_root(root: &Path) -> Result<(), TreeError> {
-    match std::fs::metadata(root) {
-        Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(TreeError::RootIsNoDirectory(root.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            Err(TreeError::RootIsNoDirectory(root.to_owned()))
-        }
-        Err(error) => Err(TreeError::Root(root.to_owned(), error)),
-    }
 }
 
 struct Tree {
@@ -101,6 +96,14 @@ struct Tree {
     scanner: RootScanner,
     roster: Roster,
     log: Log,
+    /// What the program before us has left is taken on once the root is there.
+    handover_pending: bool,
+    /// Where the answer of the next program comes from, while it is asked.
+    question: Receiver<Result<ProgramFile, ProgramFault>>,
+    /// Whether it is.
+    is_asking: bool,
+    /// It has answered, and what it is to do was put off.
+    next_program: Option<ProgramFile>,
     /// Is closed when all threads have adopted what the program before us has left; `None` after that.
     adoption: Option<Receiver<Infallible>>,
     shutdown: Shutdown,
@@ -109,8 +112,8 @@ struct Tree {
 }
 
 impl Tree {
-    fn new(options: Options, log: Log, tree_dir: TreeDir) -> Tree {
-        let (config, complaint) = options.source.first();
+    fn new(mut options: Options, log: Log, tree_dir: TreeDir) -> Tree {
+        let (config, complaint) = options.source.after_upgrade(options.handover.config.take());
         for complaint in complaint.iter().chain(config.complaints()) {
             log::warn!(logger: log, "{complaint}");
         }
@@ -129,6 +132,10 @@ impl Tree {
             scanner: RootScanner::new(options.root, options.strict, log.clone()),
             roster: Roster::new(shared, options.handover),
             log,
+            handover_pending: true,
+            question: never(),
+            is_asking: false,
+            next_program: None,
             adoption: None,
             shutdown: Shutdown::new(options.shutdown),
             retry_logged: false,
@@ -137,11 +144,7 @@ impl Tree {
 
     fn run(mut self, messages: &Messages) -> u8 {
         log::info!(logger: self.log, "supervising {}, pid {}", self.scanner.root().display(), std::process::id());
-        if self.scanner.is_there() {
-            self.roster.adopt_leftovers(self.scanner.root());
-        }
         self.look_at_root();
-        self.adoption = Some(self.roster.drop_handover());
         // Only now: no start waits for this file.
         self.publish();
         let reports = self.roster.reports();
@@ -188,6 +191,7 @@ impl Tree {
             },
             recv(stop_timeout) -> _ => self.stop_timeout_is_over(),
             recv(panicked) -> _ => self.release_panicked(),
+            recv(self.question) -> answer => self.answered(answer.unwrap_or(Err(ProgramFault::NoAnswer)), messages),
             recv(adoption) -> _ => {
                 self.adoption = None;
                 // Children may have ended before this program began, and nobody told it of them.
@@ -288,11 +292,21 @@ impl Tree {
             // A thread that could not be started may have asked for a look meanwhile.
             return self.scanner.stop();
         }
-        let Some(names) = self.scanner.look_at_root() else { return };
-        let known = self.roster.names().into_iter().map(OsString::from);
-        let all: BTreeSet<OsString> = names.into_iter().chain(known).collect();
-        for name in all {
-            self.look_at(&name);
+        let is_first = self.handover_pending && self.scanner.is_there();
+        if is_first {
+            self.roster.adopt_leftovers(self.scanner.root());
+        }
+        if let Some(names) = self.scanner.look_at_root() {
+            let known = self.roster.names().into_iter().map(OsString::from);
+            let all: BTreeSet<OsString> = names.into_iter().chain(known).collect();
+            for name in all {
+                self.look_at(&name);
+            }
+        }
+        if is_first {
+            // All that are there have begun, and have taken what is theirs.
+            self.handover_pending = false;
+            self.adoption = Some(self.roster.drop_handover());
         }
     }
 
@@ -384,6 +398,11 @@ impl Tree {
     }
 
     fn stop_all(&mut self) {
+        if std::mem::take(&mut self.handover_pending) {
+            // Without a root, what runs has no place any more, and is stopped.
+            self.roster.adopt_leftovers(self.scanner.root());
+            self.adoption = Some(self.roster.drop_handover());
+        }
         self.scanner.stop();
         self.roster.leave_all();
     }
@@ -395,31 +414,65 @@ impl Tree {
     }
 
     fn upgrade(&mut self, messages: &Messages) {
-        // The next program could not begin without a root, and nobody would be left.
-        let hindrance = if self.shutdown.has_begun() {
-            Some(UpgradeError::ShuttingDown)
-        } else if self.scanner.is_there() {
-            None
-        } else {
-            Some(UpgradeError::NoRoot(self.scanner.root().to_owned()))
-        };
-        if let Some(why) = hindrance {
-            self.retry_logged = false;
-            log::warn!(logger: self.log, "upgrade not done: {why}");
-            return self.tree_dir.note_failed_upgrade(why.to_string());
+        if let Some(why) = self.hindrance() {
+            return self.upgrade_failed(&why);
         }
+        match self.next_program.take().filter(ProgramFile::is_in_place) {
+            Some(program) => self.upgrade_to(program, messages),
+            // What was asked for twice is done once.
+            None if self.is_asking => {}
+            None => match candidate::ask(self.re_exec.clone()) {
+                Ok(question) => (self.question, self.is_asking) = (question, true),
+                Err(error) => self.program_failed(ProgramFault::HandOver(error)),
+            },
+        }
+    }
+
+    /// The next program has answered, or cannot.
+    fn answered(&mut self, answer: Result<ProgramFile, ProgramFault>, messages: &Messages) {
+        (self.question, self.is_asking) = (never(), false);
+        match (self.hindrance(), answer) {
+            (Some(why), _) => self.upgrade_failed(&why),
+            (None, Err(fault)) => self.program_failed(fault),
+            (None, Ok(program)) => self.upgrade_to(program, messages),
+        }
+    }
+
+    /// What stands against it before anybody is asked.
+    fn hindrance(&self) -> Option<UpgradeError> {
+        if self.shutdown.has_begun() {
+            Some(UpgradeError::ShuttingDown)
+        } else if !self.scanner.is_there() {
+            Some(UpgradeError::NoRoot(self.scanner.root().to_owned()))
+        } else if self.re_exec.are_relative && std::env::current_dir().is_err() {
+            Some(UpgradeError::NoWorkingDirectory)
+        } else {
+            None
+        }
+    }
+
+    fn program_failed(&mut self, fault: ProgramFault) {
+        self.upgrade_failed(&UpgradeError::Program(self.re_exec.program.clone(), fault));
+    }
+
+    fn upgrade_failed(&mut self, why: &UpgradeError) {
+        self.retry_logged = false;
+        log::warn!(logger: self.log, "upgrade not done: {why}; all goes on as before");
+        self.tree_dir.note_failed_upgrade(why.to_string());
+    }
+
+    fn upgrade_to(&mut self, program: ProgramFile, messages: &Messages) {
         // A thread that is not there could not be parked.
         self.roster.release_all_panicked();
-        match upgrade(&self.roster, messages, &self.tree_dir, &self.re_exec) {
-            NotReplaced::Failed(why) => {
-                self.retry_logged = false;
-                self.tree_dir.note_failed_upgrade(why.to_string());
-            }
+        let next = Next { program: &program, re_exec: &self.re_exec };
+        match upgrade(&self.roster, messages, &self.tree_dir, next) {
+            NotReplaced::Failed(why) => self.upgrade_failed(&why),
             NotReplaced::Retry(why) => {
                 // It may be tried a hundred times before all that leave have left.
                 if !std::mem::replace(&mut self.retry_logged, true) {
                     log::info!(logger: self.log, "upgrade put off: {why}");
                 }
+                self.next_program = Some(program);
                 // Behind what waits now; we hold the other end ourselves, so it cannot be closed.
                 let _ = messages.request.send(TreeRequest::Upgrade);
             }
@@ -428,7 +481,7 @@ impl Tree {
 
     fn reap_orphans(&self) {
         // After an upgrade all services are our children like any orphan, until their threads have adopted them.
-        if self.adoption.is_none() {
+        if self.adoption.is_none() && !self.handover_pending {
             orphans::reap();
         }
     }

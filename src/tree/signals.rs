@@ -62,34 +62,45 @@ impl Messages {
     }
 }
 
-/// Starts the thread that waits for signals and reads the FIFO in `dir`, which the program before us may have had open.
-///
-/// # Errors
-/// When there is no thread or descriptor to be had.
-pub fn listen(
-    signals: Signals,
-    dir: StatusDir,
-    log: Log,
-    inherited: Descriptors<OwnedFd>,
-) -> std::io::Result<Messages> {
-    let (request, requests) = unbounded();
-    let (child, children) = bounded(1);
-    let orders = Arc::new(Mailbox::default());
-    let fifos = Fifos::inherit(inherited.control, inherited.ok);
-    let listener = Listener {
-        signals,
-        orders: orders.clone(),
-        fifos,
-        dir,
-        log,
-        request: request.clone(),
-        child,
-        children_at: None,
-    };
-    std::thread::Builder::new().name("signals".into()).stack_size(STACK_SIZE).spawn(move || listener.run())?;
-    Ok(Messages { request, requests, children, orders })
+/// The thread that is to listen: it is there, and waits for what it is to listen to.
+#[derive(Debug)]
+pub struct Listening(Sender<Listener>);
+
+impl Listening {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// There is none to be had.
+    pub fn prepare() -> std::io::Result<Listening> {
+        let (sender, receiver) = bounded::<Listener>(1);
+        // Whoever has prepared it and has nothing for it lets it go.
+        let listen = move || receiver.recv().map(Listener::run).unwrap_or_default();
+        std::thread::Builder::new().name("signals".into()).stack_size(STACK_SIZE).spawn(listen)?;
+        Ok(Listening(sender))
+    }
+
+    /// Has it wait for signals and read the FIFO in `dir`, which the program before us may have had open.
+    pub fn listen(self, signals: Signals, dir: StatusDir, log: Log, inherited: Descriptors<OwnedFd>) -> Messages {
+        let (request, requests) = unbounded();
+        let (child, children) = bounded(1);
+        let orders = Arc::new(Mailbox::default());
+        let listener = Listener {
+            signals,
+            orders: orders.clone(),
+            fifos: Fifos::inherit(inherited.control, inherited.ok),
+            dir,
+            log,
+            request: request.clone(),
+            child,
+            children_at: None,
+        };
+        // The thread takes it, and never ends.
+        let _ = self.0.send(listener);
+        Messages { request, requests, children, orders }
+    }
 }
 
+#[derive(Debug)]
 struct Listener {
     signals: Signals,
     orders: Arc<Mailbox>,

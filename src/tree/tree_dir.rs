@@ -13,7 +13,10 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// How often a program that has taken over without a lock tries to get one.
+const TAKE_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The directory, locked.
 #[derive(Debug)]
@@ -29,24 +32,43 @@ pub struct TreeDir {
 }
 
 impl TreeDir {
-    /// Makes the directory, and takes its lock, which the program before us may have held.
+    /// Makes the directory, and takes its lock.
     ///
     /// # Errors
     /// It cannot be made, or another tree has it.
-    pub fn take(status_root: &Path, inherited: Option<OwnedFd>) -> Result<TreeDir, TreeDirError> {
+    pub fn take(status_root: &Path) -> Result<TreeDir, TreeDirError> {
         let dir = StatusDir::of(status_root, TREE_DIR);
         dir.make().map_err(|error| TreeDirError::Make(dir.path().to_owned(), error))?;
-        let inherited = inherited.and_then(|lock| Lock::inherit(lock, &dir.lock_path()).ok());
-        let lock = inherited.map_or_else(|| dir.lock(), Ok);
-        let lock = lock.map_err(|error| TreeDirError::of_lock(&dir, error))?;
-        Ok(TreeDir {
+        let lock = dir.lock().map_err(|error| TreeDirError::of_lock(&dir, error))?;
+        Ok(TreeDir::new(dir, lock))
+    }
+
+    /// Takes the directory over from the program before us, with the lock that it held. What is not as it should be is
+    /// mended later by [`TreeDir::keep`]. Without that lock, waits until one is to be had.
+    ///
+    /// # Errors
+    /// Another tree has it.
+    pub fn take_over(status_root: &Path, inherited: Option<OwnedFd>) -> Result<TreeDir, TreeDirError> {
+        if let Some(lock) = inherited.and_then(|lock| Lock::inherit_anywhere(lock).ok()) {
+            return Ok(TreeDir::new(StatusDir::of(status_root, TREE_DIR), lock));
+        }
+        loop {
+            match TreeDir::take(status_root) {
+                Err(TreeDirError::Make(..) | TreeDirError::Lock(..)) => std::thread::sleep(TAKE_RETRY_INTERVAL),
+                result => return result,
+            }
+        }
+    }
+
+    fn new(dir: StatusDir, lock: Lock) -> TreeDir {
+        TreeDir {
             dir,
             lock,
             failure_logged: false,
             state: TreeState::default(),
             state_file: FilePair::Unknown,
             is_unwritten: false,
-        })
+        }
     }
 
     /// Where it is.

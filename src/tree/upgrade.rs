@@ -1,35 +1,30 @@
 //! SIGUSR2: the program replaces itself by the one that is now at its path. The pid stays, services and their parent
 //! stay, exit statuses are still waited for, and no lock is free in between.
 
-use super::handover::{HandoverState, ReExec};
+use super::candidate::ProgramFault;
+use super::handover::{HandedSettings, HandoverState, ReExec};
 use super::roster::members::Roster;
 use super::signals::{Messages, TreeRequest};
 use crate::status::dir::TREE_DIR;
 use crate::supervisor::requests::parking::{Descriptors, Parking};
-use crate::sys::files::file::c_path;
+use crate::sys::Errno;
 use crate::sys::files::flock::Lock;
-use crate::sys::process::pidfd::ExitStatus;
+use crate::sys::handover::{self, ProgramFile};
+use crate::sys::process::record::boot;
 use crate::sys::process::setup::inherited;
-use crate::sys::process::start::{Environment, Plan, StartError, start};
-use crate::sys::threads::poll::{self, PollSource};
-use crate::sys::time::Mono;
-use crate::sys::{Errno, describe, errno_text, handover};
 use crate::tree::tree_dir::TreeDir;
 use crossbeam_channel::Select;
 use log::{info, warn};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long the threads may take to come to rest. One that hangs in a dead file system must not stop the rest for long.
 const PARKING_TIME: Duration = Duration::from_secs(5);
-
-/// How long the next program may take to say its version.
-const VERSION_TIME: Duration = Duration::from_secs(2);
 
 /// Why the program is still the same.
 #[derive(Debug)]
@@ -40,14 +35,20 @@ pub enum NotReplaced {
     Retry(&'static str),
 }
 
+/// What replaces the program, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Next<'a> {
+    /// The file that has answered.
+    pub program: &'a ProgramFile,
+    /// How this program was started.
+    pub re_exec: &'a ReExec,
+}
+
 /// Replaces the program. Returns only if that was not possible; then all goes on as before.
-pub fn upgrade(roster: &Roster, messages: &Messages, tree_dir: &TreeDir, re_exec: &ReExec) -> NotReplaced {
+pub fn upgrade(roster: &Roster, messages: &Messages, tree_dir: &TreeDir, next: Next<'_>) -> NotReplaced {
     roster.alarms().wait_at_most(PARKING_TIME);
     let parking = Arc::new(Parking::default());
-    let not_replaced = replace_when_parked(&parking, roster, messages, tree_dir, re_exec);
-    if let NotReplaced::Failed(why) = &not_replaced {
-        warn!(logger: roster.log(), "upgrade not done: {why}; all goes on as before");
-    }
+    let not_replaced = replace_when_parked(&parking, roster, messages, tree_dir, next);
     parking.resume();
     not_replaced
 }
@@ -57,7 +58,7 @@ fn replace_when_parked(
     roster: &Roster,
     messages: &Messages,
     tree_dir: &TreeDir,
-    re_exec: &ReExec,
+    next: Next<'_>,
 ) -> NotReplaced {
     let mut modules = roster.park_all(parking);
     messages.park(parking);
@@ -79,10 +80,11 @@ fn replace_when_parked(
     if others_wait(messages) {
         return NotReplaced::Retry("something else was asked for first");
     }
-    NotReplaced::Failed(match check(tree_dir, re_exec) {
-        Ok(()) => hand_over(modules, roster, tree_dir.lock(), re_exec),
-        Err(why) => why,
-    })
+    // The next program would have a lock that keeps nobody out.
+    if !tree_dir.is_in_place() {
+        return NotReplaced::Failed(UpgradeError::TreeDirIsAnother(tree_dir.dir().path().to_owned()));
+    }
+    NotReplaced::Failed(hand_over(modules, roster, tree_dir.lock(), next))
 }
 
 /// Hands over what the parked threads have left open, and all else. Returns only if that was not possible: why.
@@ -90,7 +92,7 @@ fn hand_over(
     mut modules: BTreeMap<String, Descriptors<RawFd>>,
     roster: &Roster,
     own_lock: &Lock,
-    re_exec: &ReExec,
+    next: Next<'_>,
 ) -> UpgradeError {
     let log = roster.log();
     modules.extend(roster.keep_pipes_open(true));
@@ -98,7 +100,8 @@ fn hand_over(
     if dropped > 0 {
         warn!(logger: log, "{dropped} alarm programs not run: others take too long");
     }
-    info!(logger: log, "replacing the program by {}", re_exec.program.display());
+    let program = &next.re_exec.program;
+    info!(logger: log, "replacing the program by {}", program.display());
     let inherited = inherited();
     let state = HandoverState {
         own_lock: own_lock.file().as_raw_fd(),
@@ -106,43 +109,14 @@ fn hand_over(
         umask: inherited.umask,
         modules,
         told_to_exit: roster.told_to_exit(),
+        program: program.as_os_str().as_bytes().to_vec(),
+        boot: boot().to_string(),
+        settings: None,
     };
-    let failed = replace(&state, own_lock, re_exec);
+    let failed = replace(state, roster, own_lock, next);
     let _ = handover::keep_open(own_lock.file(), false);
     roster.keep_pipes_open(false);
-    UpgradeError::Program(re_exec.program.clone(), failed)
-}
-
-/// Whether the next program could begin: nobody would be left to say so if not.
-///
-/// # Errors
-/// Why not.
-fn check(tree_dir: &TreeDir, re_exec: &ReExec) -> Result<(), UpgradeError> {
-    if !tree_dir.is_in_place() {
-        return Err(UpgradeError::TreeDirIsAnother(tree_dir.dir().path().to_owned()));
-    }
-    if re_exec.are_relative && std::env::current_dir().is_err() {
-        return Err(UpgradeError::NoWorkingDirectory);
-    }
-    check_version(re_exec).map_err(|fault| UpgradeError::Program(re_exec.program.clone(), fault))
-}
-
-/// Runs the next program with `--version`: a file that is half copied, or for another machine, fails here.
-fn check_version(re_exec: &ReExec) -> Result<(), ProgramFault> {
-    let program = c_path(&re_exec.program).map_err(ProgramFault::Path)?;
-    let arguments = [program.clone(), c"--version".to_owned()];
-    let started = start(&Plan::new(&program, &arguments, &Environment::inherited()));
-    let pidfd = started.map_err(ProgramFault::Start)?.pidfd;
-    let ended = || poll::wait([Some(PollSource::Readable(pidfd.as_fd()))], Some(Mono::now() + VERSION_TIME)) == [true];
-    if !ended() {
-        let _ = pidfd.signal(libc::SIGKILL);
-        ended();
-    }
-    match pidfd.reap() {
-        Ok(Some(ExitStatus::Code(0))) => Ok(()),
-        Ok(Some(status)) => Err(ProgramFault::Version(status)),
-        Ok(None) | Err(_) => Err(ProgramFault::VersionHangs),
-    }
+    UpgradeError::Program(program.clone(), failed)
 }
 
 /// Waits until all are parked, or a thread has ended instead.
@@ -180,8 +154,17 @@ fn others_wait(messages: &Messages) -> bool {
     !others.is_empty()
 }
 
-fn replace(state: &HandoverState, own_lock: &Lock, re_exec: &ReExec) -> ProgramFault {
-    let text = match serde_json::to_vec(state) {
+fn replace(mut state: HandoverState, roster: &Roster, own_lock: &Lock, next: Next<'_>) -> ProgramFault {
+    // The next program may find no file, or none that it can read: then these settings go on to hold.
+    let settings = match roster.config().text().map(handover::letter).transpose() {
+        Ok(settings) => settings,
+        Err(error) => return ProgramFault::HandOver(error),
+    };
+    state.settings = settings.as_ref().map(|file| {
+        let path = roster.config().path().as_os_str().as_bytes().to_vec();
+        HandedSettings { path, text: file.as_raw_fd() }
+    });
+    let text = match serde_json::to_vec(&state) {
         Ok(text) => text,
         Err(error) => return ProgramFault::HandOver(error.into()),
     };
@@ -192,10 +175,11 @@ fn replace(state: &HandoverState, own_lock: &Lock, re_exec: &ReExec) -> ProgramF
     if let Err(errno) = handover::keep_open(own_lock.file(), true) {
         return ProgramFault::HandOver(errno.into());
     }
-    let mut arguments = re_exec.arguments.clone();
+    let mut arguments = next.re_exec.arguments.clone();
     arguments.insert(1.min(arguments.len()), format!("--handover={}", file.as_raw_fd()).into());
-    match handover::replace_program(&re_exec.program, &arguments) {
+    match next.program.execute(&arguments) {
         Ok(never) => match never {},
+        Err(Errno::ESTALE) => ProgramFault::Replaced,
         Err(errno) => ProgramFault::Execute(errno),
     }
 }
@@ -205,7 +189,7 @@ fn replace(state: &HandoverState, own_lock: &Lock, re_exec: &ReExec) -> ProgramF
 pub enum UpgradeError {
     /// The tree has been told to end.
     ShuttingDown,
-    /// The services root is not there, and the next program could not begin.
+    /// The services root is not there: what was meant to be run next may be with it.
     NoRoot(PathBuf),
     /// These modules' threads did not come to rest in time.
     NoAnswer(Vec<String>),
@@ -217,23 +201,6 @@ pub enum UpgradeError {
     NoWorkingDirectory,
     /// The next program's path, and what is wrong with it.
     Program(PathBuf, ProgramFault),
-}
-
-/// What is wrong with the next program.
-#[derive(Debug)]
-pub enum ProgramFault {
-    /// The kernel cannot be told its path.
-    Path(io::Error),
-    /// It cannot be started.
-    Start(StartError),
-    /// It could not say its version, and ended so.
-    Version(ExitStatus),
-    /// It did not come to say its version.
-    VersionHangs,
-    /// There is no memory or descriptor for what it would be told.
-    HandOver(io::Error),
-    /// `execve` failed.
-    Execute(Errno),
 }
 
 impl fmt::Display for UpgradeError {
@@ -252,19 +219,4 @@ impl fmt::Display for UpgradeError {
     }
 }
 
-impl fmt::Display for ProgramFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ProgramFault::Path(error) => f.write_str(&errno_text(error)),
-            ProgramFault::Start(error) => error.fmt(f),
-            ProgramFault::Version(status) => write!(f, "--version: {status}"),
-            ProgramFault::VersionHangs => f.write_str("--version does not end"),
-            ProgramFault::HandOver(error) => f.write_str(&errno_text(error)),
-            ProgramFault::Execute(errno) => f.write_str(describe(*errno)),
-        }
-    }
-}
-
 impl std::error::Error for UpgradeError {}
-
-impl std::error::Error for ProgramFault {}

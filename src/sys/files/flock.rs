@@ -93,16 +93,24 @@ impl Lock {
         }
     }
 
-    /// Takes over a lock that the program before us held by this descriptor.
+    /// Takes over a lock that the program before us held by this descriptor, wherever its file is by now.
+    ///
+    /// # Errors
+    /// What `flock` gives.
+    pub fn inherit_anywhere(descriptor: OwnedFd) -> Result<Lock, LockError> {
+        // The lock belongs to the open file, and so to us already; this cannot wait.
+        match Flock::lock(File::from(descriptor), FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Lock::of(file),
+            Err((_, errno)) => Err(LockError::Io(errno.into())),
+        }
+    }
+
+    /// The same for a file that has to be at `path`.
     ///
     /// # Errors
     /// As [`Lock::take`]; `NotFound` when the file at `path` is another one by now.
     pub fn inherit(descriptor: OwnedFd, path: &Path) -> Result<Lock, LockError> {
-        // The lock belongs to the open file, and so to us already; this cannot wait.
-        let lock = match Flock::lock(File::from(descriptor), FlockArg::LockExclusiveNonblock) {
-            Ok(file) => Lock::of(file)?,
-            Err((_, errno)) => return Err(LockError::Io(errno.into())),
-        };
+        let lock = Lock::inherit_anywhere(descriptor)?;
         if lock.is_at(path) { Ok(lock) } else { Err(LockError::Io(io::ErrorKind::NotFound.into())) }
     }
 

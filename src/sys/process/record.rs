@@ -80,10 +80,19 @@ fn line(role: Role, pid: i32, made: (u64, u64), inode: u64, directory: Option<Fi
     line
 }
 
-/// The boot id, read once.
+static BOOT: OnceLock<String> = OnceLock::new();
+
+/// The boot id, read once; empty if it cannot be read.
 pub fn boot() -> &'static str {
-    static BOOT: OnceLock<String> = OnceLock::new();
     BOOT.get_or_init(boot_id)
+}
+
+/// Takes the boot id from a program that this one has replaced: it may not be to be had any more.
+pub fn know_boot(boot: &str) {
+    if !boot.is_empty() {
+        // It is read once, and so was not read yet.
+        let _ = BOOT.set(boot.to_string());
+    }
 }
 
 /// A process that was recorded.

@@ -12,6 +12,14 @@ pub struct Signals {
     all: SigSet,
 }
 
+/// Blocks what somebody may send to a supervisor in its first moment, and what would end it then: HUP and USR2, which wait
+/// until [`Signals::take`], and USR1, which means nothing. To be called before anything else in `main`.
+pub fn block_first() {
+    let set: SigSet = [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2].into_iter().collect();
+    // It fails for no such set.
+    let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None);
+}
+
 impl Signals {
     /// Blocks `signals` for this thread and all that it will make, and opens the descriptor.
     ///

@@ -201,6 +201,11 @@ impl Roster {
         }
     }
 
+    /// The settings that hold.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
     /// Where the settings come from.
     pub fn source(&self) -> &ConfigSource {
         &self.shared.source

@@ -1,49 +1,14 @@
-//! SIGUSR2: the tree replaces itself, and nobody notices.
+//! What stays over an upgrade: processes, locks, lines, wants and counts.
 
-// A test fails by a panic, and says to the one who runs it what it saw.
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
-
-mod common;
-
-use common::host::*;
-use common::*;
+use crate::common::host::*;
+use crate::common::*;
+use crate::fixture::*;
 use nix::fcntl::{Flock, FlockArg};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How often a tree under test replaces itself in a row.
 const UPGRADES: usize = 100;
-
-/// How many programs have begun to supervise: the first, and one for each upgrade.
-fn begun(place: &Place) -> usize {
-    count(&place.own().path("supervise.log"), " supervising ")
-}
-
-/// Asks for an upgrade by `ask`, and waits until the new program supervises.
-fn upgrade(place: &Place, ask: impl FnOnce()) {
-    let before = begun(place);
-    ask();
-    wait_for("the new program", place, || begun(place) > before);
-}
-
-/// A copy of the program, so that it can be replaced and removed.
-fn own_copy(place: &Place) -> PathBuf {
-    let copy = place.path().join("supervise-tree");
-    std::fs::copy(env!("CARGO_BIN_EXE_supervise-tree"), &copy).expect("copied");
-    copy
-}
-
-/// Starts the tree from the program at `path`.
-fn tree_of<'a>(place: &'a Place, path: &Path) -> Running<'a> {
-    let mut command = Command::new(path);
-    command.arg("-p").arg(place.status_root()).arg(place.root());
-    let tree = place.start(command);
-    wait_for("the tree to listen", place, || place.own().is_supervised());
-    tree
-}
 
 #[test]
 fn the_pids_of_the_tree_and_of_its_services_stay() {
@@ -70,159 +35,6 @@ fn the_pids_of_the_tree_and_of_its_services_stay() {
     assert_eq!(modules[0].state()["last_exit"]["code"], 7);
     assert!(tree.stop().success());
     assert!(!is_alive(next) && !is_alive(pids[1]) && !is_alive(pids[2]));
-}
-
-#[test]
-fn the_program_that_is_at_the_path_by_now_is_executed() {
-    let place = Place::new();
-    place.run("web", SLEEP);
-    let program = own_copy(&place);
-    let tree = tree_of(&place, &program);
-    let pid = place.module("web").wait_up(&place);
-    let fresh = place.path().join("fresh");
-    std::fs::copy(env!("CARGO_BIN_EXE_supervise-tree"), &fresh).expect("copied");
-    std::fs::rename(&fresh, &program).expect("replaced");
-    upgrade(&place, || tree.signal("USR2"));
-    let runs = std::fs::metadata(format!("/proc/{}/exe", tree.pid())).expect("exe").ino();
-    assert_eq!(runs, std::fs::metadata(&program).expect("program").ino());
-    // The next upgrade does not see what was handed over by the one before.
-    upgrade(&place, || tree.signal("USR2"));
-    let line = std::fs::read(format!("/proc/{}/cmdline", tree.pid())).expect("cmdline");
-    assert_eq!(String::from_utf8_lossy(&line).matches("--handover=").count(), 1);
-    assert_eq!(place.module("web").pid(), pid);
-    assert!(tree.stop().success());
-}
-
-#[test]
-fn an_upgrade_that_cannot_be_executed_changes_nothing() {
-    let place = Place::new();
-    place.conf(FAST);
-    place.run("web", HOLD);
-    place.service("talk", &[("run", SLEEP), ("log/run", "exec cat >/dev/null")]);
-    let program = own_copy(&place);
-    let tree = tree_of(&place, &program);
-    let web = place.module("web");
-    let pid = web.wait_up(&place);
-    place.module("talk").wait_up(&place);
-    place.module("talk/log").wait_up(&place);
-    let failures = || count(&place.own().path("supervise.log.wf"), "upgrade not done");
-    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", tree.pid())).map_or(0, Iterator::count);
-    let open = descriptors();
-
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("chmod");
-    tree.signal("USR2");
-    wait_for("the first failure", &place, || failures() == 1);
-    assert!(place.own().text("supervise.log.wf").contains("Permission denied"), "{}", place.story());
-    std::fs::remove_file(&program).expect("removed");
-    tree.signal("USR2");
-    wait_for("the second failure", &place, || failures() == 2);
-    assert!(place.own().text("supervise.log.wf").contains("No such file or directory"), "{}", place.story());
-
-    assert_eq!(begun(&place), 1);
-    signal(pid, "USR1");
-    let next = web.wait_new_pid(&place, pid);
-    assert_eq!(web.state()["last_exit"]["code"], 7);
-    // A log may just have been open when they were counted first.
-    wait_for("no more descriptors than before", &place, || descriptors() <= open);
-    // Children must not get what was about to be handed over.
-    let theirs = std::fs::read_dir(format!("/proc/{next}/fd")).expect("fd");
-    let high = theirs.flatten().filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().unwrap_or(0) > 2);
-    assert!(
-        high.filter(|entry| entry
-            .path()
-            .read_link()
-            .is_ok_and(|to| to.starts_with(place.status_root()) && to.ends_with("lock")))
-            .count()
-            == 0
-    );
-    assert!(tree.stop().success());
-    assert!(!is_alive(next));
-}
-
-#[test]
-fn a_program_that_could_not_begin_is_not_tried() {
-    let place = Place::new();
-    place.conf(FAST);
-    place.run("web", SLEEP);
-    let program = own_copy(&place);
-    let tree = tree_of(&place, &program);
-    let web = place.module("web");
-    let pid = web.wait_up(&place);
-    let fresh = place.path().join("fresh");
-    let not_done = |ask: &dyn Fn(), why: &str| {
-        ask();
-        tree.signal("USR2");
-        wait_for(why, &place, || {
-            let text = place.own().text("supervise.log.wf");
-            text.lines().any(|line| line.contains("upgrade not done") && line.contains(why))
-        });
-        assert_eq!((begun(&place), web.pid(), is_alive(pid)), (1, pid, true));
-    };
-    let replace_by = |content: &[u8]| {
-        std::fs::write(&fresh, content).expect("written");
-        std::fs::set_permissions(&fresh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
-        std::fs::rename(&fresh, &program).expect("replaced");
-    };
-    let whole = std::fs::read(&program).expect("program");
-    not_done(&|| replace_by(&whole[..whole.len() / 4]), "--version: signal");
-    not_done(&|| replace_by(b"#!/bin/sh\nexit 3\n"), "--version: exit code 3");
-    not_done(&|| replace_by(b"#!/bin/sh\nexec sleep 1000\n"), "--version: signal KILL");
-    replace_by(&whole);
-    let lock = place.own().path("lock");
-    let in_its_place = || {
-        std::fs::remove_file(&lock).expect("removed");
-        std::fs::create_dir(&lock).expect("made");
-    };
-    not_done(&in_its_place, "is not as it was");
-    std::fs::remove_dir(&lock).expect("removed");
-    tree.signal("HUP");
-    place.wait_told("was removed: made anew");
-    upgrade(&place, || tree.signal("USR2"));
-    assert_eq!(web.wait_up(&place), pid);
-    assert!(tree.stop().success());
-}
-
-#[test]
-fn a_working_directory_that_is_gone_stops_an_upgrade_only_if_it_is_needed() {
-    for is_needed in [true, false] {
-        let place = Place::new();
-        place.run("web", SLEEP);
-        let here = place.path().join("here");
-        std::fs::create_dir(&here).expect("made");
-        let mut command = Command::new("sh");
-        command.args(["-c", "cd here && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_supervise-tree")]);
-        command.args(if is_needed { vec!["-F", "supervise.conf"] } else { Vec::new() });
-        command.arg("-p").arg(place.status_root()).arg(place.root());
-        let tree = place.start(command);
-        let pid = place.module("web").wait_up(&place);
-        std::fs::remove_dir(&here).expect("removed");
-        if is_needed {
-            tree.signal("USR2");
-            place.own().wait_text(&place, "supervise.log.wf", "upgrade not done: the working directory is gone");
-        } else {
-            upgrade(&place, || tree.signal("USR2"));
-        }
-        assert_eq!((place.module("web").wait_up(&place), is_alive(pid)), (pid, true));
-        assert!(tree.stop().success());
-    }
-}
-
-#[test]
-fn no_program_is_replaced_while_its_root_is_away() {
-    let place = Place::new();
-    place.run("web", SLEEP);
-    let tree = place.tree();
-    let pid = place.module("web").wait_up(&place);
-    let away = place.path().join("away");
-    std::fs::rename(place.root(), &away).expect("moved away");
-    tree.signal("USR2");
-    place.own().wait_text(&place, "supervise.log.wf", "upgrade not done: ");
-    assert!(is_alive(tree.pid()) && is_alive(pid));
-    std::fs::rename(&away, place.root()).expect("moved back");
-    upgrade(&place, || tree.signal("USR2"));
-    wait_for("it to be supervised", &place, || place.module("web").is_supervised());
-    assert_eq!(place.module("web").pid(), pid);
-    assert!(tree.stop().success());
 }
 
 #[test]
