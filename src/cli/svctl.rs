@@ -87,6 +87,10 @@ pub enum Verb {
     /// Show the last lines that modules wrote
     #[command(alias = "tail")]
     Logs(Logs),
+    /// Write how all modules are, and then a line for every change, until nobody reads any more
+    Events(SomeModules),
+    /// Print numbers about modules and the tree in the text format of OpenMetrics
+    Metrics(SomeModules),
     /// Show effective settings and where each comes from, or check the config file
     Config(Config),
     /// Tell the tree to look for services again

@@ -13,7 +13,9 @@
 //! | [`show`] | the verbs that show: `status`, `config` |
 //! | [`steer`] | the verbs that change something, and waiting for the result |
 //! | [`logs`] | `logs` |
+//! | [`monitor`] | the verbs for programs that watch: `events`, `metrics` |
 //! | [`root`], [`snapshot`], [`parallel`] | which modules there are; how one of them is; looking at a thousand |
+//! | [`usage`] | what a module uses of the machine |
 //! | [`service`] | a module's service directory |
 //! | [`changes`] | what is watched, and which changes say something |
 //! | [`completions`] | `completions`, and the answers to a shell |
@@ -26,6 +28,7 @@ pub mod error;
 pub mod exit;
 pub mod format;
 pub mod logs;
+pub mod monitor;
 pub mod parallel;
 pub mod report;
 pub mod root;
@@ -33,12 +36,14 @@ pub mod service;
 pub mod show;
 pub mod snapshot;
 pub mod steer;
+pub mod usage;
 
 use crate::cli;
 use crate::cli::svctl::{Alarm, Awaited, Cli, Switch, Verb};
 use error::CtlError;
 use exit::Outcome;
 use logs::print;
+use monitor::{events, metrics};
 use report::{Out, OutputFormat, Report};
 use root::StatusRoot;
 use show::{config, page, status, watch};
@@ -68,7 +73,7 @@ fn run(cli: &Cli) -> u8 {
     let outcomes = dispatch(cli, &mut out).unwrap_or_else(|error| {
         out.note(&error.text);
         // Whoever reads an array gets one, whatever happens.
-        if cli.json && !matches!(cli.verb, Verb::Logs(_) | Verb::Completions(_)) {
+        if cli.json && !matches!(cli.verb, Verb::Logs(_) | Verb::Events(_) | Verb::Metrics(_) | Verb::Completions(_)) {
             out.line("[]");
         }
         vec![error.outcome]
@@ -84,6 +89,10 @@ enum Task<'a> {
     Show(&'a [OsString]),
     /// `logs`.
     Logs(&'a cli::svctl::Logs),
+    /// `events`.
+    Events(&'a [OsString]),
+    /// `metrics`.
+    Metrics(&'a [OsString]),
     /// `config`.
     Config(&'a cli::svctl::Config),
     /// `completions`.
@@ -107,6 +116,8 @@ fn task(verb: &Verb) -> Task<'_> {
         Verb::Status(arguments) => Task::Status(arguments),
         Verb::Show(to) => Task::Show(&to.modules),
         Verb::Logs(arguments) => Task::Logs(arguments),
+        Verb::Events(to) => Task::Events(&to.modules),
+        Verb::Metrics(to) => Task::Metrics(&to.modules),
         Verb::Config(arguments) => Task::Config(arguments),
         Verb::Completions(arguments) => Task::Completions(arguments),
         Verb::Wait(arguments) => Task::Wait(arguments),
@@ -147,6 +158,11 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
         Task::Status(arguments) => status::once(&root()?, arguments, cli.json, out),
         Task::Show(modules) => page::show(&root()?, modules, cli.json, out),
         Task::Logs(arguments) => print::logs(&root()?, arguments, cli.json, out),
+        // Who watches may have come before the tree.
+        Task::Events(modules) => {
+            events::events(&StatusRoot::find_for_later(cli.status_root.as_deref())?, modules, cli.json, out)
+        }
+        Task::Metrics(modules) => metrics::metrics(&root()?, modules, out),
         // A file can be checked where nothing runs yet.
         Task::Config(arguments) => config::config(&name, arguments, cli.json, out),
         Task::Completions(arguments) => {

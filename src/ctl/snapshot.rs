@@ -95,7 +95,7 @@ impl Snapshot {
     /// It is gone, or we may not look.
     pub fn read(module: &Module) -> Result<Snapshot, SnapshotError> {
         let until = Mono::now() + STALE_AFTER;
-        let mut snapshot = Snapshot::read_once(module)?;
+        let mut snapshot = Snapshot::read_now(module)?;
         // An end is written down a moment after it has come.
         while snapshot.names_a_dead_process(module) {
             if Mono::now() >= until {
@@ -103,12 +103,16 @@ impl Snapshot {
                 break;
             }
             poll::wait([], Some(Mono::now() + STALE_LOOK));
-            snapshot = Snapshot::read_once(module)?;
+            snapshot = Snapshot::read_now(module)?;
         }
         Ok(snapshot)
     }
 
-    fn read_once(module: &Module) -> Result<Snapshot, SnapshotError> {
+    /// The same, for who looks again at the next change: an end that is not written down yet is not waited for.
+    ///
+    /// # Errors
+    /// As [`Snapshot::read`].
+    pub fn read_now(module: &Module) -> Result<Snapshot, SnapshotError> {
         let (raw, mut state, record) = read_both(module)?;
         state.module = module.json();
         let changed = record.map(|record| record.changed);

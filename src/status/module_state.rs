@@ -27,20 +27,20 @@ pub enum ModuleState {
     Unknown(String),
 }
 
-/// Every state that has a word, in the order of a module's life.
-const KNOWN: [ModuleState; 9] = [
-    ModuleState::Down,
-    ModuleState::Starting,
-    ModuleState::Up,
-    ModuleState::Ready,
-    ModuleState::Paused,
-    ModuleState::Stopping,
-    ModuleState::Finishing,
-    ModuleState::Backoff,
-    ModuleState::Failed,
-];
-
 impl ModuleState {
+    /// Every state that has a word, in the order of a module's life.
+    pub const KNOWN: [ModuleState; 9] = [
+        ModuleState::Down,
+        ModuleState::Starting,
+        ModuleState::Up,
+        ModuleState::Ready,
+        ModuleState::Paused,
+        ModuleState::Stopping,
+        ModuleState::Finishing,
+        ModuleState::Backoff,
+        ModuleState::Failed,
+    ];
+
     /// Its word in `state.json`.
     pub fn name(&self) -> &str {
         match self {
@@ -59,7 +59,7 @@ impl ModuleState {
 
     /// The state that `word` names.
     pub fn from_name(word: &str) -> ModuleState {
-        let known = KNOWN.iter().find(|state| state.name() == word);
+        let known = ModuleState::KNOWN.iter().find(|state| state.name() == word);
         known.cloned().unwrap_or_else(|| ModuleState::Unknown(word.to_string()))
     }
 }
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn every_word_is_read_back_and_the_manual_has_it() {
         let page = include_str!("../../man/supervise-status.5");
-        for state in KNOWN {
+        for state in ModuleState::KNOWN {
             assert_eq!(ModuleState::from_name(state.name()), state);
             assert!(page.contains(&format!("\n.It Cm {}\n", state.name())), "{}", state.name());
         }

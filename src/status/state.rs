@@ -5,7 +5,7 @@ use crate::status::record::Want;
 use crate::sys::files::file;
 use crate::sys::files::file_id::FileId;
 use crate::sys::ok_unless_exhausted;
-use crate::sys::process::pidfd::{ExitStatus, signal_name};
+use crate::sys::process::pidfd::{ExitStatus, signal_name, signal_number};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::io::{self, Read};
 use std::path::Path;
@@ -135,6 +135,11 @@ impl LastExit {
         };
         LastExit { code, signal, core: status.core(), at: rfc3339(at) }
     }
+
+    /// What a shell makes of it: the exit code, or 128 and the signal's number; `None` if nobody knows.
+    pub fn shell_code(&self) -> Option<i32> {
+        self.code.or_else(|| Some(128 + signal_number(self.signal.as_deref()?)?))
+    }
 }
 
 impl StateFile {
@@ -204,6 +209,18 @@ mod tests {
         for key in json.as_object().unwrap().keys() {
             assert!(page.contains(&format!("\n.It Cm {key}\n")), "{key}");
         }
+    }
+
+    #[test]
+    fn a_shell_tells_a_signal_by_128_and_its_number() {
+        let code = |status| LastExit::new(status, SystemTime::UNIX_EPOCH).shell_code();
+        assert_eq!(code(ExitStatus::Code(3)), Some(3));
+        assert_eq!(code(ExitStatus::Signal { number: 9, core: false }), Some(137));
+        assert_eq!(
+            code(ExitStatus::Signal { number: libc::SIGRTMIN() + 3, core: false }),
+            Some(131 + libc::SIGRTMIN())
+        );
+        assert_eq!(code(ExitStatus::Unknown), None);
     }
 
     #[test]

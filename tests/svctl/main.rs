@@ -9,6 +9,7 @@ mod fixture;
 
 mod faults;
 mod logs;
+mod monitor;
 mod probes;
 mod single;
 mod steering;

@@ -9,9 +9,8 @@ use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
 use crate::ctl::show::{config, own_file};
 use crate::ctl::snapshot::{Snapshot, moment};
-use crate::service::context::cgroup;
+use crate::ctl::usage::{Usage, processes_of_group};
 use crate::sys::Pid;
-use crate::sys::context::cgroup::Group;
 use crate::sys::process::stat::Stat;
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -81,9 +80,7 @@ impl Page {
         let definition = Path::new(&snapshot.state.definition).to_owned();
         let is_directory = definition.is_absolute() && definition.is_dir();
         let pid = snapshot.state.pid.filter(|_| snapshot.is_supervised());
-        // With a control group of its own, what that has; else the run process and its process group.
-        let group = pid.and_then(|pid| control_group(&module, pid));
-        let in_group = group.as_ref().and_then(|group| group.processes().ok()).map(|all| all.len());
+        let usage = pid.map(|pid| Usage::of(&module, pid)).unwrap_or_default();
         Ok(Page {
             settings: settings(root, &module, &snapshot),
             enabled: is_directory.then(|| std::fs::symlink_metadata(definition.join("down")).is_err()),
@@ -91,8 +88,8 @@ impl Page {
             foreign_parent: pid.and_then(parent_of).filter(|parent| *parent != snapshot.state.supervisor_pid),
             events: events(&module),
             output: last_words::of(&module, &snapshot, LINES),
-            memory: group.as_ref().and_then(Group::memory).or_else(|| pid.and_then(resident_memory)),
-            processes: in_group.or(pid.map(processes_of_group)).unwrap_or(0),
+            memory: usage.memory,
+            processes: usage.processes.or(pid.map(processes_of_group)).unwrap_or(0),
             module,
             snapshot,
         })
@@ -203,30 +200,9 @@ fn events(module: &Module) -> Vec<String> {
     lines.split_off(first).into_iter().map(|(_, line)| line).collect()
 }
 
-/// The control group of the module, if its run process is in one of its own.
-fn control_group(module: &Module, pid: u32) -> Option<Group> {
-    let directory = std::path::absolute(module.dir.path()).ok()?;
-    cgroup::of_process(Pid::from_raw(i32::try_from(pid).ok()?), &module.json(), &directory)
-}
-
-/// The resident memory of a process, in bytes (`VmRSS` of proc_pid_status(5)).
-fn resident_memory(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
-}
-
 /// The parent of a process.
 fn parent_of(pid: u32) -> Option<u32> {
     stat(pid)?.parent().map(|parent| parent.as_raw().unsigned_abs())
-}
-
-/// How many processes are in the process group that `pid` leads; one that leads none counts alone.
-fn processes_of_group(pid: u32) -> usize {
-    let group_of = |pid: u32| stat(pid)?.group().map(|group| group.as_raw().unsigned_abs());
-    let Ok(entries) = std::fs::read_dir("/proc") else { return 1 };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|other| group_of(*other) == Some(pid)).count().max(1)
 }
 
 fn stat(pid: u32) -> Option<Stat> {

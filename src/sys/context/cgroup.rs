@@ -219,6 +219,13 @@ impl Group {
         self.number("memory.current")
     }
 
+    /// The processor time that all its processes have used since it was made, in nanoseconds.
+    pub fn processor_time(&self) -> Option<u64> {
+        let text = std::fs::read_to_string(self.path.join("cpu.stat")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+        line.trim().parse::<u64>().ok()?.checked_mul(1000)
+    }
+
     /// How many processes and threads, or without that controller processes, are in it.
     pub fn tasks(&self) -> Option<u64> {
         self.number("pids.current").or_else(|| self.processes().ok().map(|all| all.len() as u64))

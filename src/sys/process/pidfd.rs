@@ -74,6 +74,15 @@ pub fn signal_name(number: i32) -> String {
     }
 }
 
+/// The number of a signal that [`signal_name`] has named.
+pub fn signal_number(name: &str) -> Option<i32> {
+    if let Some(above) = name.strip_prefix("RTMIN+") {
+        return Some(libc::SIGRTMIN() + above.parse::<i32>().ok()?);
+    }
+    let named = format!("SIG{name}").parse::<Signal>().map(|signal| signal as i32);
+    named.ok().or_else(|| name.parse().ok())
+}
+
 /// A descriptor for one process.
 #[derive(Debug)]
 pub struct Pidfd(OwnedFd);

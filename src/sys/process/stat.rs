@@ -13,6 +13,8 @@ const STATE: usize = 3;
 const PARENT: usize = 4;
 const GROUP: usize = 5;
 const FLAGS: usize = 9;
+const USER_TIME: usize = 14;
+const SYSTEM_TIME: usize = 15;
 const START: usize = 22;
 
 /// The flag of a process that is on its way out (`PF_EXITING`).
@@ -61,6 +63,12 @@ impl Stat {
     /// Its process group.
     pub fn group(&self) -> Option<Pid> {
         self.field(GROUP)?.parse().ok().map(Pid::from_raw)
+    }
+
+    /// The processor time that it has used, in nanoseconds, rounded down to a [`tick`]; that of its children is not in it.
+    pub fn processor_time(&self) -> Option<u64> {
+        let ticks = |number| self.field(number)?.parse::<u64>().ok();
+        ticks(USER_TIME)?.checked_add(ticks(SYSTEM_TIME)?)?.checked_mul(tick())
     }
 
     /// When it was made, in nanoseconds since the boot, rounded down to a [`tick`]. The kernel adds the reader's offset of a

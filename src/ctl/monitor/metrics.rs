@@ -1,0 +1,250 @@
+//! `metrics`: what is told of modules and of the tree, in numbers, at one moment.
+//!
+//! No label has a pid or a path: each new value would be a new series. supervise-metrics(7) lists the names.
+
+use crate::ctl::error::CtlError;
+use crate::ctl::exit::Outcome;
+use crate::ctl::monitor::openmetrics::{Exposition, Family, Type};
+use crate::ctl::parallel;
+use crate::ctl::report::Out;
+use crate::ctl::root::{Module, StatusRoot};
+use crate::ctl::snapshot::{Snapshot, Supervised, moment};
+use crate::ctl::usage::Usage;
+use crate::status::module_state::ModuleState;
+use crate::status::record::Want;
+use crate::status::tree_state::TreeState;
+use crate::sys::files::fifo;
+use std::ffi::OsString;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A state that no `state.json` has: nobody supervises the module.
+const UNSUPERVISED: &str = "unsupervised";
+
+/// How one module is.
+#[derive(Debug)]
+struct Sample {
+    name: String,
+    snapshot: Snapshot,
+    usage: Usage,
+}
+
+/// A family of which each module has at most one sample, and where its value comes from.
+struct OfModule {
+    family: Family,
+    value: fn(&Sample) -> Option<f64>,
+}
+
+const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Family {
+    Family { name, kind: Type::Gauge, unit, help }
+}
+
+const fn counter(name: &'static str, unit: &'static str, help: &'static str) -> Family {
+    Family { name, kind: Type::Counter, unit, help }
+}
+
+const STATE: Family = Family {
+    name: "supervise_module_state",
+    kind: Type::StateSet,
+    unit: "",
+    help: "How the module is: 1 for the state that it is in.",
+};
+
+const TREE: Family =
+    Family { name: "supervise_tree", kind: Type::Info, unit: "", help: "The program that wrote this." };
+
+const TREE_UP: Family = gauge("supervise_tree_up", "", "Whether a tree runs on this status root.");
+
+const TREE_START: Family =
+    gauge("supervise_tree_start_time_seconds", "seconds", "When the tree began, or last replaced itself.");
+
+/// One sample a module each, in the order in which they are told.
+const MODULE: &[OfModule] = &[
+    OfModule {
+        family: gauge("supervise_module_wanted", "", "Whether the module is wanted up."),
+        value: |module| Some(truth(module.snapshot.state.want == Some(Want::Up))),
+    },
+    OfModule {
+        family: gauge(
+            "supervise_module_ready",
+            "",
+            "Whether the module said that it is ready; no sample where it cannot.",
+        ),
+        value: |module| module.snapshot.state.ready.map(truth),
+    },
+    OfModule {
+        family: counter("supervise_module_restarts", "", "Starts of the run process after the first."),
+        value: |module| Some(count(module.snapshot.state.restarts)),
+    },
+    OfModule {
+        family: gauge(
+            "supervise_module_last_exit_code",
+            "",
+            "Exit code of the last run process; 128 and the number after a signal.",
+        ),
+        value: |module| module.snapshot.state.last_exit.as_ref().and_then(|exit| exit.shell_code()).map(f64::from),
+    },
+    OfModule {
+        family: gauge("supervise_module_start_time_seconds", "seconds", "When the run process was started."),
+        value: |module| {
+            module.snapshot.state.pid?;
+            seconds(module.snapshot.changed?)
+        },
+    },
+    OfModule {
+        family: gauge("supervise_module_state_change_time_seconds", "seconds", "When the state began."),
+        value: |module| seconds(moment(&module.snapshot.state.since)?),
+    },
+    OfModule {
+        family: counter("supervise_module_cpu_seconds", "seconds", "Processor time of what runs now, since its start."),
+        value: |module| module.usage.processor_time.map(|time| time.as_secs_f64()),
+    },
+    OfModule {
+        family: gauge(
+            "supervise_module_memory_bytes",
+            "bytes",
+            "Memory of the control group, else of the run process.",
+        ),
+        value: |module| module.usage.memory.map(count),
+    },
+    OfModule {
+        family: gauge("supervise_module_processes", "", "Processes in the control group, where it has one."),
+        value: |module| module.usage.processes.map(|number| count(number as u64)),
+    },
+];
+
+/// Writes all of it once.
+///
+/// # Errors
+/// The status root cannot be read.
+pub fn metrics(root: &StatusRoot, words: &[OsString], out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
+    let mut outcomes = Vec::new();
+    let mut modules = Vec::new();
+    if words.is_empty() {
+        modules = root.modules()?;
+    }
+    for found in root.select(words)? {
+        match found {
+            Ok(module) => modules.push(module),
+            Err(missing) => {
+                out.note(&format!("{}: {}", crate::ctl::format::name(&missing.word), missing.why));
+                outcomes.push(Outcome::NoSuchModule);
+            }
+        }
+    }
+    let samples: Vec<Sample> = parallel::map(&modules, sample).into_iter().flatten().collect();
+    let tree = root.tree();
+    let runs = fifo::has_reader(&tree.control()).unwrap_or(false);
+    out.put(&exposition(&samples, runs, TreeState::read(&tree.state()).as_ref()));
+    Ok(outcomes)
+}
+
+/// What is left of a service that was removed says nothing any more.
+fn sample(module: &Module) -> Option<Sample> {
+    let snapshot = Snapshot::read_now(module).ok().filter(|snapshot| snapshot.supervised != Supervised::Removed)?;
+    let pid = snapshot.state.pid.filter(|_| snapshot.is_supervised());
+    let usage = pid.map(|pid| Usage::of(module, pid)).unwrap_or_default();
+    Some(Sample { name: module.json(), snapshot, usage })
+}
+
+fn exposition(samples: &[Sample], tree_runs: bool, tree: Option<&TreeState>) -> String {
+    let mut text = Exposition::default();
+    text.family(&TREE);
+    text.sample(&TREE, &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    text.family(&TREE_UP);
+    text.sample(&TREE_UP, &[], truth(tree_runs));
+    if let Some(began) = tree.filter(|_| tree_runs).and_then(|tree| moment(&tree.started)).and_then(seconds) {
+        text.family(&TREE_START);
+        text.sample(&TREE_START, &[], began);
+    }
+    text.family(&STATE);
+    for module in samples {
+        let is = if module.snapshot.is_supervised() { module.snapshot.state.state.name() } else { UNSUPERVISED };
+        let states = ModuleState::KNOWN.iter().map(ModuleState::name).chain([UNSUPERVISED]);
+        for state in states {
+            text.sample(&STATE, &[("module", &module.name), (STATE.name, state)], truth(is == state));
+        }
+    }
+    for OfModule { family, value } in MODULE {
+        text.family(family);
+        for module in samples {
+            if let Some(value) = value(module) {
+                text.sample(family, &[("module", &module.name)], value);
+            }
+        }
+    }
+    text.finish()
+}
+
+fn truth(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+/// A float holds every whole number up to 2^53.
+#[allow(clippy::cast_precision_loss)]
+fn count(number: u64) -> f64 {
+    number as f64
+}
+
+fn seconds(at: SystemTime) -> Option<f64> {
+    Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::state::{LastExit, StateFile};
+    use std::time::Duration;
+
+    fn up(name: &str) -> Sample {
+        let state = StateFile {
+            state: ModuleState::Up,
+            want: Some(Want::Up),
+            pid: Some(7),
+            restarts: 3,
+            last_exit: Some(LastExit { signal: Some("KILL".into()), ..LastExit::default() }),
+            since: "1970-01-01T00:00:02Z".into(),
+            ..StateFile::default()
+        };
+        let changed = Some(UNIX_EPOCH + Duration::from_millis(1500));
+        let snapshot = Snapshot { supervised: Supervised::Yes, state, raw: None, changed };
+        let usage = Usage { memory: Some(4096), processor_time: Some(Duration::from_millis(250)), processes: None };
+        Sample { name: name.into(), snapshot, usage }
+    }
+
+    #[test]
+    fn a_module_is_in_one_state_and_has_its_numbers() {
+        let text = exposition(&[up("web")], true, None);
+        let has = |line: &str| assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        has("supervise_module_state{module=\"web\",supervise_module_state=\"up\"} 1");
+        has("supervise_module_state{module=\"web\",supervise_module_state=\"failed\"} 0");
+        has("supervise_module_wanted{module=\"web\"} 1");
+        has("supervise_module_restarts_total{module=\"web\"} 3");
+        has("supervise_module_last_exit_code{module=\"web\"} 137");
+        has("supervise_module_start_time_seconds{module=\"web\"} 1.5");
+        has("supervise_module_state_change_time_seconds{module=\"web\"} 2");
+        has("supervise_module_cpu_seconds_total{module=\"web\"} 0.25");
+        has("supervise_module_memory_bytes{module=\"web\"} 4096");
+        has("supervise_tree_up 1");
+        assert!(text.ends_with("# EOF\n"));
+        assert!(!text.contains("supervise_module_ready{") && !text.contains("pid"), "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with(STATE.name) && line.ends_with(" 1")).count(), 1);
+    }
+
+    #[test]
+    fn one_that_nobody_supervises_is_in_no_state_of_its_past() {
+        let mut left = up("web");
+        left.snapshot.supervised = Supervised::No { runs_on: true };
+        let text = exposition(&[left], false, None);
+        assert!(text.contains("supervise_module_state=\"up\"} 0\n"), "{text}");
+        assert!(text.contains("supervise_module_state=\"unsupervised\"} 1\n"), "{text}");
+    }
+
+    #[test]
+    fn the_manual_names_every_family() {
+        let page = include_str!("../../../man/supervise-metrics.7");
+        let all = MODULE.iter().map(|of| of.family).chain([STATE, TREE, TREE_UP, TREE_START]);
+        for Family { name, .. } in all {
+            assert!(page.lines().any(|line| line.starts_with(&format!(".It Cm {name}"))), "{name}");
+        }
+    }
+}

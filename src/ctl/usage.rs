@@ -1,0 +1,54 @@
+//! What a module uses of the machine: of its control group if it has one of its own, else of its run process.
+
+use crate::ctl::root::Module;
+use crate::service::context::cgroup;
+use crate::sys::process::stat::Stat;
+use nix::unistd::Pid;
+use std::time::Duration;
+
+/// What the kernel says at one moment; `None` for what it does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes.
+    pub memory: Option<u64>,
+    /// Processes in the control group; the kernel does not count those of a process.
+    pub processes: Option<usize>,
+    /// Processor time since the start.
+    pub processor_time: Option<Duration>,
+}
+
+impl Usage {
+    /// That of the module whose run process is `pid`.
+    pub fn of(module: &Module, pid: u32) -> Usage {
+        let directory = std::path::absolute(module.dir.path()).ok();
+        let group = directory.and_then(|directory| {
+            cgroup::of_process(Pid::from_raw(i32::try_from(pid).ok()?), &module.json(), &directory)
+        });
+        let group = group.as_ref();
+        let stat = || stat(pid)?.processor_time();
+        Usage {
+            memory: group.and_then(|group| group.memory()).or_else(|| resident_memory(pid)),
+            processes: group.and_then(|group| group.processes().ok()).map(|all| all.len()),
+            processor_time: group.and_then(|group| group.processor_time()).or_else(stat).map(Duration::from_nanos),
+        }
+    }
+}
+
+/// The resident memory of a process, in bytes (`VmRSS` of proc_pid_status(5)).
+fn resident_memory(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// How many processes are in the process group that `pid` leads; one that leads none counts alone.
+pub fn processes_of_group(pid: u32) -> usize {
+    let group_of = |pid: u32| stat(pid)?.group().map(|group| group.as_raw().unsigned_abs());
+    let Ok(entries) = std::fs::read_dir("/proc") else { return 1 };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|other| group_of(*other) == Some(pid)).count().max(1)
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    Stat::read(Pid::from_raw(pid.cast_signed())).ok()?
+}

@@ -1,0 +1,157 @@
+//! `events` and `metrics`, on a real tree.
+
+use crate::common::host::skipped;
+use crate::fixture::{Fixture, STEADY, until};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// `svctl events --json`, read line by line; it is killed when this goes.
+struct Events {
+    child: Child,
+    lines: Receiver<Value>,
+}
+
+impl Events {
+    fn of(fixture: &Fixture, words: &[&str]) -> Events {
+        let mut command = fixture.command(&["--json", "events"]);
+        let mut child = command.args(words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (send, lines) = channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if send.send(serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"))).is_err() {
+                    return;
+                }
+            }
+        });
+        Events { child, lines }
+    }
+
+    /// All lines until one for which this holds.
+    fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(Duration::from_secs(20)) {
+                Ok(line) if holds(&line) => {
+                    seen.push(line);
+                    return seen;
+                }
+                Ok(line) => seen.push(line),
+                Err(error) => panic!("no line in which {what}: {error}: {seen:#?}"),
+            }
+        }
+    }
+
+    fn module_is(&self, module: &str, state: &str) -> Value {
+        let is = |line: &Value| line["module"] == module && line["state"] == state && line["event"] != "gone";
+        self.until(&format!("{module} is {state}"), is).pop().unwrap()
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_snapshot_comes_first_and_then_each_change() {
+    let fixture = Fixture::tree(&[("web", STEADY), ("db", STEADY)]);
+    fixture.all_up(&["web", "db"]);
+    let events = Events::of(&fixture, &[]);
+    let snapshot = events.until("it is live", |line| line["event"] == "live");
+    assert_eq!((&snapshot[0]["event"], &snapshot[0]["tree"]), (&"snapshot".into(), &true.into()));
+    let modules: Vec<_> = snapshot.iter().filter_map(|line| line["module"].as_str()).collect();
+    assert_eq!(modules, ["db", "web"]);
+    assert!(snapshot.iter().all(|line| line.get("memory").is_none() && line["time"].is_string()), "{snapshot:#?}");
+    fixture.expect(0, &["stop", "web"]);
+    let down = events.module_is("web", "down");
+    assert_eq!(down["last_exit"]["signal"], "TERM");
+    // A service that comes, and one that goes.
+    fixture.service("new", STEADY);
+    assert_eq!(events.module_is("new", "up")["event"], "change");
+    std::fs::remove_dir_all(fixture.services.join("new")).unwrap();
+    events.until("nobody supervises it", |line| line["module"] == "new" && line["supervised"] == false);
+    std::fs::remove_dir_all(fixture.status.join("new")).unwrap();
+    events.until("it is gone", |line| line["module"] == "new" && line["event"] == "gone");
+}
+
+#[test]
+fn they_survive_the_upgrade_and_the_death_of_the_tree() {
+    let mut fixture = Fixture::tree(&[("web", STEADY)]);
+    let pid = fixture.up("web");
+    let events = Events::of(&fixture, &[]);
+    events.until("it is live", |line| line["event"] == "live");
+    fixture.expect(0, &["upgrade"]);
+    events.until("the next program runs", |line| line["tree"] == true && line["generation"] == 2);
+    fixture.crash();
+    events.until("the tree is dead", |line| line["tree"] == false);
+    fixture.start_tree();
+    events.until("a new one runs", |line| line["tree"] == true && line["generation"] == 1);
+    until("it is supervised again", || fixture.svctl(&["check", "web"]).code.eq(&0).then_some(()));
+    fixture.expect(0, &["restart", "web"]);
+    let is_new = |line: &Value| line["module"] == "web" && line["state"] == "up" && line["pid"] != pid;
+    events.until("the new process is up", is_new);
+}
+
+#[test]
+fn only_what_is_named_is_told_and_a_crash_loop_is_seen_whole() {
+    let fixture = Fixture::tree(&[("web", STEADY), ("crash", "#!/bin/sh\nexit 3\n")]);
+    fixture.all_up(&["web"]);
+    let events = Events::of(&fixture, &["cra*"]);
+    let restarts = |line: &Value| line["restarts"].as_u64() >= Some(3);
+    let seen = events.until("it was restarted", restarts);
+    assert!(seen.iter().all(|line| line.get("module").is_none_or(|module| module == "crash")), "{seen:#?}");
+}
+
+#[test]
+fn they_end_when_nobody_reads_any_more() {
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    let mut child = fixture.command(&["events"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.contains("supervise-tree"), "{first}");
+    // Nothing changes, and still it ends.
+    let status = until("it ends", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn metrics_tell_how_each_module_is() {
+    let fixture = Fixture::tree(&[("web", STEADY), ("idle", STEADY), ("odd \"name\\", STEADY)]);
+    fixture.all_up(&["web", "idle"]);
+    fixture.expect(0, &["stop", "idle"]);
+    let text = fixture.expect(0, &["metrics"]).out;
+    let has = |line: &str| assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    has("supervise_module_state{module=\"web\",supervise_module_state=\"up\"} 1");
+    has("supervise_module_state{module=\"idle\",supervise_module_state=\"down\"} 1");
+    has("supervise_module_wanted{module=\"idle\"} 0");
+    has("supervise_module_last_exit_code{module=\"idle\"} 143");
+    has("supervise_tree_up 1");
+    has("# EOF");
+    assert!(text.contains("{module=\"odd \\\"name\\\\\"}"), "{text}");
+    let cpu = text.lines().find(|line| line.starts_with("supervise_module_cpu_seconds_total{module=\"web\"}"));
+    assert!(cpu.is_some(), "{text}");
+    assert_eq!(fixture.expect(4, &["metrics", "wbe"]).out.lines().last(), Some("# EOF"));
+    accepted_by_prometheus_client(&text);
+}
+
+/// The parser of Prometheus' own client library for Python reads it, where there is one.
+fn accepted_by_prometheus_client(text: &str) {
+    let program = "import sys\ntry:\n from prometheus_client.openmetrics.parser import text_string_to_metric_families as f\n\
+                   except ImportError:\n sys.exit(77)\nprint(sum(1 for _ in f(sys.stdin.read())))";
+    let child = Command::new("python3").args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let Ok(mut child) = child else { return skipped("no python3: the text is not read by prometheus_client") };
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    if output.status.code() == Some(77) {
+        return skipped("no prometheus_client: the text is not read by it");
+    }
+    let families = String::from_utf8_lossy(&output.stdout).trim().parse::<usize>();
+    assert!(families.is_ok_and(|families| families > 9), "{text}");
+}
