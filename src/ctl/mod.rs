@@ -24,6 +24,7 @@
 pub mod access;
 pub mod changes;
 pub mod completions;
+pub mod context;
 pub mod error;
 pub mod exit;
 pub mod format;

@@ -9,6 +9,7 @@ mod common;
 mod access;
 mod account;
 mod attributes;
+mod check;
 mod environment;
 mod group;
 mod own_file;

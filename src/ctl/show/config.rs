@@ -4,13 +4,13 @@ use crate::cli::svctl::Config as Arguments;
 use crate::conf::own::OwnFile;
 use crate::conf::{CONFIG_FILE, Config, Effective, GLOBAL, Origin, Program, Value};
 use crate::ctl::access;
+use crate::ctl::context;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::ctl::show::environment::environment;
-use crate::ctl::show::own_file;
 use crate::ctl::snapshot::Snapshot;
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -105,7 +105,7 @@ impl Part {
     /// For a module that is there.
     fn of(module: &Module, config: &Config, tree: Program, out: &Out) -> Part {
         let own = Snapshot::read(module).ok().and_then(|snapshot| {
-            own_file::of(&snapshot).unwrap_or_else(|complaint| {
+            context::own_file(&snapshot).unwrap_or_else(|complaint| {
                 out.note(&format::text(&complaint.to_string()));
                 None
             })

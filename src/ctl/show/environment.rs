@@ -2,17 +2,16 @@
 
 use crate::cli::svctl::Config as Arguments;
 use crate::conf::{Config, Program};
+use crate::ctl::context;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
-use crate::ctl::show::own_file;
 use crate::ctl::snapshot::Snapshot;
 use crate::service::context::account::System;
 use crate::service::context::environment::Variables;
 use crate::service::context::{Request, ResolvedVariables, resolve_variables};
-use crate::sys::errno_text;
 use serde_json::{Map, Value as Json, json};
 use std::path::Path;
 
@@ -65,7 +64,7 @@ fn variables(module: &Module, config: &Config, out: &Out) -> Result<Variables, C
     let state = snapshot.as_ref().map(|snapshot| &snapshot.state);
     let place = state.map(|state| Path::new(&state.definition)).filter(|path| path.is_absolute() && path.is_dir());
     let program = if place.is_some() { Program::Tree } else { Program::Single };
-    let own = snapshot.as_ref().map_or(Ok(None), own_file::of);
+    let own = snapshot.as_ref().map_or(Ok(None), context::own_file);
     let own = own.map_err(|complaint| CtlError::failed(complaint.to_string()))?;
     let settings = config.effective(&module.json(), own.as_ref(), program).settings;
     let inherited = inherited(module, state.map_or(0, |state| state.supervisor_pid), out)?;
@@ -78,17 +77,12 @@ fn variables(module: &Module, config: &Config, out: &Out) -> Result<Variables, C
 
 /// What the supervisor hands down; ours, where there is none.
 fn inherited(module: &Module, supervisor: u32, out: &Out) -> Result<Variables, CtlError> {
-    if supervisor == 0 || !Path::new(&format!("/proc/{supervisor}")).exists() {
+    let inherited = context::inherited(supervisor)?;
+    if inherited.is_none() {
         let shown = module.shown();
         out.note(&format!("{shown}: nobody supervises it: what it will inherit is taken to be what svctl has"));
-        return Ok(Variables::ours());
     }
-    let path = format!("/proc/{supervisor}/environ");
-    let bytes = std::fs::read(&path);
-    bytes.map(|bytes| Variables::from_environ(&bytes)).map_err(|error| {
-        let text = format!("cannot see what pid {supervisor} hands down: {path}: {}", errno_text(&error));
-        CtlError::denied(text)
-    })
+    Ok(inherited.unwrap_or_else(Variables::ours))
 }
 
 fn text(module: &Module, variables: &Variables, several: bool) -> String {

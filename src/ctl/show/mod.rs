@@ -7,12 +7,10 @@
 //! | [`watch`] | `status --watch` |
 //! | [`page`] | `show`: all about one module |
 //! | [`config`] | `config`: what is in force, and where it comes from |
-//! | [`own_file`] | the settings in a service directory |
 //! | [`environment`] | `config --env`: the variables of a module's next start |
 
 pub mod config;
 pub mod environment;
-pub mod own_file;
 pub mod page;
 pub mod status;
 pub mod table;

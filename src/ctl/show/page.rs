@@ -1,13 +1,14 @@
 //! `show`: one page about one module, for whoever has to find out at three in the morning what is wrong with it.
 
 use crate::conf::Config;
+use crate::ctl::context;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::logs::last_words::{self, LastWords};
 use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
-use crate::ctl::show::{config, own_file};
+use crate::ctl::show::config;
 use crate::ctl::snapshot::{Snapshot, moment};
 use crate::ctl::usage::{Usage, processes_of_group};
 use crate::sys::Pid;
@@ -170,9 +171,8 @@ fn section(heading: &str, lines: impl Iterator<Item = String>) -> String {
 
 /// What is in force for it and would not be without the file, and where it is set.
 fn settings(root: &StatusRoot, module: &Module, snapshot: &Snapshot) -> Vec<[String; 3]> {
-    let path = snapshot.state.config.as_deref().map(Path::new);
-    let shared = path.and_then(|path| Config::read(path).ok()).unwrap_or_else(Config::empty);
-    let own = own_file::of(snapshot).ok().flatten();
+    let shared = context::shared_file(snapshot).unwrap_or_else(|_| Config::empty());
+    let own = context::own_file(snapshot).ok().flatten();
     let program = config::program(module, config::program_of_root(root));
     let effective = shared.effective(&module.json(), own.as_ref(), program).values;
     let defaults = Config::empty().effective(&module.json(), None, program).values;

@@ -2,10 +2,12 @@
 //!
 //! It is run in the service directory with no arguments, in a session of its own, which has no terminal and is killed when
 //! the time is over. It runs as whoever wrote `state.json`: that file names the directory, and root must not run a
-//! program because another user wrote down where it is. If that is somebody else, the script gets a bare environment, too.
+//! program because another user wrote down where it is. If that is somebody else, the script gets a bare environment, too;
+//! otherwise it runs in the context that the service's settings say.
 //! Its output is read, and the last line of it is shown when the check fails.
 
 use crate::ctl::access;
+use crate::ctl::context;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
@@ -15,8 +17,9 @@ use crate::ctl::service::{Owner, ServiceDirectory};
 use crate::ctl::show::table::Health;
 use crate::ctl::snapshot::Snapshot;
 use crate::ctl::steer::send::unsupervised;
+use crate::service::context::Resolved;
 use crate::sys::files::file;
-use crate::sys::process::isolate::isolate;
+use crate::sys::process::isolate::{isolate, take_on};
 use crate::sys::process::pidfd::{ExitStatus, Pidfd, signal_group};
 use crate::sys::threads::poll;
 use crate::sys::threads::poll::PollSource;
@@ -39,10 +42,11 @@ const OUTPUT_MAX: usize = 4096;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A script that is there to be run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Script {
     directory: ServiceDirectory,
     module: Module,
+    snapshot: Snapshot,
 }
 
 /// A script that runs.
@@ -64,7 +68,7 @@ impl Script {
     pub fn find(module: &Module, snapshot: &Snapshot) -> Result<Option<Script>, String> {
         let directory = ServiceDirectory::of(module, snapshot)?;
         let directory = directory.filter(|directory| file::is_executable(&directory.path.join("check")));
-        Ok(directory.map(|directory| Script { directory, module: module.clone() }))
+        Ok(directory.map(|directory| Script { directory, module: module.clone(), snapshot: snapshot.clone() }))
     }
 
     /// Runs it.
@@ -75,15 +79,25 @@ impl Script {
         let failed =
             |error: io::Error| format!("{}: {}", access::shown(&self.directory.path.join("check")), errno_text(&error));
         let (reader, writer) = pipe().map_err(|errno| failed(errno.into()))?;
-        let mut command = Command::new("./check");
+        let context = if self.directory.owner.is_none() { self.context()? } else { None };
+        // With a working directory of its own, it is not found from there.
+        let elsewhere = context.as_ref().is_some_and(|context| context.change.directory.is_some());
+        let program = if elsewhere { self.directory.path.join("check") } else { "./check".into() };
+        let mut command = Command::new(program);
         command.current_dir(&self.directory.path).stdin(Stdio::null());
         command.stdout(writer.try_clone().map_err(failed)?).stderr(writer);
-        if let Some(Owner { uid, gid }) = self.directory.owner {
-            // This drops supplementary groups, too.
-            command.uid(uid).gid(gid).env_clear().env("PATH", PATH);
+        isolate(&mut command);
+        match self.directory.owner {
+            // This drops supplementary groups, too. What we may read for a context, they may not.
+            Some(Owner { uid, gid }) => drop(command.uid(uid).gid(gid).env_clear().env("PATH", PATH)),
+            None => {
+                if let Some(Resolved { change, environment, .. }) = context {
+                    command.env_clear().envs(environment.pairs());
+                    take_on(&mut command, change);
+                }
+            }
         }
         command.env("SUPERVISE_MODULE", &self.module.name).env("SUPERVISE_STATUS", self.module.status_root());
-        isolate(&mut command);
         let child = command.spawn().map_err(failed)?;
         match Pidfd::open(Pid::from_raw(child.id() as i32)) {
             Ok(pidfd) => Ok(Running { child, pidfd, output: Some(reader), written: VecDeque::new(), ended: false }),
@@ -94,6 +108,14 @@ impl Script {
                 Err(failed(errno.into()))
             }
         }
+    }
+}
+
+impl Script {
+    /// The context of the service, if that is not its supervisor's.
+    fn context(&self) -> Result<Option<Resolved>, String> {
+        let context = context::of_service(&self.module.json(), &self.directory.path, &self.snapshot);
+        context.map_err(|why| format!("check: {why}"))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Running a program that another user controls, so that it gets nothing of ours: no terminal, no descriptor.
 
+use crate::sys::context::Change;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -21,6 +22,16 @@ pub fn isolate(command: &mut Command) {
     };
     // SAFETY: the closure runs between fork and exec, makes system calls alone, and allocates nothing.
     unsafe { command.pre_exec(alone) };
+}
+
+/// Has `command` take on `change` before it executes its program. It comes last: whoever calls this has called [`isolate`].
+pub fn take_on(command: &mut Command, change: Change) {
+    let apply = move || {
+        let changed = change.enter_cgroup().and_then(|()| change.apply_as_root()).and_then(|()| change.apply_as_user());
+        changed.map_err(|(_, errno)| io::Error::from_raw_os_error(errno))
+    };
+    // SAFETY: the closure runs between fork and exec; what it calls makes system calls alone, and allocates nothing.
+    unsafe { command.pre_exec(apply) };
 }
 
 fn close_on_exec_from(first: i32) {

@@ -120,10 +120,10 @@ impl<'a> Plan<'a> {
 pub struct Environment {
     pub(super) pointers: Vec<*const c_char>,
     // The pointers point into these.
-    _strings: Vec<CString>,
+    strings: Vec<CString>,
 }
 
-// SAFETY: the pointers point into heap memory that `_strings` owns, and nothing of it ever changes.
+// SAFETY: the pointers point into heap memory that `strings` owns, and nothing of it ever changes.
 unsafe impl Send for Environment {}
 // SAFETY: as above.
 unsafe impl Sync for Environment {}
@@ -149,7 +149,16 @@ impl Environment {
     /// These, each as `NAME=value`.
     pub fn new(strings: Vec<CString>) -> Environment {
         let pointers = strings.iter().map(|string| string.as_ptr()).chain([null()]).collect();
-        Environment { pointers, _strings: strings }
+        Environment { pointers, strings }
+    }
+
+    /// Each variable's name and value.
+    pub fn pairs(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.strings.iter().filter_map(|string| {
+            let bytes = string.to_bytes();
+            let (name, value) = bytes.split_at(bytes.iter().position(|byte| *byte == b'=')?);
+            Some((OsStr::from_bytes(name), OsStr::from_bytes(value.get(1..)?)))
+        })
     }
 }
 
