@@ -2,6 +2,7 @@
 
 use crate::ctl::root::Module;
 use crate::service::context::cgroup;
+use crate::sys::context::cgroup::{Group, Hierarchy};
 use crate::sys::process::stat::Stat;
 use nix::unistd::Pid;
 use std::time::Duration;
@@ -17,13 +18,26 @@ pub struct Usage {
     pub processor_time: Option<Duration>,
 }
 
+/// The hierarchy of control groups, looked for once for all modules.
+#[derive(Debug)]
+pub struct Groups(Option<Hierarchy>);
+
+impl Groups {
+    /// Looks for it.
+    pub fn find() -> Groups {
+        Groups(Hierarchy::find())
+    }
+
+    fn of(&self, module: &Module, pid: u32) -> Option<Group> {
+        let directory = std::path::absolute(module.dir.path()).ok()?;
+        cgroup::of_process(self.0.as_ref()?, Pid::from_raw(i32::try_from(pid).ok()?), &module.json(), &directory)
+    }
+}
+
 impl Usage {
     /// That of the module whose run process is `pid`.
-    pub fn of(module: &Module, pid: u32) -> Usage {
-        let directory = std::path::absolute(module.dir.path()).ok();
-        let group = directory.and_then(|directory| {
-            cgroup::of_process(Pid::from_raw(i32::try_from(pid).ok()?), &module.json(), &directory)
-        });
+    pub fn of(module: &Module, pid: u32, groups: &Groups) -> Usage {
+        let group = groups.of(module, pid);
         let group = group.as_ref();
         let stat = || stat(pid)?.processor_time();
         Usage {

@@ -9,7 +9,7 @@ use crate::ctl::parallel;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
 use crate::ctl::snapshot::{Snapshot, Supervised, moment};
-use crate::ctl::usage::Usage;
+use crate::ctl::usage::{Groups, Usage};
 use crate::status::module_state::ModuleState;
 use crate::status::record::Want;
 use crate::status::tree_state::TreeState;
@@ -131,7 +131,9 @@ pub fn metrics(root: &StatusRoot, words: &[OsString], out: &mut Out) -> Result<V
             }
         }
     }
-    let samples: Vec<Sample> = parallel::map(&modules, sample).into_iter().flatten().collect();
+    let groups = Groups::find();
+    let samples: Vec<Sample> =
+        parallel::map(&modules, |module| sample(module, &groups)).into_iter().flatten().collect();
     let tree = root.tree();
     let runs = fifo::has_reader(&tree.control()).unwrap_or(false);
     out.put(&exposition(&samples, runs, TreeState::read(&tree.state()).as_ref()));
@@ -139,10 +141,10 @@ pub fn metrics(root: &StatusRoot, words: &[OsString], out: &mut Out) -> Result<V
 }
 
 /// What is left of a service that was removed says nothing any more.
-fn sample(module: &Module) -> Option<Sample> {
+fn sample(module: &Module, groups: &Groups) -> Option<Sample> {
     let snapshot = Snapshot::read_now(module).ok().filter(|snapshot| snapshot.supervised != Supervised::Removed)?;
     let pid = snapshot.state.pid.filter(|_| snapshot.is_supervised());
-    let usage = pid.map(|pid| Usage::of(module, pid)).unwrap_or_default();
+    let usage = pid.map(|pid| Usage::of(module, pid, groups)).unwrap_or_default();
     Some(Sample { name: module.json(), snapshot, usage })
 }
 

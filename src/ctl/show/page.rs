@@ -10,7 +10,7 @@ use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
 use crate::ctl::show::config;
 use crate::ctl::snapshot::{Snapshot, moment};
-use crate::ctl::usage::{Usage, processes_of_group};
+use crate::ctl::usage::{Groups, Usage, processes_of_group};
 use crate::sys::Pid;
 use crate::sys::process::stat::Stat;
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ impl Page {
         let definition = Path::new(&snapshot.state.definition).to_owned();
         let is_directory = definition.is_absolute() && definition.is_dir();
         let pid = snapshot.state.pid.filter(|_| snapshot.is_supervised());
-        let usage = pid.map(|pid| Usage::of(&module, pid)).unwrap_or_default();
+        let usage = pid.map(|pid| Usage::of(&module, pid, &Groups::find())).unwrap_or_default();
         Ok(Page {
             settings: settings(root, &module, &snapshot),
             enabled: is_directory.then(|| std::fs::symlink_metadata(definition.join("down")).is_err()),

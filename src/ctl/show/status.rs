@@ -5,9 +5,10 @@ use crate::ctl::error::{CtlError, VANISHED};
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::Out;
-use crate::ctl::root::{Missing, StatusRoot};
+use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::ctl::show::table::{self, Health, Seen, Style};
 use crate::ctl::snapshot::{Snapshot, SnapshotError, Supervised};
+use crate::ctl::usage::{Groups, Usage};
 use crate::sys::files::fifo;
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -111,8 +112,17 @@ impl View {
 
     /// One JSON array on one line.
     pub fn json(&self) -> String {
+        let groups = Groups::find();
+        let object = |module: &Module, snapshot: &Snapshot| {
+            let mut object = snapshot.json(module)?;
+            let pid = snapshot.state.pid.filter(|_| snapshot.is_supervised());
+            let usage = pid.map(|pid| Usage::of(module, pid, &groups)).unwrap_or_default();
+            object["memory_bytes"] = usage.memory.into();
+            object["processes"] = usage.processes.into();
+            Some(object)
+        };
         let seen = self.seen.iter().filter_map(|(module, seen)| match seen {
-            Ok(snapshot) => snapshot.json(module),
+            Ok(snapshot) => object(module, snapshot),
             Err(SnapshotError::Denied(why)) => Some(json!({ "module": module.json(), "error": why })),
             Err(SnapshotError::Gone) => None,
         });

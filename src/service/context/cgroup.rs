@@ -70,8 +70,8 @@ pub fn prepare(wanted: &Wanted, module: &str, owner: &Path, alone: bool) -> Resu
 }
 
 /// The group of `module` that a process runs in, if it is in one of its own.
-pub fn of_process(pid: Pid, module: &str, owner: &Path) -> Option<Group> {
-    let group = Hierarchy::find()?.group_of(pid)?;
+pub fn of_process(hierarchy: &Hierarchy, pid: Pid, module: &str, owner: &Path) -> Option<Group> {
+    let group = hierarchy.group_of(pid)?;
     let is_named = group.path().file_name().is_some_and(|found| found == name(module).as_str());
     let is_ours = group.owner().map_or(is_named, |noted| noted == owner);
     (is_named && is_ours).then_some(group)
@@ -293,9 +293,10 @@ mod tests {
         };
         let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let hierarchy = Hierarchy::find().unwrap();
         group.take(Some(pid)).unwrap();
-        assert_eq!(of_process(pid, &module, owner), Some(group.clone()));
-        assert_eq!(of_process(pid, "other", owner), None);
+        assert_eq!(of_process(&hierarchy, pid, &module, owner), Some(group.clone()));
+        assert_eq!(of_process(&hierarchy, pid, "other", owner), None);
         let other = Path::new("/other/test");
         let refused = prepare(&Wanted { required: true, ..Wanted::default() }, &module, other, false);
         let marked = group.owner().is_some();

@@ -4,7 +4,7 @@ use crate::conf::policy::KillMode;
 use crate::service::context::cgroup::{self, Prepared};
 use crate::service::context::{self, Resolved};
 use crate::supervisor::thread::Supervisor;
-use crate::sys::context::cgroup::Group;
+use crate::sys::context::cgroup::{Group, Hierarchy};
 use crate::sys::process::start::StartError;
 use crate::sys::{Pid, errno_text};
 use log::Level;
@@ -49,7 +49,8 @@ impl Supervisor {
     /// Finds the group of a process that an earlier supervisor has started.
     pub(in crate::supervisor) fn adopt_group(&mut self, pid: Pid) {
         if self.wants_group() {
-            self.processes.group = cgroup::of_process(pid, &self.spec.module, &self.owner());
+            self.processes.group = Hierarchy::find()
+                .and_then(|hierarchy| cgroup::of_process(&hierarchy, pid, &self.spec.module, &self.owner()));
         }
     }
 
