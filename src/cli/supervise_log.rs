@@ -1,12 +1,13 @@
 //! `supervise-log`: standard input into the files of one directory.
 
 use super::{TEMPORARY, USAGE, fail, parse};
+use crate::conf::log;
 use crate::logger::archive::compress::{self, Compress};
 use crate::logger::lines::form::Format;
 use crate::logger::lines::pattern::Rules;
 use crate::logger::lines::stamp::Stamp;
 use crate::logger::run;
-use crate::logger::settings::{self, Full, Options, Said};
+use crate::logger::settings::{Full, Options, Said};
 use crate::logger::trouble;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -30,16 +31,16 @@ pub struct Arguments {
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
     /// Rotate when the file would have more bytes than this; 0: never [default: 16M]
-    #[arg(short = 's', long, value_name = "BYTES", value_parser = settings::bytes)]
+    #[arg(short = 's', long, value_name = "BYTES", value_parser = log::bytes)]
     pub size: Option<u64>,
     /// Rotate when the file is as old as this; 0: never [default: 0]
-    #[arg(short = 'a', long, value_name = "TIME", value_parser = settings::time)]
+    #[arg(short = 'a', long, value_name = "TIME", value_parser = log::time)]
     pub age: Option<Duration>,
     /// Keep so many old files; 0: all [default: 10]
     #[arg(short = 'n', long, value_name = "NUMBER")]
     pub keep: Option<usize>,
     /// Keep so many bytes of old files; 0: all
-    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = settings::bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = log::bytes)]
     pub total: u64,
     /// How time is written
     #[arg(long, value_enum, default_value_t)]

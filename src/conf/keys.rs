@@ -126,6 +126,19 @@ pub const KEYS: &[Key] = &[
     plain("memory_high", |s, v| set(&mut s.context.group.memory_high, given(v, cgroup::memory))),
     plain("cpu_max", |s, v| set(&mut s.context.group.cpu_max, given(v, cgroup::cpu))),
     plain("tasks_max", |s, v| set(&mut s.context.group.tasks_max, given(v, cgroup::tasks))),
+    log("log", |_| "files", |s, v| s.log.set("log", v)),
+    log("log_size", |_| "16M", |s, v| s.log.set("log_size", v)),
+    log("log_age", |_| "0", |s, v| s.log.set("log_age", v)),
+    log("log_keep", |_| "10", |s, v| s.log.set("log_keep", v)),
+    log("log_total", |_| "0", |s, v| s.log.set("log_total", v)),
+    log("log_stamp", |_| "iso", |s, v| s.log.set("log_stamp", v)),
+    log("log_format", |_| "text", |s, v| s.log.set("log_format", v)),
+    log("log_prefix", |_| "", |s, v| s.log.set("log_prefix", v)),
+    log("log_compress", |_| "no", |s, v| s.log.set("log_compress", v)),
+    log("log_match", |_| "", |s, v| s.log.set("log_match", v)),
+    log("log_full", |_| "block", |s, v| s.log.set("log_full", v)),
+    log("log_rate", |_| "0", |s, v| s.log.set("log_rate", v)),
+    log("log_user", |_| "", |s, v| s.log.set("log_user", v)),
     plain("status_group", |s, v| set(&mut s.status_group, given(v, account::group))),
     plain("control_group", |s, v| set(&mut s.control_group, given(v, account::group))),
 ];
@@ -133,6 +146,15 @@ pub const KEYS: &[Key] = &[
 /// A key that nobody has set unless a file does, and whose later value replaces the earlier one.
 const fn plain(name: &'static str, apply: fn(&mut Settings, &str) -> Result<(), String>) -> Key {
     Key { name, default: |_| "", adds: false, apply }
+}
+
+/// A key about the log. What it says where nobody set it is what supervise-log does without the option, too.
+const fn log(
+    name: &'static str,
+    default: fn(Program) -> &'static str,
+    apply: fn(&mut Settings, &str) -> Result<(), String>,
+) -> Key {
+    Key { name, default, adds: false, apply }
 }
 
 /// A value, where there is any.

@@ -11,6 +11,7 @@ pub mod context;
 pub mod keys;
 pub mod lines;
 mod lint;
+pub mod log;
 pub mod nearest;
 pub mod own;
 pub mod policy;
@@ -178,8 +179,23 @@ impl Config {
     }
 
     /// The settings of `module`, whose service directory has the file `own`. Modules that have neither that nor a section
-    /// share them.
+    /// share them. A logger runs as its service's `log_user`, unless its own section says another `user`.
     pub fn settings(&self, module: &str, own: Option<&OwnFile>, program: Program) -> Arc<Settings> {
+        let settings = self.shared_settings(module, own, program);
+        let Some(service) = module.strip_suffix("/log") else { return settings };
+        let user = self.shared_settings(service, None, program).log.user.clone();
+        let has_own = self.sections.get(module).is_some_and(|own| own.get("user").is_some());
+        match user {
+            Some(user) if !has_own => {
+                let mut settings = Settings::clone(&settings);
+                settings.context.user = Some(user);
+                Arc::new(settings)
+            }
+            Some(_) | None => settings,
+        }
+    }
+
+    fn shared_settings(&self, module: &str, own: Option<&OwnFile>, program: Program) -> Arc<Settings> {
         let [tree, single] = &self.common;
         let common = if program == Program::Tree { tree } else { single };
         match (self.scope(module), own) {

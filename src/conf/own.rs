@@ -62,6 +62,7 @@ impl OwnFile {
         let mut section = sections.get(KEYS).cloned().unwrap_or_default();
         lint::drop_invalid(&mut section, &mut found);
         lint::lint_gsm(&section, &mut found);
+        drop_log_keys(&mut section, &mut found);
         OwnFile { path: path.to_owned(), section, complaints: Complaint::all(path, found) }
     }
 
@@ -74,6 +75,17 @@ impl OwnFile {
     pub fn section(&self) -> &Section {
         &self.section
     }
+}
+
+/// Who reads a service's output is settled before its directory's own file is read.
+fn drop_log_keys(section: &mut Section, complaints: &mut Vec<(usize, String)>) {
+    section.retain(|name, entry| {
+        let is_about_log = name == "log" || name.starts_with("log_");
+        if is_about_log {
+            complaints.push((entry.line, format!("{name} has no effect here: it belongs into the shared file")));
+        }
+        !is_about_log
+    });
 }
 
 /// What is in the file, or the user to whom it belongs.
@@ -123,6 +135,13 @@ mod tests {
         assert_eq!(own.section().get("user").map(|entry| entry.line), Some(3));
         let [complaint] = own.complaints() else { panic!("{:?}", own.complaints()) };
         assert!(complaint.to_string().starts_with("web/supervise.conf:4: [web] has no place"), "{complaint}");
+    }
+
+    #[test]
+    fn the_tree_is_asked_for_a_log_in_the_shared_file() {
+        let own = parse("nice : 3\nlog : yes\n");
+        assert!(own.complaints()[0].to_string().contains(":2: log has no effect here"), "{:?}", own.complaints());
+        assert_eq!(own.section().iter().count(), 1);
     }
 
     #[test]

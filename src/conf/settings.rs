@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::context::account::Id;
+use super::log::LogSettings;
 use super::policy::Policy;
 
 /// The settings of one module, as the program uses them.
@@ -13,6 +14,8 @@ pub struct Settings {
     pub policy: Policy,
     /// The context that the service runs in.
     pub context: Context,
+    /// Where its output goes.
+    pub log: LogSettings,
     /// The group that may read the status directory.
     pub status_group: Option<Id>,
     /// The group that may give commands.

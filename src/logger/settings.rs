@@ -109,46 +109,9 @@ impl Options {
     }
 }
 
-/// Reads a number of bytes: `4096`, `64K`, `16M`, `2G`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn bytes(text: &str) -> Result<u64, String> {
-    let units = [("K", 10), ("M", 20), ("G", 30), ("T", 40)];
-    number(text, units.map(|(unit, shift)| (unit, 1 << shift)), "a number of bytes such as 4096, 64K, 16M or 2G")
-}
-
-/// Reads a time: `90` or `90s`, `10m`, `2h`, `1d`, `1w`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn time(text: &str) -> Result<Duration, String> {
-    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)];
-    number(text, units, "a time such as 90, 10m, 2h or 1d").map(Duration::from_secs)
-}
-
-fn number<const N: usize>(text: &str, units: [(&str, u64); N], what: &str) -> Result<u64, String> {
-    let unit = units.iter().find_map(|(unit, times)| Some((text.strip_suffix(unit)?, *times)));
-    let (digits, times) = unit.unwrap_or((text, 1));
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let value = is_number.then(|| digits.parse::<u64>().ok()?.checked_mul(times)).flatten();
-    value.ok_or_else(|| format!("{text:?} is not {what}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_have_units() {
-        assert_eq!(bytes("0"), Ok(0));
-        assert_eq!(bytes("16M"), Ok(SIZE));
-        assert_eq!(time("1d"), Ok(Duration::from_secs(86_400)));
-        assert_eq!(time("90"), time("90s"));
-        for bad in ["", "M", "-1", "+1", "1.5M", "16m", "99999999999999999999", "99999999999T", "1 M"] {
-            assert!(bytes(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn an_option_is_before_config() {

@@ -4,9 +4,12 @@ use super::context::Resolved;
 use super::streams::Streams;
 use crate::sys::files::file;
 use crate::sys::process::record::RecordWriter;
-use crate::sys::process::start::{Environment, Leader, Plan, StartError, Started, Step, look_up, start};
+use crate::sys::process::start::{
+    Environment, Leader, Plan, StartError, Started, Step, WorkingDirectory, look_up, start,
+};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A command, its words taken as they are.
@@ -15,6 +18,10 @@ pub struct CommandLine {
     words: Vec<CString>,
     restart_hook: Option<OsString>,
     environment: Arc<Environment>,
+    /// Where it is started; `None`: where its supervisor is.
+    directory: Option<CString>,
+    /// It is one of the tree's own programs: it leads a session, as what a service directory has, and HUP means something to it.
+    is_ours: bool,
 }
 
 impl CommandLine {
@@ -28,7 +35,25 @@ impl CommandLine {
         if words.first().is_none_or(|first| first.is_empty()) {
             Err("the command is empty".into())
         } else {
-            Ok(CommandLine { words, restart_hook, environment: Environment::inherited() })
+            let environment = Environment::inherited();
+            Ok(CommandLine { words, restart_hook, environment, directory: None, is_ours: false })
+        }
+    }
+
+    /// One of the tree's own programs, started in `directory` if there is one. That is entered before the change of user,
+    /// who may not be allowed to come there by the path. A NUL byte, which no path and no line of a file has, ends a word.
+    pub fn of_ours(words: impl IntoIterator<Item = OsString>, directory: Option<&Path>) -> CommandLine {
+        let until_nul = |word: OsString| {
+            let mut bytes = word.into_vec();
+            bytes.truncate(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
+            CString::new(bytes).unwrap_or_default()
+        };
+        CommandLine {
+            words: words.into_iter().map(until_nul).collect(),
+            restart_hook: None,
+            environment: Environment::inherited(),
+            directory: directory.map(file::c_path_or_empty),
+            is_ours: true,
         }
     }
 
@@ -68,9 +93,13 @@ impl CommandLine {
         own_group: bool,
         context: Option<&Resolved>,
     ) -> Result<Started, StartError> {
-        let leads = if own_group { Leader::Group } else { Leader::Nothing };
+        let leads = match (self.is_ours, own_group) {
+            (true, _) => Leader::Session,
+            (false, true) => Leader::Group,
+            (false, false) => Leader::Nothing,
+        };
         // With a working directory of its own, what is found by a relative path is not found from there.
-        let elsewhere = context.is_some_and(|context| context.change.directory.is_some());
+        let elsewhere = self.directory.is_some() || context.is_some_and(|context| context.change.directory.is_some());
         let program = if elsewhere { self.absolute_program()? } else { self.program()? };
         self.execute(&program, &self.words, streams, recorder, (leads, context))
     }
@@ -98,11 +127,13 @@ impl CommandLine {
         (leads, context): (Leader, Option<&Resolved>),
     ) -> Result<Started, StartError> {
         let environment = context.map_or(&*self.environment, |context| &context.environment);
+        let directory = self.directory.as_deref();
         start(&Plan {
             shell_fallback: true,
             leads,
+            directory: directory.map(|path| WorkingDirectory { path, expect: None, within: None }),
             change: context.map(|context| &context.change),
-            ignores_hangup: true,
+            ignores_hangup: !self.is_ours,
             recorder: Some(recorder),
             stdin: streams.stdin(),
             stdout: streams.stdout(),

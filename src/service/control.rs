@@ -23,7 +23,7 @@ impl Service {
     pub fn control(&self, letter: char) -> Result<Option<Started>, StartError> {
         match &self.definition {
             Definition::Directory(directory) => directory.control(letter, &self.streams, || None, None),
-            Definition::Command(_) => Ok(None),
+            Definition::Command(_) | Definition::Logger(_) => Ok(None),
         }
     }
 
@@ -31,7 +31,7 @@ impl Service {
     pub fn has_control(&self, letter: char) -> bool {
         match &self.definition {
             Definition::Directory(directory) => file::is_executable(&directory.control_path(letter)),
-            Definition::Command(_) => false,
+            Definition::Command(_) | Definition::Logger(_) => false,
         }
     }
 
@@ -40,6 +40,7 @@ impl Service {
         match &self.definition {
             Definition::Directory(directory) => directory.entries().control && self.has_control('u'),
             Definition::Command(_) => true,
+            Definition::Logger(_) => false,
         }
     }
 
@@ -58,6 +59,7 @@ impl Service {
         match &self.definition {
             Definition::Directory(directory) => directory.control('u', &self.streams, || Some(recorder()), context),
             Definition::Command(command) => command.restart_hook(&self.streams, exits, recorder()),
+            Definition::Logger(_) => Ok(None),
         }
     }
 
@@ -65,7 +67,7 @@ impl Service {
     pub fn pre_start_name(&self) -> &'static str {
         match &self.definition {
             Definition::Directory(_) => "control/u",
-            Definition::Command(_) => "the restart command",
+            Definition::Command(_) | Definition::Logger(_) => "the restart command",
         }
     }
 }

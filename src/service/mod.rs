@@ -7,17 +7,19 @@ pub mod context;
 mod control;
 pub mod directory;
 mod entries;
+pub mod logger;
 pub mod pipe;
 mod streams;
 
-use crate::conf::CONFIG_FILE;
 use crate::conf::context::Context as ContextSettings;
+use crate::conf::{CONFIG_FILE, Config};
 use crate::status::StatusDir;
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::{RecordWriter, Role};
 use crate::sys::process::start::{StartError, Started};
+use logger::TreeLogger;
 use pipe::LogPipe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +30,7 @@ use context::{Request, Resolved};
 
 pub use command::CommandLine;
 pub use directory::Directory;
-pub use streams::Streams;
+pub use streams::{NextOutput, Streams};
 
 /// What is run, and where its standard input and output lead.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub enum Definition {
     Directory(Directory),
     /// A command of `supervise -f` or `-u`.
     Command(CommandLine),
+    /// The logger that the tree runs by itself.
+    Logger(TreeLogger),
 }
 
 impl Service {
@@ -64,7 +68,7 @@ impl Service {
     pub fn own_file(&self) -> Option<PathBuf> {
         match &self.definition {
             Definition::Directory(directory) if directory.entries().conf => Some(directory.path().join(CONFIG_FILE)),
-            Definition::Directory(_) | Definition::Command(_) => None,
+            Definition::Directory(_) | Definition::Command(_) | Definition::Logger(_) => None,
         }
     }
 
@@ -82,7 +86,7 @@ impl Service {
     pub fn context(&self, settings: &ContextSettings) -> Result<Option<Box<Resolved>>, StartError> {
         let has_env = match &self.definition {
             Definition::Directory(directory) => directory.entries().env,
-            Definition::Command(_) => false,
+            Definition::Command(_) | Definition::Logger(_) => false,
         };
         if settings.is_empty() && !has_env {
             return Ok(None);
@@ -97,12 +101,14 @@ impl Service {
     ///
     /// # Errors
     /// The step that failed, and its errno.
-    pub fn start(&self, lock: &Lock, own_group: bool, context: Option<&Resolved>) -> Result<Started, StartError> {
+    pub fn start(&mut self, lock: &Lock, own_group: bool, context: Option<&Resolved>) -> Result<Started, StartError> {
+        self.streams.make_change();
         self.streams.ensure_open()?;
         let recorder = RecordWriter::new(lock, Role::Run, self.directory());
         match &self.definition {
             Definition::Directory(directory) => directory.run(&self.streams, recorder, context),
             Definition::Command(command) => command.run(&self.streams, recorder, own_group, context),
+            Definition::Logger(logger) => logger.command().run(&self.streams, recorder, own_group, context),
         }
     }
 
@@ -110,7 +116,7 @@ impl Service {
     pub fn has_finish(&self) -> bool {
         match &self.definition {
             Definition::Directory(directory) => directory.has_finish(),
-            Definition::Command(_) => false,
+            Definition::Command(_) | Definition::Logger(_) => false,
         }
     }
 
@@ -124,7 +130,7 @@ impl Service {
                 let recorder = || RecordWriter::new(lock, Role::Finish, self.directory());
                 directory.finish(&self.streams, module, exit, recorder)
             }
-            Definition::Command(_) => Ok(None),
+            Definition::Command(_) | Definition::Logger(_) => Ok(None),
         }
     }
 
@@ -133,6 +139,7 @@ impl Service {
         match &self.definition {
             Definition::Directory(directory) => directory.path().to_string_lossy().into_owned(),
             Definition::Command(command) => command.describe(),
+            Definition::Logger(logger) => logger.command().describe(),
         }
     }
 
@@ -140,7 +147,7 @@ impl Service {
     pub fn path(&self) -> Option<&Path> {
         match &self.definition {
             Definition::Directory(directory) => Some(directory.path()),
-            Definition::Command(_) => None,
+            Definition::Command(_) | Definition::Logger(_) => None,
         }
     }
 
@@ -148,7 +155,28 @@ impl Service {
     pub fn directory(&self) -> Option<FileId> {
         match &self.definition {
             Definition::Directory(directory) => Some(directory.service()),
-            Definition::Command(_) => None,
+            Definition::Command(_) | Definition::Logger(_) => None,
+        }
+    }
+
+    /// Where its output goes from the next start on.
+    pub fn change_output(&mut self, next: NextOutput) {
+        self.streams.change_output(Some(next));
+    }
+
+    /// The logger that the tree runs by itself, if it is that.
+    pub fn tree_logger(&self) -> Option<&TreeLogger> {
+        match &self.definition {
+            Definition::Logger(logger) => Some(logger),
+            Definition::Directory(_) | Definition::Command(_) => None,
+        }
+    }
+
+    /// Gives a logger that the tree runs by itself other settings, from its next start on; says whether they are others.
+    pub fn configure_logger(&mut self, config: &Config) -> bool {
+        match &mut self.definition {
+            Definition::Logger(logger) => logger.configure(config),
+            Definition::Directory(_) | Definition::Command(_) => false,
         }
     }
 

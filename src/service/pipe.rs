@@ -12,7 +12,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// The FIFO between a service and its logger, shared by their two supervisor threads.
 pub struct LogPipe {
@@ -21,6 +21,8 @@ pub struct LogPipe {
     held: Mutex<Held>,
     logger_pid: AtomicU32,
     on_logger_change: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    on_release: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    released: AtomicBool,
 }
 
 impl std::fmt::Debug for LogPipe {
@@ -41,7 +43,15 @@ impl LogPipe {
     pub fn new(dir: StatusDir) -> LogPipe {
         let path = file::c_path_or_empty(&dir.log_pipe());
         let held = Mutex::new(Held { fifo: None, ended: false });
-        LogPipe { dir, path, held, logger_pid: AtomicU32::new(0), on_logger_change: OnceLock::new() }
+        LogPipe {
+            dir,
+            path,
+            held,
+            logger_pid: AtomicU32::new(0),
+            on_logger_change: OnceLock::new(),
+            on_release: OnceLock::new(),
+            released: AtomicBool::new(false),
+        }
     }
 
     /// The same, its FIFO held open by the program before us.
@@ -95,6 +105,25 @@ impl LogPipe {
     pub fn tell_when_logger_changes(&self, tell: impl Fn() + Send + Sync + 'static) {
         // There is one service at the other end, and it says so once.
         let _ = self.on_logger_change.set(Box::new(tell));
+    }
+
+    /// Has `tell` called when the service writes elsewhere from now on.
+    pub fn tell_when_released(&self, tell: impl Fn() + Send + Sync + 'static) {
+        // There is one logger at the other end, and it says so once.
+        let _ = self.on_release.set(Box::new(tell));
+    }
+
+    /// The service writes elsewhere from now on.
+    pub fn release(&self) {
+        self.released.store(true, Ordering::Relaxed);
+        if let Some(tell) = self.on_release.get() {
+            tell();
+        }
+    }
+
+    /// Whether the service writes elsewhere.
+    pub fn is_released(&self) -> bool {
+        self.released.load(Ordering::Relaxed)
     }
 
     /// Notes the pid of the logger's run process, 0 when it is down.

@@ -17,16 +17,55 @@ pub struct Streams {
     pub input: Option<Arc<LogPipe>>,
     /// To this service's logger, instead of `__stdout`.
     pub output: Option<Arc<LogPipe>>,
+    /// Whether standard error leads there, too: so it does where the tree runs the logger by itself.
+    joins_errors: bool,
+    /// What `output` is from the next start on, where that is something else.
+    next_output: Option<NextOutput>,
     stdout: CString,
     stderr: CString,
     dir: StatusDir,
+}
+
+/// A change that waits for the next start.
+#[derive(Clone, Debug)]
+pub enum NextOutput {
+    /// Into `__stdout` and `__stderr`.
+    Files,
+    /// Both into the pipe to a logger that the tree runs by itself.
+    Pipe(Arc<LogPipe>),
 }
 
 impl Streams {
     /// Output and error into `__stdout` and `__stderr` of `dir`, but for what the pipes replace.
     pub fn new(dir: &StatusDir, input: Option<Arc<LogPipe>>, output: Option<Arc<LogPipe>>) -> Streams {
         let (stdout, stderr) = (file::c_path_or_empty(&dir.stdout()), file::c_path_or_empty(&dir.stderr()));
-        Streams { input, output, stdout, stderr, dir: dir.clone() }
+        Streams { input, output, joins_errors: false, next_output: None, stdout, stderr, dir: dir.clone() }
+    }
+
+    /// The same, standard error into the pipe to the logger, too.
+    pub fn with_errors(self, joins_errors: bool) -> Streams {
+        Streams { joins_errors, ..self }
+    }
+
+    /// The output changes at the next start; what runs keeps what it has.
+    pub fn change_output(&mut self, next: Option<NextOutput>) {
+        self.next_output = next;
+    }
+
+    /// Makes the change that waits, at a start. The logger that nobody writes to any more may go.
+    pub(super) fn make_change(&mut self) {
+        let Some(next) = self.next_output.take() else { return };
+        let (output, joins_errors) = match next {
+            NextOutput::Files => (None, false),
+            NextOutput::Pipe(pipe) => (Some(pipe), true),
+        };
+        let before = std::mem::replace(&mut self.output, output);
+        self.joins_errors = joins_errors;
+        if let Some(before) = before
+            && self.output.as_ref().is_none_or(|now| !Arc::ptr_eq(now, &before))
+        {
+            before.release();
+        }
     }
 
     /// Makes sure that the pipes are there and held open.
@@ -54,7 +93,10 @@ impl Streams {
     }
 
     pub(super) fn stderr(&self) -> Output<'_> {
-        self.file(&self.stderr)
+        match &self.output {
+            Some(pipe) if self.joins_errors => Output::Fifo(pipe.path()),
+            Some(_) | None => self.file(&self.stderr),
+        }
     }
 
     fn file<'a>(&'a self, path: &'a CString) -> Output<'a> {

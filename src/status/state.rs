@@ -52,6 +52,9 @@ pub struct StateFile {
     pub definition: String,
     /// Pid of the logger's run process.
     pub log_pid: Option<u32>,
+    /// Where a logger that the tree runs by itself writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_dir: Option<String>,
     /// The configuration file that was read.
     pub config: Option<String>,
     /// What `SVDIR` has to be for runit's tools, with `--runit-compat`.

@@ -5,6 +5,7 @@
 
 use crate::conf::policy::KillMode;
 use crate::machine::{Action, Answer, Event};
+use crate::service::context::Resolved;
 use crate::service::start_warnings;
 use crate::supervisor::host::ToTree;
 use crate::supervisor::processes::process::Process;
@@ -76,6 +77,7 @@ impl Supervisor {
         // With --foreground there may be a terminal, whose interrupt is meant for us alone.
         let own_group = self.settings.policy.kill_mode != KillMode::Process || self.spec.host.may_have_terminal();
         let started = self.next_context().and_then(|context| {
+            self.prepare_log(context.as_deref());
             let started = self.spec.service.start(self.record_keeper.lock(), own_group, context.as_deref())?;
             Ok((started, context.map(|context| context.warnings)))
         });
@@ -97,6 +99,15 @@ impl Supervisor {
                 self.report_if_replaced(error);
                 Event::Answer(Answer::StartFailed { error, has_finish: self.spec.service.has_finish() })
             }
+        }
+    }
+
+    /// A logger that the tree runs by itself may need its directory made for its user.
+    fn prepare_log(&mut self, context: Option<&Resolved>) {
+        let Some(logger) = self.spec.service.tree_logger() else { return };
+        let ids = context.map(|context| &context.change.ids);
+        if let Err(text) = logger.prepare(ids, self.access.readers()) {
+            self.say(Level::Warn, text);
         }
     }
 

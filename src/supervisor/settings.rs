@@ -71,9 +71,19 @@ impl Supervisor {
         }
     }
 
+    /// A logger that the tree runs by itself has its options from its service's settings.
+    fn configure_logger(&mut self) {
+        if self.spec.service.configure_logger(&self.spec.config) {
+            self.reports.definition = self.spec.service.describe();
+            let text = "other options, from its next start on (svctl restart makes one; no line is lost)";
+            self.say(Level::Info, text.into());
+        }
+    }
+
     /// Takes over the shared settings `config`, and the directory's own as they are now.
     pub(super) fn configure(&mut self, config: Arc<Config>) {
         self.spec.config = config;
+        self.configure_logger();
         match self.own.read(&self.spec.service) {
             Ok(true) => self.say_own_complaints(),
             Ok(false) => {}

@@ -284,6 +284,7 @@ impl Supervisor {
                     self.handle(Event::KillNow);
                 }
                 Order::Ask(Ask::Configure(config)) => self.configure(config),
+                Order::Ask(Ask::ChangeOutput(next)) => self.spec.service.change_output(next),
                 Order::Ask(Ask::Park(parking)) => self.parking = Some(parking),
                 Order::Ask(Ask::Publish | Ask::ComeBack) => {}
                 Order::ResetLimits => {

@@ -158,7 +158,12 @@ impl Listener {
                     parking.park(TREE_DIR, Descriptors { control, ok, ..Descriptors::default() });
                     self.fifos.keep_open(false);
                 }
-                Ask::Leave(_) | Ask::KillNow | Ask::Configure(_) | Ask::Publish | Ask::ComeBack => {}
+                Ask::Leave(_)
+                | Ask::KillNow
+                | Ask::Configure(_)
+                | Ask::ChangeOutput(_)
+                | Ask::Publish
+                | Ask::ComeBack => {}
             }
         }
     }

@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
 
 mod archive;
+#[path = "../common/mod.rs"]
+mod common;
+mod in_tree;
 mod kill;
 mod lines;
 mod pipe;

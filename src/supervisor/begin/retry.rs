@@ -78,6 +78,7 @@ fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
                 Order::Ask(Ask::Leave(leave)) => return Some(Outcome::Left(leave)),
                 Order::Ask(Ask::KillNow) => return Some(Outcome::Left(Leave::Stop)),
                 Order::Ask(Ask::Configure(config)) => spec.config = config,
+                Order::Ask(Ask::ChangeOutput(next)) => spec.service.change_output(next),
                 // Nothing is held yet, and nothing runs.
                 Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, Descriptors::default()),
                 Order::Ask(Ask::Publish | Ask::ComeBack) => {}
@@ -113,6 +114,7 @@ fn wait_after_panic(spec: &mut Spec) -> Option<Outcome> {
                     is_urgent = true;
                 }
                 Order::Ask(Ask::Configure(config)) => spec.config = config,
+                Order::Ask(Ask::ChangeOutput(next)) => spec.service.change_output(next),
                 // Nothing is held; the next program adopts what runs.
                 Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, Descriptors::default()),
                 Order::Ask(Ask::Publish | Ask::ComeBack) => {}

@@ -62,6 +62,11 @@ impl Access {
         self.groups = groups;
     }
 
+    /// The group that may read.
+    pub(in crate::supervisor) fn readers(&self) -> Option<u32> {
+        self.groups.status
+    }
+
     /// Gives the groups what is theirs, and nobody else anything. Without groups, and none before, it does nothing.
     /// `runit` is where runit's files are.
     pub(in crate::supervisor) fn share(&mut self, dir: &StatusDir, runit: Option<&Path>, lines: &mut Lines) {

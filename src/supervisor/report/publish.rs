@@ -45,6 +45,8 @@ pub struct StatusContext<'a> {
     pub config: &'a Path,
     /// Pid of the logger's run process.
     pub log_pid: Option<u32>,
+    /// Where a logger that the tree runs by itself writes.
+    pub log_dir: Option<&'a Path>,
     /// Which directory the service is run from.
     pub directory: Option<FileId>,
     /// What `SVDIR` has to be for runit's tools, if they work.
@@ -202,6 +204,7 @@ impl Publisher {
             supervisor_pid: std::process::id(),
             definition: facts.definition.to_string(),
             log_pid: facts.log_pid.filter(|_| machine.state() != State::Ended),
+            log_dir: facts.log_dir.map(|path| path.to_string_lossy().into_owned()),
             config: (!facts.config.as_os_str().is_empty()).then(|| facts.config.to_string_lossy().into_owned()),
             svdir: facts.svdir.map(|path| path.to_string_lossy().into_owned()),
             memory: facts.remember.then(|| memory(machine, facts.directory)),

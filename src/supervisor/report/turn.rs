@@ -1,6 +1,7 @@
 //! What can wait until the run process is started or signalled: the files of the status directory, and the log.
 
 use crate::machine::{Leave, State};
+use crate::service::logger::TreeLogger;
 use crate::status::fifo::FifoError;
 use crate::supervisor::begin::record_keeper::Ownership;
 use crate::supervisor::host::{Host, InTree};
@@ -57,6 +58,7 @@ impl Supervisor {
             definition: &self.reports.definition,
             config: self.spec.config.path(),
             log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
+            log_dir: self.spec.service.tree_logger().map(TreeLogger::directory),
             directory: self.spec.service.directory(),
             svdir: self.runit.as_ref().map(Runit::svdir),
             remember: !has_ended,

@@ -2,6 +2,7 @@
 
 use crate::conf::Config;
 use crate::machine::Leave;
+use crate::service::NextOutput;
 use crate::supervisor::requests::parking::Parking;
 use crate::sys::threads::wake::Waker;
 use parking_lot::Mutex;
@@ -16,6 +17,8 @@ pub enum Ask {
     KillNow,
     /// These are the settings now.
     Configure(Arc<Config>),
+    /// Its output goes elsewhere from its next start on.
+    ChangeOutput(NextOutput),
     /// Come to rest: the program is going to be replaced.
     Park(Arc<Parking>),
     /// Something that the status files show has changed elsewhere.

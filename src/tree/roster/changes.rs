@@ -163,8 +163,9 @@ impl Roster {
         }
         let Some(entry) = self.entries.get_mut(&name) else { return Ok(()) };
         if entry.logger == Some(report.member) {
-            entry.logger = None;
-            if entry.service.is_some() && (report.outcome.is_none() || comes_back) {
+            if entry.logger_has_gone() {
+                self.follow_log_key(&name);
+            } else if entry.service.is_some() && (report.outcome.is_none() || comes_back) {
                 self.bring_logger_back(&name);
             } else if entry.service.is_some() {
                 log::warn!(logger: self.shared.log, "{name}/log: logger left; {name} blocks when the pipe is full; HUP brings it back");

@@ -29,6 +29,7 @@ pub(super) struct SupervisorThread {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) found: ServiceDir,
+    pub(super) logger_kind: LoggerKind,
     pub(super) service: Option<u64>,
     pub(super) logger: Option<u64>,
     /// From the service to the logger.
@@ -39,7 +40,14 @@ pub(super) struct Entry {
 impl Entry {
     /// An entry that has to wait until another one has left the same directory.
     pub(super) fn pending(found: ServiceDir) -> Entry {
-        Entry { lifecycle: Lifecycle::Leaving(Some(found.clone())), found, service: None, logger: None, pipe: None }
+        Entry {
+            lifecycle: Lifecycle::Leaving(Some(found.clone())),
+            found,
+            logger_kind: LoggerKind::Directory,
+            service: None,
+            logger: None,
+            pipe: None,
+        }
     }
 
     /// Whether its logger has left, and nothing else.
@@ -48,6 +56,7 @@ impl Entry {
             && self.service.is_some()
             && self.logger.is_none()
             && self.pipe.is_some()
+            && self.logger_kind != LoggerKind::OwnUntilNextStart
     }
 
     pub(super) fn has_threads(&self) -> bool {
@@ -67,6 +76,17 @@ impl Entry {
         let same = self.found.instance.id == found.instance.id;
         matches!(self.lifecycle, Lifecycle::Leaving(_)) && same && self.found.name != found.name
     }
+}
+
+/// Where an entry's logger, if it has one, comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LoggerKind {
+    /// From the service directory's `log/run`.
+    Directory,
+    /// It is run by the tree itself, as `log` says.
+    Own,
+    /// The same, but `log` says something else by now: it goes when the service starts the next time.
+    OwnUntilNextStart,
 }
 
 /// What becomes of an entry when its threads have ended.

@@ -17,6 +17,8 @@ struct Leftover {
     directory: Option<FileId>,
     /// Whether its run process (or `finish`) still lives.
     runs: bool,
+    /// Whether it is a logger that the tree runs by itself.
+    own_logger: bool,
 }
 
 /// What has become of a service directory.
@@ -53,7 +55,11 @@ impl Roster {
         }
         let directory = [service, logger].iter().flatten().find_map(|left| left.directory);
         // One that has left alone, by `x`, has nothing to remember; its service goes on writing into the pipe.
-        let has_logger = logger.is_some() || self.exited_before(&format!("{name}/log"));
+        let own_logger = logger.is_some_and(|logger| logger.own_logger);
+        let has_logger = !own_logger && (logger.is_some() || self.exited_before(&format!("{name}/log")));
+        if own_logger {
+            self.own_loggers_left.insert(name.clone());
+        }
         let found = |instance| ServiceDir { name: name.clone(), path, has_logger, instance };
         // If a thread cannot be had, the look at the root says so, and what can be seen from there is tried again.
         let _ = match look(root, &name, directory) {
@@ -86,7 +92,8 @@ impl Leftover {
     fn read(dir: &StatusDir, definition: &Path) -> Option<Leftover> {
         let state = StateFile::read(&dir.state()).ok().flatten();
         // A module of `supervise` may have its status directory beside ours.
-        if state.as_ref().is_some_and(|state| Path::new(&state.definition) != definition) {
+        let own_logger = state.as_ref().is_some_and(|state| state.log_dir.is_some());
+        if !own_logger && state.as_ref().is_some_and(|state| Path::new(&state.definition) != definition) {
             return None;
         }
         // A process records itself before anything else can be written down.
@@ -94,8 +101,8 @@ impl Leftover {
             .ok()
             .and_then(|lock| ProcessRecord::read(&lock).ok().flatten());
         match (recorded.filter(|recorded| !matches!(recorded.open(), Ok(None))), state.and_then(|state| state.memory)) {
-            (Some(recorded), _) => Some(Leftover { directory: recorded.directory, runs: true }),
-            (None, Some(memory)) => Some(Leftover { directory: memory.directory, runs: false }),
+            (Some(recorded), _) => Some(Leftover { directory: recorded.directory, runs: true, own_logger }),
+            (None, Some(memory)) => Some(Leftover { directory: memory.directory, runs: false, own_logger }),
             (None, None) => None,
         }
     }

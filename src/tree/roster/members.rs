@@ -56,6 +56,8 @@ pub struct Roster {
     pub(super) seen: HashSet<FileId>,
     /// Names of entries that have a successor, so that not all entries have to be searched for them.
     pub(super) pending_successors: BTreeSet<String>,
+    /// Services whose earlier tree ran a logger for them, until they begin.
+    pub(super) own_loggers_left: BTreeSet<String>,
     /// The process ends when all threads have.
     pub(super) shutting_down: Arc<AtomicBool>,
     pub(super) members: HashMap<u64, (String, SupervisorThread)>,
@@ -83,6 +85,7 @@ impl Roster {
             entries: BTreeMap::new(),
             seen: HashSet::new(),
             pending_successors: BTreeSet::new(),
+            own_loggers_left: BTreeSet::new(),
             shutting_down: Arc::default(),
             members: HashMap::new(),
             demand: Demand::default(),
@@ -192,6 +195,7 @@ impl Roster {
         for (_, member) in self.members.values() {
             member.mailbox.ask(Ask::Configure(config.clone()));
         }
+        self.follow_log_keys();
     }
 
     /// Has all threads look whether their files are as they should be.

@@ -3,7 +3,6 @@
 
 use super::entry::{Lifecycle, ThreadExit};
 use super::members::Roster;
-use super::threads::Part;
 use crate::machine::Leave;
 use crate::sys::errno_text;
 use crate::sys::time::Mono;
@@ -57,8 +56,8 @@ impl Roster {
             // What is started in its place adopts the process.
             Lifecycle::Supervised => return false,
         }
-        let (found, pipe) = (entry.found.clone(), entry.pipe.clone());
-        match self.spawn(&found, Part::Service(pipe), Some(Leave::Stop)) {
+        let (found, part) = (entry.found.clone(), entry.service_part());
+        match self.spawn(&found, part, Some(Leave::Stop)) {
             Ok(member) => {
                 if let Some(entry) = self.entries.get_mut(name) {
                     entry.service = Some(member);

@@ -1,10 +1,11 @@
 //! The threads of a service directory: how they are started, anew or for something that an earlier tree has left.
 
-use super::entry::{Entry, Lifecycle, SupervisorThread, ThreadExit};
+use super::entry::{Entry, Lifecycle, LoggerKind, SupervisorThread, ThreadExit};
 use super::members::Roster;
 use crate::machine::Leave;
+use crate::service::logger::TreeLogger;
 use crate::service::pipe::LogPipe;
-use crate::service::{Definition, Directory, Service, Streams};
+use crate::service::{Definition, Directory, NextOutput, Service, Streams};
 use crate::status::StatusDir;
 use crate::supervisor::begin::retry::supervise;
 use crate::supervisor::host::{Host, InTree};
@@ -27,9 +28,34 @@ const STACK_SIZE: usize = if cfg!(debug_assertions) { 512 * 1024 } else { 64 * 1
 /// Which of a service directory's two modules, and the pipe between them.
 pub(super) enum Part {
     /// The service, and its logger's pipe, if it has one.
-    Service(Option<Arc<LogPipe>>),
-    /// The logger.
+    Service {
+        /// To its logger, if it has one.
+        pipe: Option<Arc<LogPipe>>,
+        /// Whether standard error goes there, too.
+        joins_errors: bool,
+        /// Where its output goes from its next start on, if that is elsewhere.
+        next: Option<NextOutput>,
+    },
+    /// The logger, of its own `log/run`.
     Logger(Arc<LogPipe>),
+    /// The logger that the tree runs by itself.
+    OwnLogger(Arc<LogPipe>),
+}
+
+impl Entry {
+    fn logger_part(&self, pipe: Arc<LogPipe>) -> Part {
+        match self.logger_kind {
+            LoggerKind::Directory => Part::Logger(pipe),
+            LoggerKind::Own | LoggerKind::OwnUntilNextStart => Part::OwnLogger(pipe),
+        }
+    }
+
+    pub(super) fn service_part(&self) -> Part {
+        let joins_errors = self.logger_kind != LoggerKind::Directory;
+        // When it was taken on from an earlier tree, it may write into a pipe that it is not to have any more.
+        let next = (self.logger_kind == LoggerKind::OwnUntilNextStart).then_some(NextOutput::Files);
+        Part::Service { pipe: self.pipe.clone(), joins_errors, next }
+    }
 }
 
 /// How the two modules leave, if they are started only to leave.
@@ -68,24 +94,17 @@ impl Roster {
         self.note_seen(found.instance.id);
         let name = found.name.clone();
         let mut more = self.demand_of(false);
-        if found.has_logger {
+        let kind = self.logger_kind(&found);
+        if kind.is_some() {
             more += self.demand_of(true);
         }
         capacity::for_modules(self.demand, more, STACK_SIZE).inspect_err(|error| self.log_refusal(&name, error))?;
-        let mut entry = Entry { service: None, logger: None, pipe: None, lifecycle, found };
-        if entry.found.has_logger {
-            let module = format!("{name}/log");
-            // The logger's directory lies in it, and would be made with a parent that all may read. What is wrong with
-            // it, the service's own thread says.
-            let _ = self.status_dir(&name).make();
-            let to_logger = Arc::new(self.log_pipe(&module));
-            entry.pipe = Some(to_logger.clone());
-            if !self.has_exited(&module) {
-                let member = self.spawn(&entry.found, Part::Logger(to_logger), leave.logger);
-                entry.logger = Some(member.inspect_err(|error| self.log_refusal(&name, error))?);
-            }
+        let logger_kind = kind.unwrap_or(LoggerKind::Directory);
+        let mut entry = Entry { service: None, logger: None, pipe: None, lifecycle, logger_kind, found };
+        if kind.is_some() {
+            self.start_logger(&mut entry, leave.logger).inspect_err(|error| self.log_refusal(&name, error))?;
         }
-        match self.spawn(&entry.found, Part::Service(entry.pipe.clone()), leave.service) {
+        match self.spawn(&entry.found, entry.service_part(), leave.service) {
             Ok(member) => {
                 self.capacity_logged.remove(&name);
                 entry.service = Some(member);
@@ -104,11 +123,26 @@ impl Roster {
         }
     }
 
+    /// Makes the pipe to a logger, and starts its thread, unless it has left alone before.
+    pub(super) fn start_logger(&mut self, entry: &mut Entry, leave: Option<Leave>) -> io::Result<()> {
+        let module = format!("{}/log", entry.found.name);
+        // The logger's directory lies in it, and would be made with a parent that all may read. What is wrong with
+        // it, the service's own thread says.
+        let _ = self.status_dir(&entry.found.name).make();
+        let to_logger = Arc::new(self.log_pipe(&module));
+        entry.pipe = Some(to_logger.clone());
+        if !self.has_exited(&module) {
+            entry.logger = Some(self.spawn(&entry.found, entry.logger_part(to_logger), leave)?);
+        }
+        Ok(())
+    }
+
     /// Starts the thread of a logger again, whose service has stayed and writes into the same pipe.
     pub(super) fn bring_logger_back(&mut self, name: &str) {
         let Some(entry) = self.entries.get(name).filter(|entry| entry.misses_logger()) else { return };
         let (found, Some(pipe)) = (entry.found.clone(), entry.pipe.clone()) else { return };
-        match self.spawn(&found, Part::Logger(pipe), None) {
+        let part = entry.logger_part(pipe);
+        match self.spawn(&found, part, None) {
             Ok(member) => {
                 if let Some(entry) = self.entries.get_mut(name) {
                     entry.logger = Some(member);
@@ -149,7 +183,7 @@ impl Roster {
 
     /// Starts the thread of one of a service directory's modules. `leave` says that it is started only to leave.
     pub(super) fn spawn(&mut self, found: &ServiceDir, part: Part, leave: Option<Leave>) -> io::Result<u64> {
-        let demand = self.demand_of(matches!(part, Part::Logger(_)));
+        let demand = self.demand_of(matches!(part, Part::Logger(_) | Part::OwnLogger(_)));
         let mailbox = Arc::new(Mailbox::default());
         let spec = self.spec(found, part, leave, &mailbox);
         let module = spec.module.clone();
@@ -178,19 +212,37 @@ impl Roster {
     /// What makes the supervisor of one of a service directory's modules.
     fn spec(&mut self, found: &ServiceDir, part: Part, leave: Option<Leave>, mailbox: &Arc<Mailbox>) -> Box<Spec> {
         let (path, instance) = (found.path.clone(), found.instance);
-        let (module, directory, input, output) = match part {
-            Part::Service(pipe) => (found.name.clone(), Directory::new(path, instance), None, pipe),
-            Part::Logger(pipe) => (format!("{}/log", found.name), Directory::logger(path, instance), Some(pipe), None),
+        let log_module = format!("{}/log", found.name);
+        let (module, definition, streams) = match part {
+            Part::Service { pipe, joins_errors, next } => {
+                if let Some(pipe) = &pipe {
+                    let service = mailbox.clone();
+                    pipe.tell_when_logger_changes(move || service.ask(Ask::Publish));
+                }
+                let mut streams = Streams::new(&self.status_dir(&found.name), None, pipe).with_errors(joins_errors);
+                streams.change_output(next);
+                (found.name.clone(), Definition::Directory(Directory::new(path, instance)), streams)
+            }
+            Part::Logger(pipe) => {
+                let streams = Streams::new(&self.status_dir(&log_module), Some(pipe), None);
+                (log_module, Definition::Directory(Directory::logger(path, instance)), streams)
+            }
+            Part::OwnLogger(pipe) => {
+                let logger = mailbox.clone();
+                pipe.tell_when_released(move || logger.ask(Ask::Leave(Leave::EndOfInput)));
+                let status = self.status_dir(&log_module);
+                let streams = Streams::new(&status, Some(pipe), None);
+                let logger = TreeLogger::new(&found.name, status, &self.shared.config);
+                (log_module, Definition::Logger(logger), streams)
+            }
         };
-        if let Some(pipe) = &output {
-            let service = mailbox.clone();
-            pipe.tell_when_logger_changes(move || service.ask(Ask::Publish));
-        }
+        let wanted = match &definition {
+            Definition::Directory(directory) => !directory.has_down_file(),
+            Definition::Command(_) | Definition::Logger(_) => true,
+        };
         let dir = self.status_dir(&module);
-        let wanted = !directory.has_down_file();
-        let streams = Streams::new(&dir, input, output);
         Box::new(Spec {
-            service: Service::new(Definition::Directory(directory), streams),
+            service: Service::new(definition, streams),
             dir,
             config: self.shared.config.clone(),
             source: self.shared.source.clone(),

@@ -1,0 +1,155 @@
+//! The logger that the tree runs by itself: supervise-log, for a service whose `log` key asks for it.
+
+use super::command::CommandLine;
+use crate::conf::log::Destination;
+use crate::conf::{Config, Program};
+use crate::status::StatusDir;
+use crate::sys::context::Ids;
+use crate::sys::errno_text;
+use std::ffi::OsString;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The program, which lies beside ours.
+const PROGRAM: &str = "supervise-log";
+
+/// The log's directory in the logger's status directory: that one has a `lock` of its own.
+const DIRECTORY: &str = "main";
+
+/// Modes of the log's directory: for the logger's user alone, and for a group that may read, which new files inherit.
+const OURS: u32 = 0o750;
+const SHARED: u32 = 0o2750;
+
+/// A logger without a `log/run`.
+#[derive(Debug)]
+pub struct TreeLogger {
+    /// The module whose output it writes.
+    service: String,
+    /// Its own status directory.
+    status: StatusDir,
+    /// Where it writes, from its next start on.
+    directory: PathBuf,
+    is_below_status: bool,
+    command: CommandLine,
+}
+
+impl TreeLogger {
+    /// The logger of the module `service`, by what `config` says of that.
+    pub fn new(service: &str, status: StatusDir, config: &Config) -> TreeLogger {
+        let (service, directory, command) = (service.to_string(), PathBuf::new(), CommandLine::of_ours([], None));
+        let mut logger = TreeLogger { service, status, directory, is_below_status: false, command };
+        logger.configure(config);
+        logger
+    }
+
+    /// Where it writes.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What is run.
+    pub fn command(&self) -> &CommandLine {
+        &self.command
+    }
+
+    /// Takes other settings; says whether they are others.
+    pub fn configure(&mut self, config: &Config) -> bool {
+        let settings = config.settings(&self.service, None, Program::Tree);
+        let directory = match &settings.log.destination {
+            // When `log` says `files` by now, what is in the pipe goes there.
+            Destination::Files | Destination::StatusDir => self.status.path().join(DIRECTORY),
+            Destination::Directory(path) => path.clone(),
+            Destination::Below(path) => path.join(&self.service),
+        };
+        self.is_below_status = directory.starts_with(self.status.path());
+        self.directory = std::path::absolute(&directory).unwrap_or(directory);
+        let module = format!("{}/log", self.service);
+        let has_user = config.settings(&module, None, Program::Tree).context.user.is_some();
+        let module = format!("--module={}", self.service);
+        let options = settings.log.options.iter().map(String::as_str).chain([module.as_str(), "--"]);
+        // A user may not be allowed to come there by the path: then it is started there.
+        let place = if has_user { OsString::from(".") } else { self.directory.clone().into() };
+        let words = std::iter::once(program()).chain(options.map(OsString::from)).chain([place]);
+        let command = CommandLine::of_ours(words, has_user.then_some(&*self.directory));
+        std::mem::replace(&mut self.command, command).describe() != self.command.describe()
+    }
+
+    /// Makes the directory before a start, if somebody else than we is to own it (`uid` and `gid`), or a group to read it.
+    ///
+    /// # Errors
+    /// A line for the log. The start is tried all the same: what is there already may do.
+    pub fn prepare(&self, ids: Option<&Ids>, readers: Option<u32>) -> Result<(), String> {
+        let readers = readers.filter(|_| self.is_below_status);
+        let owner = ids.filter(|ids| ids.uid.is_some());
+        if owner.is_none() && readers.is_none() {
+            return Ok(());
+        }
+        let about = |error: io::Error| format!("{}: {}", self.directory.display(), errno_text(&error));
+        match std::fs::DirBuilder::new().mode(OURS).create(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            made => made.map_err(about)?,
+        }
+        if let Some(owner) = owner {
+            std::os::unix::fs::lchown(&self.directory, owner.uid, owner.gid).map_err(about)?;
+        }
+        let Some(readers) = readers else { return Ok(()) };
+        std::os::unix::fs::lchown(&self.directory, None, Some(readers)).map_err(about)?;
+        std::fs::set_permissions(&self.directory, Permissions::from_mode(SHARED)).map_err(about)
+    }
+}
+
+/// Beside our own program, wherever that has been moved; else the one that `PATH` has.
+fn program() -> OsString {
+    let ours = std::env::current_exe().ok();
+    let beside = ours.as_deref().and_then(Path::parent).map(|dir| dir.join(PROGRAM));
+    beside
+        .filter(|path| crate::sys::files::file::is_executable(path))
+        .map_or_else(|| PROGRAM.into(), PathBuf::into_os_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logger(text: &str, status: &Path) -> (TreeLogger, String) {
+        let config = Config::parse(Path::new("supervise.conf"), text.as_bytes());
+        let logger = TreeLogger::new("web", StatusDir::of(status, "web/log"), &config);
+        let words = logger.command().describe();
+        (logger, words.split_once("supervise-log ").unwrap().1.to_string())
+    }
+
+    fn command(text: &str) -> String {
+        logger(text, Path::new("/s")).1
+    }
+
+    #[test]
+    fn keys_become_options_in_front_of_the_directory() {
+        assert_eq!(command("[web]\nlog : yes\n"), "--module=web -- /s/web/log/main");
+        assert_eq!(
+            command("[global]\nlog : /var/log/\nlog_size : 1M\n[web]\nlog_match : -*debug*\n"),
+            "--size=1M --match=-*debug* --module=web -- /var/log/web"
+        );
+        assert_eq!(command("[web]\nlog : /var/log/all\n"), "--module=web -- /var/log/all");
+    }
+
+    #[test]
+    fn a_user_is_started_in_the_directory_itself() {
+        assert_eq!(command("[web]\nlog : yes\nlog_user : 1\n"), "--module=web -- .");
+        assert_eq!(command("[web]\nlog : yes\n[web/log]\nuser : 1\n"), "--module=web -- .");
+        assert_eq!(command("[web]\nlog : yes\nuser : 1\n"), "--module=web -- /s/web/log/main");
+    }
+
+    #[test]
+    fn a_group_may_read_what_lies_in_the_status_directory() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("web/log")).unwrap();
+        let (logger, _) = logger("[web]\nlog : yes\n", root.path());
+        logger.prepare(None, None).unwrap();
+        assert!(!logger.directory().exists(), "the logger makes it");
+        logger.prepare(None, Some(nix::unistd::getgid().as_raw())).unwrap();
+        let mode = std::fs::metadata(logger.directory()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, SHARED);
+    }
+}

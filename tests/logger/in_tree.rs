@@ -1,0 +1,139 @@
+//! `log` in supervise.conf: the tree runs supervise-log by itself.
+
+use super::common::host::*;
+use super::common::*;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+
+/// One line to standard output and one to standard error, then it waits.
+const BOTH: &str = "#!/bin/sh\necho out $$\necho err $$ >&2\nexec sleep 1000\n";
+
+fn current(place: &Place) -> PathBuf {
+    place.status_root().join("web/log/main/current")
+}
+
+fn wait_logged(place: &Place, path: &std::path::Path, text: &str) {
+    wait_for(text, place, || std::fs::read_to_string(path).unwrap_or_default().contains(text));
+}
+
+#[test]
+fn both_streams_go_to_a_logger_that_is_shown_and_steered_like_any() {
+    let place = Place::new();
+    place.conf(&format!("{FAST}log : yes\nlog_stamp : none\n"));
+    place.run("web", BOTH);
+    let (web, logger) = (place.module("web"), place.module("web/log"));
+    let tree = place.reaped_tree();
+    let pid = web.wait_up(&place);
+    let log_pid = logger.wait_up(&place);
+    wait_logged(&place, &current(&place), &format!("out {pid}\nerr {pid}\n"));
+    assert_eq!((web.text("__stdout"), web.text("__stderr")), (String::new(), String::new()));
+    wait_for("the logger's pid to be shown", &place, || web.state()["log_pid"] == log_pid);
+    assert_eq!(logger.state()["log_dir"], current(&place).parent().unwrap().to_str().unwrap());
+    assert_eq!(std::fs::metadata(current(&place)).unwrap().mode() & 0o777, 0o640);
+    // A KILL of the logger makes a new one.
+    signal(log_pid, "KILL");
+    logger.wait_new_pid(&place, log_pid);
+    signal(pid, "KILL");
+    let next = web.wait_new_pid(&place, pid);
+    wait_logged(&place, &current(&place), &format!("err {pid}\nout {next}\n"));
+    assert!(tree.stop().success());
+    assert!(!is_alive(log_pid));
+}
+
+#[test]
+fn it_takes_effect_at_the_next_start_and_says_so() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", BOTH);
+    let web = place.module("web");
+    let tree = place.reaped_tree();
+    let first = web.wait_up(&place);
+    web.wait_text(&place, "__stderr", &format!("err {first}"));
+    place.conf(&format!("{FAST}log : yes\nlog_stamp : none\n"));
+    tree.signal("HUP");
+    let logger = place.module("web/log");
+    let log_pid = logger.wait_up(&place);
+    wait_for("the word of it", &place, || place.story().contains("from its next start on its output goes to web/log"));
+    assert_eq!(web.pid(), first);
+    signal(first, "KILL");
+    let second = web.wait_new_pid(&place, first);
+    wait_logged(&place, &current(&place), &format!("out {second}\nerr {second}\n"));
+    // And back: the logger stays until the service is started without it.
+    place.conf(FAST);
+    tree.signal("HUP");
+    wait_for("the word of it", &place, || place.story().contains("log says files now"));
+    assert!(is_alive(log_pid) && web.pid() == second);
+    signal(second, "KILL");
+    let third = web.wait_new_pid(&place, second);
+    web.wait_text(&place, "__stderr", &format!("err {third}"));
+    wait_for("the logger to end", &place, || !is_alive(log_pid));
+    assert!(!std::fs::read_to_string(current(&place)).unwrap().contains(&third.to_string()));
+    wait_for("the logger's thread to end", &place, || !logger.is_supervised());
+    assert!(!place.story().contains("blocks when the pipe is full"), "{}", place.story());
+    // Once more.
+    place.conf(&format!("{FAST}log : yes\nlog_stamp : none\n"));
+    tree.signal("HUP");
+    logger.wait_new_pid(&place, log_pid);
+    signal(third, "KILL");
+    let fourth = web.wait_new_pid(&place, third);
+    wait_logged(&place, &current(&place), &format!("err {fourth}"));
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn a_killed_tree_finds_its_loggers_again_whatever_the_file_says_by_then() {
+    let place = Place::new();
+    place.conf(&format!("{FAST}log : yes\nlog_stamp : none\n"));
+    place.run("web", BOTH);
+    let (web, logger) = (place.module("web"), place.module("web/log"));
+    let killed = place.reaped_tree();
+    let (pid, log_pid) = (web.wait_up(&place), logger.wait_up(&place));
+    wait_logged(&place, &current(&place), &format!("err {pid}"));
+    killed.kill();
+    let again = place.reaped_tree();
+    wait_for("the new tree's word", &place, || logger.state()["supervisor_pid"] == again.pid());
+    assert_eq!((web.pid(), logger.pid()), (pid, log_pid));
+    again.kill();
+    place.conf(FAST);
+    let tree = place.reaped_tree();
+    wait_for("the new tree's word", &place, || web.state()["supervisor_pid"] == tree.pid());
+    wait_for("the new tree's word", &place, || logger.state()["supervisor_pid"] == tree.pid());
+    assert_eq!((web.pid(), logger.pid()), (pid, log_pid), "{}", place.story());
+    signal(pid, "KILL");
+    let next = web.wait_new_pid(&place, pid);
+    web.wait_text(&place, "__stderr", &format!("err {next}"));
+    wait_for("the logger to end", &place, || !is_alive(log_pid));
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn the_directorys_own_logger_wins() {
+    let place = Place::new();
+    place.conf(&format!("{FAST}log : yes\n"));
+    place.service("web", &[("run", BOTH), ("log/run", "#!/bin/sh\nexec cat\n")]);
+    let logger = place.module("web/log");
+    let tree = place.reaped_tree();
+    logger.wait_text(&place, "__stdout", "out ");
+    assert!(place.story().contains("web: has a log/run, so its log key has no effect"), "{}", place.story());
+    assert!(!current(&place).exists());
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn another_user_writes_below_directories_that_are_closed_to_him() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root may start a logger as another user");
+        return;
+    }
+    let place = Place::new();
+    place.conf(&format!("{FAST}log : yes\nlog_user : 4711:4712\n"));
+    place.run("web", BOTH);
+    let logger = place.module("web/log");
+    let tree = place.reaped_tree();
+    let log_pid = logger.wait_up(&place);
+    wait_logged(&place, &current(&place), "err ");
+    assert!(proc_status(log_pid, "Uid").starts_with("4711"), "{}", proc_status(log_pid, "Uid"));
+    let metadata = std::fs::metadata(current(&place)).unwrap();
+    assert_eq!((metadata.uid(), metadata.gid(), metadata.permissions().mode() & 0o777), (4711, 4712, 0o640));
+    assert!(tree.stop().success());
+}
