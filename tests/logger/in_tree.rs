@@ -1,6 +1,5 @@
 //! `log` in supervise.conf: the tree runs supervise-log by itself.
 
-use super::common::host::*;
 use super::common::*;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
