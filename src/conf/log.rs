@@ -87,9 +87,9 @@ impl LogSettings {
 }
 
 fn check(key: &str, value: &str) -> Result<(), String> {
-    let one_of = |words: &[&str]| match words.contains(&value) {
-        true => Ok(()),
-        false => Err(format!("{value:?} is not one of {}", words.join(", "))),
+    let one_of = |words: &[&str]| {
+        let is_known = words.contains(&value);
+        is_known.then_some(()).ok_or_else(|| format!("{value:?} is not one of {}", words.join(", ")))
     };
     match key {
         "log_size" | "log_total" => bytes(value).map(drop),
