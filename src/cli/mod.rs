@@ -77,8 +77,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// What both supervising programs set up first.
 ///
 /// # Errors
-/// One line for the user, when the kernel is too old.
-pub fn prepare() -> Result<(), String> {
+/// The kernel is too old.
+pub fn prepare() -> Result<(), crate::sys::process::setup::KernelTooOld> {
     crate::supervisor::panics::note_panics();
     crate::sys::process::setup::prepare()
 }

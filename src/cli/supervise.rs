@@ -107,7 +107,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
     let usage = |message| Failure { code: USAGE, message };
     let temporary = |message| Failure { code: TEMPORARY, message };
-    prepare().map_err(temporary)?;
+    prepare().map_err(|error| temporary(error.to_string()))?;
     crate::sys::process::setup::obey_umask();
     let request = Request::new(arguments).map_err(usage)?;
     let command = CommandLine::new(request.words.clone(), request.restart_sh.clone()).map_err(usage)?;

@@ -114,8 +114,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(both) => both,
         Err(message) => return fail(NAME, USAGE, &message),
     };
-    if let Err(message) = crate::sys::process::setup::prepare() {
-        return fail(NAME, TEMPORARY, &message);
+    if let Err(error) = crate::sys::process::setup::prepare() {
+        return fail(NAME, TEMPORARY, &error.to_string());
     }
     match run::run(options, &dir) {
         Ok(()) => ExitCode::SUCCESS,

@@ -70,8 +70,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(HandoverArgument::Question(question)) => return answer(question, arguments, words),
         Some(HandoverArgument::Letter(number)) => receive(number),
     };
-    if let Err(message) = prepare() {
-        return fail(NAME, TEMPORARY, &message);
+    if let Err(error) = prepare() {
+        return fail(NAME, TEMPORARY, &error.to_string());
     }
     let options = match options(arguments, words, handover) {
         Ok(options) => options,
@@ -101,7 +101,10 @@ fn receive(number: i32) -> Handover {
 fn answer(question: Question, arguments: Arguments, words: Vec<OsString>) -> ExitCode {
     let version = || format!("cannot read version {} of what would be handed over", question.version);
     let fit = if question.is_understood() { Ok(()) } else { Err(version()) };
-    match fit.and_then(|()| prepare()).and_then(|()| options(arguments, words, Handover::default())) {
+    match fit
+        .and_then(|()| prepare().map_err(|error| error.to_string()))
+        .and_then(|()| options(arguments, words, Handover::default()))
+    {
         Ok(_) if question.say_yes().is_ok() => ExitCode::SUCCESS,
         Ok(_) => fail(NAME, TEMPORARY, "nobody to answer"),
         Err(message) => fail(NAME, TEMPORARY, &message),

@@ -1,8 +1,10 @@
-//! The strict pass: what each line of the file is, by itself.
+//! What each line of the file is, by itself.
 //!
-//! rust-ini alone would join a junk line to the next key, accept indented lines, and forget line numbers.
+//! rust-ini reads what is a key and what its value, line by line. Given the whole file, it would join a junk line to the
+//! next key, accept indented lines, take a backslash at the end for a line that goes on, and forget line numbers.
 
 use super::keys;
+use ini::{Ini, ParseOption};
 
 /// What a line is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,23 +123,39 @@ fn is_comment(rest: &str) -> bool {
 }
 
 fn entry(line: &str) -> Kind {
-    let Some((key, value)) = line.split_once([':', '=']) else {
+    let Some((before, _)) = line.split_once([':', '=']) else {
         return Kind::Bad(format!("is neither a section nor `key : value` and is ignored: {:?}", shortened(line)));
     };
-    let key = key.trim_end();
-    if key.is_empty() || !key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-') {
-        return Kind::Bad(format!("has no valid key before the separator and is ignored: {:?}", shortened(key)));
+    let line = if before.trim_end() == "alarm_mail" { cut(line, before) } else { line };
+    match pair(line) {
+        Some((key, value)) if is_key(&key) => Kind::Entry { key, value },
+        _ => {
+            let before = shortened(before.trim_end());
+            Kind::Bad(format!("has no valid key before the separator and is ignored: {before:?}"))
+        }
     }
-    let value = if key == "alarm_mail" { cut(line, value) } else { value };
-    Kind::Entry { key: key.into(), value: value.trim().into() }
 }
 
-/// The part of `value` that lies within the line's first [`MAIL_LINE_MAX`] characters, without a word that
-/// would lose its end.
-fn cut<'a>(line: &str, value: &'a str) -> &'a str {
-    let Some((at, _)) = line.char_indices().nth(MAIL_LINE_MAX) else { return value };
-    let (kept, rest) = value.split_at(at.saturating_sub(line.len() - value.len()));
-    if rest.starts_with([' ', '\t']) { kept } else { kept.rfind([' ', '\t']).map_or("", |blank| &kept[..blank]) }
+/// What rust-ini takes for the line's key and its value.
+fn pair(line: &str) -> Option<(String, String)> {
+    let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
+    let ini = Ini::load_from_str_opt(line, options).ok()?;
+    let (key, value) = ini.section(None::<String>)?.iter().next()?;
+    Some((key.into(), value.into()))
+}
+
+fn is_key(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-')
+}
+
+/// The line's first [`MAIL_LINE_MAX`] characters, without a word of its value that would lose its end. The value begins
+/// behind the separator that follows `before`.
+fn cut<'a>(line: &'a str, before: &str) -> &'a str {
+    let Some((at, _)) = line.char_indices().nth(MAIL_LINE_MAX) else { return line };
+    let (kept, rest) = line.split_at(at);
+    let value = before.len() + 1;
+    let end = if rest.starts_with([' ', '\t']) { Some(at) } else { kept.rfind([' ', '\t']) };
+    line.get(..end.unwrap_or(value).max(value)).unwrap_or(line)
 }
 
 fn shortened(text: &str) -> String {
@@ -216,6 +234,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn every_value_is_read_as_it_stands(value in "[ -~\t\u{a1}-\u{2fff}]{0,60}", separator in "[:=]") {
+            let line = format!("alarm_command {separator}{value}");
+            prop_assert_eq!(one(&line), pair("alarm_command", value.trim()));
+        }
+
         #[test]
         fn any_bytes_are_classified_line_by_line(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let lines = classify(&bytes);

@@ -1,7 +1,7 @@
 //! `supervise.conf`: lines, then sections, then typed settings, each with where it comes from.
 //!
-//! 1. [`lines`] classifies every line by itself, and complains about what is none of ours;
-//! 2. [`sections`] hands what is left to rust-ini, and keeps each key's line;
+//! 1. [`lines`] reads every line by itself, keys and values with rust-ini, and complains about what is none of ours;
+//! 2. [`sections`] puts them together, and keeps each key's line;
 //! 3. [`settings`] gives each key its type, and [`Config::effective`] resolves a module's inheritance.
 //!
 //! Nothing in a file is fatal: each complaint names file and line, and what it is about counts as not written.

@@ -1,10 +1,6 @@
-//! Sections and their keys, put together by rust-ini from the lines that passed.
-//!
-//! rust-ini gets each value as its line's number: nothing in a value can then be taken for syntax (a trailing
-//! backslash would join lines), and every key keeps where it stands.
+//! Sections and their keys, put together from the lines, each with the line where it stands.
 
 use super::lines::{Kind, Line};
-use ini::{Ini, ParseOption};
 use std::collections::{BTreeMap, HashMap};
 
 /// A key's value, and its line from 1.
@@ -49,38 +45,38 @@ impl Sections {
     /// Puts the lines together; what is wrong goes to `complaints` with its line. A section or key that is repeated
     /// counts the last time.
     pub fn build(lines: &[Line], complaints: &mut Vec<(usize, String)>) -> Sections {
-        let (text, values, headers) = normalise(lines, complaints);
-        let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
-        let ini = match Ini::load_from_str_opt(&text, options) {
-            Ok(ini) => ini,
-            Err(error) => {
-                complaints.push((1, format!("cannot be read as sections and keys: {error}")));
-                return Sections::default();
-            }
-        };
-        let mut sections = HashMap::new();
-        // rust-ini keeps repeated headers apart, in order; its name for each is the header's line.
-        for (header, keys) in &ini {
-            let Some((line, name)) =
-                header.and_then(|line| line.parse().ok()).and_then(|line| headers.get_key_value(&line))
-            else {
-                continue;
-            };
-            let mut section = Section { line: *line, entries: BTreeMap::new() };
-            for (key, number) in keys.iter() {
-                let Some((line, value)) = number.parse().ok().and_then(|line| values.get_key_value(&line)) else {
-                    continue;
-                };
-                let entry = Entry { value: (*value).to_string(), line: *line };
-                if let Some(old) = section.entries.insert(key.to_string(), entry) {
-                    complaints.push((*line, format!("{key} again (first in line {}): this one counts", old.line)));
+        let mut sections = Sections::default();
+        let mut place = Place::Before;
+        for Line { number, kind } in lines {
+            match kind {
+                Kind::Nothing => {}
+                Kind::Bad(what) => complaints.push((*number, what.clone())),
+                Kind::BadSection(what) => {
+                    place = Place::Nobody;
+                    let what = format!("{what}; the lines below it, up to the next section, are ignored");
+                    complaints.push((*number, what));
                 }
-            }
-            if let Some(old) = sections.insert((*name).to_string(), section) {
-                complaints.push((*line, format!("[{name}] again (first in line {}): this one counts", old.line)));
+                Kind::Section(name) => {
+                    place = Place::Section(name);
+                    let section = Section { line: *number, entries: BTreeMap::new() };
+                    let old = sections.0.insert(name.clone(), section);
+                    complaints.extend(old.map(|old| (*number, repeated(&format!("[{name}]"), old.line))));
+                }
+                Kind::Entry { key, value } => match place {
+                    Place::Before => {
+                        complaints.push((*number, format!("{key} stands before the first [section] and is ignored")));
+                    }
+                    Place::Section(name) => {
+                        let entries = &mut sections.0.entry(name.to_string()).or_default().entries;
+                        let old = entries.insert(key.clone(), Entry { value: value.clone(), line: *number });
+                        complaints.extend(old.map(|old| (*number, repeated(key, old.line))));
+                    }
+                    // Its header has been told.
+                    Place::Nobody => {}
+                },
             }
         }
-        Sections(sections)
+        sections
     }
 
     /// The section called `name`.
@@ -100,47 +96,18 @@ impl Sections {
 }
 
 /// Whose the next entry is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+#[derive(Clone, Copy)]
+enum Place<'a> {
     /// There was no section yet.
     Before,
-    /// That of the last header.
-    Section,
+    /// That of the last header, with this name.
+    Section(&'a str),
     /// The last header could not be read.
     Nobody,
 }
 
-type ByLine<'a> = HashMap<usize, &'a str>;
-
-/// The text for rust-ini, and what each line number in it stands for: values and section names.
-fn normalise<'a>(lines: &'a [Line], complaints: &mut Vec<(usize, String)>) -> (String, ByLine<'a>, ByLine<'a>) {
-    let (mut text, mut values, mut headers) = (String::new(), HashMap::new(), HashMap::new());
-    let mut place = Place::Before;
-    for Line { number, kind } in lines {
-        match kind {
-            Kind::Nothing => {}
-            Kind::Bad(what) => complaints.push((*number, what.clone())),
-            Kind::BadSection(what) => {
-                place = Place::Nobody;
-                complaints.push((*number, format!("{what}; the lines below it, up to the next section, are ignored")));
-            }
-            Kind::Section(name) => {
-                place = Place::Section;
-                headers.insert(*number, name.as_str());
-                text += &format!("[{number}]\n");
-            }
-            // Its header has been told.
-            Kind::Entry { .. } if place == Place::Nobody => {}
-            Kind::Entry { key, .. } if place == Place::Before => {
-                complaints.push((*number, format!("{key} stands before the first [section] and is ignored")));
-            }
-            Kind::Entry { key, value } => {
-                values.insert(*number, value.as_str());
-                text += &format!("{key}={number}\n");
-            }
-        }
-    }
-    (text, values, headers)
+fn repeated(what: &str, first: usize) -> String {
+    format!("{what} again (first in line {first}): this one counts")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::{Complaint, Config};
 use crate::sys::files::file;
+use log::Level;
 use std::path::{Path, PathBuf};
 
 /// The file that was asked for, or those that are taken where nobody asked.
@@ -58,7 +59,7 @@ impl ConfigSource {
     /// stay as they are, and the complaint tells why; one that is missing and that nobody asked for is no trouble.
     pub fn after_upgrade(&self, old: Option<Config>) -> (Config, Option<Complaint>) {
         let Some(old) = old else { return self.first() };
-        match self.reload() {
+        match self.read_again() {
             Ok(config) => (config, None),
             Err(_) if self.is_absent() => (old, None),
             Err(mut complaint) => {
@@ -73,11 +74,25 @@ impl ConfigSource {
         self.asked.is_none() && !self.here().exists()
     }
 
-    /// Reads the file again.
-    ///
-    /// # Errors
-    /// The complaint; the old settings stay. A file that is gone is one, too, and so is a pipe, which can be read once.
-    pub fn reload(&self) -> Result<Config, Complaint> {
+    /// Reads the file again, because somebody has asked for that.
+    pub fn reload(&self) -> Reload {
+        if self.is_absent() {
+            let text = "there is no configuration file: the settings stay as they are";
+            return Reload { config: None, lines: vec![(Level::Info, text.into())] };
+        }
+        match self.read_again() {
+            Ok(config) => {
+                let lines = config.complaints().iter().map(|complaint| (Level::Warn, complaint.to_string())).collect();
+                Reload { config: Some(config), lines }
+            }
+            Err(complaint) => {
+                Reload { config: None, lines: vec![(Level::Warn, format!("{complaint}; the old settings stay"))] }
+            }
+        }
+    }
+
+    /// A file that is gone is a complaint, and so is a pipe, which can be read once.
+    fn read_again(&self) -> Result<Config, Complaint> {
         let path = self.here();
         if file::leads_to_fifo(path) {
             let what = "is a pipe, which is read at the start alone".into();
@@ -85,6 +100,15 @@ impl ConfigSource {
         }
         Config::read_as(path, &shown(path))
     }
+}
+
+/// What reading the file again has come to.
+#[derive(Debug)]
+pub struct Reload {
+    /// The new settings; the old ones stay if there are none.
+    pub config: Option<Config>,
+    /// What is to be logged of it.
+    pub lines: Vec<(Level, String)>,
 }
 
 fn shown(path: &Path) -> PathBuf {
@@ -109,8 +133,9 @@ mod tests {
         writer.join().unwrap();
         assert_eq!(complaint, None);
         assert!(config.has_section("global"));
-        let again = source.reload().unwrap_err();
-        assert!(again.what.starts_with("is a pipe"), "{again}");
+        let Reload { config: None, lines } = source.reload() else { panic!() };
+        assert!(lines.len() == 1 && lines[0].1.contains("is a pipe"), "{lines:?}");
+        assert!(lines[0].1.ends_with("; the old settings stay"), "{lines:?}");
     }
 
     #[test]

@@ -88,26 +88,27 @@ impl Log {
 }
 
 thread_local! {
-    /// Whose line the [`front`] has just got from this thread.
-    static WHOSE: Cell<Option<Log>> = const { Cell::new(None) };
+    /// The log that this thread is writing a line to. [`composer`] is one for all logs, and what it hands on is a record that
+    /// does not say to which log it belongs.
+    static DESTINATION: Cell<Option<Log>> = const { Cell::new(None) };
 }
 
-/// What composes the lines of all logs.
-fn front() -> &'static dyn log::Log {
-    static FRONT: OnceLock<Box<dyn log::Log>> = OnceLock::new();
+/// fern's dispatch, which composes the lines of all logs and hands each to the thread's [`DESTINATION`].
+fn composer() -> &'static dyn log::Log {
+    static COMPOSER: OnceLock<Box<dyn log::Log>> = OnceLock::new();
     let make = || {
-        let (_, front) = fern::Dispatch::new()
+        let (_, composer) = fern::Dispatch::new()
             .level(log::LevelFilter::Info)
             .format(|out, message, record| out.finish(format_args!("{}", compose(record.level(), message))))
             .chain(fern::Output::call(|record| {
-                if let Some(log) = WHOSE.take() {
+                if let Some(log) = DESTINATION.take() {
                     log.0.take(record);
                 }
             }))
             .into_log();
-        front
+        composer
     };
-    &**FRONT.get_or_init(make)
+    &**COMPOSER.get_or_init(make)
 }
 
 impl Sinks {
@@ -115,8 +116,7 @@ impl Sinks {
         let line = record.args().to_string();
         let serious = record.level() <= log::Level::Warn;
         if self.echo == Echo::All || (self.echo == Echo::Warnings && serious) {
-            let at = line.match_indices(' ').nth(2).map_or(0, |(at, _)| at + 1);
-            let (stamp, text) = line.split_at(at);
+            let (stamp, text) = line.split_at_checked(prefix_length(record.level())).unwrap_or(("", &line));
             match self.name.as_str() {
                 "" => console::line(&line),
                 name => console::line(&format!("{stamp}{}: {text}", name.escape_debug())),
@@ -132,8 +132,8 @@ impl log::Log for Log {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        WHOSE.set(Some(self.clone()));
-        front().log(record);
+        DESTINATION.set(Some(self.clone()));
+        composer().log(record);
     }
 
     fn flush(&self) {}
@@ -147,16 +147,26 @@ impl std::fmt::Debug for Log {
 
 /// `[LEVEL] YYYY-MM-DD HH:MM:SS MESSAGE`, with whatever would break the line escaped.
 fn compose(level: log::Level, message: &std::fmt::Arguments<'_>) -> String {
-    let level = match level {
+    let mut line = String::with_capacity(LINE);
+    // Writing into a String does not fail.
+    let _ = write!(line, "[{}] {} ", level_name(level), Stamp(SystemTime::now()));
+    let _ = write!(Escaping(&mut line), "{message}");
+    line
+}
+
+/// The C program's words for the levels. FATAL is not the end of the program: a service is given up, or we have made a
+/// mistake, and a person has to look.
+fn level_name(level: log::Level) -> &'static str {
+    match level {
         log::Level::Error => "FATAL",
         log::Level::Warn => "WARNING",
         _ => "NOTICE",
-    };
-    let mut line = String::with_capacity(LINE);
-    // Writing into a String does not fail.
-    let _ = write!(line, "[{level}] {} ", Stamp(SystemTime::now()));
-    let _ = write!(Escaping(&mut line), "{message}");
-    line
+    }
+}
+
+/// How many bytes of a line stand before its message.
+fn prefix_length(level: log::Level) -> usize {
+    level_name(level).len() + "[] YYYY-MM-DD HH:MM:SS ".len()
 }
 
 /// `YYYY-MM-DD HH:MM:SS` in local time.

@@ -14,8 +14,9 @@ use super::StatusDir;
 use super::record::tai64n;
 use crate::sys::files::fifo::{Ends, Fifo};
 use crate::sys::files::file;
+use crate::sys::files::path_error::PathError;
 use crate::sys::files::replace::FilePair;
-use crate::sys::{errno_text, handover};
+use crate::sys::handover;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -129,7 +130,7 @@ impl Files {
     ///
     /// # Errors
     /// What is wrong, once for as long as it lasts.
-    pub fn keep(&mut self, dir: &StatusDir) -> Result<(), String> {
+    pub fn keep(&mut self, dir: &StatusDir) -> Result<(), PathError> {
         let (control, ok) = (self.path.join("control"), self.path.join("ok"));
         if self.control.as_ref().is_some_and(|fifo| fifo.is_at(&control) && fifo.is_at(&ok)) {
             return Ok(());
@@ -141,32 +142,28 @@ impl Files {
         once(&mut self.making_reported, result)
     }
 
-    fn make(&mut self, dir: &StatusDir, control: &Path, ok: &Path) -> Result<(), String> {
-        let said = |path: &Path| {
-            let path = path.display().to_string();
-            move |error: io::Error| format!("{path}: {}; tried again within 5 s", errno_text(&error))
-        };
+    fn make(&mut self, dir: &StatusDir, control: &Path, ok: &Path) -> Result<(), PathError> {
         match DirBuilder::new().mode(0o700).create(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made.map_err(said(&self.path))?,
+            made => made.map_err(PathError::at(&self.path))?,
         }
         if !self.control.as_ref().is_some_and(|fifo| fifo.is_at(control)) {
             self.control = None;
-            self.control = Some(Fifo::open_or_make(control, Ends::Both).map_err(said(control))?);
+            self.control = Some(Fifo::open_or_make(control, Ends::Both).map_err(PathError::at(control))?);
         }
-        file::link(control, ok).map_err(said(ok))?;
+        file::link(control, ok).map_err(PathError::at(ok))?;
         self.link_lock(dir)
     }
 
     /// Gives our lock file its name in here; if there is no such directory, [`Files::keep`] makes that.
     ///
     /// # Errors
-    /// A line for the log.
-    pub fn link_lock(&self, dir: &StatusDir) -> Result<(), String> {
+    /// What `unlink` and `link` give.
+    pub fn link_lock(&self, dir: &StatusDir) -> Result<(), PathError> {
         let lock = self.path.join("lock");
         match file::link(&dir.lock_path(), &lock) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            linked => linked.map_err(|error| format!("{}: {}", lock.display(), errno_text(&error))),
+            linked => linked.map_err(PathError::at(&lock)),
         }
     }
 
@@ -200,15 +197,13 @@ impl Files {
     ///
     /// # Errors
     /// What is wrong, once for as long as it lasts; all is written again at the next call.
-    pub fn write(&mut self, record: Record) -> Result<(), String> {
+    pub fn write(&mut self, record: Record) -> Result<(), PathError> {
         let old = self.written.replace(record);
         let mut result = Ok(());
         let mut write = |name: &str, old: Option<&[u8]>, new: &[u8]| {
             if result.is_ok() && old != Some(new) {
                 let path = self.path.join(name);
-                result = FilePair::Unknown
-                    .replace(&path, new)
-                    .map_err(|error| format!("{}: {}; tried again within 5 s", path.display(), errno_text(&error)));
+                result = FilePair::Unknown.replace(&path, new).map_err(PathError::at(&path));
             }
         };
         write("pid", old.map(|old| old.pid()).as_deref().map(str::as_bytes), record.pid().as_bytes());
@@ -222,7 +217,7 @@ impl Files {
 }
 
 /// Lets an error through only if the last result was none.
-fn once(reported: &mut bool, result: Result<(), String>) -> Result<(), String> {
+fn once(reported: &mut bool, result: Result<(), PathError>) -> Result<(), PathError> {
     let before = std::mem::replace(reported, result.is_err());
     if before { Ok(()) } else { result }
 }

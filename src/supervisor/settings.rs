@@ -8,6 +8,7 @@ use crate::conf::Config;
 use crate::conf::own::OwnFile;
 use crate::conf::policy::{Policy, ShutdownOn};
 use crate::conf::settings::Settings;
+use crate::conf::source::Reload;
 use crate::machine::Event;
 use crate::sys::Errno;
 use crate::sys::context::{Part, Refusal};
@@ -53,21 +54,15 @@ impl Supervisor {
         if self.spec.host.restart_hook().is_some() {
             return self.say(Level::Info, "with -r there is no configuration to read".into());
         }
-        if self.spec.source.is_absent() {
-            if self.spec.service.own_file().is_none() && self.own.file().is_none() {
-                return self.say(Level::Info, "there is no configuration file: the settings stay as they are".into());
-            }
+        let has_own = self.spec.service.own_file().is_some() || self.own.file().is_some();
+        if has_own && self.spec.source.is_absent() {
             return self.configure(self.spec.config.clone());
         }
-        match self.spec.source.reload() {
-            Ok(config) => {
-                for complaint in config.complaints() {
-                    self.say(Level::Warn, complaint.to_string());
-                }
-                self.configure(Arc::new(config));
-                self.say(Level::Info, format!("settings read from {}", self.spec.source.path().display()));
-            }
-            Err(complaint) => self.say(Level::Warn, format!("{complaint}; the old settings stay")),
+        let Reload { config, lines } = self.spec.source.reload();
+        lines.into_iter().for_each(|(level, text)| self.say(level, text));
+        if let Some(config) = config {
+            self.configure(Arc::new(config));
+            self.say(Level::Info, format!("settings read from {}", self.spec.source.path().display()));
         }
     }
 

@@ -11,7 +11,7 @@ use super::roster::members::{Roster, Shared};
 use super::shutdown::{Asked, Shutdown, ShutdownRules};
 use super::signals::{Listening, Messages, TreeRequest};
 use super::upgrade::{Next, NotReplaced, UpgradeError, upgrade};
-use crate::conf::source::ConfigSource;
+use crate::conf::source::{ConfigSource, Reload};
 use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::host::ToTree;
@@ -352,17 +352,12 @@ impl Tree {
         // What leaves after this line is in the log stays away.
         self.roster.forget_exits();
         log::info!(logger: self.log, "reading the settings and looking at everything again");
-        match self.roster.source().reload() {
-            Ok(config) => {
-                for complaint in config.complaints() {
-                    log::warn!(logger: self.log, "{complaint}");
-                }
-                self.roster.configure(Arc::new(config));
-            }
-            Err(_) if self.roster.source().is_absent() => {
-                log::info!(logger: self.log, "there is no configuration file: the settings stay as they are");
-            }
-            Err(complaint) => log::warn!(logger: self.log, "{complaint}; the old settings stay"),
+        let Reload { config, lines } = self.roster.source().reload();
+        for (level, text) in lines {
+            log::log!(logger: self.log, level, "{text}");
+        }
+        if let Some(config) = config {
+            self.roster.configure(Arc::new(config));
         }
         self.scanner.forget_what_was_logged();
         self.roster.wake_all();

@@ -3,8 +3,7 @@
 use crate::ctl::logs::tail::Tail;
 use crate::ctl::root::Module;
 use crate::ctl::snapshot::Snapshot;
-use crate::sys::files::file;
-use std::io::{Read, Seek, SeekFrom};
+use crate::sys::files::last_lines;
 use std::path::{Path, PathBuf};
 
 /// The last lines of an output, and where they stand.
@@ -54,26 +53,9 @@ impl Marks {
 
     /// At most `count` of the last lines that came since, in the first output to which any came.
     pub fn lines(&self, count: usize) -> Vec<String> {
-        let text = |(path, from): &(PathBuf, u64)| read_from(path, *from).unwrap_or_default();
-        let written = self.0.iter().map(text).find(|bytes| !bytes.is_empty()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&written);
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(count)..].iter().map(ToString::to_string).collect()
+        let lines = |(path, from): &(PathBuf, u64)| last_lines::last_lines(path, *from, count).unwrap_or_default();
+        self.0.iter().map(lines).find(|lines| !lines.is_empty()).unwrap_or_default()
     }
-}
-
-/// At most so many bytes at the end of an output are looked at.
-const READ_MAX: u64 = 16 * 1024;
-
-fn read_from(path: &Path, from: u64) -> std::io::Result<Vec<u8>> {
-    let mut file = file::read(path)?;
-    let end = file.metadata()?.len();
-    // A file that is shorter than it was has been truncated or made anew.
-    let from = if from <= end { from } else { 0 };
-    file.seek(SeekFrom::Start(from.max(end.saturating_sub(READ_MAX))))?;
-    let mut bytes = Vec::new();
-    file.take(READ_MAX).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// The file `current` that a logger has open: svlogd, multilog, s6-log and supervise-log all write into one of this name.

@@ -8,6 +8,7 @@ use crate::supervisor::report::lines::Lines;
 use crate::sys::errno_text;
 use crate::sys::files::access::set;
 use crate::sys::files::file;
+use crate::sys::files::path_error::PathError;
 use log::Level;
 use std::io;
 use std::path::Path;
@@ -75,14 +76,15 @@ impl Access {
         }
         // Once it is ours alone again, there is nothing to be done any more.
         self.is_stale = false;
-        if let Err(text) = self.groups.share(dir, runit) {
-            lines.say(Level::Warn, text);
+        if let Err(PathError { path, error }) = self.groups.share(dir, runit) {
+            let (path, why) = (path.display(), errno_text(&error));
+            lines.say(Level::Warn, format!("{path}: cannot be shared: {why}"));
         }
     }
 }
 
 impl Groups {
-    fn share(self, dir: &StatusDir, runit: Option<&Path>) -> Result<(), String> {
+    fn share(self, dir: &StatusDir, runit: Option<&Path>) -> Result<(), PathError> {
         share_directory(dir.path(), self)?;
         share_control(&dir.control(), self)?;
         share_ok(&dir.ok(), self)?;
@@ -103,25 +105,25 @@ fn group_of(group: Option<&Id>, lines: &mut Lines) -> Option<u32> {
     }
 }
 
-fn share_directory(path: &Path, groups: Groups) -> Result<(), String> {
+fn share_directory(path: &Path, groups: Groups) -> Result<(), PathError> {
     let mode = if groups.is_nobody() { OURS } else { SHARED };
-    told(path, set(path, groups.directory(), mode))
+    unless_absent(path, set(path, groups.directory(), mode))
 }
 
-fn share_control(path: &Path, groups: Groups) -> Result<(), String> {
+fn share_control(path: &Path, groups: Groups) -> Result<(), PathError> {
     let mode = if groups.control.is_some() { COMMANDS } else { PRIVATE };
-    told(path, set(path, groups.control, mode))
+    unless_absent(path, set(path, groups.control, mode))
 }
 
-fn share_ok(path: &Path, groups: Groups) -> Result<(), String> {
+fn share_ok(path: &Path, groups: Groups) -> Result<(), PathError> {
     let mode = if groups.is_nobody() { PRIVATE } else { QUESTIONS };
-    told(path, set(path, groups.directory(), mode))
+    unless_absent(path, set(path, groups.directory(), mode))
 }
 
-fn told(path: &Path, result: io::Result<()>) -> Result<(), String> {
+fn unless_absent(path: &Path, result: io::Result<()>) -> Result<(), PathError> {
     match result {
         // It is made anew with the next report, or is a link to one that is shared.
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ELOOP)) => Ok(()),
-        other => other.map_err(|error| format!("{}: cannot be shared: {}", path.display(), errno_text(&error))),
+        other => other.map_err(PathError::at(path)),
     }
 }

@@ -8,20 +8,21 @@ use crate::machine::{Alarm, AlarmReason};
 use crate::status::StatusDir;
 use crate::status::log::{Log, stamp};
 use crate::sys::files::file;
+use crate::sys::files::last_lines::last_lines;
 use crate::sys::process::pidfd::{ExitStatus, signal_group, signal_name};
-use crate::sys::process::start::{Environment, Input, Leader, Plan, Started, look_up, start};
+use crate::sys::process::start::{Environment, Input, Leader, Plan, StartError, Started, look_up, start};
 use crate::sys::terminal::escape::is_active;
 use crate::sys::threads::poll::{self, PollSource};
 use crate::sys::threads::thread::Thread;
 use crate::sys::time::Mono;
-use crate::sys::{Errno, errno_text};
+use crate::sys::{Errno, describe as describe_errno, errno_text};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::ffi::{CString, OsStr, OsString};
-use std::io::{Read, Seek, SeekFrom};
+use std::fmt;
+use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -37,9 +38,8 @@ const WORKERS_MAX: usize = 4;
 /// Alarms that wait; more than this many at once tell nobody anything.
 const QUEUE_MAX: usize = 1000;
 
-/// Lines of `__stderr` in the message, and the most bytes that they may take.
+/// Lines of `__stderr` in the message.
 const TAIL_LINES: usize = 20;
-const TAIL_BYTES: u64 = 16 * 1024;
 
 /// Stack of a worker, in bytes.
 const STACK_SIZE: usize = 256 * 1024;
@@ -131,19 +131,12 @@ fn programs(settings: &Settings, subject: &str) -> Vec<Vec<String>> {
 
 /// The last lines of `__stderr`, without anything that a terminal or a mailer would act on.
 fn tail(dir: &StatusDir) -> String {
-    let mut bytes = Vec::new();
-    let read = crate::sys::files::file::read(&dir.stderr()).and_then(|mut file| {
-        let size = file.metadata()?.len();
-        file.seek(SeekFrom::Start(size.saturating_sub(TAIL_BYTES)))?;
-        file.take(TAIL_BYTES).read_to_end(&mut bytes)
-    });
-    if let Err(error) = read {
-        return format!("({})\n", errno_text(&error));
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
+    let lines = match last_lines(&dir.stderr(), 0, TAIL_LINES) {
+        Ok(lines) => lines,
+        Err(error) => return format!("({})\n", errno_text(&error)),
+    };
     let mut tail = String::new();
-    for line in &lines[lines.len().saturating_sub(TAIL_LINES)..] {
+    for line in &lines {
         // Some mailers take a line that begins with ~ for a command.
         if line.starts_with('~') {
             tail.push(' ');
@@ -267,7 +260,7 @@ impl Alarms {
                 let started = start_program(words, &message);
                 self.state.lock().to_start -= 1;
                 self.notify();
-                if let Err(what) = started.and_then(|started| end(&started)) {
+                if let Err(what) = started.and_then(|started| wait_for_success(&started)) {
                     log::warn!(logger: message.log, "alarm of {}: {}: {what}", message.module, words[0]);
                 }
             }
@@ -276,32 +269,61 @@ impl Alarms {
 }
 
 /// Starts one alarm program.
-fn start_program(words: &[String], message: &Message) -> Result<Started, String> {
+fn start_program(words: &[String], message: &Message) -> Result<Started, ProgramError> {
     let name = words.first().map(OsString::from).unwrap_or_default();
-    let program = look_up(&name).map_err(|errno| crate::sys::describe(errno).to_string())?;
-    let program = CString::new(program.as_os_str().as_bytes()).map_err(|_| "NUL in its name".to_string())?;
+    let program = file::c_path_or_empty(&look_up(&name).map_err(ProgramError::LookUp)?);
     let arguments: Vec<CString> = words.iter().filter_map(|word| CString::new(word.as_str()).ok()).collect();
-    let body = file::in_memory(c"alarm", message.body.as_bytes()).map_err(|error| errno_text(&error))?;
+    let body = file::in_memory(c"alarm", message.body.as_bytes()).map_err(ProgramError::Message)?;
     let started = start(&Plan {
         shell_fallback: true,
         leads: Leader::Group,
         stdin: Input::Descriptor(body.as_fd()),
         ..Plan::new(&program, &arguments, &message.environment)
     });
-    started.map_err(|error| error.to_string())
+    started.map_err(ProgramError::Start)
 }
 
-/// The program's end, and what was wrong with it.
-fn end(started: &Started) -> Result<(), String> {
-    match wait(started) {
+/// What was wrong with an alarm program.
+#[derive(Debug)]
+enum ProgramError {
+    /// It is not found, or not executable.
+    LookUp(Errno),
+    /// No place for the message that it reads.
+    Message(io::Error),
+    /// It cannot be started.
+    Start(StartError),
+    /// It has failed.
+    Ended(ExitStatus),
+    /// It took longer than [`TIME_LIMIT`].
+    Killed,
+}
+
+impl fmt::Display for ProgramError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProgramError::LookUp(errno) => f.write_str(describe_errno(*errno)),
+            ProgramError::Message(error) => f.write_str(&errno_text(error)),
+            ProgramError::Start(error) => error.fmt(f),
+            ProgramError::Ended(status) => status.fmt(f),
+            ProgramError::Killed => write!(f, "killed after {} s", TIME_LIMIT.as_secs()),
+        }
+    }
+}
+
+/// Waits for the program's end.
+///
+/// # Errors
+/// It has failed, or took too long.
+fn wait_for_success(started: &Started) -> Result<(), ProgramError> {
+    match wait_with_timeout(started) {
         Some(ExitStatus::Code(0)) => Ok(()),
-        Some(status) => Err(status.to_string()),
-        None => Err(format!("killed after {} s", TIME_LIMIT.as_secs())),
+        Some(status) => Err(ProgramError::Ended(status)),
+        None => Err(ProgramError::Killed),
     }
 }
 
 /// Waits for the program's end; `None` if it had to be killed.
-fn wait(started: &Started) -> Option<ExitStatus> {
+fn wait_with_timeout(started: &Started) -> Option<ExitStatus> {
     let deadline = Mono::now() + TIME_LIMIT;
     let mut killed = false;
     loop {

@@ -5,12 +5,11 @@ use crate::status::StatusDir;
 use crate::status::module_state::ModuleState;
 use crate::status::record::{Record, Want};
 use crate::status::state::{LastExit, Memory, StateFile, rfc3339};
-use crate::sys::errno_text;
 use crate::sys::files::file_id::FileId;
+use crate::sys::files::path_error::PathError;
 use crate::sys::files::replace::FilePair;
 use crate::sys::process::record::boot;
 use crate::sys::time::Mono;
-use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -123,8 +122,8 @@ impl Publisher {
     /// Writes what has changed.
     ///
     /// # Errors
-    /// The line to be logged, once for as long as writing fails; it is tried again at the next call.
-    pub fn publish(&mut self, machine: &Machine, facts: StatusContext<'_>, dir: &StatusDir) -> Result<(), String> {
+    /// What is to be logged, once for as long as writing fails; it is tried again at the next call.
+    pub fn publish(&mut self, machine: &Machine, facts: StatusContext<'_>, dir: &StatusDir) -> Result<(), PathError> {
         self.note(machine);
         let record = self.record(machine);
         let state = self.encode_state(machine, facts);
@@ -135,18 +134,14 @@ impl Publisher {
                 self.failing = false;
                 Ok(())
             }
-            Err((path, error)) => {
+            Err(error) => {
                 self.written = None;
-                if std::mem::replace(&mut self.failing, true) {
-                    return Ok(());
-                }
-                let (path, why) = (path.display(), errno_text(&error));
-                Err(format!("{path}: {why}; supervision goes on, tried again within 5 s"))
+                if std::mem::replace(&mut self.failing, true) { Ok(()) } else { Err(error) }
             }
         }
     }
 
-    fn write(&mut self, record: &Record, state: &[u8], dir: &StatusDir) -> Result<(), (std::path::PathBuf, io::Error)> {
+    fn write(&mut self, record: &Record, state: &[u8], dir: &StatusDir) -> Result<(), PathError> {
         let written = self.written.take();
         let (old_record, old_state) = written.as_ref().map_or((None, None), |(r, s)| (Some(r), Some(s.as_slice())));
         if old_record != Some(record) {
@@ -217,8 +212,8 @@ fn shown_pid(machine: &Machine) -> u32 {
     machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs())
 }
 
-fn put(known: &mut FilePair, path: &Path, content: &[u8]) -> Result<(), (std::path::PathBuf, io::Error)> {
-    known.replace(path, content).map_err(|error| (path.to_owned(), error))
+fn put(known: &mut FilePair, path: &Path, content: &[u8]) -> Result<(), PathError> {
+    known.replace(path, content).map_err(PathError::at(path))
 }
 
 fn memory(machine: &Machine, directory: Option<FileId>) -> Memory {

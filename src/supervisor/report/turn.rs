@@ -64,8 +64,8 @@ impl Supervisor {
             remember: !has_ended,
         };
         if ours {
-            if let Err(text) = self.reports.publisher.publish(&self.machine, facts, &self.spec.dir) {
-                self.say(Level::Warn, text);
+            if let Err(error) = self.reports.publisher.publish(&self.machine, facts, &self.spec.dir) {
+                self.say(Level::Warn, format!("{error}; supervision goes on, tried again within 5 s"));
             }
             if let Some(runit) = &mut self.runit {
                 runit.publish(&self.machine, &self.spec.dir, &mut self.reports.lines);

@@ -10,6 +10,7 @@ use crate::status::log::Log;
 use crate::status::runit_files::{Files, NAME, Phase, Record};
 use crate::supervisor::report::lines::Lines;
 use crate::sys::errno_text;
+use crate::sys::files::path_error::PathError;
 use crate::sys::time::Mono;
 use log::Level;
 use std::io;
@@ -56,6 +57,11 @@ pub struct Runit {
     shown: (Phase, u32),
     /// Until when a start that failed was put off.
     deferred: Option<Mono>,
+}
+
+/// The line for an error after which the next report tries again.
+fn tried_again(error: PathError) -> String {
+    format!("{error}; tried again within 5 s")
 }
 
 impl Runit {
@@ -140,7 +146,7 @@ impl Runit {
             shown: (Phase::Down, 0),
             deferred: None,
         };
-        let mut complaint = runit.files.keep(dir).err();
+        let mut complaint = runit.files.keep(dir).err().map(tried_again);
         let link = service_dir.join(NAME);
         if let Err(error) = place_link(&link, runit.files.path()) {
             runit.svdir.clone_from(&tree.status_root);
@@ -162,8 +168,8 @@ impl Runit {
 
     /// Makes the lock's other name anew, after the lock was.
     pub(in crate::supervisor) fn relink(&self, dir: &StatusDir, lines: &mut Lines) {
-        if let Err(text) = self.files.link_lock(dir) {
-            lines.say(Level::Warn, text);
+        if let Err(error) = self.files.link_lock(dir) {
+            lines.say(Level::Warn, error.to_string());
         }
     }
 
@@ -177,8 +183,8 @@ impl Runit {
         let kept = self.files.keep(dir);
         let record = self.record(machine);
         let written = if self.files.written() == Some(record) { Ok(()) } else { self.files.write(record) };
-        for text in [kept, written].into_iter().filter_map(Result::err) {
-            lines.say(Level::Warn, text);
+        for error in [kept, written].into_iter().filter_map(Result::err) {
+            lines.say(Level::Warn, tried_again(error));
         }
     }
 }

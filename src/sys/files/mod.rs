@@ -9,6 +9,8 @@
 //! | [`flock`] | the lock that keeps a second supervisor out |
 //! | [`mod@replace`] | new content in the place of a file's old one, in one step |
 //! | [`inotify`] | directories watched for changes |
+//! | [`mod@last_lines`] | the last lines of an output that somebody else writes |
+//! | [`path_error`] | what went wrong, and at which path |
 //! | [`datagrams`] | a socket that receives datagrams with their senders |
 
 pub mod access;
@@ -18,4 +20,6 @@ pub mod file;
 pub mod file_id;
 pub mod flock;
 pub mod inotify;
+pub mod last_lines;
+pub mod path_error;
 pub mod replace;

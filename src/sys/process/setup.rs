@@ -9,6 +9,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 
@@ -75,8 +76,8 @@ pub fn inherited() -> Inherited {
 /// - the allocator is kept from making arenas for threads, which cost address space and memory.
 ///
 /// # Errors
-/// One line for the user, when the kernel is older than 5.9.
-pub fn prepare() -> Result<(), String> {
+/// The kernel is older than 5.9.
+pub fn prepare() -> Result<(), KernelTooOld> {
     check_kernel()?;
     let before = umask(Mode::from_bits_truncate(OUR_UMASK)).bits();
     INHERITED.get_or_init(|| Inherited { nofile: nofile(), umask: before });
@@ -154,23 +155,33 @@ fn nofile() -> Nofile {
 }
 
 /// Asks for what 5.9 brought and we cannot do without: `close_range`, and pidfds (5.3) with it.
-fn check_kernel() -> Result<(), String> {
+fn check_kernel() -> Result<(), KernelTooOld> {
     let none = u32::MAX;
     // SAFETY: the range names a descriptor that cannot exist, so nothing is closed.
     let closed = unsafe { libc::syscall(libc::SYS_close_range, none, none, 0) };
     let opened = crate::sys::process::pidfd::Pidfd::open(nix::unistd::getpid());
     match (closed, opened) {
         (0, Ok(_)) => Ok(()),
-        (0, Err(error)) => Err(missing("pidfd_open", error)),
-        _ => Err(missing("close_range", Errno::last())),
+        (0, Err(errno)) => Err(KernelTooOld { call: "pidfd_open", errno }),
+        _ => Err(KernelTooOld { call: "close_range", errno: Errno::last() }),
     }
 }
 
-fn missing(call: &str, errno: Errno) -> String {
-    let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
-    format!(
-        "Linux 5.9 or newer is needed, this is {}: {call}: {}",
-        release.as_deref().unwrap_or("unknown"),
-        errno.desc()
-    )
+/// The kernel lacks what no service can be supervised without.
+#[derive(Debug)]
+pub struct KernelTooOld {
+    /// The call that it does not have.
+    pub call: &'static str,
+    /// What it answers.
+    pub errno: Errno,
 }
+
+impl fmt::Display for KernelTooOld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
+        let release = release.as_deref().unwrap_or("unknown");
+        write!(f, "Linux 5.9 or newer is needed, this is {release}: {}: {}", self.call, self.errno.desc())
+    }
+}
+
+impl std::error::Error for KernelTooOld {}
