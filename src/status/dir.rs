@@ -2,6 +2,7 @@
 
 use crate::sys::files::file;
 use crate::sys::files::flock::{Lock, LockError};
+use crate::sys::process::record;
 use crate::sys::{Errno, errno_text};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -178,6 +179,8 @@ impl StatusDir {
         if self.held.is_some() && lock.file().metadata().map_err(LockError::Io)?.nlink() != 1 {
             return Err(LockError::Io(io::Error::new(io::ErrorKind::InvalidInput, "it has a second name elsewhere")));
         }
+        // On a full disk there is none; then it is tried again when a process is recorded.
+        let _ = lock.make_room(record::SIZE);
         Ok(lock)
     }
 
@@ -195,6 +198,11 @@ impl StatusDir {
     /// The lock file.
     pub fn lock_path(&self) -> PathBuf {
         self.child("lock")
+    }
+
+    /// The link that holds a record for which there is no room in the lock file.
+    pub fn record_link(&self) -> PathBuf {
+        self.child("record")
     }
 
     /// The FIFO that takes commands.

@@ -5,6 +5,7 @@
 //! | the directory itself, `lock`, `svcontrol`, names of all entries | [`dir`] |
 //! | `control`, `ok` | [`fifo`] |
 //! | `status`, 20 bytes | [`record`] |
+//! | records of processes, in `lock` and elsewhere | [`recorded`] |
 //! | `state.json` | [`state`], its key `state` [`module_state`] |
 //! | `state.json` of the tree itself | [`tree_state`] |
 //! | `supervise/` | [`runit_files`] |
@@ -15,6 +16,7 @@ pub mod fifo;
 pub mod log;
 pub mod module_state;
 pub mod record;
+pub mod recorded;
 pub mod runit_files;
 pub mod state;
 pub mod tree_state;

@@ -59,6 +59,9 @@ pub struct StateFile {
     pub config: Option<String>,
     /// What `SVDIR` has to be for runit's tools, with `--runit-compat`.
     pub svdir: Option<String>,
+    /// Why a later supervisor would not find the run process, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unrecorded: Option<String>,
     /// For the next supervisor, if this one is killed; null once it has left in good order.
     pub memory: Option<Memory>,
 }
@@ -72,6 +75,8 @@ pub struct Memory {
     pub boot: String,
     /// The service directory that it was started from: device and inode.
     pub directory: Option<FileId>,
+    /// The record of the run process, as it stands in the lock file.
+    pub process: Option<String>,
     /// When the run process was started.
     pub up_since: Option<u64>,
     /// Until when its end counts as asked for.

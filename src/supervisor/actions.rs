@@ -11,7 +11,7 @@ use crate::supervisor::host::ToTree;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::report::alarm::Message;
 use crate::supervisor::thread::Supervisor;
-use crate::sys::process::pidfd::signal_name;
+use crate::sys::process::pidfd::{Pidfd, signal_name};
 use crate::sys::process::record::{ProcessRecord, Role};
 use crate::sys::process::start::{StartError, Started, Step};
 use crate::sys::{Errno, Pid, describe};
@@ -89,7 +89,7 @@ impl Supervisor {
                     self.say(Level::Warn, text);
                 }
                 let Started { pid, pidfd, unwritten_record, .. } = started;
-                self.note_started(Role::Run, pid, unwritten_record);
+                self.note_started(Role::Run, (pid, &pidfd), unwritten_record);
                 self.reports.acted_this_turn = true;
                 self.processes.run = Some(Process::child(pid, pidfd));
                 Event::Answer(Answer::Started(pid))
@@ -126,15 +126,15 @@ impl Supervisor {
     }
 
     /// Notes that a process was started; `why` it could not write itself into the lock file, if it could not.
-    fn note_started(&mut self, role: Role, pid: Pid, why: Option<Errno>) {
-        let record = || ProcessRecord::of(role, pid, self.spec.service.directory());
+    fn note_started(&mut self, role: Role, (pid, pidfd): (Pid, &Pidfd), why: Option<Errno>) {
+        let record = || ProcessRecord::of(role, pid, self.spec.service.directory(), pidfd);
         self.record_keeper.note_started((record, pid), why, &self.spec.dir, &mut self.reports.lines);
     }
 
     fn run_helper(&mut self, role: Role, started: Result<Option<Started>, StartError>) -> Option<Pid> {
         match started {
             Ok(Some(Started { pid, pidfd, unwritten_record, .. })) => {
-                self.note_started(role, pid, unwritten_record);
+                self.note_started(role, (pid, &pidfd), unwritten_record);
                 self.processes.helper = Some(Process::child(pid, pidfd));
                 Some(pid)
             }

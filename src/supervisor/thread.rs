@@ -219,7 +219,7 @@ impl Supervisor {
             Descriptors { lock, control, ok, runit, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }
         };
         // The next program knows of a process what is in the files alone: it would start a second one.
-        if !self.record_keeper.is_in_order() || self.reports.publisher.last_write_failed() {
+        if !self.record_keeper.is_recorded() || self.reports.publisher.last_write_failed() {
             parking.note_unwritten(&self.spec.module);
         }
         parking.park(&self.spec.module, keep(true));

@@ -49,6 +49,18 @@ pub fn boot_time() -> u64 {
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// What the time namespace of this process adds to `CLOCK_BOOTTIME`, in nanoseconds (time_namespaces(7)); `None` if it cannot be
+/// read: there are none before Linux 5.6.
+pub fn boot_time_offset() -> Option<i64> {
+    parse_boot_time_offset(&std::fs::read_to_string("/proc/self/timens_offsets").ok()?)
+}
+
+fn parse_boot_time_offset(text: &str) -> Option<i64> {
+    let mut words = text.lines().find_map(|line| line.strip_prefix("boottime"))?.split_whitespace();
+    let (seconds, nanoseconds): (i64, i64) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
+}
+
 /// Says which boot of the machine this is (`/proc/sys/kernel/random/boot_id`); empty if it cannot be read.
 pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_string()
@@ -84,6 +96,18 @@ pub fn local(at: SystemTime) -> DateTime<FixedOffset> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_offset_of_the_clock_is_read() {
+        let offset = |text| parse_boot_time_offset(text);
+        assert_eq!(
+            offset("monotonic           0         0\nboottime       86400       500\n"),
+            Some(86_400_000_000_500)
+        );
+        assert_eq!(offset("monotonic  0  0\nboottime  -1  0\n"), Some(-1_000_000_000));
+        assert_eq!(offset(""), None);
+        assert_eq!(offset("boottime 9223372036854775807 0"), None);
+    }
 
     #[test]
     fn times_that_no_clock_shows_can_be_written_all_the_same() {

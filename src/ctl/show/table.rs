@@ -256,7 +256,8 @@ fn state_and_note(snapshot: &Snapshot, now: SystemTime) -> (String, String) {
         }
         (Supervised::No { .. }, None) => ("dead".into(), format!("not supervised, was {state}")),
         (Supervised::Yes, _) => {
-            let parts: Vec<String> = [reason, wanted, next].into_iter().flatten().collect();
+            let unrecorded = snapshot.state.unrecorded.as_deref().map(format::text);
+            let parts: Vec<String> = [reason, wanted, next, unrecorded].into_iter().flatten().collect();
             (state, parts.join("; "))
         }
     }

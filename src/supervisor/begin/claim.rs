@@ -120,8 +120,8 @@ impl Supervisor {
             outcome: None,
             adoption_guard: inherited.adoption_guard,
             parking: None,
+            record_keeper: RecordKeeper::new(lock, left_behind.process.as_ref().map(|(record, _)| *record)),
             left_behind,
-            record_keeper: RecordKeeper::new(lock),
             spec,
         })
     }

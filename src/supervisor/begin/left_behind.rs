@@ -2,6 +2,7 @@
 //! `state.json`.
 
 use crate::status::StatusDir;
+use crate::status::recorded;
 use crate::status::state::StateFile;
 use crate::supervisor::processes::process::Process;
 use crate::sys::files::flock::Lock;
@@ -22,8 +23,11 @@ impl LeftBehind {
     /// # Errors
     /// Out of descriptors or memory, so the answer is unknown. To begin then would be to start a second copy.
     pub(in crate::supervisor) fn look(lock: &Lock, dir: &StatusDir, is_first: bool) -> io::Result<LeftBehind> {
-        let process = Process::adopt(lock.file())?;
-        let state = if is_first && process.is_none() { None } else { state(dir)? };
+        if is_first {
+            return Ok(LeftBehind::default());
+        }
+        let state = state(dir)?;
+        let process = Process::adopt(recorded::read(dir, lock.file(), state.as_deref())?)?;
         Ok(LeftBehind { process, state })
     }
 }

@@ -3,10 +3,13 @@
 
 use crate::status::StatusDir;
 use crate::status::dir::MakeError;
+use crate::status::recorded;
+use crate::supervisor::processes::process::Process;
 use crate::supervisor::report::lines::Lines;
 use crate::supervisor::spec::OpenError;
+use crate::sys::files::file_id::FileId;
 use crate::sys::files::flock::Lock;
-use crate::sys::process::record::ProcessRecord;
+use crate::sys::process::record::{ProcessRecord, Role};
 use crate::sys::{Errno, Pid, describe};
 use log::Level;
 
@@ -18,6 +21,12 @@ pub(in crate::supervisor) struct RecordKeeper {
     failure_logged: bool,
     /// A process that runs and is not in the lock file yet, for want of room on the disk.
     unwritten: Option<ProcessRecord>,
+    /// There may be a link with the record of such a process.
+    has_link: bool,
+    /// Why not even that could be made.
+    unrecorded: Option<Errno>,
+    /// The record of the run process as text, by its pid.
+    run: Option<(Pid, String)>,
 }
 
 /// Whose the status directory is, after a look at the lock file.
@@ -32,8 +41,26 @@ pub(in crate::supervisor) enum Ownership {
 }
 
 impl RecordKeeper {
-    pub(in crate::supervisor) fn new(lock: Lock) -> RecordKeeper {
-        RecordKeeper { lock, failure_logged: false, unwritten: None }
+    /// `found` is the record of a process that lives; it may stand elsewhere than in the lock file.
+    pub(in crate::supervisor) fn new(lock: Lock, found: Option<ProcessRecord>) -> RecordKeeper {
+        let is_in_lock = || ProcessRecord::read(lock.file()).ok().flatten() == found;
+        let unwritten = found.filter(|_| !is_in_lock());
+        let has_link = unwritten.is_some();
+        RecordKeeper { lock, failure_logged: false, unwritten, has_link, unrecorded: None, run: None }
+    }
+
+    /// The record of the run process as text.
+    pub(in crate::supervisor) fn run_record(&mut self, run: &Process, directory: Option<FileId>) -> Option<&str> {
+        if self.run.as_ref().is_none_or(|(pid, _)| *pid != run.pid) {
+            let record = ProcessRecord::of(Role::Run, run.pid, directory, &run.pidfd)?;
+            self.run = Some((run.pid, record.text(self.lock.inode())));
+        }
+        self.run.as_ref().map(|(_, text)| text.as_str())
+    }
+
+    /// Why a later supervisor would not find what runs, if so.
+    pub(in crate::supervisor) fn unrecorded(&self) -> Option<Errno> {
+        self.unrecorded
     }
 
     /// The lock, for a child that writes its own record into the file.
@@ -46,6 +73,11 @@ impl RecordKeeper {
         self.unwritten.is_none() && !self.failure_logged
     }
 
+    /// Whether the next supervisor would find what runs, be it in another place than the lock file.
+    pub(in crate::supervisor) fn is_recorded(&self) -> bool {
+        self.unrecorded.is_none() && !self.failure_logged
+    }
+
     /// Notes that a process was started; `why` it could not write its record into the lock file, if it could not.
     pub(in crate::supervisor) fn note_started(
         &mut self,
@@ -54,8 +86,16 @@ impl RecordKeeper {
         dir: &StatusDir,
         lines: &mut Lines,
     ) {
+        // A number may be given out again.
+        self.run = None;
         self.unwritten = why.and_then(|_| record());
+        self.unrecorded = None;
         if let Some(errno) = why {
+            self.write_link(dir, errno);
+        } else {
+            self.remove_link(dir);
+        }
+        if let Some(errno) = self.unrecorded {
             let (lock, why) = (dir.lock_path(), describe(errno));
             let text =
                 format!("{}: {why}; until that is mended, a later supervisor would not find pid {pid}", lock.display());
@@ -64,11 +104,30 @@ impl RecordKeeper {
     }
 
     /// Writes into the lock file what is not in it yet, if its process still `runs`.
-    pub(in crate::supervisor) fn write_record(&mut self, runs: impl FnOnce(Pid) -> bool) {
+    pub(in crate::supervisor) fn write_record(&mut self, runs: impl FnOnce(Pid) -> bool, dir: &StatusDir) {
         let Some(record) = self.unwritten else { return };
-        // It has ended and was reaped: its number may be another's by now.
-        if !runs(record.pid) || record.write(self.lock.file()).is_ok() {
-            self.unwritten = None;
+        // It may have ended and been reaped: its number may be another's by now.
+        let written = if runs(record.pid) { record.write(self.lock.file()) } else { Ok(()) };
+        match written {
+            Ok(()) => {
+                (self.unwritten, self.unrecorded) = (None, None);
+                self.remove_link(dir);
+            }
+            Err(error) => self.write_link(dir, error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)),
+        }
+    }
+
+    /// Writes the record where it takes no room; `why` it is not in the lock file.
+    fn write_link(&mut self, dir: &StatusDir, why: Errno) {
+        let text = self.unwritten.map(|record| record.text(self.lock.inode()));
+        let written = text.is_some_and(|text| recorded::write_link(dir, &text).is_ok());
+        self.has_link |= written;
+        self.unrecorded = if written { None } else { Some(why) };
+    }
+
+    fn remove_link(&mut self, dir: &StatusDir) {
+        if self.has_link && recorded::remove_link(dir).is_ok() {
+            self.has_link = false;
         }
     }
 
@@ -86,6 +145,7 @@ impl RecordKeeper {
                 // It is written into the new file with the next look.
                 self.unwritten = self.unwritten.or(ProcessRecord::read(self.lock.file()).ok().flatten());
                 self.lock = fresh;
+                self.run = None;
                 Ownership::MadeAnew
             }
             Err(error) => {

@@ -6,7 +6,6 @@ use crate::sys::process::record::ProcessRecord;
 use crate::sys::threads::poll::PollSource;
 use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid};
-use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -36,16 +35,18 @@ impl Process {
         Process { pid, pidfd, adopted: false, ended: None, patience: Duration::ZERO }
     }
 
-    /// The process that is recorded in `lock`, if it still lives.
+    /// The first process of those on record that still lives.
     ///
     /// # Errors
-    /// It cannot be told, for want of descriptors or memory.
-    pub fn adopt(lock: &File) -> io::Result<Option<(ProcessRecord, Process)>> {
-        let Some(recorded) = ProcessRecord::read(lock)? else { return Ok(None) };
-        let Some(pidfd) = recorded.open()? else { return Ok(None) };
-        orphans::register(recorded.pid);
-        let process = Process { pid: recorded.pid, pidfd, adopted: true, ended: None, patience: Duration::ZERO };
-        Ok(Some((recorded, process)))
+    /// It cannot be told, for want of descriptors, memory or `/proc`.
+    pub fn adopt(records: Vec<ProcessRecord>) -> io::Result<Option<(ProcessRecord, Process)>> {
+        for recorded in records {
+            let Some(pidfd) = recorded.open()? else { continue };
+            orphans::register(recorded.pid);
+            let process = Process { pid: recorded.pid, pidfd, adopted: true, ended: None, patience: Duration::ZERO };
+            return Ok(Some((recorded, process)));
+        }
+        Ok(None)
     }
 
     /// Sends a signal to the process group that it leads.

@@ -50,6 +50,10 @@ pub struct StatusContext<'a> {
     pub directory: Option<FileId>,
     /// What `SVDIR` has to be for runit's tools, if they work.
     pub svdir: Option<&'a Path>,
+    /// The record of the run process.
+    pub record: Option<&'a str>,
+    /// Why it stands nowhere else.
+    pub unrecorded: Option<&'static str>,
     /// Whether a later supervisor is to go on where this one ends.
     pub remember: bool,
 }
@@ -202,7 +206,8 @@ impl Publisher {
             log_dir: facts.log_dir.map(|path| path.to_string_lossy().into_owned()),
             config: (!facts.config.as_os_str().is_empty()).then(|| facts.config.to_string_lossy().into_owned()),
             svdir: facts.svdir.map(|path| path.to_string_lossy().into_owned()),
-            memory: facts.remember.then(|| memory(machine, facts.directory)),
+            unrecorded: facts.unrecorded.map(|why| format!("the next tree would start a second copy: {why}")),
+            memory: facts.remember.then(|| memory(machine, facts)),
         }
     }
 }
@@ -216,8 +221,9 @@ fn put(known: &mut FilePair, path: &Path, content: &[u8]) -> Result<(), PathErro
     known.replace(path, content).map_err(PathError::at(path))
 }
 
-fn memory(machine: &Machine, directory: Option<FileId>) -> Memory {
-    let mut memory = Memory { boot: boot().to_string(), directory, ..Memory::default() };
+fn memory(machine: &Machine, facts: StatusContext<'_>) -> Memory {
+    let (directory, process) = (facts.directory, facts.record.map(str::to_string));
+    let mut memory = Memory { boot: boot().to_string(), directory, process, ..Memory::default() };
     machine.remember(&mut memory);
     memory
 }

@@ -9,6 +9,7 @@ use crate::supervisor::report::publish::StatusContext;
 use crate::supervisor::runit::files::Runit;
 use crate::supervisor::spec::Outcome;
 use crate::supervisor::thread::Supervisor;
+use crate::sys::describe;
 use crate::sys::time::Mono;
 use log::Level;
 use std::time::Duration;
@@ -43,7 +44,7 @@ impl Supervisor {
 
     /// The files, if the status directory is ours; and when to try again what could not be written.
     fn write_files(&mut self, ours: bool) {
-        self.record_keeper.write_record(|pid| self.processes.own().any(|process| process.pid == pid));
+        self.record_keeper.write_record(|pid| self.processes.own().any(|process| process.pid == pid), &self.spec.dir);
         if let Some(pipe) = self.spec.service.input() {
             pipe.set_logger_pid(self.machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs()));
         }
@@ -53,13 +54,18 @@ impl Supervisor {
         if ours && !has_ended {
             self.keep_fifos();
         }
+        let directory = self.spec.service.directory();
+        let unrecorded = self.record_keeper.unrecorded().map(describe);
+        let run = self.processes.run.as_ref();
         let facts = StatusContext {
+            unrecorded,
+            record: run.and_then(|run| self.record_keeper.run_record(run, directory)),
             module: &self.spec.module,
             definition: &self.reports.definition,
             config: self.spec.config.path(),
             log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
             log_dir: self.spec.service.tree_logger().map(TreeLogger::directory),
-            directory: self.spec.service.directory(),
+            directory,
             svdir: self.runit.as_ref().map(Runit::svdir),
             remember: !has_ended,
         };

@@ -5,12 +5,12 @@ use crate::sys::files::file_id::FileInstance;
 use crate::sys::process::stat::is_ending;
 use crate::sys::time::Mono;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, Flock, FlockArg, fcntl};
+use nix::fcntl::{FallocateFlags, FcntlArg, Flock, FlockArg, fcntl};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -122,6 +122,27 @@ impl Lock {
     /// The locked file: it holds the record of the process that is supervised.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Makes the file so many bytes long, if it is shorter, with room for them on the disk: what is written there later finds
+    /// it also on a disk that is full by then.
+    ///
+    /// # Errors
+    /// `ENOSPC`, and what `fallocate` and `write` give.
+    pub fn make_room(&self, bytes: usize) -> io::Result<()> {
+        let there = self.file.metadata()?.len();
+        if there >= bytes as u64 {
+            return Ok(());
+        }
+        match nix::fcntl::fallocate(&*self.file, FallocateFlags::empty(), 0, bytes as i64) {
+            Ok(()) => Ok(()),
+            // The file system has no such call.
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {
+                let there = usize::try_from(there).unwrap_or(0);
+                self.file.write_all_at(&vec![0; bytes.saturating_sub(there)], there as u64)
+            }
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Its inode.

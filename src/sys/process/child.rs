@@ -20,6 +20,8 @@ pub(super) struct ChildPlan<'a> {
     pub umask: Option<u32>,
     /// The signals whose disposition is not the default one, a bit each, signal 1 the lowest.
     pub dispositions: u64,
+    /// The parent's descriptor for the child.
+    pub pidfd: AtomicI32,
     pub step: AtomicU32,
     pub errno: AtomicI32,
     pub unwritten_record: AtomicI32,
@@ -51,7 +53,7 @@ impl ChildPlan<'_> {
     fn steps(&self) -> Result<std::convert::Infallible, (Step, c_int)> {
         let plan = self.plan;
         if let Some(recorder) = &plan.recorder
-            && let Err(errno) = record(recorder)
+            && let Err(errno) = record(recorder, self.pidfd.load(Ordering::Relaxed))
         {
             self.unwritten_record.store(errno, Ordering::Relaxed);
             if errno == libc::EFBIG {
@@ -117,14 +119,19 @@ fn execute(program: &CStr, arguments: *const *const c_char, environment: *const 
 
 /// Writes who we are into the lock file. The descriptor is the parent's, and is only used, not changed; the table
 /// that holds it, and the lock with it, is shared until this is done, even if the parent is killed now.
-fn record(recorder: &RecordWriter<'_>) -> Result<(), c_int> {
+///
+/// `pidfd` is the parent's descriptor for us, which the kernel has opened before we began.
+fn record(recorder: &RecordWriter<'_>, pidfd: c_int) -> Result<(), c_int> {
     let mut line = recorder.line;
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     raw(libc::SYS_clock_gettime, [libc::CLOCK_BOOTTIME as c_long, (&raw mut now) as c_long, 0, 0])?;
     let nanoseconds = (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64);
     let pid = raw(libc::SYS_getpid, [0; 4])?;
     put(line.get_mut(record::PID), pid as u64);
-    put(line.get_mut(record::AFTER), nanoseconds);
+    put(line.get_mut(record::AFTER), nanoseconds.wrapping_sub(recorder.clock_offset as u64));
+    if recorder.has_numbers {
+        put(line.get_mut(record::NUMBER), metadata(pidfd)?.st_ino);
+    }
     let file = recorder.file.as_raw_fd() as c_long;
     raw(libc::SYS_pwrite64, [file, line.as_ptr() as c_long, record::SIZE as c_long, 0]).map(drop)
 }

@@ -5,6 +5,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::OnceLock;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +84,9 @@ pub fn signal_number(name: &str) -> Option<i32> {
     named.ok().or_else(|| name.parse().ok())
 }
 
+/// The file system of pidfds (`linux/magic.h`).
+const PIDFS_MAGIC: libc::__fsword_t = 0x5049_4446;
+
 /// A descriptor for one process.
 #[derive(Debug)]
 pub struct Pidfd(OwnedFd);
@@ -101,6 +105,21 @@ impl Pidfd {
 
     pub(super) fn from_owned(fd: OwnedFd) -> Pidfd {
         Pidfd(fd)
+    }
+
+    /// Whether the kernel gives a number of its own to each process of a boot (since Linux 6.9).
+    pub fn are_numbered() -> bool {
+        static ARE: OnceLock<bool> = OnceLock::new();
+        *ARE.get_or_init(|| Pidfd::open(nix::unistd::getpid()).is_ok_and(|ours| ours.number().is_some()))
+    }
+
+    /// The number that the kernel has given to this process, and gives to no other one of this boot, whatever its pid:
+    /// the inode of a pidfd is that where pidfds have a file system of their own. `None` on older kernels.
+    pub fn number(&self) -> Option<u64> {
+        let kind = nix::sys::statfs::fstatfs(&self.0).ok()?.filesystem_type();
+        let number = nix::sys::stat::fstat(&self.0).ok()?.st_ino;
+        // On machines of 32 bits it is half of the number alone.
+        (kind.0 == PIDFS_MAGIC && size_of::<libc::c_long>() == 8).then_some(number)
     }
 
     /// Sends a signal to this very process; nothing happens if it has been reaped.

@@ -20,7 +20,7 @@ use crate::sys::process::setup::{self, Nofile, OUR_UMASK, inherited};
 use crate::sys::process::stack::Stack;
 use nix::errno::Errno;
 use nix::unistd::Pid;
-use std::ffi::{OsStr, c_char, c_int};
+use std::ffi::{OsStr, c_char};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -105,6 +105,7 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
         },
         umask: Some(inherited().umask).filter(|umask| *umask != OUR_UMASK),
         dispositions: dispositions(),
+        pidfd: AtomicI32::new(-1),
         step: AtomicU32::new(0),
         errno: AtomicI32::new(0),
         unwritten_record: AtomicI32::new(0),
@@ -112,13 +113,13 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
         stderr_lost: AtomicI32::new(0),
     };
 
-    let mut pidfd: c_int = -1;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::CLONE_PIDFD | libc::SIGCHLD;
     let before = set_signal_mask(u64::MAX);
     // SAFETY: the stack is ours alone until the child has execed or ended, which CLONE_VFORK waits for; `order`
     // and all that it points to live longer than that; `in_child` keeps the rules above.
-    let pid =
-        unsafe { libc::clone(in_child, stack.top(), flags, (&raw const order).cast_mut().cast(), &raw mut pidfd) };
+    let pid = unsafe {
+        libc::clone(in_child, stack.top(), flags, (&raw const order).cast_mut().cast(), order.pidfd.as_ptr())
+    };
     let cloned = Errno::result(pid);
     set_signal_mask(before);
     if plan.change.is_some_and(Change::changes_user) {
@@ -127,7 +128,7 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
     drop(stack);
     let pid = Pid::from_raw(cloned.map_err(|errno| failed(Step::Clone, errno))?);
     // SAFETY: clone has put a new descriptor there, which nobody else owns.
-    let pidfd = Pidfd::from_owned(unsafe { OwnedFd::from_raw_fd(pidfd) });
+    let pidfd = Pidfd::from_owned(unsafe { OwnedFd::from_raw_fd(order.pidfd.load(Ordering::Relaxed)) });
 
     let lost = |errno: &AtomicI32| match errno.load(Ordering::Relaxed) {
         0 => None,

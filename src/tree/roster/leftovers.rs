@@ -3,9 +3,9 @@
 
 use super::members::Roster;
 use crate::status::StatusDir;
+use crate::status::recorded;
 use crate::status::state::StateFile;
 use crate::sys::files::file_id::{FileId, FileInstance};
-use crate::sys::process::record::ProcessRecord;
 use crate::tree::root::scan::{self, EntryKind, ServiceDir};
 use std::io;
 use std::path::Path;
@@ -97,10 +97,10 @@ impl Leftover {
             return None;
         }
         // A process records itself before anything else can be written down.
-        let recorded = crate::sys::files::file::read(&dir.lock_path())
-            .ok()
-            .and_then(|lock| ProcessRecord::read(&lock).ok().flatten());
-        match (recorded.filter(|recorded| !matches!(recorded.open(), Ok(None))), state.and_then(|state| state.memory)) {
+        let lock = crate::sys::files::file::read(&dir.lock_path()).ok();
+        let records = lock.and_then(|lock| recorded::read(dir, &lock, state.as_ref()).ok()).unwrap_or_default();
+        let recorded = records.into_iter().find(|recorded| !matches!(recorded.open(), Ok(None)));
+        match (recorded, state.and_then(|state| state.memory)) {
             (Some(recorded), _) => Some(Leftover { directory: recorded.directory, runs: true, own_logger }),
             (None, Some(memory)) => Some(Leftover { directory: memory.directory, runs: false, own_logger }),
             (None, None) => None,
