@@ -24,6 +24,7 @@ pub mod shell_words;
 pub mod source;
 
 use crate::sys::files::file;
+use crate::sys::fnv;
 pub use complaint::Complaint;
 use keys::{KEYS, Key};
 pub use nearest::nearest;
@@ -86,6 +87,8 @@ pub struct Config {
     path: PathBuf,
     /// What was read.
     text: Vec<u8>,
+    /// A number for it.
+    hash: u64,
     sections: Sections,
     complaints: Vec<Complaint>,
     /// The settings of all modules without a section, for the tree and for `supervise`.
@@ -131,7 +134,13 @@ impl Config {
             lint::lint_gsm(section, &mut complaints);
         }
         lint_lists(&sections, &mut complaints);
-        let mut config = Config { path: path.to_owned(), text: bytes.to_vec(), sections, ..Config::default() };
+        let mut config = Config {
+            path: path.to_owned(),
+            text: bytes.to_vec(),
+            hash: fnv::hash(bytes),
+            sections,
+            ..Config::default()
+        };
         config.lint_limits(&mut complaints);
         config.complaints = Complaint::all(path, complaints);
         config
@@ -166,6 +175,36 @@ impl Config {
     /// What stands in it; `None` if there was none.
     pub fn text(&self) -> Option<&[u8]> {
         Some(self.text.as_slice()).filter(|_| !self.path.as_os_str().is_empty())
+    }
+
+    /// The [`Config::hash`] of the regular file at `path`, which is not looked into any further.
+    pub fn text_hash(path: &Path) -> Option<u64> {
+        if file::leads_to_fifo(path) {
+            return None;
+        }
+        file::read_text(path, FILE_MAX + 1, PIPE_WAIT).ok().map(|bytes| fnv::hash(&bytes))
+    }
+
+    /// A number that tells this text from any other; `None` if there was no file.
+    pub fn hash(&self) -> Option<u64> {
+        self.text().map(|_| self.hash)
+    }
+
+    /// What is wrong in the section of `module`.
+    pub fn complaints_about<'a>(&'a self, module: &'a str) -> impl Iterator<Item = &'a Complaint> {
+        let is_there = move |line: usize| self.sections.of_line(line) == Some(module);
+        self.complaints.iter().filter(move |complaint| complaint.line.is_none_or(is_there))
+    }
+
+    /// A complaint for each section that is none of the `modules`.
+    pub fn nameless_sections(&self, modules: &[String]) -> Vec<Complaint> {
+        let is_known = |name: &str| name == GLOBAL || modules.iter().any(|module| module == name);
+        let complaint = |(name, section): (&str, &Section)| {
+            let meant = nearest(name, modules.iter().map(String::as_str));
+            let meant = meant.map_or(String::new(), |meant| format!(": did you mean [{meant}]?"));
+            (section.line, format!("[{name}] names no module{meant}"))
+        };
+        Complaint::all(&self.path, self.sections.iter().filter(|(name, _)| !is_known(name)).map(complaint).collect())
     }
 
     /// All that is wrong in the file, in the order of its lines.
@@ -450,6 +489,16 @@ mod tests {
         }
         // Before [global], it inherits nothing, and there is no interval.
         assert_eq!(complaints(&format!("[web]\nmax_tries : 400\n{global}")), [""; 0]);
+    }
+
+    #[test]
+    fn complaints_know_their_section_and_sections_their_modules() {
+        let config = config("[global]\nnicer : 1\n[web]\nnice : x\n[bad\nnice : y\n[wbe]\nnice : 1\n");
+        let about = |module| config.complaints_about(module).map(|complaint| complaint.line).collect::<Vec<_>>();
+        assert_eq!((about("web"), about("global"), about("wbe")), (vec![Some(4)], vec![Some(2)], vec![]));
+        let nameless = config.nameless_sections(&["web".into(), "db".into()]);
+        let told: Vec<String> = nameless.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["supervise.conf:7: [wbe] names no module: did you mean [web]?"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::lines::{self, Kind, Line};
 use super::lint;
 use super::sections::{Section, Sections};
 use crate::sys::errno_text;
+use crate::sys::fnv;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -21,6 +22,7 @@ const KEYS: &str = "";
 pub struct OwnFile {
     /// Where it is.
     pub path: PathBuf,
+    hash: u64,
     section: Section,
     complaints: Vec<Complaint>,
 }
@@ -63,12 +65,17 @@ impl OwnFile {
         lint::drop_invalid(&mut section, &mut found);
         lint::lint_gsm(&section, &mut found);
         drop_log_keys(&mut section, &mut found);
-        OwnFile { path: path.to_owned(), section, complaints: Complaint::all(path, found) }
+        OwnFile { path: path.to_owned(), hash: fnv::hash(bytes), section, complaints: Complaint::all(path, found) }
     }
 
     /// All that is wrong in it, in the order of its lines.
     pub fn complaints(&self) -> &[Complaint] {
         &self.complaints
+    }
+
+    /// A number that tells this text from any other.
+    pub fn hash(&self) -> u64 {
+        self.hash
     }
 
     /// Its keys.

@@ -39,7 +39,11 @@ impl Section {
 
 /// All sections, by name.
 #[derive(Clone, Debug, Default)]
-pub struct Sections(HashMap<String, Section>);
+pub struct Sections {
+    by_name: HashMap<String, Section>,
+    /// The lines of all headers, in order, with their names; one that could not be read has none.
+    headers: Vec<(usize, Option<String>)>,
+}
 
 impl Sections {
     /// Puts the lines together; what is wrong goes to `complaints` with its line. A section or key that is repeated
@@ -59,7 +63,7 @@ impl Sections {
                 Kind::Section(name) => {
                     place = Place::Section(name);
                     let section = Section { line: *number, entries: BTreeMap::new() };
-                    let old = sections.0.insert(name.clone(), section);
+                    let old = sections.by_name.insert(name.clone(), section);
                     complaints.extend(old.map(|old| (*number, repeated(&format!("[{name}]"), old.line))));
                 }
                 Kind::Entry { key, value } => match place {
@@ -67,7 +71,7 @@ impl Sections {
                         complaints.push((*number, format!("{key} stands before the first [section] and is ignored")));
                     }
                     Place::Section(name) => {
-                        let entries = &mut sections.0.entry(name.to_string()).or_default().entries;
+                        let entries = &mut sections.by_name.entry(name.to_string()).or_default().entries;
                         let old = entries.insert(key.clone(), Entry { value: value.clone(), line: *number });
                         complaints.extend(old.map(|old| (*number, repeated(key, old.line))));
                     }
@@ -76,23 +80,39 @@ impl Sections {
                 },
             }
         }
+        sections.headers = all_headers(lines);
         sections
+    }
+
+    /// The name of the section that a line belongs to.
+    pub fn of_line(&self, line: usize) -> Option<&str> {
+        let (_, name) = self.headers.iter().rev().find(|(header, _)| *header <= line)?;
+        name.as_deref()
     }
 
     /// The section called `name`.
     pub fn get(&self, name: &str) -> Option<&Section> {
-        self.0.get(name)
+        self.by_name.get(name)
     }
 
     /// All sections, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Section)> {
-        self.0.iter().map(|(name, section)| (name.as_str(), section))
+        self.by_name.iter().map(|(name, section)| (name.as_str(), section))
     }
 
     /// All sections, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Section)> {
-        self.0.iter_mut().map(|(name, section)| (name.as_str(), section))
+        self.by_name.iter_mut().map(|(name, section)| (name.as_str(), section))
     }
+}
+
+fn all_headers(lines: &[Line]) -> Vec<(usize, Option<String>)> {
+    let header = |line: &Line| match &line.kind {
+        Kind::Section(name) => Some((line.number, Some(name.clone()))),
+        Kind::BadSection(_) => Some((line.number, None)),
+        Kind::Nothing | Kind::Entry { .. } | Kind::Bad(_) => None,
+    };
+    lines.iter().filter_map(header).collect()
 }
 
 /// Whose the next entry is.

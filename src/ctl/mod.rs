@@ -184,9 +184,21 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
         Task::Command(command, modules) => {
             let root = root()?;
             let selected = control::select(&root, modules, command)?;
-            reporting(cli, out, |report| control::steer(&root, selected, command, cli.wait, report))
+            let asked: Vec<_> = selected.iter().flatten().cloned().collect();
+            reporting(cli, out, |report| {
+                control::steer(&root, selected, command, cli.wait, report)?;
+                if matches!(cli.verb, Verb::Reload(_)) {
+                    config::report_complaints(&root, &asked, report);
+                }
+                Ok(())
+            })
         }
-        Task::Hup(told) => on_tree(cli, out, |root, report| tree::hup(root, told, report)),
+        Task::Hup(told) => on_tree(cli, out, |root, report| {
+            tree::hup(root, told, report);
+            if matches!(cli.verb, Verb::Reload(_)) {
+                config::report_complaints(root, &[], report);
+            }
+        }),
         Task::Upgrade => on_tree(cli, out, |root, report| tree::upgrade(root, cli.wait, report)),
         Task::Shutdown => on_tree(cli, out, |root, report| tree::shutdown(root, cli.wait, report)),
     }

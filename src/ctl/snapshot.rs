@@ -154,6 +154,10 @@ impl Snapshot {
             Some(raw) => serde_json::from_slice(raw).ok()?,
             None => serde_json::to_value(&self.state).ok()?,
         };
+        // Numbers that mean something to us alone.
+        if let Some(object) = object.as_object_mut() {
+            object.retain(|key, _| !key.ends_with("config_hash"));
+        }
         object["module"] = module.json().into();
         object["supervised"] = self.is_supervised().into();
         if self.supervised == Supervised::Stale {

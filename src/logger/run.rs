@@ -11,6 +11,7 @@ use super::settings::{Full, Options, Said, Settings};
 use super::svlogd;
 use super::trouble::{Trouble, about, say};
 use crate::sys::files::file::child;
+use crate::sys::fnv;
 use crate::sys::logging::intake::Intake;
 use crate::sys::threads::poll::{PollSource, wait};
 use crate::sys::threads::signals::Signals;
@@ -74,7 +75,7 @@ pub fn run(options: Options, dir: &Path) -> Result<(), String> {
     let intake = Intake::standard_input().map_err(|error| format!("standard input: {error}"))?;
     let (settings, renderer) = options.settle(Said::default()).map_err(|error| error.to_string())?;
     let Some((directory, memory)) = open(dir, &signals)? else { return Ok(()) };
-    let origin = Origin { boot: hash(boot_id().as_bytes()), input: intake.file() };
+    let origin = Origin { boot: fnv::hash(boot_id().as_bytes()), input: intake.file() };
     let (journal, found) = Journal::open(memory, origin, random());
     if found == Found::Damaged {
         say(&format!("{}: the journal is damaged, or the machine went down; it is begun anew", dir.display()));
@@ -456,11 +457,6 @@ impl Sink for Pieces<'_> {
 
 fn unix_time() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// FNV-1a.
-fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// A number that no service can guess: the standard library's hash tables are seeded by the kernel.

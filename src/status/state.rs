@@ -57,6 +57,12 @@ pub struct StateFile {
     pub log_dir: Option<String>,
     /// The configuration file that was read.
     pub config: Option<String>,
+    /// A number for the content of that file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_hash: Option<u64>,
+    /// A number for the content of the service directory's own file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_config_hash: Option<u64>,
     /// What `SVDIR` has to be for runit's tools, with `--runit-compat`.
     pub svdir: Option<String>,
     /// Why a later supervisor would not find the run process, if so.

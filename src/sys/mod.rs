@@ -7,6 +7,7 @@
 //! | [`files`] | opening without ever blocking or following a planted link; locks, FIFOs, inotify |
 //! | [`threads`] | threads, and what they wait for |
 //! | [`terminal`] | the terminal, and standard error |
+//! | [`fnv`] | a number for a text |
 //! | [`handover`] | descriptors that stay open while the program replaces itself |
 //! | [`logging`] | what supervise-log stands on: a pipe, a file as memory, idle priority |
 //! | [`memory`] | whether there is any left |
@@ -14,6 +15,7 @@
 
 pub mod context;
 pub mod files;
+pub mod fnv;
 pub mod handover;
 pub mod logging;
 pub mod memory;

@@ -117,6 +117,7 @@ impl Tree {
         for complaint in complaint.iter().chain(config.complaints()) {
             log::warn!(logger: log, "{complaint}");
         }
+        tree_dir.keep_config(&config);
         let runit = || RunitTree::new(options.root.clone(), options.status_root.clone(), log.clone());
         let shared = Shared {
             runit: options.runit.then(|| Arc::new(runit())),
@@ -357,6 +358,7 @@ impl Tree {
             log::log!(logger: self.log, level, "{text}");
         }
         if let Some(config) = config {
+            self.tree_dir.keep_config(&config);
             self.roster.configure(Arc::new(config));
         }
         self.scanner.forget_what_was_logged();

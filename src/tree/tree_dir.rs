@@ -1,5 +1,6 @@
 //! The tree's own status directory, whose lock keeps a second tree out.
 
+use crate::conf::{CONFIG_FILE, Config};
 use crate::status::StatusDir;
 use crate::status::dir::{MakeError, TREE_DIR};
 use crate::status::log::Log;
@@ -102,6 +103,17 @@ impl TreeDir {
             self.state.note_upgrade(started, None);
         }
         self.is_unwritten = true;
+    }
+
+    /// Keeps what the settings are read from, for those who look when the file has changed.
+    ///
+    /// A copy that cannot be written is none: whoever looks says that he cannot tell.
+    pub fn keep_config(&self, config: &Config) {
+        let path = self.dir.path().join(CONFIG_FILE);
+        let _ = match config.text() {
+            Some(text) => FilePair::Unknown.replace(&path, text),
+            None => std::fs::remove_file(&path),
+        };
     }
 
     /// Notes for `state.json` why the program was not replaced.

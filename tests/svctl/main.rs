@@ -11,6 +11,7 @@ mod faults;
 mod logs;
 mod monitor;
 mod probes;
+mod settings;
 mod single;
 mod steering;
 mod terminal;

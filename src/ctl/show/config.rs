@@ -2,15 +2,17 @@
 
 use crate::cli::svctl::Config as Arguments;
 use crate::conf::own::OwnFile;
-use crate::conf::{CONFIG_FILE, Config, Effective, GLOBAL, Origin, Program, Value};
+use crate::conf::{CONFIG_FILE, Complaint, Config, Effective, GLOBAL, Origin, Program, Value};
 use crate::ctl::access;
 use crate::ctl::context;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
-use crate::ctl::report::Out;
+use crate::ctl::report::{Extra, Out, Report};
 use crate::ctl::root::{Missing, Module, StatusRoot};
+use crate::ctl::show::complaints;
 use crate::ctl::show::environment::environment;
+use crate::ctl::show::in_force::{self, InForce};
 use crate::ctl::snapshot::Snapshot;
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -34,7 +36,7 @@ pub fn config(root: &StatusRoot, arguments: &Arguments, json: bool, out: &mut Ou
     // Its one complaint has been printed.
     let Some(config) = config else { return Ok(vec![Outcome::Failed]) };
     match () {
-        () if arguments.check => Ok(check(&config, json, out)),
+        () if arguments.check => Ok(check(root, &config, &known, &arguments.modules, json, out)),
         () if arguments.env => environment(root, &config, arguments, json, out),
         () => show(root, &config, &arguments.modules, json, out),
     }
@@ -79,18 +81,61 @@ fn find(known: &[Module]) -> Option<PathBuf> {
     beside.chain([PathBuf::from(CONFIG_FILE)]).find(|path| path.exists())
 }
 
-/// Prints all complaints.
-fn check(config: &Config, json: bool, out: &mut Out) -> Vec<Outcome> {
-    if json {
-        out.line(&format::json(&config.complaints().iter().map(object).collect()))
+/// Prints all complaints, or those about the modules that were asked for.
+fn check(
+    root: &StatusRoot,
+    config: &Config,
+    known: &[Module],
+    asked: &[OsString],
+    json: bool,
+    out: &mut Out,
+) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    let mut found = Vec::new();
+    if asked.is_empty() {
+        found = complaints::of_all(config, known);
     } else {
-        let lines = config.complaints().iter().map(|complaint| format::text(&complaint.to_string()) + "\n");
-        out.put(&lines.collect::<String>());
+        let nothing = |_| asked.iter().map(|word| Err(Missing::new(word))).collect();
+        for module in root.select(asked).unwrap_or_else(nothing) {
+            match module {
+                Ok(module) => found.extend(complaints::of_module(config, &module)),
+                Err(missing) => {
+                    out.note(&no_section(&missing, config.path()));
+                    outcomes.push(Outcome::NoSuchModule);
+                }
+            }
+        }
     }
-    vec![if config.complaints().is_empty() { Outcome::Done } else { Outcome::Failed }]
+    if json {
+        out.line(&format::json(&found.iter().map(object).collect()));
+    } else {
+        out.put(&found.iter().map(|complaint| format::text(&complaint.to_string()) + "\n").collect::<String>());
+    }
+    outcomes.push(if found.is_empty() { Outcome::Done } else { Outcome::Failed });
+    outcomes
 }
 
-fn object(complaint: &crate::conf::Complaint) -> Json {
+/// Tells what is wrong in the settings that were read again, for all modules or for `asked`.
+pub fn report_complaints(root: &StatusRoot, asked: &[Module], report: &mut Report<'_>) {
+    let known = root.modules().unwrap_or_default();
+    let Some(path) = find(if asked.is_empty() { &known } else { asked }) else { return };
+    let config = match Config::read(&path) {
+        Ok(config) => config,
+        // Whoever may give commands need not be able to read the file: its supervisor tells in the log.
+        Err(_) if std::fs::File::open(&path).is_err_and(|error| access::is_denied(&error)) => return,
+        Err(complaint) => return report.tree(Outcome::Failed, &format::text(&complaint.to_string())),
+    };
+    let told = |complaint: &Complaint| format::text(&complaint.to_string());
+    if asked.is_empty() {
+        complaints::of_all(&config, &known).iter().for_each(|complaint| report.tree(Outcome::Failed, &told(complaint)));
+    }
+    for module in asked {
+        let found = complaints::of_module(&config, module);
+        found.iter().for_each(|complaint| report.module(module, Outcome::Failed, &told(complaint), Extra::default()));
+    }
+}
+
+fn object(complaint: &Complaint) -> Json {
     json!({ "file": complaint.path.to_string_lossy(), "line": complaint.line, "what": complaint.what })
 }
 
@@ -99,28 +144,62 @@ struct Part {
     name: OsString,
     own: Option<OwnFile>,
     effective: Effective,
+    /// What the files say by now, where that is something else.
+    unread: Vec<Value>,
 }
 
 impl Part {
-    /// For a module that is there.
-    fn of(module: &Module, config: &Config, tree: Program, out: &Out) -> Part {
-        let own = Snapshot::read(module).ok().and_then(|snapshot| {
-            context::own_file(&snapshot).unwrap_or_else(|complaint| {
-                out.note(&format::text(&complaint.to_string()));
-                None
-            })
+    /// For a module that is there, where `file` is what the shared file says now.
+    fn of(root: &StatusRoot, module: &Module, file: &Config, out: &Out) -> Part {
+        let tree = program_of_root(root);
+        let Ok(snapshot) = Snapshot::read(module) else { return Part::of_section(&module.json(), file, tree) };
+        let own = context::own_file(&snapshot).unwrap_or_else(|complaint| {
+            out.note(&format::text(&complaint.to_string()));
+            None
         });
-        let effective = config.effective(&module.json(), own.as_ref(), program(module, tree));
-        Part { name: module.name.clone(), own, effective }
+        if in_force::own_file_differs(&snapshot) {
+            out.note(&format!(
+                "{}: its own {CONFIG_FILE} has changed: that counts from its next start on",
+                module.shown()
+            ));
+        }
+        let values = |config: &Config| config.effective(&module.json(), own.as_ref(), program(module, tree));
+        let (mut effective, mut unread) = (values(file), Vec::new());
+        match in_force::of(root, &snapshot, file) {
+            InForce::Same => {}
+            InForce::Unknown => {
+                let (name, path) = (module.shown(), access::shown(file.path()));
+                out.note(&format!("{name}: {path} has changed since it was read: svctl reload makes this hold"));
+            }
+            InForce::Other(kept) => {
+                let now = std::mem::replace(&mut effective, values(&kept));
+                let differs = |(now, held): &(Value, &Value)| now.text != held.text;
+                unread = now.values.into_iter().zip(&effective.values).filter(differs).map(|(now, _)| now).collect();
+            }
+        }
+        Part { name: module.name.clone(), own, effective, unread }
     }
 
     /// For a section of the file.
     fn of_section(name: &str, config: &Config, tree: Program) -> Part {
-        Part { name: name.into(), own: None, effective: config.effective(name, None, tree) }
+        Part { name: name.into(), own: None, effective: config.effective(name, None, tree), unread: Vec::new() }
     }
 
     fn files<'a>(&'a self, shared: &'a Path) -> Files<'a> {
         Files { shared, own: self.own.as_ref().map(|own| own.path.as_path()) }
+    }
+
+    /// Keys, values and origins, of what is in force and of what is not yet. What nobody has set and has no value is not
+    /// there.
+    fn rows(&self, shared: &Path) -> Vec<[String; 3]> {
+        let files = self.files(shared);
+        let set = |value: &&Value| value.origin != Origin::Default || !value.text.is_empty();
+        let held = self.effective.values.iter().filter(set);
+        let held = held.map(|value| [value.key.into(), shown(value), files.origin(value)]);
+        let unread = self.unread.iter().map(|value| {
+            [value.key.into(), shown(value), format!("not read yet: svctl reload ({})", files.origin(value))]
+        });
+        held.chain(unread).collect()
     }
 }
 
@@ -142,7 +221,7 @@ fn show(
     let nothing = || asked.iter().map(|word| Err(Missing::new(word))).collect();
     for found in root.select(asked).unwrap_or_else(|_| nothing()) {
         match found {
-            Ok(module) => parts.push(Part::of(&module, config, tree, out)),
+            Ok(module) => parts.push(Part::of(root, &module, config, out)),
             Err(missing) => match missing.word.to_str().filter(|name| config.has_section(name)) {
                 Some(name) => parts.push(Part::of_section(name, config, tree)),
                 None => {
@@ -156,7 +235,9 @@ fn show(
     if json {
         let values = |part: &Part| -> Vec<Json> {
             let files = part.files(config.path());
-            part.effective.values.iter().map(|value| describe(&part.name, files, value)).collect()
+            let held = part.effective.values.iter().map(|value| (value, true));
+            let all = held.chain(part.unread.iter().map(|value| (value, false)));
+            all.map(|(value, in_force)| describe(&part.name, files, value, in_force)).collect()
         };
         out.line(&format::json(&parts.iter().flat_map(values).collect()));
     } else {
@@ -189,15 +270,7 @@ pub(super) fn program_of_root(root: &StatusRoot) -> Program {
 /// Keys, values, origins; a heading for each module if there are several.
 fn table(parts: &[Part], path: &Path) -> String {
     let mut text = String::new();
-    let cells: Vec<Vec<[String; 3]>> = parts
-        .iter()
-        .map(|part| {
-            // What nobody has set and has no value is not there.
-            let values = part.effective.values.iter();
-            let set = values.filter(|value| value.origin != Origin::Default || !value.text.is_empty());
-            set.map(|value| [value.key.into(), shown(value), part.files(path).origin(value)]).collect()
-        })
-        .collect();
+    let cells: Vec<Vec<[String; 3]>> = parts.iter().map(|part| part.rows(path)).collect();
     let width = |column: usize| cells.iter().flatten().map(|row| format::width(&row[column])).max().unwrap_or(0);
     let widths = [width(0), width(1)];
     for (part, rows) in parts.iter().zip(&cells) {
@@ -242,7 +315,7 @@ impl<'a> Files<'a> {
     }
 }
 
-fn describe(module: &OsStr, files: Files<'_>, value: &Value) -> Json {
+fn describe(module: &OsStr, files: Files<'_>, value: &Value, in_force: bool) -> Json {
     let origin = match value.origin {
         Origin::Default => "default",
         Origin::Global(_) => "global",
@@ -252,7 +325,10 @@ fn describe(module: &OsStr, files: Files<'_>, value: &Value) -> Json {
     let (file, line) = files.place(value).unzip();
     let file = file.map(|file| file.to_string_lossy().into_owned());
     let module = module.to_string_lossy();
-    json!({ "module": module, "key": value.key, "value": value.text, "origin": origin, "file": file, "line": line })
+    json!({
+        "module": module, "key": value.key, "value": value.text, "origin": origin, "file": file, "line": line,
+        "in_force": in_force,
+    })
 }
 
 #[cfg(test)]

@@ -7,10 +7,14 @@
 //! | [`watch`] | `status --watch` |
 //! | [`page`] | `show`: all about one module |
 //! | [`config`] | `config`: what is in force, and where it comes from |
+//! | [`in_force`] | what supervisors go by, where the files have changed |
+//! | [`complaints`] | what is wrong in the files |
 //! | [`environment`] | `config --env`: the variables of a module's next start |
 
+pub mod complaints;
 pub mod config;
 pub mod environment;
+pub mod in_force;
 pub mod page;
 pub mod status;
 pub mod table;

@@ -1,11 +1,13 @@
 //! `status`: once, as a table or as JSON. [`crate::ctl::show::watch`] shows the same again after each change.
 
 use crate::cli::svctl::Status as Arguments;
+use crate::ctl::access;
 use crate::ctl::error::{CtlError, VANISHED};
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Missing, Module, StatusRoot};
+use crate::ctl::show::in_force;
 use crate::ctl::show::table::{self, Health, Seen, Style};
 use crate::ctl::snapshot::{Snapshot, SnapshotError, Supervised};
 use crate::ctl::usage::{Groups, Usage};
@@ -103,6 +105,9 @@ impl View {
         };
         if let Some(svdir) = self.seen.iter().find_map(stays) {
             text += &format!("runit's tools: SVDIR={}\n", format::text(&svdir));
+        }
+        for path in in_force::unread(self.seen.iter().filter_map(|(_, seen)| seen.as_ref().ok())) {
+            text += &format!("{} has changed and is not read yet: svctl reload\n", access::shown(Path::new(&path)));
         }
         for Missing { word, why } in &self.missing {
             text += &format!("fail: {}: {why}\n", format::name(word));

@@ -7,6 +7,7 @@ use super::refuse::{refuse, refuse_for};
 use crate::conf::context::cgroup::{Group as Wanted, Memory};
 use crate::sys::context::Part;
 use crate::sys::context::cgroup::{Group, Hierarchy};
+use crate::sys::fnv;
 use crate::sys::process::record;
 use crate::sys::process::start::StartError;
 use crate::sys::{Errno, Pid, errno_text};
@@ -238,16 +239,11 @@ pub fn name(module: &str) -> String {
         return name;
     }
     let end = name.char_indices().map(|(at, _)| at).take_while(|at| *at <= NAME_MAX).last().unwrap_or(0);
-    format!("{}~{:016x}", name.get(..end).unwrap_or_default(), hash(module))
+    format!("{}~{:016x}", name.get(..end).unwrap_or_default(), fnv::hash(module.as_bytes()))
 }
 
 /// Files of version 1 without a dot in their names.
 const FILES: [&str; 3] = ["tasks", "notify_on_release", "release_agent"];
-
-/// FNV-1a: the same in every program that ever looks for the group.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
-}
 
 #[cfg(test)]
 mod tests {

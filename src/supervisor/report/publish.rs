@@ -42,6 +42,8 @@ pub struct StatusContext<'a> {
     pub definition: &'a str,
     /// The configuration file that was read; empty if there is none.
     pub config: &'a Path,
+    /// Numbers for its content, and for that of the service directory's own file.
+    pub hashes: [Option<u64>; 2],
     /// Pid of the logger's run process.
     pub log_pid: Option<u32>,
     /// Where a logger that the tree runs by itself writes.
@@ -205,6 +207,8 @@ impl Publisher {
             log_pid: facts.log_pid.filter(|_| machine.state() != State::Ended),
             log_dir: facts.log_dir.map(|path| path.to_string_lossy().into_owned()),
             config: (!facts.config.as_os_str().is_empty()).then(|| facts.config.to_string_lossy().into_owned()),
+            config_hash: facts.hashes[0],
+            own_config_hash: facts.hashes[1],
             svdir: facts.svdir.map(|path| path.to_string_lossy().into_owned()),
             unrecorded: facts.unrecorded.map(|why| format!("the next tree would start a second copy: {why}")),
             memory: facts.remember.then(|| memory(machine, facts)),

@@ -1,5 +1,6 @@
 //! What can wait until the run process is started or signalled: the files of the status directory, and the log.
 
+use crate::conf::own::OwnFile;
 use crate::machine::{Leave, State};
 use crate::service::logger::TreeLogger;
 use crate::status::fifo::FifoError;
@@ -63,6 +64,7 @@ impl Supervisor {
             module: &self.spec.module,
             definition: &self.reports.definition,
             config: self.spec.config.path(),
+            hashes: [self.spec.config.hash(), self.own.file().map(OwnFile::hash)],
             log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
             log_dir: self.spec.service.tree_logger().map(TreeLogger::directory),
             directory,
