@@ -13,7 +13,7 @@ use crate::supervisor::host::{Host, RestartHook, Single};
 use crate::supervisor::report::alarm::{Alarms, WAIT_AT_END};
 use crate::supervisor::spec::{OpenError, Outcome, Spec};
 use crate::supervisor::thread::Supervisor;
-use crate::sys::process::detach::{Side, fork_away};
+use crate::sys::process::detach::{Detaching, Side, fork_away};
 use crate::sys::threads::signals::Signals;
 use crate::sys::{describe, errno_text};
 use nix::sys::signal::Signal;
@@ -134,14 +134,7 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
         supervisor.end_before_it_ran();
         return Err(temporary(format!("cannot start the command: {error}")));
     }
-    if !unused.is_empty() {
-        log::info!(logger: supervisor.log(), "not used, for -f says the command: {}", unused.display());
-    }
-    if let Some(detaching) = detaching
-        && let Err(error) = detaching.done()
-    {
-        log::warn!(logger: supervisor.log(), "/dev/null: {}; still attached", errno_text(&error));
-    }
+    note_beginning(&supervisor, &unused, detaching);
     // A panic is our mistake, and no reason to leave the service alone.
     let outcome = supervisor.run().unwrap_or_else(retry::supervise);
     // Who is told to end while the service goes on ends at once.
@@ -152,6 +145,18 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
         Outcome::Left(_) | Outcome::Abandoned => ExitCode::SUCCESS,
         Outcome::GaveUp => ExitCode::from(TEMPORARY),
     })
+}
+
+/// The service runs: the parent is told, and may end.
+fn note_beginning(supervisor: &Supervisor, unused: &OsStr, detaching: Option<Detaching>) {
+    if !unused.is_empty() {
+        log::info!(logger: supervisor.log(), "not used, for -f says the command: {}", unused.display());
+    }
+    if let Some(detaching) = detaching
+        && let Err(error) = detaching.done()
+    {
+        log::warn!(logger: supervisor.log(), "/dev/null: {}; still attached", errno_text(&error));
+    }
 }
 
 /// What the arguments come to.

@@ -21,24 +21,7 @@ impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Start => return Some(self.start()),
-            Action::RunHook(_) if !self.spec.service.may_have_pre_start() => {
-                return Some(Event::Answer(Answer::HookStarted(None)));
-            }
-            Action::RunHook(exits) => {
-                let is_restart_hook = self.spec.host.restart_hook().is_some();
-                // The restart command reads in `status` that the process has ended.
-                if is_restart_hook {
-                    self.report();
-                }
-                let context = self.next_context();
-                let started = context.and_then(|context| {
-                    self.spec.service.run_pre_start(exits, self.record_keeper.lock(), context.as_deref())
-                });
-                let pid = self.run_helper(Role::Hook, started);
-                // It takes the place of `finish`.
-                let answer = if is_restart_hook { Answer::FinishStarted(pid) } else { Answer::HookStarted(pid) };
-                return Some(Event::Answer(answer));
-            }
+            Action::RunHook(exits) => return Some(Event::Answer(self.run_hook(exits))),
             Action::RunFinish { has_finish: false, .. } => return Some(Event::Answer(Answer::FinishStarted(None))),
             Action::RunFinish { exit, has_finish: true } => {
                 let started = self.spec.service.finish(&self.spec.module, exit, self.record_keeper.lock());
@@ -71,6 +54,23 @@ impl Supervisor {
             Action::Log(note) => self.say(note.level(), note.line(&self.spec.module).to_string()),
         }
         None
+    }
+
+    fn run_hook(&mut self, exits: u32) -> Answer {
+        if !self.spec.service.may_have_pre_start() {
+            return Answer::HookStarted(None);
+        }
+        let is_restart_hook = self.spec.host.restart_hook().is_some();
+        // The restart command reads in `status` that the process has ended.
+        if is_restart_hook {
+            self.report();
+        }
+        let context = self.next_context();
+        let started = context
+            .and_then(|context| self.spec.service.run_pre_start(exits, self.record_keeper.lock(), context.as_deref()));
+        let pid = self.run_helper(Role::Hook, started);
+        // It takes the place of `finish`.
+        if is_restart_hook { Answer::FinishStarted(pid) } else { Answer::HookStarted(pid) }
     }
 
     fn start(&mut self) -> Event {

@@ -60,7 +60,7 @@ pub struct Supervisor {
     pub(super) record_keeper: RecordKeeper,
 }
 
-/// What a thread has waited for, and what of it has come; none of it has when something is due by the clock.
+/// Which sources are ready. All are false when a deadline has passed.
 #[derive(Clone, Copy, Debug)]
 struct PollResult {
     orders: bool,
@@ -68,13 +68,13 @@ struct PollResult {
     control: bool,
     /// The end of the run process.
     run: bool,
-    /// The end of what runs beside it.
+    /// The end of the helper.
     helper: bool,
     /// The end of a script in `control/`.
     script: bool,
     /// The FIFO of runit's tools.
     runit: bool,
-    /// The lull in which put-off reports are written.
+    /// The machine is quiet: deferred reports are written.
     quiet: bool,
 }
 
@@ -144,7 +144,7 @@ impl Supervisor {
         self.spec.service.expire();
         self.deal_with(&ready);
         self.report_when_quiet(ready.quiet);
-        // The next program would not know what a script was run for, and would take who leaves for one who stays.
+        // Do not park while a control script runs or supervision is ending: the handover carries neither.
         if self.outcome.is_none()
             && self.processes.scripts.are_idle()
             && let Some(parking) = self.parking.take()
@@ -159,7 +159,7 @@ impl Supervisor {
     fn wait(&self) -> PollResult {
         let deadlines = [
             self.machine.deadline(),
-            // What was put off mends, too.
+            // The deferred report also repairs the directory.
             self.reports.deferred_until(&self.machine).or(self.reports.repair_at),
             self.processes.deadline(),
         ];
@@ -218,8 +218,13 @@ impl Supervisor {
             let runit = self.runit.as_ref().and_then(|runit| runit.keep_open(keep));
             Descriptors { lock, control, ok, runit, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }
         };
+<<<<<<< HEAD
         // The next program knows of a process what is in the files alone: it would start a second one.
         if !self.record_keeper.is_recorded() || self.reports.publisher.last_write_failed() {
+=======
+        // The next program knows a process from the files only: without them it would start a second one.
+        if !self.record_keeper.is_in_order() || self.reports.publisher.last_write_failed() {
+>>>>>>> e44143c (Say in plain English what capacity, signals, roster and reports do)
             parking.note_unwritten(&self.spec.module);
         }
         parking.park(&self.spec.module, keep(true));

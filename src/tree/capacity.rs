@@ -1,7 +1,7 @@
-//! Whether there is room for one module more.
+//! Whether the process can afford one module more.
 //!
-//! A module that begins with half of what it needs is of no use, and takes away what those that run need for their
-//! next restart, their log lines and their status files. So it has to wait until there is room for all of it.
+//! A module that gets only half of its descriptors and threads cannot run, and those it holds are missing when a running
+//! module restarts or writes its log and status files. So a module waits until it can have all that it needs.
 
 use crate::sys::process::setup;
 use crate::sys::{Errno, memory};
@@ -10,24 +10,24 @@ use std::ops::{AddAssign, SubAssign};
 use std::os::fd::BorrowedFd;
 
 /// Descriptors of the tree itself: 3 standard ones, 2 for signals and time, 3 of its own status directory, 4 for
-/// directory events; the rest is for files that are open for a moment.
+/// directory events; the rest is a reserve for files that are open for a moment.
 const OWN_DESCRIPTORS: usize = 24;
 
 /// Descriptors of a module: its lock, its two FIFOs, and its process.
 const DESCRIPTORS: usize = 4;
 
-/// So many modules share one descriptor more, for the scripts in `control/` and the files of more than a few of them at
-/// once.
+/// One extra descriptor is reserved for this many modules: for scripts in `control/`, and for several modules that have
+/// files open at once.
 const SHARE_ONE: usize = 8;
 
-/// Processes and threads of the tree itself: 4 threads; the rest is for alarms and `finish`.
+/// Processes and threads of the tree itself: 4 threads, and a reserve for alarms and `finish`.
 const OWN_PROCESSES: usize = 8;
 
 /// Processes and threads of a module.
 const PROCESSES: usize = 2;
 
-/// Address space that must be left, in bytes, beside the new thread's stack: it is for allocations, whose failure would
-/// end the whole program.
+/// Address space that must stay free beside the new thread's stack, in bytes: an allocation that fails ends the whole
+/// program.
 const RESERVE: usize = 512 * 1024;
 
 /// What modules need.
@@ -60,31 +60,32 @@ impl SubAssign for Demand {
     }
 }
 
-/// Makes the table of descriptors large enough for so many services and half as many more; `any` is any of ours.
-/// To be called while there is but one thread.
+/// Makes the table of descriptors large enough for this many services and half as many more. `any` is any open
+/// descriptor. To be called while there is only one thread.
 pub fn make(any: BorrowedFd<'_>, services: usize) {
     setup::make_room_for_descriptors(any, OWN_DESCRIPTORS + services * DESCRIPTORS * 3 / 2);
 }
 
-/// Whether there is room for `more` beside those that are `there`, each with a stack of so many bytes.
+/// Checks that `more` modules can start beside those that are `there`, each with a stack of `stack` bytes.
 ///
 /// # Errors
-/// What there is not enough of.
+/// Names the resource that is short.
 pub fn for_modules(there: Demand, more: Demand, stack: usize) -> io::Result<()> {
     let modules = there.modules + more.modules;
     let descriptors = OWN_DESCRIPTORS + there.descriptors + more.descriptors + modules / SHARE_ONE;
     fits(descriptors, setup::descriptor_limit(), there, "descriptors", "ulimit -n")?;
-    // What else this user runs is not known; then a start that fails is tried again.
+    // Other processes of this user count, too, and we do not know how many there are: the start may still fail, and is
+    // tried again then.
     if let Some(limit) = setup::process_limit() {
         fits(OWN_PROCESSES + modules * PROCESSES, limit, there, "processes", "ulimit -u")?;
     }
     for_thread(more.modules * stack)
 }
 
-/// Whether there is room for a thread with a stack of so many bytes.
+/// Checks that there is address space for a thread with this stack.
 ///
 /// # Errors
-/// There is not.
+/// There is too little.
 pub fn for_thread(stack: usize) -> io::Result<()> {
     memory::probe(stack.saturating_add(RESERVE)).map_err(|errno| no_thread(&errno.into()))
 }

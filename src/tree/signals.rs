@@ -15,18 +15,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often it is tried to open a FIFO that could not be opened.
+/// How often the thread retries to open a FIFO that could not be opened.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Stack of the thread, in bytes.
 const STACK_SIZE: usize = 128 * 1024;
 
-/// How long ended children may wait for the main loop. Whoever supervises one of them has its own descriptor for it;
-/// only orphans need the main loop, and none of those is in a hurry, while each service's end would wake two threads
-/// just when its next start needs the processor.
+/// How long an ended orphan may stay a zombie. A service's own thread learns of its end by the pidfd; the main loop is
+/// needed for orphans only, and they can wait. Without this delay each exit of a service would wake two threads, just when
+/// the next start needs the processor.
 const CHILDREN_WAIT: Duration = Duration::from_millis(100);
 
-/// What somebody wants of the tree.
+/// A request to the tree as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TreeRequest {
     /// TERM, INT, or `t` on the FIFO.
@@ -44,7 +44,7 @@ pub struct Messages {
     pub requests: Receiver<TreeRequest>,
     /// For the main loop's own wishes.
     pub request: Sender<TreeRequest>,
-    /// Some process of ours has ended; one message for however many.
+    /// At least one child has ended; one message stands for any number.
     pub children: Receiver<()>,
     orders: Arc<Mailbox>,
 }
@@ -62,7 +62,7 @@ impl Messages {
     }
 }
 
-/// The thread that is to listen: it is there, and waits for what it is to listen to.
+/// The listening thread, started early: it has not got its signals and FIFO yet.
 #[derive(Debug)]
 pub struct Listening(Sender<Listener>);
 
@@ -117,7 +117,7 @@ impl Listener {
     fn run(mut self) {
         self.orders.attend();
         loop {
-            // Not between a child's end and its next start.
+            // Not at once: the service whose process has ended is being restarted just now.
             if self.children_at.is_none()
                 && let Err(FifoError { level, text }) = self.fifos.keep(&self.dir)
             {
@@ -131,7 +131,7 @@ impl Listener {
             if self.children_at.is_some_and(|at| Mono::now() >= at) {
                 self.children_at = None;
                 self.signals.unmask_all();
-                // Full: the main loop has not looked yet, and will.
+                // The channel is full: a message is waiting already, and stands for this one, too.
                 let _ = self.child.try_send(());
             }
             if signal {

@@ -128,7 +128,12 @@ impl Page {
         if !state.alarm {
             row("alarms", "off".into());
         }
-        text += &section(
+        text + &self.sections()
+    }
+
+    /// What is a list: settings, events, output.
+    fn sections(&self) -> String {
+        let mut text = section(
             "settings that differ from the default",
             self.settings.iter().map(|[key, value, origin]| format!("{key} : {value}  ({origin})")),
         );

@@ -45,7 +45,7 @@ fn claim(spec: &mut Spec) -> Result<Claimed, OpenError> {
     let inherited_lock = inherited.descriptors.lock.take();
     let inherited_lock = inherited_lock.and_then(|lock| Lock::inherit(lock, &spec.dir.lock_path()).ok());
     let lock = inherited_lock.map_or_else(|| spec.dir.lock(), Ok)?;
-    // What somebody else may have written is nobody's word.
+    // In a directory of another user, nothing that is written can be believed.
     let found =
         if spec.dir.is_foreign() { Ok(LeftBehind::default()) } else { LeftBehind::look(&lock, &spec.dir, is_first) };
     match found {
@@ -81,7 +81,7 @@ impl Supervisor {
             let runit = Runit::open(tree, path, &supervisor.spec.dir, control, &mut supervisor.reports.lines);
             supervisor.runit = Some(runit);
         }
-        // Whoever waited for it finds our files now.
+        // Whoever waited for the foreign lock finds our files now.
         drop(foreign);
         supervisor.access.look_up(&supervisor.settings, &mut supervisor.reports.lines);
         supervisor.share();

@@ -17,7 +17,7 @@ use log::Level;
 #[derive(Debug)]
 pub(in crate::supervisor) struct RecordKeeper {
     lock: Lock,
-    /// That the lock file is gone and cannot be made anew has been said.
+    /// The log says already that the lock file is gone and cannot be made anew.
     failure_logged: bool,
     /// A process that runs and is not in the lock file yet, for want of room on the disk.
     unwritten: Option<ProcessRecord>,

@@ -1,4 +1,4 @@
-//! Supervision from its beginning to its end, waiting first for a status directory that cannot be had yet.
+//! Supervision from its beginning to its end. A status directory that cannot be claimed yet is tried again.
 
 use crate::machine::Leave;
 use crate::status::log::Log;
@@ -17,7 +17,7 @@ const OPEN_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// After a panic, the thread waits this long before it begins anew.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// Supervises as [`Supervisor::run`] does, waiting for the status directory first if need be.
+/// Claims the status directory, as often as it takes, and supervises as [`Supervisor::run`] does.
 pub fn supervise(mut spec: Box<Spec>) -> Outcome {
     let mut told = false;
     loop {
@@ -28,7 +28,7 @@ pub fn supervise(mut spec: Box<Spec>) -> Outcome {
                     Ok(outcome) => return outcome,
                     Err(returned) => spec = returned,
                 }
-                // One panic may follow another, and no processor must be burnt for that.
+                // One panic may follow another: the pause keeps that from burning a processor.
                 match wait_after_panic(&mut spec) {
                     Some(outcome) => return outcome,
                     None => continue,
@@ -36,7 +36,7 @@ pub fn supervise(mut spec: Box<Spec>) -> Outcome {
             }
             Err((returned, error)) => {
                 spec = returned;
-                // It may take for ever, and no orphan is reaped until all have begun.
+                // This may take for ever, and no orphan is reaped until every guard is dropped.
                 if let Some(inherited) = spec.host.tree_mut().and_then(|tree| tree.inherited.as_mut()) {
                     inherited.adoption_guard = None;
                 }

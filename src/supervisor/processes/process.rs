@@ -10,8 +10,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// How long the exit status of a process that is not our child is waited for, once it has ended and its status
-/// decides something. Its parent usually reaps it within microseconds; some PID 1 of containers look once a second.
+/// How long to wait for the exit status of an adopted process, once it has ended and its status decides something. Its parent usually reaps it within microseconds; some PID 1 of containers look once a second.
 const STATUS_WAIT: Duration = Duration::from_secs(2);
 
 /// A process that lives, or has not been reaped yet.
@@ -23,9 +22,9 @@ pub struct Process {
     pub pidfd: Pidfd,
     /// Whether an earlier supervisor has started it.
     adopted: bool,
-    /// When it was found to have ended, if its exit status is still to come.
+    /// Since when it is known to have ended while its exit status is not known.
     ended: Option<Mono>,
-    /// How long that may take.
+    /// How long to wait for that status.
     patience: Duration,
 }
 
@@ -38,6 +37,7 @@ impl Process {
     /// The first process of those on record that still lives.
     ///
     /// # Errors
+<<<<<<< HEAD
     /// It cannot be told, for want of descriptors, memory or `/proc`.
     pub fn adopt(records: Vec<ProcessRecord>) -> io::Result<Option<(ProcessRecord, Process)>> {
         for recorded in records {
@@ -47,6 +47,15 @@ impl Process {
             return Ok(Some((recorded, process)));
         }
         Ok(None)
+=======
+    /// Out of memory or descriptors, so the answer is unknown.
+    pub fn adopt(lock: &File) -> io::Result<Option<(ProcessRecord, Process)>> {
+        let Some(recorded) = ProcessRecord::read(lock)? else { return Ok(None) };
+        let Some(pidfd) = recorded.open()? else { return Ok(None) };
+        orphans::register(recorded.pid);
+        let process = Process { pid: recorded.pid, pidfd, adopted: true, ended: None, patience: Duration::ZERO };
+        Ok(Some((recorded, process)))
+>>>>>>> e44143c (Say in plain English what capacity, signals, roster and reports do)
     }
 
     /// Sends a signal to the process group that it leads.
@@ -54,8 +63,8 @@ impl Process {
     /// # Errors
     /// `ESRCH` when it, or its group, is gone.
     pub fn signal_group(&self, number: i32) -> Result<(), Errno> {
-        // Our child keeps its number until we reap it. An adopted one is reaped by the main thread, and then the number may
-        // become that of somebody else's group.
+        // A child of ours keeps its pid until we reap it. The main thread reaps an adopted process, and the kernel may then
+        // give the same number to somebody else's group.
         let _nobody_reaps = self.adopted.then(orphans::hold);
         if self.adopted && self.pidfd.signal(0) == Err(Errno::ESRCH) {
             return Err(Errno::ESRCH);
@@ -67,7 +76,8 @@ impl Process {
     pub fn source(&self) -> PollSource<'_> {
         match self.ended {
             None => PollSource::Readable(self.pidfd.as_fd()),
-            // It stays readable from now on; that it is hung up says that its exit status is to be had.
+            // A pidfd stays readable once the process has ended. It is hung up when the process is reaped: then the exit status
+            // can be read.
             Some(_) => PollSource::HungUp(self.pidfd.as_fd()),
         }
     }
@@ -82,19 +92,19 @@ impl Process {
         self.ended.is_some()
     }
 
-    /// How it ended, once that is known; to be called when its [`Process::source`] or deadline says so.
+    /// The exit status, once it is known. To be called when [`Process::source`] or the deadline has come.
     ///
     /// If it is not our child, its status is waited for only if it `matters`.
     pub fn reap(&mut self, matters: bool, now: Mono) -> Option<ExitStatus> {
         match self.pidfd.reap() {
             Ok(status) => status,
             Err(Errno::EINTR) => None,
-            // Not our child, or the main thread has reaped it: that it has ended is certain all the same.
+            // It is not our child, or the main thread has reaped it. Either way it has ended.
             Err(_) => {
                 let is_reaped = self.pidfd.signal(0) == Err(Errno::ESRCH);
                 let told = orphans::status_of(self.pid).or_else(|| self.pidfd.exit_of_stranger());
                 if is_reaped {
-                    // Nobody will tell any more. It stays hung up: to wait on would be to look without a pause.
+                    // The status will never be known. The descriptor stays hung up, so another wait would return at once, for ever.
                     return Some(told.unwrap_or(ExitStatus::Unknown));
                 }
                 let ended = *self.ended.get_or_insert(now);

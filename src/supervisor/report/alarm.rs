@@ -29,13 +29,13 @@ use std::time::{Duration, SystemTime};
 /// An alarm program that takes longer than this is killed.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long a supervisor that ends waits for its alarms: as long as one program may take, and a little for those before it.
+/// How long an ending supervisor waits for its alarms: the time limit of one program, and a little for those before it.
 pub const WAIT_AT_END: Duration = TIME_LIMIT.saturating_add(Duration::from_secs(5));
 
-/// Programs that run at once; when a whole tree falls over, its mails need not come in the same second.
+/// The most alarm programs that run at once: when a whole tree fails, its mails need not come in the same second.
 const WORKERS_MAX: usize = 4;
 
-/// Alarms that wait; more than this many at once tell nobody anything.
+/// The most alarms that may wait. More are dropped with a warning: nobody reads a thousand mails.
 const QUEUE_MAX: usize = 1000;
 
 /// Lines of `__stderr` in the message.
@@ -147,13 +147,13 @@ fn tail(dir: &StatusDir) -> String {
     tail
 }
 
-/// Those who send; shared by all supervisor threads of a process.
+/// The queue and its workers, shared by all supervisor threads of a process.
 #[derive(Debug)]
 pub struct Alarms {
     state: Mutex<Queue>,
-    /// A program was started, or a worker has nothing to do any more.
+    /// Notified when a program was started, or a worker has ended.
     changed: Condvar,
-    /// The same, for somebody who waits for other things, too.
+    /// The same as a channel, for a `select!`.
     progress: (Sender<()>, Receiver<()>),
 }
 
@@ -185,7 +185,7 @@ impl Alarms {
             let alarms = self.clone();
             match Thread::spawn("alarm", STACK_SIZE, move || alarms.work()) {
                 Ok(_) => state.workers += 1,
-                // Others may be at work, and take it; else the next alarm tries again.
+                // A worker that runs will take it. Without one, the next alarm starts one.
                 Err(_) if state.workers > 0 => {}
                 Err(errno) => {
                     if let Some(message) = state.waiting.back() {
@@ -202,7 +202,8 @@ impl Alarms {
         self.wait_while(limit, |queue| queue.workers > 0);
     }
 
-    /// Waits until all programs are started, but no longer than this: what runs needs nobody. Whether it is so.
+    /// Waits until all programs are started, but no longer than `limit`: a running program needs us no more. Returns whether
+    /// all are.
     pub fn wait_for_starts(&self, limit: Duration) -> bool {
         self.wait_while(limit, |queue| queue.workers > 0 && queue.to_start > 0);
         self.to_start() == 0
@@ -236,7 +237,7 @@ impl Alarms {
         self.state.lock().to_start
     }
 
-    /// Drops what waits, for the process ends. How many programs are not run for that.
+    /// Drops the waiting alarms because the process ends. Returns how many programs were not run.
     pub fn drop_waiting(&self) -> usize {
         let mut state = self.state.lock();
         for message in std::mem::take(&mut state.waiting) {

@@ -1,15 +1,17 @@
-//! When a start or a signal is written down: once the processes have had the processors.
+//! Reports of starts and signals are put off until the machine is quiet.
 //!
-//! The kernel lets a parent go on while the new program is still being loaded. What the parent did then (two files and
-//! a line in the log cost as much as a third of the start itself) would keep the program from its processor, and, when a
-//! thousand services start at once, all others from theirs. So it waits for a lull, which is when no process has been
-//! started or signalled for [`QUIET_PERIOD`], but not for long: the log and the status files lag behind by that, and while other
-//! services are being started or stopped by [`MAX_DELAY`] and [`MAX_DELAY_PER_WAITER`] for every report that waits, at most. A process that
-//! was told to end has most often ended by then, and one report tells both. Only what is wanted is never written later than
-//! after a [`QUIET_PERIOD`]: nobody could find that out if we were killed.
+//! After `clone`, the kernel lets the parent run on while the new program is still being loaded. Writing two files and a log
+//! line at that moment costs a third of the start itself, and takes the processor from the new program; when a thousand
+//! services start at once, from all of them. So a report waits until no service has been started or signalled for
+//! [`QUIET_PERIOD`].
 //!
-//! One timer tells all threads of the lull. A thread that looked by itself, now and then, whether it has come would take
-//! the processor from the others each time: three looks a thread were a tenth of the start of a thousand services.
+//! The delay is bounded. The log and the status files lag behind by [`QUIET_PERIOD`]; while other services start or stop, by
+//! at most [`MAX_DELAY`] and [`MAX_DELAY_PER_WAITER`] for each report that waits. A process that was told to end has usually
+//! ended by then, and one report tells both. A change of what is wanted waits for [`QUIET_PERIOD`] only: if we were killed,
+//! nobody else could find it out.
+//!
+//! One timer serves all threads. When each thread looked by itself, three looks a thread took a tenth of the start of a
+//! thousand services.
 
 use crate::sys::threads::poll::{PollSource, Timer};
 use crate::sys::time::Mono;
@@ -18,17 +20,17 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// For this long after a start or a signal nothing is written.
+/// The machine is quiet when no service was started or signalled for this long.
 const QUIET_PERIOD: Duration = Duration::from_millis(5);
 
-/// Past this time it is written, whatever happens to others ...
+/// A report waits no longer than this, whatever happens to other services ...
 const MAX_DELAY: Duration = Duration::from_millis(500);
 
-/// ... and so much later for each that waits: as long as its start took, or a little longer. So when thousands are started,
-/// the first reports come when the last have been.
+/// ... plus this much for each report that waits, which is a little more than a start takes: when thousands are started, the
+/// first reports come after the last start.
 const MAX_DELAY_PER_WAITER: Duration = Duration::from_micros(400);
 
-/// The timer is not set anew for what happens within this time: then a lull is that much shorter.
+/// The timer is not set again within this time, so the quiet period may be that much shorter.
 const TIMER_GRANULARITY: Duration = Duration::from_millis(1);
 
 /// How many reports wait.
@@ -44,13 +46,13 @@ pub struct DeferredReport {
 impl DeferredReport {
     /// One for a process that was started or signalled just now.
     pub fn from(now: Mono) -> DeferredReport {
-        // Without a descriptor for the timer, each report waits for itself alone.
+        // If there is no descriptor for the timer, each report waits for its own deadline.
         static LULL: OnceLock<Option<QuietTimer>> = OnceLock::new();
         WAITING.fetch_add(1, Ordering::Relaxed);
         DeferredReport { quiet: LULL.get_or_init(QuietTimer::new).as_ref(), since: now }
     }
 
-    /// Tells all others that one more has been started or signalled.
+    /// Notes that one more service was started or signalled: all waiting reports wait for a new quiet period.
     pub fn note_action(&self, now: Mono) {
         if let Some(quiet) = self.quiet {
             quiet.note_action(now);
@@ -62,12 +64,12 @@ impl DeferredReport {
         self.quiet.map(|quiet| PollSource::Readable(quiet.timer.as_fd()))
     }
 
-    /// Until when at the least, whether there is a lull or not.
+    /// The earliest time for this report, quiet or not.
     pub fn earliest(&self) -> Mono {
         self.since + QUIET_PERIOD
     }
 
-    /// Until when at the most; the more others come to wait, the later.
+    /// The latest time for this report; each report that waits moves it.
     pub fn latest(&self) -> Mono {
         match self.quiet {
             Some(_) => self.since + MAX_DELAY + MAX_DELAY_PER_WAITER * WAITING.load(Ordering::Relaxed),

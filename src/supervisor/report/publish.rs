@@ -1,4 +1,4 @@
-//! What the world sees: `status` and `state.json`, written when they have changed.
+//! Writes `status` and `state.json`, when their content has changed.
 
 use crate::machine::{Machine, State};
 use crate::status::StatusDir;
@@ -17,10 +17,10 @@ use std::time::SystemTime;
 #[derive(Debug)]
 pub struct Publisher {
     written: Option<(Record, Vec<u8>)>,
-    /// What was wanted at first, which is what a later supervisor would take for granted.
+    /// What was wanted at first. A later supervisor assumes the same if it finds no file.
     first_want: Option<Want>,
-    /// The end of the wait that is shown, and how it is written. It is computed once for each wait: the sum of two clocks
-    /// would differ by microseconds.
+    /// The end of the present delay, and its text in `next_start`. The text is computed once per delay: computed again, it would
+    /// differ by microseconds, and the file would be written again.
     next_start: Option<(Mono, String)>,
     pid_changed: SystemTime,
     since: SystemTime,
@@ -33,7 +33,7 @@ pub struct Publisher {
     state_file: FilePair,
 }
 
-/// What the files say beside what the machine knows.
+/// What the files say that the machine does not know.
 #[derive(Clone, Copy, Debug)]
 pub struct StatusContext<'a> {
     /// The module's name.

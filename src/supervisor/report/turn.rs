@@ -1,4 +1,4 @@
-//! What can wait until the run process is started or signalled: the files of the status directory, and the log.
+//! The work that comes after a start or a signal: writing the status files and the log.
 
 use crate::conf::own::OwnFile;
 use crate::machine::{Leave, State};
@@ -15,12 +15,12 @@ use crate::sys::time::Mono;
 use log::Level;
 use std::time::Duration;
 
-/// How often it is tried to bring the status directory into order, when nothing else happens.
+/// How often the supervisor tries to repair the status directory, when nothing else happens.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Supervisor {
-    /// Reports, unless a process has just been started or signalled, and `quiet` does not say that this is a while ago; then
-    /// what follows from it may as well be told with it.
+    /// Reports at the end of a turn. After a start or a signal the report is put off, until `quiet` says that no service was
+    /// started for a while, or its time is over: the process's next event is then told in the same report.
     pub(in crate::supervisor) fn report_when_quiet(&mut self, quiet: bool) {
         let now = Mono::now();
         let acted_this_turn = self.reports.defer(now);
@@ -33,8 +33,8 @@ impl Supervisor {
         }
     }
 
-    /// Brings the status directory into order, writes what has changed, and logs what there is to be logged. If the machine
-    /// is through, supervision ends with it.
+    /// Repairs the status directory, writes the files that have changed, and writes the waiting log lines. If the machine has
+    /// come to its end, supervision ends with this report.
     pub(in crate::supervisor) fn report(&mut self) {
         self.reports.forget_deferred();
         let ours = self.keep_lock();
@@ -43,15 +43,15 @@ impl Supervisor {
         self.outcome = self.outcome.or(self.outcome_of_state());
     }
 
-    /// The files, if the status directory is ours; and when to try again what could not be written.
+    /// Writes the files, if the status directory is ours, and notes when to try again what could not be written.
     fn write_files(&mut self, ours: bool) {
         self.record_keeper.write_record(|pid| self.processes.own().any(|process| process.pid == pid), &self.spec.dir);
         if let Some(pipe) = self.spec.service.input() {
             pipe.set_logger_pid(self.machine.run().map_or(0, |run| run.pid.as_raw().unsigned_abs()));
         }
-        // Who leaves in good order, or gives up and leaves, has nothing to hand on.
+        // A supervisor that ends in good order leaves no memory to its successor.
         let has_ended = self.outcome_of_state().is_some();
-        // The FIFOs first, in a directory that was made anew: who sees the state may give orders.
+        // The FIFOs first: whoever sees `state.json` may send a command at once.
         if ours && !has_ended {
             self.keep_fifos();
         }
@@ -88,7 +88,7 @@ impl Supervisor {
         self.reports.repair_at = (!in_order).then(|| Mono::now() + REPAIR_INTERVAL);
     }
 
-    /// The lines that wait, into the module's log, or into the tree's if the directory is somebody else's by now.
+    /// Writes the waiting lines to the module's log, or to the tree's if the directory belongs to somebody else by now.
     fn write_lines(&mut self, ours: bool) {
         let lines = self.reports.lines.take(&self.spec.dir);
         let module = &self.spec.module;
@@ -103,7 +103,7 @@ impl Supervisor {
         }
     }
 
-    /// How supervision has ended, if by its state it has.
+    /// How supervision has ended, if the state is final.
     fn outcome_of_state(&self) -> Option<Outcome> {
         match self.machine.state() {
             State::Ended => Some(Outcome::Left(self.machine.leave().unwrap_or(Leave::WhenDown))),
@@ -120,7 +120,7 @@ impl Supervisor {
         }
     }
 
-    /// Makes the lock anew if it is gone, and what belongs to it. Whether the directory is ours to write into.
+    /// Makes the lock file and the names that belong to it anew if they are gone. Returns whether the directory is ours.
     fn keep_lock(&mut self) -> bool {
         match self.record_keeper.keep_lock(&self.spec.dir, &mut self.reports.lines) {
             Ownership::Ours => true,

@@ -17,7 +17,7 @@ use crate::sys::process::child::{ChildPlan, changed_dispositions, in_child, set_
 use crate::sys::process::pidfd::Pidfd;
 pub use crate::sys::process::plan::{Environment, Input, Leader, Output, Plan, Step, WorkingDirectory};
 use crate::sys::process::setup::{self, Nofile, OUR_UMASK, inherited};
-use crate::sys::process::stack::Stack;
+use crate::sys::process::stack::{Stack, StackLoan};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use std::ffi::{OsStr, c_char};
@@ -113,24 +113,35 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
         stderr_lost: AtomicI32::new(0),
     };
 
+    let cloned = clone_child(&order, &stack);
+    if plan.change.is_some_and(Change::changes_user) {
+        setup::stay_dumpable();
+    }
+    drop(stack);
+    let (pid, pidfd) = cloned.map_err(|errno| failed(Step::Clone, errno))?;
+    outcome(&order, pid, pidfd)
+}
+
+/// Makes the child, and waits until it has executed its program or ended. No signal reaches it on the way.
+fn clone_child(order: &ChildPlan<'_>, stack: &StackLoan) -> Result<(Pid, Pidfd), Errno> {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::CLONE_PIDFD | libc::SIGCHLD;
     let before = set_signal_mask(u64::MAX);
     // SAFETY: the stack is ours alone until the child has execed or ended, which CLONE_VFORK waits for; `order`
     // and all that it points to live longer than that; `in_child` keeps the rules above.
     let pid = unsafe {
-        libc::clone(in_child, stack.top(), flags, (&raw const order).cast_mut().cast(), order.pidfd.as_ptr())
+        libc::clone(in_child, stack.top(), flags, (&raw const *order).cast_mut().cast(), order.pidfd.as_ptr())
     };
     let cloned = Errno::result(pid);
     set_signal_mask(before);
-    if plan.change.is_some_and(Change::changes_user) {
-        setup::stay_dumpable();
-    }
-    drop(stack);
-    let pid = Pid::from_raw(cloned.map_err(|errno| failed(Step::Clone, errno))?);
+    let pid = Pid::from_raw(cloned?);
     // SAFETY: clone has put a new descriptor there, which nobody else owns.
     let pidfd = Pidfd::from_owned(unsafe { OwnedFd::from_raw_fd(order.pidfd.load(Ordering::Relaxed)) });
+    Ok((pid, pidfd))
+}
 
-    let lost = |errno: &AtomicI32| match errno.load(Ordering::Relaxed) {
+/// What the child has noted: how it was started, or at which step it failed.
+fn outcome(order: &ChildPlan<'_>, pid: Pid, pidfd: Pidfd) -> Result<Started, StartError> {
+    let noted = |errno: &AtomicI32| match errno.load(Ordering::Relaxed) {
         0 => None,
         code => Some(Errno::from_raw(code)),
     };
@@ -138,16 +149,16 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
         None => Ok(Started {
             pid,
             pidfd,
-            unwritten_record: lost(&order.unwritten_record),
-            stdout_lost: lost(&order.stdout_lost),
-            stderr_lost: lost(&order.stderr_lost),
+            unwritten_record: noted(&order.unwritten_record),
+            stdout_lost: noted(&order.stdout_lost),
+            stderr_lost: noted(&order.stderr_lost),
         }),
         Some(step) => {
             // The child is past `_exit`, or about to be: vfork has been released.
             while matches!(pidfd.reap(), Ok(None) | Err(Errno::EINTR)) {
                 crate::sys::threads::poll::wait_readable(std::os::fd::AsFd::as_fd(&pidfd));
             }
-            Err(failed(step, Errno::from_raw(order.errno.load(Ordering::Relaxed))))
+            Err(StartError { step, errno: Errno::from_raw(order.errno.load(Ordering::Relaxed)) })
         }
     }
 }

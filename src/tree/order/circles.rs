@@ -8,52 +8,80 @@ pub type Edges<'a> = dyn Fn(Id) -> [&'a [Id]; 2] + 'a;
 /// For each node the number of its strongly connected component: two nodes share one if each can be reached from the other.
 /// Tarjan's algorithm, without recursion: a chain may be thousands long, and a thread's stack is small.
 pub fn components(size: usize, edges: &Edges<'_>) -> Vec<usize> {
-    const UNSEEN: usize = usize::MAX;
-    let mut number = vec![UNSEEN; size];
-    let mut low = vec![0; size];
-    let mut component = vec![UNSEEN; size];
-    let mut open: Vec<Id> = Vec::new();
-    // Where the search stands: a node, and the next of its edges.
-    let mut way: Vec<(Id, usize)> = Vec::new();
-    let (mut numbers, mut found) = (0, 0);
+    let mut search = Search {
+        number: vec![UNSEEN; size],
+        low: vec![0; size],
+        component: vec![UNSEEN; size],
+        open: Vec::new(),
+        numbers: 0,
+        components: 0,
+    };
     for root in 0..size {
-        if number[root] != UNSEEN {
-            continue;
+        if search.number[root] == UNSEEN {
+            search.visit(root, edges);
         }
-        way.push((root, 0));
-        while let Some((node, edge)) = way.last_mut() {
+    }
+    search.component
+}
+
+/// Stands for the number of a node that was not visited, and of a component that is not complete.
+const UNSEEN: usize = usize::MAX;
+
+/// Where Tarjan's search stands.
+struct Search {
+    /// For each node, the place in the order of visits.
+    number: Vec<usize>,
+    /// For each node, the smallest number that is known to be reached from it.
+    low: Vec<usize>,
+    component: Vec<usize>,
+    /// Nodes whose component is not complete.
+    open: Vec<Id>,
+    numbers: usize,
+    components: usize,
+}
+
+impl Search {
+    /// Visits everything that can be reached from `root`.
+    fn visit(&mut self, root: Id, edges: &Edges<'_>) {
+        // The path from the root: a node, and the next of its edges.
+        let mut path: Vec<(Id, usize)> = vec![(root, 0)];
+        while let Some((node, edge)) = path.last_mut() {
             let node = *node;
-            if number[node] == UNSEEN {
-                (number[node], low[node]) = (numbers, numbers);
-                numbers += 1;
-                open.push(node);
+            if self.number[node] == UNSEEN {
+                (self.number[node], self.low[node]) = (self.numbers, self.numbers);
+                self.numbers += 1;
+                self.open.push(node);
             }
             let [first, second] = edges(node);
             let next = first.get(*edge).or_else(|| second.get(edge.wrapping_sub(first.len()))).copied();
             *edge += 1;
             match next {
-                Some(next) if number[next] == UNSEEN => way.push((next, 0)),
-                Some(next) if component[next] == UNSEEN => low[node] = low[node].min(number[next]),
+                Some(next) if self.number[next] == UNSEEN => path.push((next, 0)),
+                Some(next) if self.component[next] == UNSEEN => self.low[node] = self.low[node].min(self.number[next]),
                 Some(_) => {}
                 None => {
-                    way.pop();
-                    if let Some((before, _)) = way.last() {
-                        low[*before] = low[*before].min(low[node]);
+                    path.pop();
+                    if let Some((before, _)) = path.last() {
+                        self.low[*before] = self.low[*before].min(self.low[node]);
                     }
-                    if low[node] == number[node] {
-                        while let Some(member) = open.pop() {
-                            component[member] = found;
-                            if member == node {
-                                break;
-                            }
-                        }
-                        found += 1;
+                    if self.low[node] == self.number[node] {
+                        self.close_component(node);
                     }
                 }
             }
         }
     }
-    component
+
+    /// All that was visited since `first`, and is open, is one component.
+    fn close_component(&mut self, first: Id) {
+        while let Some(member) = self.open.pop() {
+            self.component[member] = self.components;
+            if member == first {
+                break;
+            }
+        }
+        self.components += 1;
+    }
 }
 
 /// Which nodes can reach themselves: those that share their component with another one, or have an edge to themselves.

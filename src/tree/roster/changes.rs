@@ -11,10 +11,10 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 impl Roster {
-    /// The directory is there: it is supervised, if it is not yet.
+    /// The scanner has seen this service directory: its service is supervised, if it is not yet.
     ///
     /// # Errors
-    /// No thread or descriptor was to be had: to be tried again.
+    /// There is no thread or descriptor left for it: try again later.
     pub fn want(&mut self, found: ServiceDir) -> io::Result<()> {
         if self.entries.contains_key(&found.name) { self.want_known(found) } else { self.want_new(found) }
     }
@@ -23,14 +23,14 @@ impl Roster {
     fn want_new(&mut self, found: ServiceDir) -> io::Result<()> {
         if self.seen.contains(&found.instance.id) {
             self.notice_rename(&found);
-            // A directory that was renamed: the process of its old name is still there.
+            // The directory was renamed, and the process of its old name still runs.
             if self.entries.values().any(|entry| entry.is_leaving_from(&found)) {
                 self.pending_successors.insert(found.name.clone());
                 self.entries.insert(found.name.clone(), Entry::pending(found));
                 return Ok(());
             }
         }
-        // One that has left by `x` stays away, also when the program was replaced meanwhile.
+        // A module that left by `x` stays away, even across an upgrade of the program.
         if self.has_exited(&found.name) {
             let entry = Entry { lifecycle: Lifecycle::Exited, ..Entry::pending(found.clone()) };
             self.entries.insert(found.name, entry);
@@ -43,7 +43,7 @@ impl Roster {
     fn want_known(&mut self, found: ServiceDir) -> io::Result<()> {
         let Some(entry) = self.entries.get_mut(&found.name) else { return Ok(()) };
         let same = entry.found.instance == found.instance;
-        // A logger that is gone is still of use to the service that writes to it; one that is new is not yet.
+        // Only a new logger matters. A logger whose `log/run` is gone still serves the service that writes to it.
         let new_logger = !entry.found.has_logger && found.has_logger;
         match &mut entry.lifecycle {
             Lifecycle::Supervised if same && new_logger => {
@@ -72,8 +72,8 @@ impl Roster {
         }
     }
 
-    /// If the directory had another name until now, what runs under that name is told to leave first: the new name may
-    /// have been looked at before the old one.
+    /// If the directory was renamed, the service under its old name is told to leave first: the scanner may have seen the new
+    /// name before it missed the old one.
     fn notice_rename(&mut self, found: &ServiceDir) {
         let is_old_name = |entry: &&Entry| {
             entry.lifecycle == Lifecycle::Supervised
@@ -106,7 +106,7 @@ impl Roster {
         }
     }
 
-    /// The directory was taken away, and may have been put in again: one that has left by `x` comes back then.
+    /// The directory was removed, perhaps to be put in again. That also brings a module back that left by `x`.
     pub fn directory_removed(&mut self, name: &str) {
         if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.lifecycle == Lifecycle::Exited) {
             entry.lifecycle = Lifecycle::Leaving(None);
@@ -114,9 +114,9 @@ impl Roster {
         }
     }
 
-    /// Those that have left by `x` until now may come back with the next look at their directories.
+    /// Modules that left by `x` until now may come back with the next scan.
     pub fn forget_exits(&mut self) {
-        // Some may have left without anybody having heard of it yet.
+        // Some may have left without the main loop having read their report.
         for (_, member) in self.members.values() {
             member.mailbox.ask(Ask::ComeBack);
         }
@@ -140,7 +140,7 @@ impl Roster {
     /// A thread has ended.
     ///
     /// # Errors
-    /// What was to follow it could not be started: to be tried again by a look at all directories.
+    /// Its successor could not be started: scan the root again later.
     pub fn ended(&mut self, report: ThreadExit) -> io::Result<()> {
         if report.outcome.is_none() {
             self.hold_panicked(report);
@@ -152,7 +152,7 @@ impl Roster {
     pub(super) fn member_ended(&mut self, report: ThreadExit) -> io::Result<()> {
         let Some((name, member)) = self.members.remove(&report.member) else { return Ok(()) };
         self.demand -= member.demand;
-        // It has reported, so it is past everything that could wait.
+        // The report is the last thing that a thread does, so this does not block.
         if !self.shutting_down.load(Ordering::Relaxed) {
             member.thread.join();
         }
@@ -172,7 +172,7 @@ impl Roster {
             }
         } else {
             entry.service = None;
-            // Nobody writes into it any more, and an entry may stay for long.
+            // Nobody writes into the pipe any more, and the entry may stay for long.
             entry.pipe = None;
             let told_to_exit = report.outcome == Some(Outcome::Left(Leave::WhenDown));
             if entry.lifecycle == Lifecycle::Supervised && told_to_exit && !comes_back {
@@ -200,7 +200,7 @@ impl Roster {
         }
     }
 
-    /// Starts what can be started now of all that waits for something else's end.
+    /// Starts every successor whose predecessor is gone.
     pub(super) fn start_pending(&mut self) -> io::Result<()> {
         let mut result = Ok(());
         for name in self.pending_successors.clone() {

@@ -1,5 +1,5 @@
-//! What an earlier tree has left behind, and a look at the root alone might not find: its directory may be gone by now,
-//! have another name, or not be complete for the moment, or another one may have taken its place.
+//! Processes and wants that an earlier tree has left behind. A scan of the root alone would miss some of them: their
+//! directory may be gone, renamed, incomplete for the moment, or replaced by another one.
 
 use super::members::Roster;
 use crate::status::StatusDir;
@@ -32,9 +32,9 @@ enum Place {
 }
 
 impl Roster {
-    /// Takes on what an earlier tree has left. Where its directory is still there (but cannot be run for the moment) it
-    /// goes on; where it is gone or replaced it is stopped, and what is there now, under whatever name, comes after
-    /// that. So this has to come before the first look at the root.
+    /// Takes on what an earlier tree has left. A service whose directory is still there goes on, even if its `run` is missing
+    /// for the moment. A service whose directory is gone or replaced is stopped first, and the new directory follows it, under
+    /// whatever name. So this has to be called before the first scan of the root.
     pub fn adopt_leftovers(&mut self, root: &Path) {
         let Ok(entries) = std::fs::read_dir(self.status_root()) else { return };
         for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
@@ -54,32 +54,32 @@ impl Roster {
             return;
         }
         let directory = [service, logger].iter().flatten().find_map(|left| left.directory);
-        // One that has left alone, by `x`, has nothing to remember; its service goes on writing into the pipe.
+        // A logger that left alone by `x` has no state to restore; its service goes on writing into the pipe.
         let own_logger = logger.is_some_and(|logger| logger.own_logger);
         let has_logger = !own_logger && (logger.is_some() || self.exited_before(&format!("{name}/log")));
         if own_logger {
             self.own_loggers_left.insert(name.clone());
         }
         let found = |instance| ServiceDir { name: name.clone(), path, has_logger, instance };
-        // If a thread cannot be had, the look at the root says so, and what can be seen from there is tried again.
+        // If no thread can be started, the scan of the root logs that, and tries again what it can see.
         let _ = match look(root, &name, directory) {
             Place::Incomplete(instance) if runs => {
                 log::info!(logger: self.log(), "{name}: runs on from an earlier tree, and its directory is not complete");
                 self.start(found(instance))
             }
-            // Its logger was still reading what was left; one that has ended just now is started again for the rest.
+            // The logger was still reading the rest of the pipe. If it has ended meanwhile, it is started again for that.
             Place::Kept(found) if self.exited_before(&name) => self.start_to_leave(found, true),
-            // The look at the root would find it, too, unless it is removed or renamed just now: then the new name has
+            // The scan of the root would find it, too, unless it is removed or renamed just now: then the new name has
             // to wait for the old one.
             Place::Kept(found) => self.start(found),
-            // It may be on its way out, file by file, and then nobody would ever correct what was written down. If it
-            // becomes complete again, it begins afresh.
+            // The directory may be on its way out, file by file; then nobody else would ever correct its status files. If
+            // it becomes complete again, the service begins anew.
             Place::Incomplete(instance) => self.start_to_leave(found(instance), false),
             Place::Gone => {
                 if runs {
                     log::info!(logger: self.log(), "{name}: runs on from an earlier tree, and its directory is gone: stopping it");
                 }
-                // Without a process there is nothing to stop, but what was written down is not true any more.
+                // There is no process to stop, but the status files are out of date.
                 let logs_on = logger.is_some_and(|logger| logger.runs);
                 self.start_to_leave(found(was_in(directory)), logs_on)
             }
@@ -88,7 +88,7 @@ impl Roster {
 }
 
 impl Leftover {
-    /// What is left of the module whose status directory is `dir`, if it is that of `definition`.
+    /// What an earlier tree has left of the module in `dir`, if its service directory was `definition`.
     fn read(dir: &StatusDir, definition: &Path) -> Option<Leftover> {
         let state = StateFile::read(&dir.state()).ok().flatten();
         // A module of `supervise` may have its status directory beside ours.

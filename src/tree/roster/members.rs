@@ -1,7 +1,7 @@
 //! Who is supervised: for each service directory a thread, and one more for its logger.
 //!
-//! The roster never runs two services from one directory, nor one name twice: what is replaced has to be gone
-//! before what replaces it begins.
+//! The roster never runs two services from one directory, nor two under one name: a replaced service has to be gone before
+//! its successor begins.
 
 use super::entry::{Entry, Lifecycle, SupervisorThread, ThreadExit};
 use crate::conf::Config;
@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How many directories that are gone are remembered beside as many as there are.
+/// Former directories are forgotten once more than this many are remembered beside twice the number of entries.
 const SEEN_SPARE: usize = 64;
 
 /// What all supervisor threads share.
@@ -51,10 +51,10 @@ pub struct Roster {
     pub(super) shared: Shared,
     pub(super) alarms: Arc<Alarms>,
     pub(super) entries: BTreeMap<String, Entry>,
-    /// Device and inode of the directories of all entries, and of some that are no more: one that is not among them was
-    /// not renamed.
+    /// Device and inode of the directories of all entries, and of some former ones. A directory that is not in this set is
+    /// new, and not a renamed one.
     pub(super) seen: HashSet<FileId>,
-    /// Names of entries that have a successor, so that not all entries have to be searched for them.
+    /// Names of the entries that have a successor: an index, so that a thread's end need not search all entries.
     pub(super) pending_successors: BTreeSet<String>,
     /// Services whose earlier tree ran a logger for them, until they begin.
     pub(super) own_loggers_left: BTreeSet<String>,
@@ -63,19 +63,19 @@ pub struct Roster {
     pub(super) members: HashMap<u64, (String, SupervisorThread)>,
     /// What all members need.
     pub(super) demand: Demand,
-    /// For whom there was no room: it has been said.
+    /// Services that were refused for want of resources, with the reason that was logged.
     pub(super) capacity_logged: BTreeMap<String, String>,
     pub(super) next_member: u64,
     pub(super) reporter: Sender<ThreadExit>,
     reports: Receiver<ThreadExit>,
-    /// Ends that are held back, and until when.
+    /// Threads that have panicked, and until when what follows is held back.
     pub(super) panicked: VecDeque<(Mono, ThreadExit)>,
     /// What members tell while they go on.
     pub(super) to_tree: (Sender<ToTree>, Receiver<ToTree>),
 }
 
 impl Roster {
-    /// Nobody yet.
+    /// A roster without entries.
     pub fn new(shared: Shared, handover: Handover) -> Roster {
         let (reporter, reports) = unbounded();
         Roster {
@@ -98,7 +98,7 @@ impl Roster {
         }
     }
 
-    /// Where ended threads report; each report goes to [`Roster::ended`].
+    /// The channel on which ended threads report. Each report goes to [`Roster::ended`].
     pub fn reports(&self) -> Receiver<ThreadExit> {
         self.reports.clone()
     }
@@ -154,8 +154,8 @@ impl Roster {
         self.entries.iter().filter_map(told).collect()
     }
 
-    /// Says whether the pipes to loggers that have left alone stay open when the program is replaced: nobody else may
-    /// hold what waits in them.
+    /// Sets or clears close-on-exec on the pipes of services whose logger has left: we may hold the only copy of the unread
+    /// data.
     pub fn keep_pipes_open(&self, keep: bool) -> Vec<(String, Descriptors<RawFd>)> {
         let without_logger = self.entries.iter().filter(|(_, entry)| entry.misses_logger());
         let keep = |(name, entry): (&String, &Entry)| {
@@ -173,7 +173,7 @@ impl Roster {
         self.members.values().map(|(_, member)| member.module.clone()).collect()
     }
 
-    /// Whether a thread has ended, or has told something, and nobody has heard of it yet.
+    /// Whether a report of a thread waits to be handled.
     pub fn has_reports(&self) -> bool {
         !self.reports.is_empty() || !self.to_tree.1.is_empty()
     }
@@ -183,8 +183,8 @@ impl Roster {
         &self.alarms
     }
 
-    /// What the program before us had open and nobody has asked for is closed, and what left it by `x` and is not there
-    /// any more is forgotten. The channel is closed when nobody has to adopt a process any more.
+    /// Closes the inherited descriptors that no module has taken, and forgets modules that left by `x` and whose directory is
+    /// gone. The returned channel is closed once every thread has adopted its process.
     pub fn drop_handover(&mut self) -> Receiver<Infallible> {
         std::mem::take(&mut self.handover).adoption
     }
@@ -198,14 +198,14 @@ impl Roster {
         self.follow_log_keys();
     }
 
-    /// Has all threads look whether their files are as they should be.
+    /// Has all threads check and repair their status files.
     pub fn wake_all(&self) {
         for (_, member) in self.members.values() {
             member.mailbox.ask(Ask::Publish);
         }
     }
 
-    /// The settings that hold.
+    /// The settings in force.
     pub fn config(&self) -> &Config {
         &self.shared.config
     }
@@ -215,7 +215,7 @@ impl Roster {
         &self.shared.source
     }
 
-    /// Modules for which there was no room, and why.
+    /// Modules that were refused for want of resources, and why.
     pub fn not_begun(&self) -> &BTreeMap<String, String> {
         &self.capacity_logged
     }
@@ -237,7 +237,7 @@ impl Roster {
         self.release_all_panicked();
     }
 
-    /// Kills whatever runs.
+    /// Kills all services, for an end that cannot wait.
     pub fn kill_all(&mut self) {
         self.release_all_panicked();
         for (_, member) in self.members.values() {

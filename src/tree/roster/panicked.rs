@@ -1,5 +1,5 @@
-//! Threads that have panicked outside their loop. What follows is held back for a moment, for what begins anew may panic
-//! again, and no processor must be burnt for that.
+//! Threads that have panicked outside their loop. Their end is handled after a pause: the new thread may panic again, and
+//! must not burn a processor with that.
 
 use super::entry::{Lifecycle, ThreadExit};
 use super::members::Roster;

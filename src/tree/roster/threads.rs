@@ -211,31 +211,7 @@ impl Roster {
 
     /// What makes the supervisor of one of a service directory's modules.
     fn spec(&mut self, found: &ServiceDir, part: Part, leave: Option<Leave>, mailbox: &Arc<Mailbox>) -> Box<Spec> {
-        let (path, instance) = (found.path.clone(), found.instance);
-        let log_module = format!("{}/log", found.name);
-        let (module, definition, streams) = match part {
-            Part::Service { pipe, joins_errors, next } => {
-                if let Some(pipe) = &pipe {
-                    let service = mailbox.clone();
-                    pipe.tell_when_logger_changes(move || service.ask(Ask::Publish));
-                }
-                let mut streams = Streams::new(&self.status_dir(&found.name), None, pipe).with_errors(joins_errors);
-                streams.change_output(next);
-                (found.name.clone(), Definition::Directory(Directory::new(path, instance)), streams)
-            }
-            Part::Logger(pipe) => {
-                let streams = Streams::new(&self.status_dir(&log_module), Some(pipe), None);
-                (log_module, Definition::Directory(Directory::logger(path, instance)), streams)
-            }
-            Part::OwnLogger(pipe) => {
-                let logger = mailbox.clone();
-                pipe.tell_when_released(move || logger.ask(Ask::Leave(Leave::EndOfInput)));
-                let status = self.status_dir(&log_module);
-                let streams = Streams::new(&status, Some(pipe), None);
-                let logger = TreeLogger::new(&found.name, status, &self.shared.config);
-                (log_module, Definition::Logger(logger), streams)
-            }
-        };
+        let (module, definition, streams) = self.what_to_run(found, part, mailbox);
         let wanted = match &definition {
             Definition::Directory(directory) => !directory.has_down_file(),
             Definition::Command(_) | Definition::Logger(_) => true,
@@ -260,5 +236,34 @@ impl Roster {
             }),
             module,
         })
+    }
+
+    /// The name of one of a service directory's modules, what it runs, and where its output goes.
+    fn what_to_run(&self, found: &ServiceDir, part: Part, mailbox: &Arc<Mailbox>) -> (String, Definition, Streams) {
+        let (path, instance) = (found.path.clone(), found.instance);
+        let log_module = format!("{}/log", found.name);
+        match part {
+            Part::Service { pipe, joins_errors, next } => {
+                if let Some(pipe) = &pipe {
+                    let service = mailbox.clone();
+                    pipe.tell_when_logger_changes(move || service.ask(Ask::Publish));
+                }
+                let mut streams = Streams::new(&self.status_dir(&found.name), None, pipe).with_errors(joins_errors);
+                streams.change_output(next);
+                (found.name.clone(), Definition::Directory(Directory::new(path, instance)), streams)
+            }
+            Part::Logger(pipe) => {
+                let streams = Streams::new(&self.status_dir(&log_module), Some(pipe), None);
+                (log_module, Definition::Directory(Directory::logger(path, instance)), streams)
+            }
+            Part::OwnLogger(pipe) => {
+                let logger = mailbox.clone();
+                pipe.tell_when_released(move || logger.ask(Ask::Leave(Leave::EndOfInput)));
+                let status = self.status_dir(&log_module);
+                let streams = Streams::new(&status, Some(pipe), None);
+                let logger = TreeLogger::new(&found.name, status, &self.shared.config);
+                (log_module, Definition::Logger(logger), streams)
+            }
+        }
     }
 }
