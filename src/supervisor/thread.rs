@@ -218,13 +218,8 @@ impl Supervisor {
             let runit = self.runit.as_ref().and_then(|runit| runit.keep_open(keep));
             Descriptors { lock, control, ok, runit, pipe: pipe.and_then(|pipe| pipe.keep_open(keep)) }
         };
-<<<<<<< HEAD
         // The next program knows of a process what is in the files alone: it would start a second one.
         if !self.record_keeper.is_recorded() || self.reports.publisher.last_write_failed() {
-=======
-        // The next program knows a process from the files only: without them it would start a second one.
-        if !self.record_keeper.is_in_order() || self.reports.publisher.last_write_failed() {
->>>>>>> e44143c (Say in plain English what capacity, signals, roster and reports do)
             parking.note_unwritten(&self.spec.module);
         }
         parking.park(&self.spec.module, keep(true));

@@ -37,8 +37,7 @@ impl Process {
     /// The first process of those on record that still lives.
     ///
     /// # Errors
-<<<<<<< HEAD
-    /// It cannot be told, for want of descriptors, memory or `/proc`.
+    /// Out of memory or descriptors, or `/proc` is missing, so the answer is unknown.
     pub fn adopt(records: Vec<ProcessRecord>) -> io::Result<Option<(ProcessRecord, Process)>> {
         for recorded in records {
             let Some(pidfd) = recorded.open()? else { continue };
@@ -47,15 +46,6 @@ impl Process {
             return Ok(Some((recorded, process)));
         }
         Ok(None)
-=======
-    /// Out of memory or descriptors, so the answer is unknown.
-    pub fn adopt(lock: &File) -> io::Result<Option<(ProcessRecord, Process)>> {
-        let Some(recorded) = ProcessRecord::read(lock)? else { return Ok(None) };
-        let Some(pidfd) = recorded.open()? else { return Ok(None) };
-        orphans::register(recorded.pid);
-        let process = Process { pid: recorded.pid, pidfd, adopted: true, ended: None, patience: Duration::ZERO };
-        Ok(Some((recorded, process)))
->>>>>>> e44143c (Say in plain English what capacity, signals, roster and reports do)
     }
 
     /// Sends a signal to the process group that it leads.
