@@ -4,7 +4,7 @@ use super::policy::{KillMode, RestartPolicy, ShutdownOn};
 use super::program::Program;
 use super::settings::Settings;
 use crate::conf::context::{self, account, amounts, attributes, capabilities, cgroup, limits, variables};
-use crate::conf::shell_words;
+use crate::conf::{readiness, relations, shell_words};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
@@ -141,6 +141,66 @@ pub const KEYS: &[Key] = &[
     log("log_user", |_| "", |s, v| s.log.set("log_user", v)),
     plain("status_group", |s, v| set(&mut s.status_group, given(v, account::group))),
     plain("control_group", |s, v| set(&mut s.control_group, given(v, account::group))),
+    Key {
+        name: "type",
+        default: |_| "longrun",
+        adds: false,
+        apply: |s, v| set(&mut s.policy.kind, relations::kind(v)),
+    },
+    // Empty: what the files of the service directory say.
+    plain("ready", |s, v| set(&mut s.readiness.ready, readiness::ready(v, seconds))),
+    Key {
+        name: "ready_timeout",
+        default: |_| "0",
+        adds: false,
+        apply: |s, v| set(&mut s.readiness.ready_timeout, seconds(v).map(unless_zero)),
+    },
+    plain("check", |s, v| set(&mut s.readiness.check, readiness::check(v))),
+    Key {
+        name: "check_timeout",
+        default: |_| "3",
+        adds: false,
+        apply: |s, v| set(&mut s.readiness.check_timeout, seconds(v).and_then(not_zero)),
+    },
+    Key {
+        name: "check_failures",
+        default: |_| "3",
+        adds: false,
+        apply: |s, v| set(&mut s.readiness.check_failures, count(v).and_then(not_zero_count)),
+    },
+    Key {
+        name: "check_interval",
+        default: |_| "0",
+        adds: false,
+        apply: |s, v| set(&mut s.readiness.check_interval, seconds(v).map(unless_zero)),
+    },
+    Key {
+        name: "unhealthy",
+        default: |_| "restart",
+        adds: false,
+        apply: |s, v| set(&mut s.readiness.unhealthy, readiness::unhealthy(v)),
+    },
+    Key {
+        name: "watchdog",
+        default: |_| "0",
+        adds: false,
+        apply: |s, v| set(&mut s.readiness.watchdog, seconds(v).map(unless_zero)),
+    },
+    Key {
+        name: "watchdog_signal",
+        default: |_| "ABRT",
+        adds: false,
+        apply: |s, v| set(&mut s.readiness.watchdog_signal, signal(v)),
+    },
+    Key { name: "needs", default: |_| "", adds: true, apply: |s, v| set(&mut s.relations.needs, Ok(names(v))) },
+    Key { name: "after", default: |_| "", adds: true, apply: |s, v| set(&mut s.relations.after, Ok(names(v))) },
+    Key {
+        name: "restart_with",
+        default: |_| "",
+        adds: true,
+        apply: |s, v| set(&mut s.relations.restart_with, Ok(names(v))),
+    },
+    Key { name: "tags", default: |_| "", adds: true, apply: |s, v| set(&mut s.relations.tags, Ok(tags(v))) },
 ];
 
 /// A key that nobody has set unless a file does, and whose later value replaces the earlier one.
@@ -186,6 +246,28 @@ fn set<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
 
 fn unless_zero(time: Duration) -> Option<Duration> {
     (!time.is_zero()).then_some(time)
+}
+
+fn not_zero(time: Duration) -> Result<Duration, String> {
+    if time.is_zero() { Err("0 is no time for it".into()) } else { Ok(time) }
+}
+
+fn not_zero_count(count: Option<u32>) -> Result<u32, String> {
+    count.ok_or_else(|| "at least 1".into())
+}
+
+/// The names in a value of `needs`, but for those that are none.
+pub(super) fn names(value: &str) -> Vec<String> {
+    good_words(value, relations::name)
+}
+
+fn tags(value: &str) -> Vec<String> {
+    good_words(value, relations::tag)
+}
+
+/// The words that stand; what is wrong with the others is said by [`refused`].
+fn good_words(value: &str, check: fn(&str) -> Result<(), String>) -> Vec<String> {
+    words(value).filter(|word| check(word).is_ok()).map(str::to_string).collect()
 }
 
 fn interval(value: &str) -> Result<Option<Duration>, String> {
@@ -254,7 +336,6 @@ fn list(value: &str) -> Result<Vec<String>, String> {
 
 /// What is wrong with single words of a value whose others stand.
 pub fn refused(name: &str, value: &str) -> Vec<String> {
-    let left_out = |why: String| format!("{why}; it is left out");
     match name {
         "alarm_mail" | "alarm_gsm" => words(value)
             .filter(|word| word.starts_with('-'))
@@ -263,8 +344,18 @@ pub fn refused(name: &str, value: &str) -> Vec<String> {
         "groups" => account::refused_groups(value).into_iter().map(left_out).collect(),
         "env" => variables::refused_env(value).into_iter().map(left_out).collect(),
         "env_file" => variables::refused_env_files(value).into_iter().map(left_out).collect(),
+        "needs" | "after" | "restart_with" => bad_words(value, relations::name),
+        "tags" => bad_words(value, relations::tag),
         _ => Vec::new(),
     }
+}
+
+fn left_out(why: String) -> String {
+    format!("{why}; it is left out")
+}
+
+fn bad_words(value: &str, check: fn(&str) -> Result<(), String>) -> Vec<String> {
+    words(value).filter_map(|word| check(word).err()).map(left_out).collect()
 }
 
 /// The words up to a comment: there, one ends a list or a number.

@@ -22,6 +22,8 @@ pub mod sections;
 pub mod settings;
 pub mod shell_words;
 pub mod source;
+#[cfg(test)]
+mod tests;
 
 use crate::sys::files::file;
 use crate::sys::fnv;
@@ -30,7 +32,8 @@ use keys::{KEYS, Key};
 pub use nearest::nearest;
 use own::OwnFile;
 pub use program::Program;
-use sections::{Section, Sections};
+use relations::Relations;
+use sections::{Entry, Section, Sections};
 use settings::Settings;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -269,6 +272,46 @@ impl Config {
         Effective { settings, values }
     }
 
+    /// How `module`, whose service directory has the file `own`, stands to others. What `[global]` needs is not among its
+    /// needs: whether that is needed by it, too, is the second part.
+    pub fn relations(&self, module: &str, own: Option<&OwnFile>) -> (Relations, bool) {
+        let (global, section) = self.scope(module);
+        let mut relations = self.settings(module, own, Program::Tree).relations.clone();
+        let needs = own.map(OwnFile::section).into_iter().chain(section).filter_map(|section| section.get("needs"));
+        relations.needs = needs.flat_map(|entry| keys::names(&entry.value)).collect();
+        (relations, global.is_some())
+    }
+
+    /// What `[global]` needs.
+    pub fn global_needs(&self) -> Vec<String> {
+        let entry = self.sections.get(GLOBAL).and_then(|section| section.get("needs"));
+        entry.map_or_else(Vec::new, |entry| keys::names(&entry.value))
+    }
+
+    /// The names of all sections but `[global]`, in the order of their lines.
+    pub fn section_names(&self) -> Vec<&str> {
+        let mut sections: Vec<_> = self.sections.iter().filter(|(name, _)| *name != GLOBAL).collect();
+        sections.sort_by_key(|(_, section)| section.line);
+        sections.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The file and the line that have `word` in the value of `key` for `module`; else those that have such a value at all.
+    pub fn line_of(&self, module: &str, own: Option<&OwnFile>, key: &str, word: &str) -> Option<(PathBuf, usize)> {
+        let (global, section) = self.scope(module);
+        let here = |section: &'_ Section| section.get(key).cloned().map(|entry| (self.path.clone(), entry));
+        let there = |own: &OwnFile| own.section().get(key).cloned().map(|entry| (own.path.clone(), entry));
+        let places = [section.and_then(here), own.and_then(there), global.and_then(here)];
+        let mut places = places.into_iter().flatten().collect::<Vec<_>>();
+        let has_word = |entry: &Entry| entry.value.split_ascii_whitespace().any(|part| part == word);
+        let at = places.iter().position(|(_, entry)| has_word(entry)).unwrap_or(0);
+        (at < places.len()).then(|| places.swap_remove(at)).map(|(path, entry)| (path, entry.line))
+    }
+
+    /// Whether any section says of any module how it stands to others.
+    pub fn has_relations(&self) -> bool {
+        self.sections.iter().any(|(_, section)| names_others(section))
+    }
+
     /// The sections that `module` draws from: a section before `[global]` stands alone.
     fn scope(&self, module: &str) -> (Option<&Section>, Option<&Section>) {
         let global = self.sections.get(GLOBAL);
@@ -278,6 +321,11 @@ impl Config {
             both => both,
         }
     }
+}
+
+/// Whether `section` says how a module stands to others.
+pub(crate) fn names_others(section: &Section) -> bool {
+    ["needs", "after", "restart_with"].iter().any(|key| section.get(key).is_some_and(|entry| !entry.value.is_empty()))
 }
 
 /// A section, and what the origin of its values is.
@@ -312,214 +360,5 @@ fn lint_lists(sections: &Sections, complaints: &mut Vec<(usize, String)>) {
                 complaints.push((own.line, what));
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::policy::{KillMode, RestartPolicy};
-    use super::*;
-
-    fn config(text: &str) -> Config {
-        Config::parse(Path::new("supervise.conf"), text.as_bytes())
-    }
-
-    fn settings(text: &str, module: &str) -> Settings {
-        config(text).effective(module, None, Program::Tree).settings
-    }
-
-    fn complaints(text: &str) -> Vec<String> {
-        config(text).complaints().iter().map(ToString::to_string).collect()
-    }
-
-    const SEED: &str = "[transmit]\n[global]\nalarm_interval : 60\nalarm_mail :\nalarm_gsm :\nmax_tries : 10\n\
-        max_tries_if_coredumped : 10\n[redis]\nmax_tries : 3\n[quiet]\nmax_tries : 0\n[same]\nmax_tries :\n";
-
-    #[test]
-    fn the_seeds_example_means_what_the_seed_says() {
-        assert_eq!(complaints(SEED), [""; 0]);
-        assert_eq!(settings(SEED, "transmit").policy.interval, None);
-        assert_eq!(settings(SEED, "redis").policy.max_tries, Some(3));
-        assert_eq!(settings(SEED, "redis").policy.interval, Some(Duration::from_secs(60)));
-        assert_eq!(settings(SEED, "quiet").policy.max_tries, None);
-        assert_eq!(settings(SEED, "same").policy.max_tries, Some(10));
-        assert_eq!(settings(SEED, "nobody").policy.max_cores, Some(10));
-    }
-
-    #[test]
-    fn the_directorys_own_file_stands_between_global_and_the_modules_section() {
-        let own =
-            OwnFile::parse(Path::new("web/supervise.conf"), b"max_tries : 5\nnice : 3\nenv : B=2\nstop_signal :\n");
-        let text =
-            "[alone]\nnice : 9\n[global]\nmax_tries : 10\nstop_signal : INT\nenv : A=1\n[web]\nnice : 4\nenv : C=3\n";
-        let config = config(text);
-        let of = |module, key| {
-            let effective = config.effective(module, Some(&own), Program::Tree);
-            let value = effective.values.into_iter().find(|value| value.key == key).unwrap();
-            (value.text, value.origin)
-        };
-        assert_eq!(of("web", "max_tries"), ("5".into(), Origin::Directory(1)));
-        assert_eq!(of("web", "nice"), ("4".into(), Origin::Own(8)));
-        assert_eq!(of("web", "env"), ("A=1 B=2 C=3".into(), Origin::Own(9)));
-        assert_eq!(of("web", "stop_signal"), ("INT".into(), Origin::Global(5)), "an empty value inherits");
-        assert_eq!(of("db", "nice"), ("3".into(), Origin::Directory(2)));
-        assert_eq!(of("alone", "max_tries"), ("5".into(), Origin::Directory(1)));
-        assert_eq!(of("alone", "stop_signal"), ("TERM".into(), Origin::Default), "it stands before [global]");
-        assert_eq!(config.settings("db", Some(&own), Program::Tree).context.nice, Some(3));
-        assert_eq!(config.settings("db", None, Program::Tree).context.nice, None);
-    }
-
-    #[test]
-    fn every_value_says_where_it_comes_from() {
-        let effective = config(SEED).effective("redis", None, Program::Tree);
-        let origin = |key| effective.values.iter().find(|value| value.key == key).unwrap().origin;
-        assert_eq!(origin("max_tries"), Origin::Own(9));
-        assert_eq!(origin("alarm_interval"), Origin::Global(3));
-        assert_eq!(origin("restart_delay"), Origin::Default);
-    }
-
-    #[test]
-    fn the_defaults_are_valid_and_differ_by_program() {
-        let mut scratch = Settings::default();
-        for key in KEYS {
-            for program in [Program::Tree, Program::Single] {
-                assert_eq!((key.apply)(&mut scratch, (key.default)(program)), Ok(()), "{}", key.name);
-            }
-        }
-        let tree = Config::empty().effective("web", None, Program::Tree).settings;
-        assert_eq!((tree.policy.kill_timeout, tree.policy.kill_mode), (Some(Duration::from_secs(10)), KillMode::Mixed));
-        assert_eq!((tree.policy.delay, tree.policy.delay_max), (Duration::from_secs(1), Duration::from_secs(1)));
-        assert_eq!((tree.policy.stop_signal, tree.policy.restart), (15, RestartPolicy::Always));
-        let single = Config::empty().effective("web", None, Program::Single).settings;
-        assert_eq!((single.policy.kill_timeout, single.policy.kill_mode), (None, KillMode::Process));
-    }
-
-    #[test]
-    fn an_interval_below_60_counts_as_60() {
-        assert_eq!(settings("[global]\nalarm_interval : 1\n", "a").policy.interval, Some(Duration::from_secs(60)));
-        assert_eq!(settings("[global]\nalarm_interval : 61\n", "a").policy.interval, Some(Duration::from_secs(61)));
-    }
-
-    #[test]
-    fn lists_add_up_and_the_lint_says_so() {
-        let text = "[global]\nalarm_mail : a@x.org b@x.org\n[web]\nalarm_mail : b@x.org c@x.org\n";
-        assert_eq!(settings(text, "web").alarms.mail, ["a@x.org", "b@x.org", "c@x.org"]);
-        assert!(complaints(text)[0].starts_with("supervise.conf:4: alarm_mail of [web]"), "{:?}", complaints(text));
-    }
-
-    #[test]
-    fn at_most_ten_phone_numbers() {
-        let numbers = |from: u32| (from..from + 8).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
-        let text = format!("[global]\nalarm_gsm : {}\n[web]\nalarm_gsm : {}\n", numbers(100), numbers(104));
-        assert_eq!(settings(&text, "web").alarms.gsm.len(), 10);
-    }
-
-    #[test]
-    fn a_bad_value_leaves_what_it_would_have_replaced() {
-        let text =
-            "[global]\nmax_tries : 7\n[web]\nmax_tries : many\nkill_timeout : -1\nmax_try : 3\nstop_signal : INT\n";
-        let web = settings(text, "web");
-        assert_eq!(
-            (web.policy.max_tries, web.policy.kill_timeout, web.policy.stop_signal),
-            (Some(7), Some(Duration::from_secs(10)), 2)
-        );
-        let all = complaints(text);
-        assert_eq!(all.len(), 3, "{all:?}");
-        assert!(all[0].starts_with("supervise.conf:4: max_tries: \"many\""), "{all:?}");
-        assert!(all[2].contains("did you mean max_tries?"), "{all:?}");
-    }
-
-    #[test]
-    fn each_word_of_a_list_stands_by_itself() {
-        let text = "[global]\nalarm_mail : root a@b.c,d@e.f -oQ/tmp |pipe ünï@x.org  # the team\n\
-            alarm_gsm : 13800000000 someMobileGroup 12-34 -5\n";
-        let web = settings(text, "web");
-        assert_eq!(web.alarms.mail, ["root", "a@b.c,d@e.f", "|pipe", "ünï@x.org"]);
-        assert_eq!(web.alarms.gsm, ["13800000000", "someMobileGroup", "12-34"]);
-        let all = complaints(text);
-        assert_eq!(all[0], "supervise.conf:2: alarm_mail: \"-oQ/tmp\" looks like an option and is left out");
-        assert_eq!(all[1], "supervise.conf:3: alarm_gsm: \"-5\" looks like an option and is left out");
-        assert_eq!(all.len(), 2, "{all:?}");
-        assert_eq!(complaints("[global]\nalarm_mail : a\x1bb\n").len(), 1, "a control character");
-    }
-
-    #[test]
-    fn a_bad_word_in_a_list_spoils_no_good_one() {
-        let text = "[global]\nenv : A=1 B-C=2 D=4\ngroups : adm a/b\nenv_file : /a ~/b\n";
-        let context = settings(text, "web").context;
-        assert_eq!((context.env.len(), context.env_file.len()), (2, 1));
-        assert!(context.groups.is_some());
-        let all = complaints(text);
-        assert_eq!(all.len(), 3, "{all:?}");
-        assert!(all.iter().all(|line| line.ends_with("it is left out")), "{all:?}");
-    }
-
-    #[test]
-    fn a_comment_may_stand_behind_a_number_and_a_header() {
-        let text =
-            "[global]\nalarm_interval : 120   # two minutes\nmax_tries : 3 ; as agreed\n[web]  # ours\nmax_tries : 4\n";
-        let web = settings(text, "web");
-        assert_eq!((web.policy.interval, web.policy.max_tries), (Some(Duration::from_secs(120)), Some(4)));
-        assert_eq!(complaints(text), [""; 0]);
-        assert_eq!(complaints("[global]\nmax_tries : 3 4\n").len(), 1);
-        assert_eq!(settings("[global]\nalarm_interval : 90s\n", "a").policy.interval, Some(Duration::from_secs(90)));
-    }
-
-    #[test]
-    fn a_limit_that_cannot_be_reached_is_named() {
-        let all = complaints("[global]\nalarm_interval : 60\nmax_tries : 60\n");
-        assert!(all.len() == 1 && all[0].contains("never reached"), "{all:?}");
-    }
-
-    #[test]
-    fn a_limit_is_looked_at_with_what_it_inherits() {
-        let global = "[global]\nalarm_interval : 300\nmax_tries : 10\n";
-        for (own, line) in [
-            ("[web]\nrestart_delay : 30\n", Some(5)),
-            ("[web]\nmax_tries : 400\n", Some(5)),
-            ("[web]\nrestart_delay : 30\nmax_tries : 9\n", None),
-            ("[web]\nmax_tries : 400\nrestart_delay : 0.5\n", None),
-            ("[web]\nrestart_delay : 30\nalarm_interval : 0\n", None),
-            ("[web]\nmax_tries :\n", None),
-        ] {
-            let all = complaints(&format!("{global}{own}"));
-            let named = line.map(|line| format!("supervise.conf:{line}: max_tries "));
-            assert_eq!(all.len(), usize::from(line.is_some()), "{own}: {all:?}");
-            assert!(named.is_none_or(|named| all[0].starts_with(&named)), "{own}: {all:?}");
-        }
-        // Before [global], it inherits nothing, and there is no interval.
-        assert_eq!(complaints(&format!("[web]\nmax_tries : 400\n{global}")), [""; 0]);
-    }
-
-    #[test]
-    fn complaints_know_their_section_and_sections_their_modules() {
-        let config = config("[global]\nnicer : 1\n[web]\nnice : x\n[bad\nnice : y\n[wbe]\nnice : 1\n");
-        let about = |module| config.complaints_about(module).map(|complaint| complaint.line).collect::<Vec<_>>();
-        assert_eq!((about("web"), about("global"), about("wbe")), (vec![Some(4)], vec![Some(2)], vec![]));
-        let nameless = config.nameless_sections(&["web".into(), "db".into()]);
-        let told: Vec<String> = nameless.iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["supervise.conf:7: [wbe] names no module: did you mean [web]?"]);
-    }
-
-    #[test]
-    fn times_have_units() {
-        let delay = |value| settings(&format!("[global]\nrestart_delay : {value}\n"), "a").policy.delay;
-        assert_eq!(delay("0.25"), Duration::from_millis(250));
-        assert_eq!(delay("0"), Duration::ZERO);
-        assert_eq!(delay("1m30s  # a while"), Duration::from_secs(90));
-        for bad in ["nan", "inf", "1e9", "-1", ".", "1w"] {
-            assert_eq!(delay(bad), Duration::from_secs(1), "{bad}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_one_complaint() {
-        let dir = tempfile::tempdir().unwrap();
-        let missing = Config::read(&dir.path().join("none")).unwrap_err();
-        assert!(missing.to_string().ends_with("none: cannot be read: No such file or directory"), "{missing}");
-        assert!(Config::read(dir.path()).is_err());
-        let huge = dir.path().join("huge");
-        std::fs::File::create(&huge).unwrap().set_len(FILE_MAX + 1).unwrap();
-        assert!(Config::read(&huge).unwrap_err().what.contains("is larger than"));
     }
 }

@@ -1,5 +1,6 @@
 //! The settings that decide when a service is started, stopped and given up. The machine holds them as they are.
 
+use crate::conf::relations::Kind;
 use std::time::Duration;
 
 /// Which processes a signal goes to.
@@ -67,4 +68,6 @@ pub struct Policy {
     pub restart: RestartPolicy,
     /// `shutdown_on`: whether the tree ends with the service.
     pub shutdown_on: ShutdownOn,
+    /// `type`: whether the run process is to stay or to end.
+    pub kind: Kind,
 }

@@ -1,7 +1,9 @@
 //! When a service is ready, and how its health is looked at: the values of `ready`, `check` and `unhealthy`.
 
 use crate::conf::shell_words;
+use nix::sys::signal::Signal;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What makes a service ready.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,8 +19,8 @@ pub enum Ready {
     Notify,
     /// A check that succeeds.
     Check,
-    /// That it has lived for so long, written as any other time.
-    Lived(String),
+    /// That it has lived for so long.
+    Lived(Duration),
 }
 
 /// The lowest descriptor that can be used to tell readiness: the others are input, output and error.
@@ -65,11 +67,11 @@ pub enum Unhealthy {
     Ignore,
 }
 
-/// Reads the value of `ready`. A time is checked by whoever reads times.
+/// Reads the value of `ready`; a time is read by `time`.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn ready(value: &str) -> Result<Ready, String> {
+pub fn ready(value: &str, time: fn(&str) -> Result<Duration, String>) -> Result<Ready, String> {
     let words: Vec<&str> = value.split_ascii_whitespace().collect();
     match words[..] {
         [] => Ok(Ready::ByFiles),
@@ -78,7 +80,7 @@ pub fn ready(value: &str) -> Result<Ready, String> {
         ["check"] => Ok(Ready::Check),
         ["fd"] => Ok(Ready::Fd(None)),
         ["fd", number] => descriptor(number).map(|number| Ready::Fd(Some(number))),
-        [time] if time.starts_with(|letter: char| letter.is_ascii_digit()) => Ok(Ready::Lived(time.into())),
+        [word] if word.starts_with(|letter: char| letter.is_ascii_digit()) => time(word).map(Ready::Lived),
         _ => Err(format!("{value:?} is not start, fd, fd NUMBER, notify, check or a time")),
     }
 }
@@ -144,6 +146,45 @@ fn url(text: &str) -> Result<Url, String> {
     Ok(Url { host, port, path: if path.starts_with('/') { path.into() } else { format!("/{path}") } })
 }
 
+/// The keys about readiness and health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// What makes it ready.
+    pub ready: Ready,
+    /// How long that may take; `None`: for ever.
+    pub ready_timeout: Option<Duration>,
+    /// How it is looked at, if not by the file `check`.
+    pub check: Option<Check>,
+    /// How long one look may take.
+    pub check_timeout: Duration,
+    /// So many failures in a row are one too many.
+    pub check_failures: u32,
+    /// How often it is looked at once it is ready; `None`: never.
+    pub check_interval: Option<Duration>,
+    /// What follows from failures.
+    pub unhealthy: Unhealthy,
+    /// How often it has to say that it is well; `None`: never.
+    pub watchdog: Option<Duration>,
+    /// The number of the signal that it gets if it does not.
+    pub watchdog_signal: i32,
+}
+
+impl Default for Readiness {
+    fn default() -> Readiness {
+        Readiness {
+            ready: Ready::ByFiles,
+            ready_timeout: None,
+            check: None,
+            check_timeout: Duration::from_secs(3),
+            check_failures: 3,
+            check_interval: None,
+            unhealthy: Unhealthy::Restart,
+            watchdog: None,
+            watchdog_signal: Signal::SIGABRT as i32,
+        }
+    }
+}
+
 /// Reads the value of `unhealthy`.
 ///
 /// # Errors
@@ -170,12 +211,13 @@ mod tests {
             ("fd  7", Ready::Fd(Some(7))),
             ("notify", Ready::Notify),
             ("check", Ready::Check),
-            ("2.5", Ready::Lived("2.5".into())),
+            ("2", Ready::Lived(Duration::from_secs(2))),
         ];
+        let ready = |value| ready(value, |word| word.parse().map(Duration::from_secs).map_err(|_| "no time".into()));
         for (value, is) in cases {
             assert_eq!(ready(value), Ok(is), "{value}");
         }
-        for bad in ["fd 0", "fd 1", "fd 2", "fd 256", "fd -3", "fd x", "fd 3 4", "sometime", "-1"] {
+        for bad in ["fd 0", "fd 1", "fd 2", "fd 256", "fd -3", "fd x", "fd 3 4", "sometime", "-1", "5 6", "2x"] {
             assert!(ready(bad).is_err(), "{bad}");
         }
         assert!(ready("fd 1").unwrap_err().contains("from 3 on"));

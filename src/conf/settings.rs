@@ -4,6 +4,8 @@ use super::context::Context;
 use super::context::account::Id;
 use super::log::LogSettings;
 use super::policy::Policy;
+use crate::conf::readiness::Readiness;
+use crate::conf::relations::Relations;
 
 /// The settings of one module, as the program uses them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,10 @@ pub struct Settings {
     pub status_group: Option<Id>,
     /// The group that may give commands.
     pub control_group: Option<Id>,
+    /// When it is ready, and whether it is well.
+    pub readiness: Readiness,
+    /// How it stands to others.
+    pub relations: Relations,
 }
 
 /// Who is told of an alarm, and by which programs.

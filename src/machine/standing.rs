@@ -1,9 +1,7 @@
 //! The words that a module and the order of modules share: what has become of one, and why it waits.
 
+use crate::conf::relations::Relation;
 use std::fmt;
-
-/// A module in the order. It stays the same for as long as the module is known, and may be given to another one after that.
-pub type Id = usize;
 
 /// What has become of a module, as far as others have to know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -77,28 +75,6 @@ impl Lack {
             Lack::Failed => "which is failed",
             Lack::NotReady => "which is not ready yet",
             Lack::Stopping => "which is being stopped",
-        }
-    }
-}
-
-/// One module's relation to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Relation {
-    /// It starts only when the other one is ready, and stops before that.
-    Needs,
-    /// It starts after the other one.
-    After,
-    /// It is restarted with the other one.
-    RestartWith,
-}
-
-impl Relation {
-    /// The key in `supervise.conf`.
-    pub fn key(self) -> &'static str {
-        match self {
-            Relation::Needs => "needs",
-            Relation::After => "after",
-            Relation::RestartWith => "restart_with",
         }
     }
 }

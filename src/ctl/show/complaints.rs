@@ -1,12 +1,14 @@
 //! What is wrong in the settings: in the shared file, and in those of service directories.
 
 use crate::conf::own::OwnFile;
+use crate::conf::relations::lint::{self, Known};
 use crate::conf::{Complaint, Config};
 use crate::ctl::context;
 use crate::ctl::root::Module;
 use crate::ctl::snapshot::{Snapshot, Supervised};
 
-/// All that is wrong: in `shared`, in sections that name none of the modules, and in the modules' own files.
+/// All that is wrong: in `shared`, in sections that name none of the modules, in the modules' own files, and in how they
+/// stand to each other.
 pub fn of_all(shared: &Config, modules: &[Module]) -> Vec<Complaint> {
     let mut all = shared.complaints().to_vec();
     let names: Vec<String> = modules.iter().map(Module::json).collect();
@@ -16,7 +18,17 @@ pub fn of_all(shared: &Config, modules: &[Module]) -> Vec<Complaint> {
         all.sort_by_key(|complaint| complaint.line);
     }
     all.extend(modules.iter().filter_map(|module| Snapshot::read(module).ok()).flat_map(|snapshot| own(&snapshot)));
+    // Loggers are outside of the order.
+    let services = modules.iter().filter(|module| module.logged().is_none());
+    let known: Vec<Known> = services.map(|module| Known { name: module.json(), own: own_file(module) }).collect();
+    all.extend(lint::complaints(shared, &known));
     all
+}
+
+/// The file that the module's service directory brings along, if it can be read.
+fn own_file(module: &Module) -> Option<OwnFile> {
+    let snapshot = Snapshot::read(module).ok().filter(|snapshot| snapshot.supervised != Supervised::Removed)?;
+    context::own_file(&snapshot).ok().flatten()
 }
 
 /// What is wrong for one module: in its section, and in its own file.

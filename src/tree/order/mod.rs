@@ -1,16 +1,12 @@
 //! In which order modules start and stop: who needs whom, and what has become of each.
 //!
 //! It is pure: whoever drives it tells what becomes of the modules, asks before a start and before a stop, and wakes
-//! those that it names. It never says anything to a module that has no relation to another one.
+//! those that it names. Who names whom is [`crate::conf::relations`]. It never says anything to a module that has no relation to another one.
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | [`graph`] | names resolved to modules, and what `[global]` adds |
-//! | [`circles`] | who is in a circle, and the shortest way round |
 //! | [`rules`] | who may start, who has to stop first, and who is restarted with whom |
 
-pub mod circles;
-pub mod graph;
 pub mod rules;
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,9 @@
 //! be woken has to ask again. For each module the order counts what it still lacks and who still depends on it, so a change
 //! costs as much as the module has edges.
 
-use super::graph::{Graph, Module};
-use crate::conf::relations::Relations;
-use crate::machine::standing::{Call, Hold, Id, Lack, Relation, Standing};
+use crate::conf::relations::graph::{Graph, Module};
+use crate::conf::relations::{Id, Relation, Relations};
+use crate::machine::standing::{Call, Hold, Lack, Standing};
 use std::collections::HashMap;
 
 /// All modules, and their relations.

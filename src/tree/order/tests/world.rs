@@ -1,10 +1,9 @@
 //! Modules that do what a supervisor thread does: they ask before they start and before they stop, and look when woken.
 //! What the order permits is held against what is so.
 
-use crate::conf::relations::Relations;
-use crate::machine::standing::Call;
-use crate::machine::standing::{Hold, Id, Standing};
-use crate::tree::order::graph::{Graph, Module};
+use crate::conf::relations::graph::{Graph, Module};
+use crate::conf::relations::{Id, Relations};
+use crate::machine::standing::{Call, Hold, Standing};
 use crate::tree::order::rules::Order;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

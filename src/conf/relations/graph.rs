@@ -1,8 +1,7 @@
 //! Who needs whom: names resolved to modules, in both directions, and the circles among them.
 
 use super::circles::{components, in_circles, shortest};
-use crate::conf::relations::{Relations, TAG};
-use crate::machine::standing::{Id, Relation};
+use crate::conf::relations::{Id, Relation, Relations, TAG};
 use std::collections::{HashMap, HashSet};
 
 /// A module, and what its settings say of others.

@@ -1,4 +1,17 @@
 //! How a module stands to others: the values of `needs`, `after`, `restart_with`, `tags` and `type`.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`graph`] | names resolved to modules, and what `[global]` adds |
+//! | `circles` | who is in a circle, and the shortest way round |
+//! | [`lint`] | what is wrong with the relations of all modules together |
+
+mod circles;
+pub mod graph;
+pub mod lint;
+
+/// A module in the order. It stays the same for as long as the module is known, and may be given to another one after that.
+pub type Id = usize;
 
 /// What a name of a tag begins with, where a module's name could stand.
 pub const TAG: char = '@';
@@ -28,6 +41,28 @@ impl Relations {
     /// Whether it names any other module.
     pub fn names_others(&self) -> bool {
         !(self.needs.is_empty() && self.after.is_empty() && self.restart_with.is_empty())
+    }
+}
+
+/// One module's relation to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Relation {
+    /// It starts only when the other one is ready, and stops before that.
+    Needs,
+    /// It starts after the other one.
+    After,
+    /// It is restarted with the other one.
+    RestartWith,
+}
+
+impl Relation {
+    /// The key in `supervise.conf`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Relation::Needs => "needs",
+            Relation::After => "after",
+            Relation::RestartWith => "restart_with",
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Circles in a directed graph: who is in one, and the shortest way round.
 
-use crate::machine::standing::Id;
+use crate::conf::relations::Id;
 
 /// For a node, the nodes that its edges lead to, in two lists.
 pub type Edges<'a> = dyn Fn(Id) -> [&'a [Id]; 2] + 'a;
