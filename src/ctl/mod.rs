@@ -30,6 +30,7 @@ pub mod exit;
 pub mod format;
 pub mod logs;
 pub mod monitor;
+pub mod not_begun;
 pub mod parallel;
 pub mod report;
 pub mod root;

@@ -3,6 +3,7 @@
 use super::access;
 use super::error::CtlError;
 use super::exit::Outcome;
+use super::not_begun;
 use super::parallel;
 use crate::conf::nearest;
 use crate::ctl::format;
@@ -130,12 +131,21 @@ impl StatusRoot {
         StatusDir::new(self.0.join(TREE_DIR))
     }
 
-    /// All modules, each service right before its logger, ordered by name.
+    /// All modules, each service right before its logger, ordered by name, and those that the tree could not begin.
     ///
     /// # Errors
     /// The root cannot be read.
     pub fn modules(&self) -> Result<Vec<Module>, CtlError> {
-        Ok(self.directories()?.into_iter().filter(|(_, is_one)| *is_one).map(|(module, _)| module).collect())
+        let directories = self.directories()?.into_iter().filter(|(_, is_one)| *is_one);
+        let mut modules: Vec<Module> = directories.map(|(module, _)| module).collect();
+        let names = not_begun::all(&self.tree()).into_iter().map(|one| OsString::from(one.module));
+        let mut added: Vec<Module> = names.filter_map(|name| self.would_be(&name)).collect();
+        added.retain(|module| !modules.iter().any(|other| other.name == module.name));
+        if !added.is_empty() {
+            modules.append(&mut added);
+            modules.sort_by_cached_key(parts);
+        }
+        Ok(modules)
     }
 
     /// All directories below the root, and whether each is a module's: one that is not may be about to become one.
@@ -150,8 +160,7 @@ impl StatusRoot {
             found
         });
         let mut found: Vec<(Module, bool)> = below.into_iter().flatten().collect();
-        let parts = |module: &Module| module.name.as_bytes().split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect();
-        found.sort_by_cached_key(|(module, _)| -> Vec<Vec<u8>> { parts(module) });
+        found.sort_by_cached_key(|(module, _)| parts(module));
         Ok(found)
     }
 
@@ -190,7 +199,8 @@ impl StatusRoot {
             Ok(entries) => look(entries).0,
             Err(error) => access::is_denied(&error),
         };
-        is_one.then_some(module)
+        let is_known = || not_begun::reason(&self.tree(), &module.json()).is_some();
+        (is_one || is_known()).then_some(module)
     }
 
     /// The module called `name`, which there may not be yet; `None` if none can have this name.
@@ -230,6 +240,11 @@ impl StatusRoot {
         let text = format!("{}{hint}", access::explain(&self.0, error));
         CtlError::new(if access::is_denied(error) { Outcome::Denied } else { Outcome::NoRoot }, text)
     }
+}
+
+/// What modules are ordered by.
+fn parts(module: &Module) -> Vec<Vec<u8>> {
+    module.name.as_bytes().split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect()
 }
 
 /// Whether a directory with these entries is a status directory, and the directories in it. Links are not

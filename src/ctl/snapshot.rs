@@ -3,10 +3,13 @@
 use super::access;
 use super::error::{CtlError, VANISHED};
 use super::exit::Outcome;
+use super::not_begun;
 use super::root::Module;
 use crate::ctl::format;
+use crate::status::StatusDir;
+use crate::status::dir::TREE_DIR;
 use crate::status::module_state::ModuleState;
-use crate::status::record::Record;
+use crate::status::record::{Record, Want};
 use crate::status::state::StateFile;
 use crate::sys::Pid;
 use crate::sys::files::fifo;
@@ -55,6 +58,8 @@ pub enum Supervised {
     },
     /// No, and its service directory is gone, too: a service that was removed.
     Removed,
+    /// No: the tree knows it, and could not begin it.
+    NotBegun,
 }
 
 /// What its status directory says.
@@ -113,11 +118,36 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::read`].
     pub fn read_now(module: &Module) -> Result<Snapshot, SnapshotError> {
-        let (raw, mut state, record) = read_both(module)?;
+        let (raw, mut state, record) = match read_both(module) {
+            Err(SnapshotError::Gone) => return Snapshot::not_begun(module).ok_or(SnapshotError::Gone),
+            other => other?,
+        };
         state.module = module.json();
         let changed = record.map(|record| record.changed);
         let supervised = supervised(module, &state, changed);
-        Ok(Snapshot { supervised, state, raw, changed })
+        let snapshot = Snapshot { supervised, state, raw, changed };
+        match snapshot.supervised {
+            Supervised::No { runs_on: false } | Supervised::Removed => {
+                Ok(Snapshot::not_begun(module).unwrap_or(snapshot))
+            }
+            Supervised::Yes | Supervised::Stale | Supervised::No { runs_on: true } | Supervised::NotBegun => {
+                Ok(snapshot)
+            }
+        }
+    }
+
+    /// What the tree says of a module that it could not begin.
+    fn not_begun(module: &Module) -> Option<Snapshot> {
+        let tree = StatusDir::new(module.status_root().join(TREE_DIR));
+        let reason = not_begun::reason(&tree, &module.json())?;
+        let state = StateFile {
+            module: module.json(),
+            state: ModuleState::Failed,
+            want: Some(Want::Up),
+            reason: Some(format!("not begun: {reason}")),
+            ..StateFile::default()
+        };
+        Some(Snapshot { supervised: Supervised::NotBegun, state, raw: None, changed: None })
     }
 
     /// Whether the run process has ended, though its supervisor lives. Numbers of another pid namespace say nothing.
@@ -132,7 +162,7 @@ impl Snapshot {
     pub fn is_supervised(&self) -> bool {
         match self.supervised {
             Supervised::Yes | Supervised::Stale => true,
-            Supervised::No { .. } | Supervised::Removed => false,
+            Supervised::No { .. } | Supervised::Removed | Supervised::NotBegun => false,
         }
     }
 

@@ -10,6 +10,7 @@ mod fixture;
 mod faults;
 mod logs;
 mod monitor;
+mod not_begun;
 mod probes;
 mod settings;
 mod single;

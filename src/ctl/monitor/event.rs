@@ -70,6 +70,7 @@ impl Essence {
             (Supervised::Yes | Supervised::Stale, name) => name,
             (Supervised::No { .. }, _) => "unsupervised",
             (Supervised::Removed, _) => "removed",
+            (Supervised::NotBegun, _) => "failed",
         }
     }
 }
@@ -82,7 +83,7 @@ pub fn line(module: &Module, before: Option<&Essence>, snapshot: Option<&Snapsho
     let mut text = match snapshot.supervised {
         Supervised::Yes | Supervised::Stale => format!("{stamp} {name}: {}", snapshot.describe(now)),
         Supervised::No { runs_on: true } => format!("{stamp} {name}: unsupervised, its process runs on"),
-        Supervised::No { runs_on: false } | Supervised::Removed => {
+        Supervised::No { runs_on: false } | Supervised::Removed | Supervised::NotBegun => {
             format!("{stamp} {name}: {}", format::text(essence.word()))
         }
     };

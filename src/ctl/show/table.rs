@@ -51,6 +51,7 @@ impl Health {
         Some(match snapshot.supervised {
             Supervised::Removed => Health::Removed,
             Supervised::No { .. } => Health::Unsupervised,
+            Supervised::NotBegun => Health::Failed,
             Supervised::Stale => Health::Stale,
             Supervised::Yes if snapshot.is_up() => Health::Up,
             Supervised::Yes => match snapshot.state.state {
@@ -214,7 +215,7 @@ fn cells(
     let uptime = match snapshot.supervised {
         Supervised::Yes => snapshot.uptime(now).map(format::duration),
         // Nobody has looked after it since; it may have ended long ago.
-        Supervised::No { .. } | Supervised::Stale | Supervised::Removed => None,
+        Supervised::No { .. } | Supervised::Stale | Supervised::Removed | Supervised::NotBegun => None,
     };
     [
         name,
@@ -247,6 +248,7 @@ fn state_and_note(snapshot: &Snapshot, now: SystemTime) -> (String, String) {
     let says = |state: &str, why: &str| (state.to_string(), why.to_string());
     match (snapshot.supervised, snapshot.state.pid) {
         (Supervised::Removed, _) => says("removed", "the service directory is gone"),
+        (Supervised::NotBegun, _) => (state, reason.unwrap_or_default()),
         (Supervised::Stale, _) => ("stale".into(), format!("{STALE}, was {state}")),
         (Supervised::No { runs_on: true }, _) => {
             ("orphaned".into(), format!("not supervised, was {state}; the process runs on"))

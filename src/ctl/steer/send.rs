@@ -48,6 +48,7 @@ pub fn unsupervised(snapshot: &Snapshot) -> String {
         (Supervised::No { runs_on: true }, Some(pid)) => {
             format!("not supervised; its process (pid {pid}) runs on without a supervisor, and the next one adopts it")
         }
+        (Supervised::NotBegun, _) => snapshot.state.reason.clone().unwrap_or_else(|| "not begun".into()),
         _ => "not supervised".into(),
     }
 }
