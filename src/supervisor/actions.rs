@@ -74,6 +74,11 @@ impl Supervisor {
     }
 
     fn start(&mut self) -> Event {
+        // Output would go nowhere, and the record could not be found, in a directory that was removed.
+        if !self.keep_lock() && self.lost_lock.is_some() {
+            let error = StartError { step: Step::Directory, errno: Errno::EBUSY };
+            return Event::Answer(Answer::StartFailed { error, has_finish: false });
+        }
         // With --foreground there may be a terminal, whose interrupt is meant for us alone.
         let own_group = self.settings.policy.kill_mode != KillMode::Process || self.spec.host.may_have_terminal();
         let started = self.next_context().and_then(|context| {

@@ -5,6 +5,7 @@ use crate::status::log::Log;
 use crate::supervisor::requests::mailbox::{Ask, Mailbox};
 use crate::supervisor::requests::parking::InheritedModule;
 use crate::supervisor::runit::files::RunitTree;
+use crate::sys::files::removals::Removals;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::start::StartError;
 use crate::sys::threads::poll::PollSource;
@@ -48,6 +49,8 @@ pub struct InTree {
     pub reports: Sender<ToTree>,
     /// What the program before us has handed over.
     pub inherited: Option<InheritedModule>,
+    /// Tells the tree of what is removed from status directories.
+    pub removals: Option<Arc<Removals>>,
     /// Runit's files are kept, too.
     pub runit: Option<Arc<RunitTree>>,
 }

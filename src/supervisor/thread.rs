@@ -56,8 +56,19 @@ pub struct Supervisor {
     pub(super) parking: Option<Arc<Parking>>,
     /// Taken when it begins.
     pub(super) left_behind: LeftBehind,
+    /// Another supervisor has the lock.
+    pub(super) lost_lock: Option<LostLock>,
     // Last: it is let go of when everything else is closed.
     pub(super) record_keeper: RecordKeeper,
+}
+
+/// Whether the machine knows that another supervisor has the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LostLock {
+    /// Not yet.
+    New,
+    /// It does: what runs is being stopped.
+    Told,
 }
 
 /// Which sources are ready. All are false when a deadline has passed.
@@ -144,6 +155,11 @@ impl Supervisor {
         self.spec.service.expire();
         self.deal_with(&ready);
         self.report_when_quiet(ready.quiet);
+        if self.lost_lock == Some(LostLock::New) {
+            self.lost_lock = Some(LostLock::Told);
+            self.handle(Event::Leave(Leave::Stop));
+            self.report();
+        }
         // Do not park while a control script runs or supervision is ending: the handover carries neither.
         if self.outcome.is_none()
             && self.processes.scripts.are_idle()

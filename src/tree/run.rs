@@ -85,7 +85,8 @@ pub fn run(mut options: Options) -> Result<u8, TreeError> {
     }
     let inherited = options.handover.modules.remove(TREE_DIR).unwrap_or_default().descriptors;
     let thread = patiently(is_upgrade, || Listening::prepare().map_err(TreeError::Thread))?;
-    let messages = thread.listen(signals, tree_dir.dir().clone(), log.clone(), inherited);
+    let removals = tree_dir.watch(&log);
+    let messages = thread.listen(signals, (tree_dir.dir().clone(), removals), log.clone(), inherited);
     tree_dir.begin_state(&options.root, is_upgrade);
     Ok(Tree::new(options, log, tree_dir).run(&messages))
 }
@@ -122,6 +123,7 @@ impl Tree {
         let shared = Shared {
             runit: options.runit.then(|| Arc::new(runit())),
             status_root: options.status_root,
+            removals: tree_dir.removals(),
             config: Arc::new(config),
             source: options.source,
             echo: options.echo,
@@ -184,6 +186,10 @@ impl Tree {
                 Err(_) => {}
             },
             recv(messages.children) -> _ => self.reap_orphans(),
+            recv(messages.removed) -> _ => {
+                messages.wake();
+                self.roster.wake_all();
+            }
             recv(rescan) -> _ => self.look_at_root(),
             recv(self.roster.told()) -> told => match told {
                 Ok(ToTree::Replaced(module)) => self.look_at_replaced(&module),

@@ -6,6 +6,7 @@ use crate::status::fifo::{FifoError, Fifos};
 use crate::status::log::Log;
 use crate::supervisor::requests::mailbox::{Ask, Mailbox};
 use crate::supervisor::requests::parking::{Descriptors, Parking};
+use crate::sys::files::removals::Removals;
 use crate::sys::threads::poll::{self, PollSource::Readable, PollSource::Woken};
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
@@ -25,6 +26,13 @@ const STACK_SIZE: usize = 128 * 1024;
 /// needed for orphans only, and they can wait. Without this delay each exit of a service would wake two threads, just when
 /// the next start needs the processor.
 const CHILDREN_WAIT: Duration = Duration::from_millis(100);
+
+/// Whoever removes a directory, file by file, is let finish: nothing is made anew in it until nothing has been removed for
+/// this long ...
+const REMOVAL_QUIET: Duration = Duration::from_millis(100);
+
+/// ... or this long after the first.
+const REMOVAL_WAIT: Duration = Duration::from_secs(1);
 
 /// A request to the tree as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +54,8 @@ pub struct Messages {
     pub request: Sender<TreeRequest>,
     /// At least one child has ended; one message stands for any number.
     pub children: Receiver<()>,
+    /// Somebody has removed something from the status root; one message for however much.
+    pub removed: Receiver<()>,
     orders: Arc<Mailbox>,
 }
 
@@ -80,8 +90,15 @@ impl Listening {
     }
 
     /// Has it wait for signals and read the FIFO in `dir`, which the program before us may have had open.
-    pub fn listen(self, signals: Signals, dir: StatusDir, log: Log, inherited: Descriptors<OwnedFd>) -> Messages {
+    pub fn listen(
+        self,
+        signals: Signals,
+        (dir, removals): (StatusDir, Option<Arc<Removals>>),
+        log: Log,
+        inherited: Descriptors<OwnedFd>,
+    ) -> Messages {
         let (request, requests) = unbounded();
+        let (removal, removed) = bounded(1);
         let (child, children) = bounded(1);
         let orders = Arc::new(Mailbox::default());
         let listener = Listener {
@@ -93,10 +110,13 @@ impl Listening {
             request: request.clone(),
             child,
             children_at: None,
+            removals,
+            removal,
+            removed_at: None,
         };
         // The thread takes it, and never ends.
         let _ = self.0.send(listener);
-        Messages { request, requests, children, orders }
+        Messages { request, requests, children, removed, orders }
     }
 }
 
@@ -111,6 +131,10 @@ struct Listener {
     child: Sender<()>,
     /// When the main loop is told that children have ended, if some have.
     children_at: Option<Mono>,
+    removals: Option<Arc<Removals>>,
+    removal: Sender<()>,
+    /// When something was first and last removed of which the main loop has not been told.
+    removed_at: Option<(Mono, Mono)>,
 }
 
 impl Listener {
@@ -124,10 +148,24 @@ impl Listener {
                 log::log!(logger: self.log, level, "{text}");
             }
             let repair_at = (!self.fifos.are_open()).then(|| Mono::now() + REPAIR_INTERVAL);
-            let [signal, command, order] = poll::wait(
-                [Some(Readable(self.signals.as_fd())), self.fifos.control().map(Readable), Some(Woken)],
-                [self.children_at, repair_at].into_iter().flatten().min(),
+            let mend_at = self.removed_at.map(|(first, last)| (last + REMOVAL_QUIET).min(first + REMOVAL_WAIT));
+            let [signal, command, order, removed] = poll::wait(
+                [
+                    Some(Readable(self.signals.as_fd())),
+                    self.fifos.control().map(Readable),
+                    Some(Woken),
+                    self.removals.as_ref().map(|removals| Readable(removals.as_fd())),
+                ],
+                [self.children_at, repair_at, mend_at].into_iter().flatten().min(),
             );
+            if mend_at.is_some_and(|at| Mono::now() >= at) {
+                self.removed_at = None;
+                // Full: the main loop has not looked yet, and will.
+                let _ = self.removal.try_send(());
+            }
+            if removed {
+                self.take_removals();
+            }
             if self.children_at.is_some_and(|at| Mono::now() >= at) {
                 self.children_at = None;
                 self.signals.unmask_all();
@@ -147,6 +185,15 @@ impl Listener {
             if order {
                 self.take_orders();
             }
+        }
+    }
+
+    fn take_removals(&mut self) {
+        // Of a status directory, what a supervisor cannot do without; a logger removes old files in its own.
+        let counts = |name: &[u8]| matches!(name, b"lock" | b"control" | b"ok" | b"status" | b"state.json");
+        if self.removals.as_ref().is_some_and(|removals| removals.take(counts)) {
+            let now = Mono::now();
+            self.removed_at = Some((self.removed_at.map_or(now, |(first, _)| first), now));
         }
     }
 

@@ -8,12 +8,15 @@ use crate::status::state::rfc3339;
 use crate::status::tree_state::{NotBegun, TreeState};
 use crate::sys::errno_text;
 use crate::sys::files::flock::{Lock, LockError};
+use crate::sys::files::removals::Removals;
 use crate::sys::files::replace::FilePair;
+use crate::sys::{Errno, describe};
 use nix::unistd::Pid;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// How often a program that has taken over without a lock tries to get one.
@@ -28,6 +31,8 @@ pub struct TreeDir {
     failure_logged: bool,
     state: TreeState,
     state_file: FilePair,
+    /// Tells of what is removed from the status root, if inotify is to be had.
+    removals: Option<Arc<Removals>>,
     /// The file does not say yet what `state` says.
     is_unwritten: bool,
 }
@@ -68,8 +73,30 @@ impl TreeDir {
             failure_logged: false,
             state: TreeState::default(),
             state_file: FilePair::Unknown,
+            removals: None,
             is_unwritten: false,
         }
+    }
+
+    /// Has the kernel tell of what is removed from the status root and from this directory.
+    pub fn watch(&mut self, log: &Log) -> Option<Arc<Removals>> {
+        let watched = Removals::new().and_then(|removals| {
+            watch(&removals, &self.dir)?;
+            Ok(removals)
+        });
+        match watched {
+            Ok(removals) => self.removals = Some(Arc::new(removals)),
+            Err(errno) => {
+                let (root, why) = (self.dir.path().display(), describe(errno));
+                log::warn!(logger: log, "cannot watch {root}: {why}; what is removed there is made anew at the next event");
+            }
+        }
+        self.removals()
+    }
+
+    /// What it tells of removals, for status directories to be added.
+    pub fn removals(&self) -> Option<Arc<Removals>> {
+        self.removals.clone()
     }
 
     /// Where it is.
@@ -150,6 +177,10 @@ impl TreeDir {
                 self.failure_logged = false;
                 self.state_file = FilePair::Unknown;
                 self.is_unwritten = true;
+                if let Some(removals) = &self.removals {
+                    // Without it, what is removed is seen at the next event.
+                    let _ = watch(removals, &self.dir);
+                }
                 log::warn!(logger: log, "{} was removed: made anew", self.dir.lock_path().display());
                 true
             }
@@ -161,6 +192,12 @@ impl TreeDir {
             }
         }
     }
+}
+
+fn watch(removals: &Removals, dir: &StatusDir) -> Result<(), Errno> {
+    // Modules come and go in it by name; nobody renames anything there but a stranger.
+    removals.add_quiet(dir.path().parent().unwrap_or(Path::new("/")))?;
+    removals.add(dir.path())
 }
 
 /// What is wrong with the tree's own status directory.

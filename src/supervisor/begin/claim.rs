@@ -74,6 +74,7 @@ impl Supervisor {
         if supervisor.spec.host.is_single() {
             supervisor.reports.log.make_files();
         }
+        supervisor.watch_directory();
         supervisor.keep_fifos();
         if let (Some(tree), Some(path)) =
             (supervisor.spec.host.tree().and_then(|tree| tree.runit.as_ref()), supervisor.spec.service.path())
@@ -121,6 +122,7 @@ impl Supervisor {
             adoption_guard: inherited.adoption_guard,
             parking: None,
             record_keeper: RecordKeeper::new(lock, left_behind.process.as_ref().map(|(record, _)| *record)),
+            lost_lock: None,
             left_behind,
             spec,
         })

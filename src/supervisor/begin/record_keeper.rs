@@ -36,8 +36,10 @@ pub(in crate::supervisor) enum Ownership {
     Ours,
     /// Ours: somebody had removed the lock file, and it was made anew.
     MadeAnew,
-    /// Somebody else's.
+    /// Somebody else's directory.
     Theirs,
+    /// Another supervisor's: it has locked the file that was made anew.
+    Lost(Option<Pid>),
 }
 
 impl RecordKeeper {
@@ -152,8 +154,11 @@ impl RecordKeeper {
                 if !std::mem::replace(&mut self.failure_logged, true) {
                     lines.say(Level::Error, format!("{}; tried again within 5 s", error.describe(dir)));
                 }
-                let is_theirs = matches!(error, OpenError::Directory(MakeError::Foreign { .. }) | OpenError::Held(_));
-                if is_theirs { Ownership::Theirs } else { Ownership::Ours }
+                match error {
+                    OpenError::Directory(MakeError::Foreign { .. }) => Ownership::Theirs,
+                    OpenError::Held(holder) => Ownership::Lost(holder),
+                    _ => Ownership::Ours,
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::supervisor::host::{Host, InTree};
 use crate::supervisor::report::publish::StatusContext;
 use crate::supervisor::runit::files::Runit;
 use crate::supervisor::spec::Outcome;
-use crate::supervisor::thread::Supervisor;
+use crate::supervisor::thread::{LostLock, Supervisor};
 use crate::sys::describe;
 use crate::sys::time::Mono;
 use log::Level;
@@ -121,11 +121,20 @@ impl Supervisor {
     }
 
     /// Makes the lock file and the names that belong to it anew if they are gone. Returns whether the directory is ours.
-    fn keep_lock(&mut self) -> bool {
+    pub(in crate::supervisor) fn keep_lock(&mut self) -> bool {
         match self.record_keeper.keep_lock(&self.spec.dir, &mut self.reports.lines) {
             Ownership::Ours => true,
             Ownership::Theirs => false,
+            Ownership::Lost(holder) => {
+                if self.lost_lock.is_none() {
+                    let who = holder.map_or("another supervisor".into(), |pid| format!("pid {pid}"));
+                    self.say(Level::Error, format!("{who} supervises it now: letting go of what runs here"));
+                    self.lost_lock = Some(LostLock::New);
+                }
+                false
+            }
             Ownership::MadeAnew => {
+                self.watch_directory();
                 self.reports.publisher.forget();
                 if let Some(runit) = &self.runit {
                     runit.relink(&self.spec.dir, &mut self.reports.lines);
@@ -134,6 +143,13 @@ impl Supervisor {
                 self.say(Level::Warn, format!("{} was removed: made anew", self.spec.dir.lock_path().display()));
                 true
             }
+        }
+    }
+
+    /// Has the tree told when somebody removes it. Without that, it is made anew at the next event.
+    pub(in crate::supervisor) fn watch_directory(&self) {
+        if let Some(removals) = self.spec.host.tree().and_then(|tree| tree.removals.as_ref()) {
+            let _ = removals.add(self.spec.dir.path());
         }
     }
 

@@ -9,6 +9,7 @@
 //! | [`flock`] | the lock that keeps a second supervisor out |
 //! | [`mod@replace`] | new content in the place of a file's old one, in one step |
 //! | [`inotify`] | directories watched for changes |
+//! | [`removals`] | directories watched for what is removed from them |
 //! | [`mod@last_lines`] | the last lines of an output that somebody else writes |
 //! | [`path_error`] | what went wrong, and at which path |
 //! | [`datagrams`] | a socket that receives datagrams with their senders |
@@ -22,4 +23,5 @@ pub mod flock;
 pub mod inotify;
 pub mod last_lines;
 pub mod path_error;
+pub mod removals;
 pub mod replace;

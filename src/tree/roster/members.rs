@@ -13,6 +13,7 @@ use crate::supervisor::requests::mailbox::Ask;
 use crate::supervisor::requests::parking::{Descriptors, Parking};
 use crate::supervisor::runit::RunitTree;
 use crate::sys::files::file_id::FileId;
+use crate::sys::files::removals::Removals;
 use crate::sys::time::Mono;
 use crate::tree::capacity::Demand;
 use crate::tree::handover::Handover;
@@ -32,6 +33,8 @@ const SEEN_SPARE: usize = 64;
 pub struct Shared {
     /// Where the status directories are.
     pub status_root: PathBuf,
+    /// Tells of what is removed from them.
+    pub removals: Option<Arc<Removals>>,
     /// The settings of all modules.
     pub config: Arc<Config>,
     /// Where they come from.

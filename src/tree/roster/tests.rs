@@ -25,6 +25,7 @@ fn roster(top: &Path, lifecycle: Lifecycle) -> Roster {
     dir.make().unwrap();
     let source = ConfigSource::none();
     let shared = Shared {
+        removals: None,
         status_root: top.join("status"),
         config: Arc::new(source.first().0),
         source,
