@@ -6,10 +6,13 @@ use crate::logger::archive::compress::{self, Compress};
 use crate::logger::lines::form::Format;
 use crate::logger::lines::pattern::Rules;
 use crate::logger::lines::stamp::Stamp;
-use crate::logger::run;
+use crate::logger::merge::source::Style;
 use crate::logger::settings::{Full, Options, Said};
 use crate::logger::trouble;
+use crate::logger::{merge, run};
+use crate::sys::logging::background;
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -93,6 +96,20 @@ struct CompressArguments {
     parent: i32,
 }
 
+/// What the tree runs for all modules with `log : stdout`.
+#[derive(clap::Parser, Debug)]
+#[command(name = NAME)]
+struct MergeArguments {
+    #[arg(long = "merge")]
+    dir: PathBuf,
+    #[arg(long, value_enum, default_value_t = Stamp::None)]
+    stamp: Stamp,
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[arg(long, value_enum, default_value_t)]
+    full: Full,
+}
+
 fn one_byte(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         [byte] => Ok(*byte),
@@ -103,8 +120,10 @@ fn one_byte(text: &str) -> Result<u8, String> {
 /// The whole program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if arguments.get(1).is_some_and(|argument| argument == "--compress-file") {
-        return compress_file(arguments);
+    match arguments.get(1).and_then(|argument| argument.to_str()) {
+        Some("--compress-file") => return compress_file(arguments),
+        Some("--merge") => return merge(arguments),
+        Some(_) | None => {}
     }
     let arguments: Arguments = match parse(arguments) {
         Ok(arguments) => arguments,
@@ -133,6 +152,23 @@ fn compress_file(arguments: Vec<OsString>) -> ExitCode {
         Err(error) => {
             fail(NAME, TEMPORARY, &format!("{}: {}", arguments.file.display(), trouble::plain(&error.to_string())))
         }
+    }
+}
+
+fn merge(arguments: Vec<OsString>) -> ExitCode {
+    let MergeArguments { dir, stamp, format, full } = match parse(arguments) {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    if let Err(message) = crate::sys::process::setup::prepare() {
+        return fail(NAME, TEMPORARY, &message);
+    }
+    // A terminal of which the tree has not the foreground.
+    background::may_write_to_terminal();
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    match merge::run::run(&dir, Style { format, stamp, colour }, full) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(NAME, TEMPORARY, &message),
     }
 }
 

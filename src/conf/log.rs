@@ -42,6 +42,8 @@ pub enum Destination {
     Directory(PathBuf),
     /// A directory with the module's name, in this one.
     Below(PathBuf),
+    /// The tree's standard output, with the lines of all others that have it.
+    Stdout,
 }
 
 /// Reads the value of `log`.
@@ -52,9 +54,10 @@ pub fn destination(value: &str) -> Result<Destination, String> {
     match value {
         "" | "files" => Ok(Destination::Files),
         "yes" => Ok(Destination::StatusDir),
+        "stdout" => Ok(Destination::Stdout),
         path if path.starts_with('/') && path.ends_with('/') => Ok(Destination::Below(path.into())),
         path if path.starts_with('/') => Ok(Destination::Directory(path.into())),
-        other => Err(format!("{other:?} is not files, yes or an absolute path")),
+        other => Err(format!("{other:?} is not files, yes, stdout or an absolute path")),
     }
 }
 
@@ -156,7 +159,7 @@ mod tests {
         assert_eq!(destination("yes"), Ok(Destination::StatusDir));
         assert_eq!(destination("/var/log/web"), Ok(Destination::Directory("/var/log/web".into())));
         assert_eq!(destination("/var/log/"), Ok(Destination::Below("/var/log/".into())));
-        for bad in ["log", "./log", "no", "stdout"] {
+        for bad in ["log", "./log", "no"] {
             assert!(destination(bad).is_err(), "{bad}");
         }
     }

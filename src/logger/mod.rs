@@ -18,6 +18,7 @@
 //! | [`journal`] | the steps of the intake, pure |
 //! | [`lines`] | stamps, patterns, text and JSON, pure |
 //! | [`archive`] | old files |
+//! | [`merge`] | `log : stdout`: many modules into one standard output |
 //! | [`directory`], [`mapped`] | the files of a log |
 //! | [`settings`], [`svlogd`] | what a log is told |
 
@@ -26,6 +27,7 @@ pub mod directory;
 pub mod journal;
 pub mod lines;
 pub mod mapped;
+pub mod merge;
 pub mod run;
 pub mod settings;
 pub mod svlogd;

@@ -58,8 +58,8 @@ impl TreeLogger {
     pub fn configure(&mut self, config: &Config) -> bool {
         let settings = config.settings(&self.service, None, Program::Tree);
         let directory = match &settings.log.destination {
-            // When `log` says `files` by now, what is in the pipe goes there.
-            Destination::Files | Destination::StatusDir => self.status.path().join(DIRECTORY),
+            // When `log` says something else by now, what is in the pipe goes there.
+            Destination::Files | Destination::Stdout | Destination::StatusDir => self.status.path().join(DIRECTORY),
             Destination::Directory(path) => path.clone(),
             Destination::Below(path) => path.join(&self.service),
         };
@@ -101,7 +101,7 @@ impl TreeLogger {
 }
 
 /// Beside our own program, wherever that has been moved; else the one that `PATH` has.
-fn program() -> OsString {
+pub fn program() -> OsString {
     let ours = std::env::current_exe().ok();
     let beside = ours.as_deref().and_then(Path::parent).map(|dir| dir.join(PROGRAM));
     beside

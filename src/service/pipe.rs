@@ -23,6 +23,7 @@ pub struct LogPipe {
     on_logger_change: OnceLock<Box<dyn Fn() + Send + Sync>>,
     on_release: OnceLock<Box<dyn Fn() + Send + Sync>>,
     released: AtomicBool,
+    on_open: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl std::fmt::Debug for LogPipe {
@@ -51,6 +52,7 @@ impl LogPipe {
             on_logger_change: OnceLock::new(),
             on_release: OnceLock::new(),
             released: AtomicBool::new(false),
+            on_open: OnceLock::new(),
         }
     }
 
@@ -88,6 +90,9 @@ impl LogPipe {
         self.dir.make()?;
         let ends = if held.ended { Ends::Read } else { Ends::Both };
         held.fifo = Some(Fifo::open_or_make(&self.dir.log_pipe(), ends)?);
+        if let Some(tell) = self.on_open.get() {
+            tell();
+        }
         Ok(())
     }
 
@@ -105,6 +110,12 @@ impl LogPipe {
     pub fn tell_when_logger_changes(&self, tell: impl Fn() + Send + Sync + 'static) {
         // There is one service at the other end, and it says so once.
         let _ = self.on_logger_change.set(Box::new(tell));
+    }
+
+    /// Has `tell` called whenever the FIFO is opened, or made anew.
+    pub fn tell_when_opened(&self, tell: impl Fn() + Send + Sync + 'static) {
+        // There is one reader that has to know, and it says so once.
+        let _ = self.on_open.set(Box::new(tell));
     }
 
     /// Has `tell` called when the service writes elsewhere from now on.

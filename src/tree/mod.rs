@@ -12,6 +12,7 @@
 //! | [`candidate`] | the program that is at the path now, and what it answers |
 //! | [`upgrade`] | the program replaces itself |
 //! | [`shutdown`] | how the tree ends, and its exit code |
+//! | [`standard_output`] | the tree's standard output, for services |
 //! | [`tree_dir`] | the tree's own status directory and its lock |
 //! | `begin` | what it needs before anything else |
 //! | [`error`] | what keeps a tree from beginning |
@@ -29,5 +30,6 @@ pub mod roster;
 pub mod run;
 pub mod shutdown;
 pub mod signals;
+pub mod standard_output;
 pub mod tree_dir;
 pub mod upgrade;

@@ -154,6 +154,7 @@ impl Tree {
         while !(self.shutdown.has_begun() && self.roster.is_empty()) {
             self.turn(messages, &reports);
         }
+        self.roster.finish_output();
         self.reap_orphans();
         self.send_last_alarms(messages);
         let exit_code = self.shutdown.exit_code();

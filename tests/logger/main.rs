@@ -10,4 +10,5 @@ mod in_tree;
 mod kill;
 mod lines;
 mod pipe;
+mod standard_output;
 mod trouble;

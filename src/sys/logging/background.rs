@@ -19,6 +19,12 @@ pub fn be_idle() {
     }
 }
 
+/// Lets this process write to a terminal of which it has not the foreground, also where `stty tostop` says otherwise.
+pub fn may_write_to_terminal() {
+    // SAFETY: ignoring a signal runs no code of ours.
+    let _ = unsafe { nix::sys::signal::signal(Signal::SIGTTOU, nix::sys::signal::SigHandler::SigIgn) };
+}
+
 /// Ends this process by KILL when its parent ends; says whether it has ended already.
 ///
 /// # Errors

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`intake`] | a pipe: how much is in it, and a look at it that takes nothing |
 //! | [`mapping`] | a file as memory that outlives the process |
+//! | [`readiness`] | many pipes, of which most have nothing new |
 //! | [`background`] | idle priority, and an end with the parent |
 
 pub mod background;
 pub mod intake;
 pub mod mapping;
+pub mod readiness;

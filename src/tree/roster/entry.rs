@@ -30,6 +30,7 @@ pub(super) struct SupervisorThread {
 pub(super) struct Entry {
     pub(super) found: ServiceDir,
     pub(super) logger_kind: LoggerKind,
+    pub(super) stdout: Stdout,
     pub(super) service: Option<u64>,
     pub(super) logger: Option<u64>,
     /// From the service to the logger.
@@ -44,6 +45,7 @@ impl Entry {
             lifecycle: Lifecycle::Leaving(Some(found.clone())),
             found,
             logger_kind: LoggerKind::Directory,
+            stdout: Stdout::No,
             service: None,
             logger: None,
             pipe: None,
@@ -87,6 +89,19 @@ pub(super) enum LoggerKind {
     Own,
     /// The same, but `log` says something else by now: it goes when the service starts the next time.
     OwnUntilNextStart,
+}
+
+/// Whether a service writes to the tree's standard output.
+#[derive(Clone, Debug)]
+pub(super) enum Stdout {
+    /// It does not.
+    No,
+    /// It does.
+    Now(Arc<LogPipe>),
+    /// It does, until its next start.
+    UntilNextStart(Arc<LogPipe>),
+    /// It does from its next start on.
+    FromNextStart(Arc<LogPipe>),
 }
 
 /// What becomes of an entry when its threads have ended.

@@ -7,6 +7,7 @@ use crate::status::recorded;
 use crate::status::state::StateFile;
 use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::tree::root::scan::{self, EntryKind, ServiceDir};
+use crate::tree::standard_output;
 use std::io;
 use std::path::Path;
 
@@ -58,7 +59,11 @@ impl Roster {
         let own_logger = logger.is_some_and(|logger| logger.own_logger);
         let has_logger = !own_logger && (logger.is_some() || self.exited_before(&format!("{name}/log")));
         if own_logger {
-            self.own_loggers_left.insert(name.clone());
+            self.left.own_loggers.insert(name.clone());
+            self.left.own_loggers_kept.insert(name.clone());
+        }
+        if service.is_some_and(|service| service.runs) && standard_output::is_left(self.stdout.dir(), &name) {
+            self.left.on_stdout.insert(name.clone());
         }
         let found = |instance| ServiceDir { name: name.clone(), path, has_logger, instance };
         // If no thread can be started, the scan of the root logs that, and tries again what it can see.

@@ -1,39 +1,89 @@
-//! Loggers that the tree runs by itself, as the `log` key says: who has one, and how that changes while services run.
+//! Where services' outputs go, as the `log` key says, and how that changes while services run.
 //!
 //! A service keeps its standard output for as long as it runs. So a change of `log` waits for its next start: until then both
 //! the old logger and the new one are there.
 
-use super::entry::{Entry, Lifecycle, LoggerKind};
+use super::entry::{Entry, Lifecycle, LoggerKind, Stdout};
 use super::members::Roster;
 use crate::conf::Program;
 use crate::conf::log::Destination;
 use crate::service::NextOutput;
+use crate::service::pipe::LogPipe;
+use crate::status::StatusDir;
 use crate::supervisor::requests::mailbox::Ask;
 use crate::sys::errno_text;
 use crate::tree::root::scan::ServiceDir;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Services of an earlier tree, by where they may write still.
+#[derive(Debug, Default)]
+pub(super) struct OutputsLeft {
+    /// The tree ran a logger for them.
+    pub(super) own_loggers: BTreeSet<String>,
+    /// The same, until their standard output is settled.
+    pub(super) own_loggers_kept: BTreeSet<String>,
+    /// Standard output.
+    pub(super) on_stdout: BTreeSet<String>,
+}
+
+/// Where a service's output is to go, if it has no logger of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Files,
+    Logger,
+    Stdout,
+}
 
 impl Roster {
     /// Which logger a service begins with, if it has one.
     pub(super) fn logger_kind(&mut self, found: &ServiceDir) -> Option<LoggerKind> {
-        let was_own = self.own_loggers_left.remove(&found.name);
-        let wants = self.wants_log(&found.name);
-        match (found.has_logger, wants, was_own) {
-            (true, true, _) => {
+        let was_own = self.left.own_loggers.remove(&found.name);
+        match (found.has_logger, self.wanted(&found.name), was_own) {
+            (true, Wanted::Logger | Wanted::Stdout, _) => {
                 let log = &self.shared.log;
                 log::info!(logger: log, "{}: has a log/run, so its log key has no effect", found.name);
                 Some(LoggerKind::Directory)
             }
-            (true, false, _) => Some(LoggerKind::Directory),
-            (false, true, _) => Some(LoggerKind::Own),
+            (true, Wanted::Files, _) => Some(LoggerKind::Directory),
+            (false, Wanted::Logger, _) => Some(LoggerKind::Own),
             // What runs from earlier may still write into the pipe.
-            (false, false, true) => Some(LoggerKind::OwnUntilNextStart),
-            (false, false, false) => None,
+            (false, Wanted::Files | Wanted::Stdout, true) => Some(LoggerKind::OwnUntilNextStart),
+            (false, Wanted::Files | Wanted::Stdout, false) => None,
         }
     }
 
-    /// Whether the configuration asks for a logger of the tree's own.
-    fn wants_log(&self, name: &str) -> bool {
-        self.shared.config.settings(name, None, Program::Tree).log.destination != Destination::Files
+    /// Whether a service begins with the tree's standard output.
+    pub(super) fn stdout_at_start(&mut self, found: &ServiceDir) -> Stdout {
+        let was = self.left.on_stdout.remove(&found.name);
+        let has_own_logger = self.left.own_loggers_kept.remove(&found.name);
+        match self.wanted(&found.name) {
+            Wanted::Stdout if found.has_logger => Stdout::No,
+            Wanted::Stdout if has_own_logger && !was => Stdout::FromNextStart(self.stdout_pipe(&found.name)),
+            Wanted::Stdout => Stdout::Now(self.stdout_pipe(&found.name)),
+            Wanted::Files | Wanted::Logger if was => Stdout::UntilNextStart(self.stdout_pipe(&found.name)),
+            Wanted::Files | Wanted::Logger => Stdout::No,
+        }
+    }
+
+    /// The FIFO to the process that writes to standard output.
+    fn stdout_pipe(&mut self, name: &str) -> Arc<LogPipe> {
+        let pipe = LogPipe::new(StatusDir::of(self.stdout.dir(), name));
+        pipe.tell_when_opened(self.stdout.announcer(name));
+        Arc::new(pipe)
+    }
+
+    /// Waits a moment until the last lines are written to standard output.
+    pub fn finish_output(&mut self) {
+        self.stdout.finish();
+    }
+
+    fn wanted(&self, name: &str) -> Wanted {
+        match self.shared.config.settings(name, None, Program::Tree).log.destination {
+            Destination::Files => Wanted::Files,
+            Destination::StatusDir | Destination::Directory(_) | Destination::Below(_) => Wanted::Logger,
+            Destination::Stdout => Wanted::Stdout,
+        }
     }
 
     /// Has all services follow their `log` keys, from their next starts on.
@@ -45,12 +95,64 @@ impl Roster {
 
     /// The same for the service `name`.
     pub(super) fn follow_log_key(&mut self, name: &str) {
-        let wants = self.wants_log(name);
-        let Some(entry) = self.entries.get_mut(name) else { return };
+        let wanted = self.wanted(name);
+        let Some(entry) = self.entries.get(name) else { return };
         let Some(service) = entry.service.filter(|_| entry.lifecycle == Lifecycle::Supervised) else { return };
         if entry.found.has_logger {
             return;
         }
+        let on_stdout = matches!(entry.stdout, Stdout::Now(_) | Stdout::FromNextStart(_));
+        match (wanted, on_stdout) {
+            (Wanted::Stdout, true) => {}
+            (Wanted::Stdout, false) => self.begin_stdout(name, service),
+            (Wanted::Files, true) => {
+                self.end_stdout(name);
+                self.say_next_output(name, "files");
+                self.ask(service, Ask::ChangeOutput(NextOutput::Files));
+            }
+            (Wanted::Logger, true) => {
+                self.end_stdout(name);
+                self.follow_logger(name, service, true);
+            }
+            (Wanted::Files | Wanted::Logger, false) => self.follow_logger(name, service, wanted == Wanted::Logger),
+        }
+    }
+
+    fn say_next_output(&self, name: &str, place: &str) {
+        let log = &self.shared.log;
+        log::info!(logger: log, "{name}: log says {place} now: from its next start on its output goes there (svctl restart {name})");
+    }
+
+    fn begin_stdout(&mut self, name: &str, service: u64) {
+        let pipe = match self.entries.get(name).map(|entry| &entry.stdout) {
+            Some(Stdout::UntilNextStart(pipe)) => pipe.clone(),
+            Some(Stdout::No | Stdout::Now(_) | Stdout::FromNextStart(_)) | None => self.stdout_pipe(name),
+        };
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        entry.stdout = match entry.stdout {
+            Stdout::UntilNextStart(_) => Stdout::Now(pipe.clone()),
+            Stdout::No | Stdout::Now(_) | Stdout::FromNextStart(_) => Stdout::FromNextStart(pipe.clone()),
+        };
+        if entry.logger_kind == LoggerKind::Own {
+            entry.logger_kind = LoggerKind::OwnUntilNextStart;
+        }
+        self.say_next_output(name, "stdout");
+        self.ask(service, Ask::ChangeOutput(NextOutput::Pipe(pipe)));
+    }
+
+    fn end_stdout(&mut self, name: &str) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        entry.stdout = match &entry.stdout {
+            // Whether it has started since, only its thread knows.
+            Stdout::Now(pipe) | Stdout::UntilNextStart(pipe) | Stdout::FromNextStart(pipe) => {
+                Stdout::UntilNextStart(pipe.clone())
+            }
+            Stdout::No => Stdout::No,
+        };
+    }
+
+    fn follow_logger(&mut self, name: &str, service: u64, wants: bool) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
         match (wants, entry.logger_kind, entry.pipe.clone()) {
             (true, LoggerKind::Own, Some(_)) | (false, LoggerKind::OwnUntilNextStart | LoggerKind::Directory, _) => {}
             (true, LoggerKind::OwnUntilNextStart, Some(pipe)) => {
@@ -62,8 +164,7 @@ impl Roster {
             }
             (false, LoggerKind::Own, _) => {
                 entry.logger_kind = LoggerKind::OwnUntilNextStart;
-                let log = &self.shared.log;
-                log::info!(logger: log, "{name}: log says files now: from its next start on its output goes there (svctl restart {name})");
+                self.say_next_output(name, "files");
                 self.ask(service, Ask::ChangeOutput(NextOutput::Files));
             }
             (true, _, None) | (true, LoggerKind::Directory, Some(_)) => self.add_logger(name, service),

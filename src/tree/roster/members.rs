@@ -4,8 +4,10 @@
 //! its successor begins.
 
 use super::entry::{Entry, Lifecycle, SupervisorThread, ThreadExit};
+use super::logging::OutputsLeft;
 use crate::conf::Config;
 use crate::conf::source::ConfigSource;
+use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::host::ToTree;
 use crate::supervisor::report::alarm::Alarms;
@@ -17,6 +19,7 @@ use crate::sys::files::removals::Removals;
 use crate::sys::time::Mono;
 use crate::tree::capacity::Demand;
 use crate::tree::handover::Handover;
+use crate::tree::standard_output::StandardOutput;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
@@ -59,8 +62,10 @@ pub struct Roster {
     pub(super) seen: HashSet<FileId>,
     /// Names of the entries that have a successor: an index, so that a thread's end need not search all entries.
     pub(super) pending_successors: BTreeSet<String>,
-    /// Services whose earlier tree ran a logger for them, until they begin.
-    pub(super) own_loggers_left: BTreeSet<String>,
+    /// What an earlier tree has left, until it begins here.
+    pub(super) left: OutputsLeft,
+    /// Standard output, for services.
+    pub(super) stdout: StandardOutput,
     /// The process ends when all threads have.
     pub(super) shutting_down: Arc<AtomicBool>,
     pub(super) members: HashMap<u64, (String, SupervisorThread)>,
@@ -81,6 +86,8 @@ impl Roster {
     /// A roster without entries.
     pub fn new(shared: Shared, handover: Handover) -> Roster {
         let (reporter, reports) = unbounded();
+        let dir = shared.status_root.join(TREE_DIR).join("stdout");
+        let stdout = StandardOutput::new(dir, shared.log.clone(), &shared.config);
         Roster {
             handover,
             shared,
@@ -88,7 +95,8 @@ impl Roster {
             entries: BTreeMap::new(),
             seen: HashSet::new(),
             pending_successors: BTreeSet::new(),
-            own_loggers_left: BTreeSet::new(),
+            left: OutputsLeft::default(),
+            stdout,
             shutting_down: Arc::default(),
             members: HashMap::new(),
             demand: Demand::default(),
@@ -198,6 +206,7 @@ impl Roster {
         for (_, member) in self.members.values() {
             member.mailbox.ask(Ask::Configure(config.clone()));
         }
+        self.stdout.configure(&self.shared.config);
         self.follow_log_keys();
     }
 

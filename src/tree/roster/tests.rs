@@ -1,6 +1,6 @@
 //! The roster with threads that end as no real one should.
 
-use super::entry::{Entry, Lifecycle, LoggerKind, SupervisorThread, ThreadExit};
+use super::entry::{Entry, Lifecycle, LoggerKind, Stdout, SupervisorThread, ThreadExit};
 use super::members::{Roster, Shared};
 use crate::conf::source::ConfigSource;
 use crate::status::StatusDir;
@@ -40,8 +40,8 @@ fn roster(top: &Path, lifecycle: Lifecycle) -> Roster {
     std::fs::write(path.join("down"), "").unwrap();
     let instance = FileInstance::at(&path).unwrap();
     let found = ServiceDir { name: "web".into(), path, instance, has_logger: false };
-    let logger_kind = LoggerKind::Directory;
-    let entry = Entry { found, service: Some(MEMBER), logger: None, pipe: None, logger_kind, lifecycle };
+    let (logger_kind, stdout) = (LoggerKind::Directory, Stdout::No);
+    let entry = Entry { found, service: Some(MEMBER), logger: None, pipe: None, logger_kind, stdout, lifecycle };
     roster.entries.insert("web".into(), entry);
     let thread = Thread::spawn("web", 64 * 1024, || ()).unwrap();
     let demand = Demand::of(false, false);

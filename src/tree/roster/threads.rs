@@ -1,6 +1,6 @@
 //! The threads of a service directory: how they are started, anew or for something that an earlier tree has left.
 
-use super::entry::{Entry, Lifecycle, LoggerKind, SupervisorThread, ThreadExit};
+use super::entry::{Entry, Lifecycle, LoggerKind, Stdout, SupervisorThread, ThreadExit};
 use super::members::Roster;
 use crate::machine::Leave;
 use crate::service::logger::TreeLogger;
@@ -51,10 +51,19 @@ impl Entry {
     }
 
     pub(super) fn service_part(&self) -> Part {
-        let joins_errors = self.logger_kind != LoggerKind::Directory;
+        let (pipe, joins_errors) = match &self.stdout {
+            Stdout::Now(pipe) | Stdout::UntilNextStart(pipe) => (Some(pipe.clone()), true),
+            Stdout::No | Stdout::FromNextStart(_) => (self.pipe.clone(), self.logger_kind != LoggerKind::Directory),
+        };
         // When it was taken on from an earlier tree, it may write into a pipe that it is not to have any more.
-        let next = (self.logger_kind == LoggerKind::OwnUntilNextStart).then_some(NextOutput::Files);
-        Part::Service { pipe: self.pipe.clone(), joins_errors, next }
+        let next = match (&self.stdout, self.logger_kind, &self.pipe) {
+            (Stdout::FromNextStart(pipe), ..) | (Stdout::UntilNextStart(_), LoggerKind::Own, Some(pipe)) => {
+                Some(NextOutput::Pipe(pipe.clone()))
+            }
+            (Stdout::UntilNextStart(_), ..) | (Stdout::No, LoggerKind::OwnUntilNextStart, _) => Some(NextOutput::Files),
+            (Stdout::Now(_), ..) | (Stdout::No, LoggerKind::Directory | LoggerKind::Own, _) => None,
+        };
+        Part::Service { pipe, joins_errors, next }
     }
 }
 
@@ -99,8 +108,9 @@ impl Roster {
             more += self.demand_of(true);
         }
         capacity::for_modules(self.demand, more, STACK_SIZE).inspect_err(|error| self.log_refusal(&name, error))?;
+        let stdout = self.stdout_at_start(&found);
         let logger_kind = kind.unwrap_or(LoggerKind::Directory);
-        let mut entry = Entry { service: None, logger: None, pipe: None, lifecycle, logger_kind, found };
+        let mut entry = Entry { service: None, logger: None, pipe: None, lifecycle, logger_kind, stdout, found };
         if kind.is_some() {
             self.start_logger(&mut entry, leave.logger).inspect_err(|error| self.log_refusal(&name, error))?;
         }

@@ -1,0 +1,147 @@
+//! The loop: names of modules from standard input, lines from their FIFOs, all of it to standard output.
+
+use super::output::Output;
+use super::source::{Found, LOOK, Source, Style};
+use crate::logger::settings::Full;
+use crate::logger::trouble::{about, plain, say};
+use crate::status::StatusDir;
+use crate::sys::files::file::child;
+use crate::sys::files::flock::{Lock, LockError};
+use crate::sys::logging::intake::Intake;
+use crate::sys::logging::readiness::Readiness;
+use crate::sys::process::pidfd::Pidfd;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Standard input among the FIFOs, which are numbered from 1.
+const NAMES: u64 = 0;
+
+/// The file whose lock says who writes.
+const LOCK: &str = "lock";
+
+struct Merger {
+    dir: PathBuf,
+    style: Style,
+    readiness: Readiness,
+    names: Intake,
+    /// The beginning of a name that is not there yet.
+    partial: Vec<u8>,
+    sources: BTreeMap<u64, Source>,
+    next: u64,
+    output: Output,
+}
+
+/// Writes the lines of the modules whose FIFOs are in `dir` until standard input ends.
+///
+/// # Errors
+/// What the system has refused.
+pub fn run(dir: &Path, style: Style, full: Full) -> Result<(), String> {
+    let _lock = take_lock(dir)?;
+    let mut merger = Merger::new(dir, style, full).map_err(|error| plain(&error.to_string()))?;
+    merger.run().map_err(|error| plain(&error.to_string()))
+}
+
+/// One that an earlier tree has left is in the way: it may wait for a terminal that nobody looks at. What it has not
+/// written is still in the FIFOs.
+fn take_lock(dir: &Path) -> Result<Lock, String> {
+    let path = child(dir, LOCK);
+    match Lock::take(&path) {
+        Ok(lock) => return Ok(lock),
+        Err(LockError::Held(Some(holder))) => {
+            if let Ok(process) = Pidfd::open(holder) {
+                let _ = process.signal(libc::SIGKILL);
+            }
+        }
+        Err(LockError::Held(None)) => {}
+        Err(LockError::Io(error)) => return Err(about(&path, "cannot lock", &error).to_string()),
+    }
+    Lock::take(&path).map_err(|_| format!("{}: somebody else writes to standard output already", path.display()))
+}
+
+impl Merger {
+    fn new(dir: &Path, style: Style, full: Full) -> io::Result<Merger> {
+        let names = Intake::standard_input()?;
+        // Nobody but the tree has the other end, and nobody else this one.
+        fcntl(names.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let readiness = Readiness::new()?;
+        readiness.add(&names, NAMES)?;
+        let output = Output::new(io::stdout().as_fd().try_clone_to_owned()?, full);
+        let (partial, sources) = (Vec::new(), BTreeMap::new());
+        Ok(Merger { dir: dir.to_path_buf(), style, readiness, names, partial, sources, next: NAMES + 1, output })
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; LOOK];
+        let mut ready = BTreeSet::new();
+        loop {
+            ready.extend(self.readiness.take(ready.is_empty())?);
+            if ready.remove(&NAMES) && !self.take_names()? {
+                return self.finish(&mut buffer);
+            }
+            // Each in its turn: who writes much holds up nobody.
+            for number in ready.clone() {
+                if self.pass_on(number, &mut buffer)? != Found::Lines {
+                    ready.remove(&number);
+                }
+            }
+        }
+    }
+
+    fn pass_on(&mut self, number: u64, buffer: &mut [u8]) -> io::Result<Found> {
+        let Some(source) = self.sources.get_mut(&number) else { return Ok(Found::Nothing) };
+        let found = source.pass_on(buffer, &mut self.output)?;
+        if found == Found::End {
+            self.sources.remove(&number);
+        }
+        Ok(found)
+    }
+
+    /// Takes the names that have come; false at their end.
+    fn take_names(&mut self) -> io::Result<bool> {
+        let mut bytes = [0; 4096];
+        loop {
+            match self.names.read(&mut bytes) {
+                Ok(0) => return Ok(false),
+                Ok(count) => self.partial.extend_from_slice(bytes.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        let end = self.partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let names: Vec<u8> = self.partial.drain(..end).collect();
+        for name in String::from_utf8_lossy(&names).lines() {
+            if let Err(error) = self.add(name) {
+                say(&format!("{name}: its output cannot be read: {}", plain(&error.to_string())));
+            }
+        }
+        Ok(true)
+    }
+
+    fn add(&mut self, name: &str) -> io::Result<()> {
+        let path = StatusDir::of(&self.dir, name).log_pipe();
+        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let intake = Intake::new(file.into())?;
+        if !intake.is_pipe() {
+            return Err(io::Error::other("it is no FIFO"));
+        }
+        let source = Source::new(name, intake, self.style)?;
+        self.readiness.add(&source, self.next)?;
+        self.sources.insert(self.next, source);
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Writes what is there, and no more: services may go on without a tree.
+    fn finish(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        for source in self.sources.values_mut() {
+            while source.pass_on(buffer, &mut self.output)? == Found::Lines {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! Waiting for many pipes of which most have nothing new.
+//!
+//! A pipe is reported once for what comes into it, not for as long as something is in it: half a line may stay there without
+//! waking anybody.
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use std::io;
+use std::os::fd::AsFd;
+
+/// Events that are taken at once.
+const BATCH: usize = 64;
+
+/// The pipes that are waited for, each with a number.
+#[derive(Debug)]
+pub struct Readiness(Epoll);
+
+impl Readiness {
+    /// None yet.
+    ///
+    /// # Errors
+    /// What `epoll_create` gives.
+    pub fn new() -> io::Result<Readiness> {
+        Ok(Readiness(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?))
+    }
+
+    /// One more; it is reported as `number`, for the first time at once if there is something in it.
+    ///
+    /// # Errors
+    /// What `epoll_ctl` gives.
+    pub fn add(&self, pipe: impl AsFd, number: u64) -> io::Result<()> {
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+        Ok(self.0.add(pipe, EpollEvent::new(flags, number))?)
+    }
+
+    /// The pipes to which something has come; if `waits`, there is at least one, unless a signal came.
+    ///
+    /// # Errors
+    /// What `epoll_wait` gives.
+    pub fn take(&self, waits: bool) -> io::Result<Vec<u64>> {
+        let mut events = [EpollEvent::empty(); BATCH];
+        let timeout = if waits { EpollTimeout::NONE } else { EpollTimeout::ZERO };
+        match self.0.wait(&mut events, timeout) {
+            Ok(count) => Ok(events[..count].iter().map(EpollEvent::data).collect()),
+            Err(nix::errno::Errno::EINTR) => Ok(Vec::new()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::fcntl::OFlag;
+    use nix::unistd::{pipe2, write};
+
+    #[test]
+    fn half_a_line_wakes_once_and_what_follows_again() {
+        let (out, input) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let readiness = Readiness::new().unwrap();
+        readiness.add(&out, 7).unwrap();
+        assert_eq!(readiness.take(false).unwrap(), [0; 0]);
+        write(&input, b"half").unwrap();
+        assert_eq!(readiness.take(true).unwrap(), [7]);
+        assert_eq!(readiness.take(false).unwrap(), [0; 0]);
+        write(&input, b" a line\n").unwrap();
+        assert_eq!(readiness.take(true).unwrap(), [7]);
+    }
+}

@@ -1,0 +1,125 @@
+//! `log : stdout`: one writer for many modules, and a standard output that may be anything.
+
+use super::common::*;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+const CONF: &str = "[global]\nrestart_delay : 0.05\nlog : stdout\n";
+
+/// Numbered lines, as fast as they are taken.
+const COUNTS: &str = "#!/bin/sh\nn=0\nwhile [ $n -lt 20000 ]; do n=$((n+1)); echo $n; done\nexec sleep 1000\n";
+
+fn tree_into(place: &Place, stdout: impl Into<std::process::Stdio>) -> Running<'_> {
+    let mut command = tree_command();
+    command.arg("-p").arg(place.status_root()).arg(place.root()).stdout(stdout);
+    place.start(command)
+}
+
+fn out(place: &Place) -> PathBuf {
+    place.path().join("out")
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+fn writer_of(tree: &Running<'_>) -> Option<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", tree.pid())).unwrap();
+    let all = tasks.flatten().map(|task| text(&task.path().join("children"))).collect::<Vec<_>>().join(" ");
+    all.split_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &u32| {
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.windows(7).any(|word| word == b"--merge"))
+    })
+}
+
+#[test]
+fn lines_of_all_are_whole_named_and_in_order_while_the_writer_is_killed() {
+    let place = Place::new();
+    place.conf(CONF);
+    place.run("web", COUNTS);
+    place.run("db", COUNTS);
+    let tree = tree_into(&place, File::create(out(&place)).unwrap());
+    for _ in 0..3 {
+        let before = text(&out(&place)).len();
+        wait_for("lines", &place, || text(&out(&place)).len() > before || text(&out(&place)).ends_with("20000\n"));
+        wait_for("a writer", &place, || writer_of(&tree).is_some());
+        signal(writer_of(&tree).unwrap(), "KILL");
+    }
+    wait_for("all lines", &place, || ["web | 20000\n", "db | 20000\n"].iter().all(|l| text(&out(&place)).contains(l)));
+    assert!(tree.stop().success());
+    for name in ["web | ", "db | "] {
+        let all = text(&out(&place));
+        let mut numbers: Vec<u32> =
+            all.lines().filter_map(|l| l.strip_prefix(name)).map(|n| n.parse().unwrap()).collect();
+        // What was written when the KILL came may come twice.
+        let doubled = numbers.len() - 20_000;
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers, (1..=20_000).collect::<Vec<_>>());
+        assert!(doubled <= 3 * 4096 / 6, "{doubled} lines came twice");
+    }
+}
+
+#[test]
+fn a_standard_output_that_nobody_reads_holds_no_supervision_up() {
+    let place = Place::new();
+    place.conf(CONF);
+    place.run("web", "#!/bin/sh\nexec yes\n");
+    let (_unread, input) = nix::unistd::pipe().unwrap();
+    let tree = tree_into(&place, input);
+    let web = place.module("web");
+    let pid = web.wait_up(&place);
+    wait_for("the service to be blocked", &place, || text(Path::new(&format!("/proc/{pid}/wchan"))).contains("pipe"));
+    // It is stopped, started and looked at as ever.
+    web.send("k");
+    let next = web.wait_new_pid(&place, pid);
+    let begun = std::time::Instant::now();
+    assert!(tree.stop().success());
+    assert!(begun.elapsed().as_secs() < 8, "{:?}", begun.elapsed());
+    assert!(!is_alive(next));
+}
+
+#[test]
+fn a_standard_output_that_is_closed_is_said_and_nothing_else_ends() {
+    let place = Place::new();
+    place.conf(&format!("{CONF}log_full : drop\n"));
+    place.run("web", "#!/bin/sh\necho $$\nexec sleep 1000\n");
+    let (unread, input): (OwnedFd, OwnedFd) = nix::unistd::pipe().unwrap();
+    drop(unread);
+    let errors = place.path().join("stderr");
+    let tree = tree_into(&place, input);
+    let web = place.module("web");
+    let pid = web.wait_up(&place);
+    wait_for("the word of it", &place, || {
+        text(&errors).contains("supervise-log: standard output: Broken pipe; lines are dropped")
+    });
+    assert!(is_alive(pid));
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn json_and_back_to_files_at_the_next_start() {
+    let place = Place::new();
+    place.conf(&format!("{CONF}log_format : json\n"));
+    place.run("web", "#!/bin/sh\necho a $$\necho b $$ >&2\nexec sleep 1000\n");
+    let tree = tree_into(&place, File::create(out(&place)).unwrap());
+    let web = place.module("web");
+    let first = web.wait_up(&place);
+    wait_for("both lines", &place, || text(&out(&place)).lines().count() == 2);
+    let lines: Vec<serde_json::Value> = text(&out(&place)).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!((&lines[0]["line"], &lines[1]["module"]), (&format!("a {first}").into(), &"web".into()));
+    place.conf(FAST);
+    tree.signal("HUP");
+    wait_for("the word of it", &place, || place.story().contains("log says files now"));
+    signal(first, "KILL");
+    let second = web.wait_new_pid(&place, first);
+    web.wait_text(&place, "__stderr", &format!("b {second}"));
+    place.conf(CONF);
+    tree.signal("HUP");
+    wait_for("the word of it", &place, || place.story().contains("log says stdout now"));
+    signal(second, "KILL");
+    let third = web.wait_new_pid(&place, second);
+    wait_for("text", &place, || text(&out(&place)).contains(&format!("web | b {third}\n")));
+    assert!(tree.stop().success());
+    assert!(!text(&out(&place)).contains(&format!("b {second}")));
+}
