@@ -160,8 +160,8 @@ fn merge(arguments: Vec<OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    if let Err(message) = crate::sys::process::setup::prepare() {
-        return fail(NAME, TEMPORARY, &message);
+    if let Err(error) = crate::sys::process::setup::prepare() {
+        return fail(NAME, TEMPORARY, &error.to_string());
     }
     // A terminal of which the tree has not the foreground.
     background::may_write_to_terminal();
