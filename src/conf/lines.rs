@@ -35,23 +35,29 @@ pub struct Line {
     pub kind: Kind,
 }
 
+/// A longer line, in bytes, is somebody's mistake: no value that a process can be given is half as long.
+const LINE_MAX: usize = 256 * 1024;
+
 /// The C program cuts `alarm_mail` lines at this many characters, trailing blanks included.
 pub const MAIL_LINE_MAX: usize = 2048;
 
-/// Classifies every line of the file.
-pub fn classify(bytes: &[u8]) -> Vec<Line> {
+/// Classifies every line of the file, one at a time: millions of them together would need fifty times as much memory as the
+/// file.
+pub fn classify(bytes: &[u8]) -> impl Iterator<Item = Line> + '_ {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     bytes
         .split(|byte| *byte == b'\n')
         .enumerate()
         .map(|(at, line)| Line { number: at + 1, kind: kind(line.strip_suffix(b"\r").unwrap_or(line)) })
-        .collect()
 }
 
 fn kind(line: &[u8]) -> Kind {
     // A comment may be in any encoding.
     if line.starts_with(b"#") || line.starts_with(b";") {
         return Kind::Nothing;
+    }
+    if line.len() > LINE_MAX {
+        return Kind::Bad(format!("is longer than {LINE_MAX} bytes and is ignored"));
     }
     let Ok(line) = std::str::from_utf8(line) else {
         return Kind::Bad("is not UTF-8 and is ignored".into());
@@ -158,7 +164,8 @@ fn cut<'a>(line: &'a str, before: &str) -> &'a str {
     line.get(..end.unwrap_or(value).max(value)).unwrap_or(line)
 }
 
-fn shortened(text: &str) -> String {
+/// The beginning of a text that somebody else has written.
+pub(super) fn shortened(text: &str) -> String {
     let short: String = text.chars().take(40).collect();
     if short.len() < text.len() { short + "…" } else { short }
 }
@@ -169,7 +176,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn one(line: &str) -> Kind {
-        classify(line.as_bytes()).remove(0).kind
+        classify(line.as_bytes()).next().unwrap().kind
     }
 
     fn pair(key: &str, value: &str) -> Kind {
@@ -212,6 +219,12 @@ mod tests {
     }
 
     #[test]
+    fn a_line_without_end_is_bad() {
+        let Kind::Bad(what) = one(&format!("env : {}", "A=b ".repeat(LINE_MAX / 4))) else { panic!() };
+        assert!(what.starts_with("is longer than"), "{what}");
+    }
+
+    #[test]
     fn what_is_neither_is_bad() {
         for line in ["[ web]", "[web ]", "[web", "[web] junk", "[]"] {
             assert!(matches!(one(line), Kind::BadSection(_)), "{line}: {:?}", one(line));
@@ -219,8 +232,8 @@ mod tests {
         for line in ["junk", ": 3", "two words : 3", "a\x1bb: 3"] {
             assert!(matches!(one(line), Kind::Bad(_)), "{line}: {:?}", one(line));
         }
-        assert_eq!(classify(b"# \xc4\xe3\xba\xc3").remove(0).kind, Kind::Nothing);
-        assert!(matches!(classify(b"ok : 1\nm\xff : 2\n").remove(1), Line { number: 2, kind: Kind::Bad(_) }));
+        assert_eq!(classify(b"# \xc4\xe3\xba\xc3").next().unwrap().kind, Kind::Nothing);
+        assert!(matches!(classify(b"ok : 1\nm\xff : 2\n").nth(1).unwrap(), Line { number: 2, kind: Kind::Bad(_) }));
     }
 
     #[test]
@@ -243,7 +256,7 @@ mod tests {
         #[test]
         fn any_bytes_are_classified_line_by_line(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let lines = classify(&bytes);
-            prop_assert_eq!(lines.len(), bytes.iter().filter(|byte| **byte == b'\n').count() + 1);
+            prop_assert_eq!(lines.count(), bytes.iter().filter(|byte| **byte == b'\n').count() + 1);
         }
     }
 }

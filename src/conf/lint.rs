@@ -1,17 +1,17 @@
 //! What is wrong in a section: unknown keys, bad values, lists that are too long.
 
+use super::complaint::Findings;
 use super::keys::{KEYS, key, refused};
+use super::lines::shortened;
 use super::nearest::nearest;
 use super::sections::Section;
 use super::settings::{GSM_MAX, Settings};
 
 /// Takes out the entries that are unknown or have a bad value, with a complaint for each.
-pub(super) fn drop_invalid(section: &mut Section, complaints: &mut Vec<(usize, String)>) {
+pub(super) fn drop_invalid(section: &mut Section, complaints: &mut Findings) {
     section.retain(|name, entry| {
-        let Some(key) = key(name) else {
-            complaints.push((entry.line, unknown(name)));
-            return false;
-        };
+        // An unknown one has been told.
+        let Some(key) = key(name) else { return false };
         complaints.extend(refused(name, &entry.value).into_iter().map(|what| (entry.line, format!("{name}: {what}"))));
         match (key.apply)(&mut Settings::default(), &entry.value) {
             _ if entry.value.is_empty() => true,
@@ -24,7 +24,9 @@ pub(super) fn drop_invalid(section: &mut Section, complaints: &mut Vec<(usize, S
     });
 }
 
-fn unknown(name: &str) -> String {
+/// What is said of a key that there is not.
+pub(super) fn unknown(name: &str) -> String {
+    let name = &shortened(name);
     match nearest(name, KEYS.iter().map(|key| key.name)) {
         Some(meant) => format!("unknown key {name}: did you mean {meant}?"),
         None => format!("unknown key {name}: it is ignored"),
@@ -32,7 +34,7 @@ fn unknown(name: &str) -> String {
 }
 
 /// Warns of a list that is longer than what is used of it.
-pub(super) fn lint_gsm(section: &Section, complaints: &mut Vec<(usize, String)>) {
+pub(super) fn lint_gsm(section: &Section, complaints: &mut Findings) {
     let Some((key, entry)) = key("alarm_gsm").zip(section.get("alarm_gsm")) else { return };
     let mut settings = Settings::default();
     let _ = (key.apply)(&mut settings, &entry.value);

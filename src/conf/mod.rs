@@ -28,6 +28,7 @@ mod tests;
 use crate::sys::files::file;
 use crate::sys::fnv;
 pub use complaint::Complaint;
+use complaint::Findings;
 use keys::{KEYS, Key};
 pub use nearest::nearest;
 use own::OwnFile;
@@ -129,9 +130,8 @@ impl Config {
 
     /// Reads `bytes` as the content of the file at `path`.
     pub fn parse(path: &Path, bytes: &[u8]) -> Config {
-        let mut complaints = Vec::new();
-        let lines = lines::classify(bytes);
-        let mut sections = Sections::build(&lines, &mut complaints);
+        let mut complaints = Findings::default();
+        let mut sections = Sections::build(lines::classify(bytes), &mut complaints);
         for (_, section) in sections.iter_mut() {
             lint::drop_invalid(section, &mut complaints);
             lint::lint_gsm(section, &mut complaints);
@@ -145,12 +145,12 @@ impl Config {
             ..Config::default()
         };
         config.lint_limits(&mut complaints);
-        config.complaints = Complaint::all(path, complaints);
+        config.complaints = complaints.complaints(path);
         config
     }
 
     /// Warns of a limit that cannot be reached, by what is in force: the keys may stand in two sections.
-    fn lint_limits(&self, complaints: &mut Vec<(usize, String)>) {
+    fn lint_limits(&self, complaints: &mut Findings) {
         for (name, section) in self.sections.iter() {
             let keys = ["max_tries", "alarm_interval", "restart_delay"];
             // A section that sets none of them has nothing to answer for.
@@ -207,7 +207,9 @@ impl Config {
             let meant = meant.map_or(String::new(), |meant| format!(": did you mean [{meant}]?"));
             (section.line, format!("[{name}] names no module{meant}"))
         };
-        Complaint::all(&self.path, self.sections.iter().filter(|(name, _)| !is_known(name)).map(complaint).collect())
+        let mut findings = Findings::default();
+        findings.extend(self.sections.iter().filter(|(name, _)| !is_known(name)).map(complaint));
+        findings.complaints(&self.path)
     }
 
     /// All that is wrong in the file, in the order of its lines.
@@ -347,7 +349,7 @@ fn resolve(key: &Key, places: &[Option<Place<'_>>], program: Program) -> Value {
 }
 
 /// The manual of the C program advises against addresses in both `[global]` and a module's own section.
-fn lint_lists(sections: &Sections, complaints: &mut Vec<(usize, String)>) {
+fn lint_lists(sections: &Sections, complaints: &mut Findings) {
     let Some(global) = sections.get(GLOBAL) else { return };
     for (name, section) in sections.iter().filter(|(name, section)| *name != GLOBAL && section.line > global.line) {
         for key in KEYS.iter().filter(|key| key.adds && key.name.starts_with("alarm_")) {

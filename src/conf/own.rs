@@ -1,6 +1,6 @@
 //! A service directory's own `supervise.conf`: keys without a section, which travel with the service.
 
-use super::complaint::Complaint;
+use super::complaint::{Complaint, Findings};
 use super::lines::{self, Kind, Line};
 use super::lint;
 use super::sections::{Section, Sections};
@@ -57,15 +57,15 @@ impl OwnFile {
 
     /// Reads `bytes` as the content of the file at `path`.
     pub fn parse(path: &Path, bytes: &[u8]) -> OwnFile {
-        let mut found = Vec::new();
-        let mut all = vec![Line { number: 0, kind: Kind::Section(KEYS.into()) }];
-        all.extend(lines::classify(bytes).into_iter().map(without_section));
-        let sections = Sections::build(&all, &mut found);
+        let mut found = Findings::default();
+        let header = Line { number: 0, kind: Kind::Section(KEYS.into()) };
+        let all = std::iter::once(header).chain(lines::classify(bytes).map(without_section));
+        let sections = Sections::build(all, &mut found);
         let mut section = sections.get(KEYS).cloned().unwrap_or_default();
         lint::drop_invalid(&mut section, &mut found);
         lint::lint_gsm(&section, &mut found);
         drop_log_keys(&mut section, &mut found);
-        OwnFile { path: path.to_owned(), hash: fnv::hash(bytes), section, complaints: Complaint::all(path, found) }
+        OwnFile { path: path.to_owned(), hash: fnv::hash(bytes), section, complaints: found.complaints(path) }
     }
 
     /// All that is wrong in it, in the order of its lines.
@@ -85,7 +85,7 @@ impl OwnFile {
 }
 
 /// Who reads a service's output is settled before its directory's own file is read.
-fn drop_log_keys(section: &mut Section, complaints: &mut Vec<(usize, String)>) {
+fn drop_log_keys(section: &mut Section, complaints: &mut Findings) {
     section.retain(|name, entry| {
         let is_about_log = name == "log" || name.starts_with("log_");
         if is_about_log {

@@ -1,7 +1,14 @@
 //! Sections and their keys, put together from the lines, each with the line where it stands.
 
-use super::lines::{Kind, Line};
+use super::complaint::Findings;
+use super::keys;
+use super::lines::{Kind, Line, shortened};
+use super::lint;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// A file with more sections and keys than this is somebody's mistake; ten thousand modules with ten keys each need fewer.
+const ENTRIES_MAX: usize = 200_000;
 
 /// A key's value, and its line from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +24,7 @@ pub struct Entry {
 pub struct Section {
     /// The line of its header, from 1.
     pub line: usize,
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<&'static str, Entry>,
 }
 
 impl Section {
@@ -28,7 +35,7 @@ impl Section {
 
     /// All entries, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        self.entries.iter().map(|(key, entry)| (key.as_str(), entry))
+        self.entries.iter().map(|(key, entry)| (*key, entry))
     }
 
     /// Keeps the entries for which `keep` holds.
@@ -40,47 +47,61 @@ impl Section {
 /// All sections, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Sections {
-    by_name: HashMap<String, Section>,
+    by_name: HashMap<Arc<str>, Section>,
     /// The lines of all headers, in order, with their names; one that could not be read has none.
-    headers: Vec<(usize, Option<String>)>,
+    headers: Vec<(usize, Option<Arc<str>>)>,
 }
 
 impl Sections {
     /// Puts the lines together; what is wrong goes to `complaints` with its line. A section or key that is repeated
-    /// counts the last time.
-    pub fn build(lines: &[Line], complaints: &mut Vec<(usize, String)>) -> Sections {
+    /// counts the last time. What nobody can use is not kept: the file may be large, and full of it.
+    pub fn build(lines: impl IntoIterator<Item = Line>, complaints: &mut Findings) -> Sections {
         let mut sections = Sections::default();
         let mut place = Place::Before;
+        let mut room = ENTRIES_MAX;
         for Line { number, kind } in lines {
+            if room == 0 {
+                let what = format!("the file has more than {ENTRIES_MAX} sections and keys: the rest is ignored");
+                complaints.push((number, what));
+                break;
+            }
             match kind {
                 Kind::Nothing => {}
-                Kind::Bad(what) => complaints.push((*number, what.clone())),
+                Kind::Bad(what) => complaints.push((number, what)),
                 Kind::BadSection(what) => {
+                    room -= 1;
+                    sections.headers.push((number, None));
                     place = Place::Nobody;
                     let what = format!("{what}; the lines below it, up to the next section, are ignored");
-                    complaints.push((*number, what));
+                    complaints.push((number, what));
                 }
                 Kind::Section(name) => {
-                    place = Place::Section(name);
-                    let section = Section { line: *number, entries: BTreeMap::new() };
-                    let old = sections.by_name.insert(name.clone(), section);
-                    complaints.extend(old.map(|old| (*number, repeated(&format!("[{name}]"), old.line))));
+                    room -= 1;
+                    let shown = shortened(&name);
+                    let name: Arc<str> = name.into();
+                    sections.headers.push((number, Some(name.clone())));
+                    place = Place::Section(name.clone());
+                    let section = Section { line: number, entries: BTreeMap::new() };
+                    let old = sections.by_name.insert(name, section);
+                    complaints.extend(old.map(|old| (number, repeated(&format!("[{shown}]"), old.line))));
                 }
-                Kind::Entry { key, value } => match place {
-                    Place::Before => {
-                        complaints.push((*number, format!("{key} stands before the first [section] and is ignored")));
+                Kind::Entry { key, value } => match (&place, keys::key(&key)) {
+                    (Place::Before, _) => {
+                        let key = shortened(&key);
+                        complaints.push((number, format!("{key} stands before the first [section] and is ignored")));
                     }
-                    Place::Section(name) => {
-                        let entries = &mut sections.by_name.entry(name.to_string()).or_default().entries;
-                        let old = entries.insert(key.clone(), Entry { value: value.clone(), line: *number });
-                        complaints.extend(old.map(|old| (*number, repeated(key, old.line))));
+                    (Place::Section(_), None) => complaints.push_with(number, || lint::unknown(&key)),
+                    (Place::Section(name), Some(known)) => {
+                        room -= 1;
+                        let Some(section) = sections.by_name.get_mut(name) else { continue };
+                        let old = section.entries.insert(known.name, Entry { value, line: number });
+                        complaints.extend(old.map(|old| (number, repeated(&key, old.line))));
                     }
                     // Its header has been told.
-                    Place::Nobody => {}
+                    (Place::Nobody, _) => {}
                 },
             }
         }
-        sections.headers = all_headers(lines);
         sections
     }
 
@@ -97,31 +118,21 @@ impl Sections {
 
     /// All sections, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Section)> {
-        self.by_name.iter().map(|(name, section)| (name.as_str(), section))
+        self.by_name.iter().map(|(name, section)| (&**name, section))
     }
 
     /// All sections, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Section)> {
-        self.by_name.iter_mut().map(|(name, section)| (name.as_str(), section))
+        self.by_name.iter_mut().map(|(name, section)| (&**name, section))
     }
 }
 
-fn all_headers(lines: &[Line]) -> Vec<(usize, Option<String>)> {
-    let header = |line: &Line| match &line.kind {
-        Kind::Section(name) => Some((line.number, Some(name.clone()))),
-        Kind::BadSection(_) => Some((line.number, None)),
-        Kind::Nothing | Kind::Entry { .. } | Kind::Bad(_) => None,
-    };
-    lines.iter().filter_map(header).collect()
-}
-
 /// Whose the next entry is.
-#[derive(Clone, Copy)]
-enum Place<'a> {
+enum Place {
     /// There was no section yet.
     Before,
     /// That of the last header, with this name.
-    Section(&'a str),
+    Section(Arc<str>),
     /// The last header could not be read.
     Nobody,
 }
@@ -134,11 +145,13 @@ fn repeated(what: &str, first: usize) -> String {
 mod tests {
     use super::*;
     use crate::conf::lines::classify;
+    use std::path::Path;
 
     fn build(text: &str) -> (Sections, Vec<(usize, String)>) {
-        let mut complaints = Vec::new();
-        let sections = Sections::build(&classify(text.as_bytes()), &mut complaints);
-        (sections, complaints)
+        let mut findings = Findings::default();
+        let sections = Sections::build(classify(text.as_bytes()), &mut findings);
+        let complaints = findings.complaints(Path::new("conf")).into_iter();
+        (sections, complaints.map(|complaint| (complaint.line.unwrap_or(0), complaint.what)).collect())
     }
 
     #[test]
@@ -152,31 +165,31 @@ mod tests {
 
     #[test]
     fn the_last_of_repeated_keys_and_sections_counts() {
-        let (sections, complaints) = build("[a]\nk : 1\nk : 2\n[b]\n[a]\nk : 3\n");
-        assert_eq!(sections.get("a").unwrap().get("k").unwrap().value, "3");
+        let (sections, complaints) = build("[a]\nnice : 1\nnice : 2\n[b]\n[a]\nnice : 3\n");
+        assert_eq!(sections.get("a").unwrap().get("nice").unwrap().value, "3");
         assert_eq!(sections.get("a").unwrap().line, 5);
         assert_eq!(complaints.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 5]);
     }
 
     #[test]
     fn junk_swallows_no_section() {
-        let (sections, complaints) = build("[a]\ngarbage\n[b]\nk = v\n");
-        assert_eq!(sections.get("b").unwrap().get("k").unwrap().value, "v");
+        let (sections, complaints) = build("[a]\ngarbage\n[b]\nnice = 4\n");
+        assert_eq!(sections.get("b").unwrap().get("nice").unwrap().value, "4");
         assert_eq!(complaints.len(), 1);
     }
 
     #[test]
     fn what_stands_below_a_header_that_is_none_belongs_to_nobody() {
-        let (sections, found) = build("[a]\nk : 1\n[b\nk : 2\n[c]\nk : 3\n");
-        assert_eq!(sections.get("a").unwrap().get("k").unwrap().value, "1");
-        assert_eq!(sections.get("c").unwrap().get("k").unwrap().value, "3");
+        let (sections, found) = build("[a]\nnice : 1\n[b\nnice : 2\n[c]\nnice : 3\n");
+        assert_eq!(sections.get("a").unwrap().get("nice").unwrap().value, "1");
+        assert_eq!(sections.get("c").unwrap().get("nice").unwrap().value, "3");
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].0 == 3 && found[0].1.contains("are ignored"), "{found:?}");
     }
 
     #[test]
     fn a_key_without_a_section_is_named() {
-        let (_, complaints) = build("k : 1\n[a]\n");
+        let (_, complaints) = build("nice : 1\n[a]\n");
         assert_eq!(complaints[0].0, 1);
     }
 }

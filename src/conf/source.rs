@@ -2,8 +2,12 @@
 
 use super::{Complaint, Config};
 use crate::sys::files::file;
+use crate::sys::memory;
 use log::Level;
 use std::path::{Path, PathBuf};
+
+/// So many times its size, in bytes, a file needs while it is read.
+const READ_FACTOR: usize = 16;
 
 /// The file that was asked for, or those that are taken where nobody asked.
 ///
@@ -97,6 +101,11 @@ impl ConfigSource {
         if file::leads_to_fifo(path) {
             let what = "is a pipe, which is read at the start alone".into();
             return Err(Complaint { path: shown(path), line: None, what });
+        }
+        // Settings that are short of memory on the way would end the program; the old ones are as good as they were.
+        let size = std::fs::metadata(path).map_or(0, |metadata| usize::try_from(metadata.len()).unwrap_or(usize::MAX));
+        if memory::probe(size.saturating_mul(READ_FACTOR).saturating_add(memory::RESERVE)).is_err() {
+            return Err(Complaint::whole(&shown(path), "cannot be read: there is no memory to spare".into()));
         }
         Config::read_as(path, &shown(path))
     }

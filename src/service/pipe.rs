@@ -20,6 +20,8 @@ pub struct LogPipe {
     path: CString,
     held: Mutex<Held>,
     logger_pid: AtomicU32,
+    /// The logger cannot be started.
+    broken: AtomicBool,
     on_logger_change: OnceLock<Box<dyn Fn() + Send + Sync>>,
     on_release: OnceLock<Box<dyn Fn() + Send + Sync>>,
     released: AtomicBool,
@@ -53,6 +55,7 @@ impl LogPipe {
             on_release: OnceLock::new(),
             released: AtomicBool::new(false),
             on_open: OnceLock::new(),
+            broken: AtomicBool::new(false),
         }
     }
 
@@ -144,6 +147,26 @@ impl LogPipe {
         {
             tell();
         }
+    }
+
+    /// Notes whether the logger's last start has shown that it cannot be started.
+    pub fn set_broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::Relaxed);
+    }
+
+    /// Whether there is no logger, and none can be started as things are.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed) && self.logger_pid().is_none()
+    }
+
+    /// Whether whoever writes into it has to wait.
+    pub fn is_full(&self) -> bool {
+        self.held.lock().fifo.as_ref().is_some_and(Fifo::is_full)
+    }
+
+    /// Takes out what waits in it, in the place of its logger; 0 when there is nothing.
+    pub fn take(&self, room: &mut [u8]) -> usize {
+        self.held.lock().fifo.as_ref().map_or(0, |fifo| fifo.read(room))
     }
 
     /// The pid of the logger's run process, if it is up.

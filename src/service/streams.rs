@@ -87,8 +87,8 @@ impl Streams {
 
     pub(super) fn stdout(&self) -> Output<'_> {
         match &self.output {
-            Some(pipe) => Output::Fifo(pipe.path()),
-            None => self.file(&self.stdout),
+            Some(pipe) if !pipe.is_broken() => Output::Fifo(pipe.path()),
+            Some(_) | None => self.file(&self.stdout),
         }
     }
 

@@ -17,6 +17,9 @@ use crate::sys::process::start::{StartError, Started, Step};
 use crate::sys::{Errno, Pid, describe};
 use log::Level;
 
+/// What is said at a start of a service whose logger cannot be started.
+const NO_LOGGER: &str = "its logger cannot be started: what it writes goes to __stdout until a start with a logger";
+
 impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) -> Option<Event> {
         match action {
@@ -89,6 +92,12 @@ impl Supervisor {
         match started {
             Ok((started, warnings)) => {
                 let mut start_warnings = start_warnings(&self.spec.dir, &started);
+                if let Some(pipe) = self.spec.service.input() {
+                    pipe.set_broken(false);
+                }
+                if self.spec.service.output().is_some_and(|pipe| pipe.is_broken()) {
+                    start_warnings.push(NO_LOGGER.into());
+                }
                 start_warnings.extend(warnings.into_iter().flatten());
                 for text in self.processes.new_warnings(start_warnings) {
                     self.say(Level::Warn, text);
@@ -102,6 +111,9 @@ impl Supervisor {
             Err(error) => {
                 self.remove_group();
                 self.report_if_replaced(error);
+                if let Some(pipe) = self.spec.service.input() {
+                    pipe.set_broken(!error.passes_by_itself());
+                }
                 Event::Answer(Answer::StartFailed { error, has_finish: self.spec.service.has_finish() })
             }
         }

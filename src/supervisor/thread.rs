@@ -178,6 +178,7 @@ impl Supervisor {
             // The deferred report also repairs the directory.
             self.reports.deferred_until(&self.machine).or(self.reports.repair_at),
             self.processes.deadline(),
+            self.processes.diversion.deadline(),
         ];
         let [orders, control, run, helper, script, runit, quiet] = poll::wait(
             [
@@ -223,6 +224,7 @@ impl Supervisor {
         if self.machine.deadline().is_some_and(|deadline| Mono::now() >= deadline) {
             self.handle(Event::DeadlineReached);
         }
+        self.keep_output_flowing();
     }
 
     /// Rests, with everything written down and the descriptors left open for the next program.

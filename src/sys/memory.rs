@@ -7,6 +7,10 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 
+/// What has to be left for everything else when something that can wait takes memory, in bytes: a failed allocation ends the
+/// whole program.
+pub const RESERVE: usize = 512 * 1024;
+
 /// Whether the kernel may refuse a mapping at all: there is a limit of address space (`ulimit -v`), or it promises no
 /// more than it has (`vm.overcommit_memory` 2). Otherwise asking costs two turns at the lock for which all threads that
 /// begin are waiting.

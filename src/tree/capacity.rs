@@ -26,10 +26,6 @@ const OWN_PROCESSES: usize = 8;
 /// Processes and threads of a module.
 const PROCESSES: usize = 2;
 
-/// Address space that must stay free beside the new thread's stack, in bytes: an allocation that fails ends the whole
-/// program.
-const RESERVE: usize = 512 * 1024;
-
 /// What modules need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
@@ -87,7 +83,7 @@ pub fn for_modules(there: Demand, more: Demand, stack: usize) -> io::Result<()> 
 /// # Errors
 /// There is too little.
 pub fn for_thread(stack: usize) -> io::Result<()> {
-    memory::probe(stack.saturating_add(RESERVE)).map_err(|errno| no_thread(&errno.into()))
+    memory::probe(stack.saturating_add(memory::RESERVE)).map_err(|errno| no_thread(&errno.into()))
 }
 
 fn fits(needed: usize, limit: usize, there: Demand, what: &str, option: &str) -> io::Result<()> {

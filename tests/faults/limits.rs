@@ -255,6 +255,26 @@ fn services_for_which_there_is_no_memory_wait_for_it() {
 }
 
 #[test]
+fn without_memory_for_new_settings_the_old_ones_stay() {
+    let place = Place::new();
+    let section = |number| format!("[m{number}]\nalarm_interval : 60\n");
+    place.conf(&format!("{FAST}{}", (0..300).map(section).collect::<String>()));
+    let tree = place.tree();
+    let first = services(&place, 2);
+    all_up(&place, &first);
+    let size = crate::common::proc_status(tree.pid(), "VmSize");
+    let size: u64 = size.trim_end_matches(" kB").trim().parse().unwrap();
+    set_limit(tree.pid(), libc::RLIMIT_AS, (size + 64) * 1024).unwrap();
+    tree.signal("HUP");
+    wait_for("the tree to say so", &place, || {
+        said(&place).contains("there is no memory to spare; the old settings stay")
+    });
+    first.iter().for_each(|module| is_steered(&place, module));
+    set_limit(tree.pid(), libc::RLIMIT_AS, u64::MAX).unwrap();
+    assert!(tree.stop().success());
+}
+
+#[test]
 fn at_the_limit_of_a_files_size_services_run_and_are_restarted() {
     let place = Place::new();
     place.conf(FAST);

@@ -244,7 +244,7 @@ fn state_and_note(snapshot: &Snapshot, now: SystemTime) -> (String, String) {
         }
         Some(Want::Down | Want::Up | Want::Once) | None => None,
     };
-    let reason = snapshot.state.reason.as_deref().filter(|_| !snapshot.is_up()).map(format::text);
+    let reason = snapshot.state.reason.as_deref().map(format::text);
     let says = |state: &str, why: &str| (state.to_string(), why.to_string());
     match (snapshot.supervised, snapshot.state.pid) {
         (Supervised::Removed, _) => says("removed", "the service directory is gone"),

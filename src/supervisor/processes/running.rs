@@ -1,5 +1,6 @@
 //! All processes of one service that run now.
 
+use crate::supervisor::processes::diversion::Diversion;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::processes::scripts::Scripts;
 use crate::sys::context::cgroup::Group;
@@ -15,6 +16,8 @@ pub(in crate::supervisor) struct Processes {
     pub(in crate::supervisor) helper: Option<Process>,
     /// The scripts in `control/`.
     pub(in crate::supervisor) scripts: Scripts,
+    /// Where the output goes while the logger does not run.
+    pub(in crate::supervisor) diversion: Diversion,
     /// Warnings of the last start, so that each is logged once.
     start_warnings: Vec<String>,
 }

@@ -56,6 +56,8 @@ pub struct StatusContext<'a> {
     pub record: Option<&'a str>,
     /// Why it stands nowhere else.
     pub unrecorded: Option<&'static str>,
+    /// What is to be known of a service that is well otherwise.
+    pub note: Option<&'static str>,
     /// Whether a later supervisor is to go on where this one ends.
     pub remember: bool,
 }
@@ -199,7 +201,7 @@ impl Publisher {
             paused: machine.run().is_some_and(|run| run.paused),
             restarts: machine.restarts(),
             last_exit: self.last_exit.clone(),
-            reason: machine.reason().map(|reason| reason.to_string()),
+            reason: machine.reason().map(|reason| reason.to_string()).or_else(|| facts.note.map(str::to_string)),
             next_start: self.next_start(machine),
             alarm: machine.alarm(),
             supervisor_pid: std::process::id(),

@@ -58,6 +58,7 @@ impl Supervisor {
         let directory = self.spec.service.directory();
         let unrecorded = self.record_keeper.unrecorded().map(describe);
         let run = self.processes.run.as_ref();
+        let note = self.output_note();
         let facts = StatusContext {
             unrecorded,
             record: run.and_then(|run| self.record_keeper.run_record(run, directory)),
@@ -69,6 +70,7 @@ impl Supervisor {
             log_dir: self.spec.service.tree_logger().map(TreeLogger::directory),
             directory,
             svdir: self.runit.as_ref().map(Runit::svdir),
+            note,
             remember: !has_ended,
         };
         if ours {

@@ -5,7 +5,7 @@ use crate::sys::files::file_id::FileInstance;
 use nix::fcntl::{FcntlArg, fcntl};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -70,6 +70,14 @@ impl Fifo {
     /// Whether the entry at `path` is still this FIFO.
     pub fn is_at(&self, path: &Path) -> bool {
         FileInstance::at(path).is_ok_and(|there| there == self.instance)
+    }
+
+    /// Whether whoever writes into it has to wait. Only who holds both ends can tell.
+    pub fn is_full(&self) -> bool {
+        let mut entry = libc::pollfd { fd: self.file.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one entry that lives through the call, which does not wait.
+        let ready = unsafe { libc::poll(&raw mut entry, 1, 0) };
+        ready == 0
     }
 
     /// Reads what there is, at most `room.len()` bytes; 0 when there is nothing.

@@ -90,6 +90,17 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> EntryKind {
     EntryKind::Service(ServiceDir { name: name.to_string(), instance: FileInstance::of(&metadata), path, has_logger })
 }
 
+/// Why the `log/run` in the service directory at `path` makes no logger; `None` if there is none, or it does.
+pub fn refused_logger(path: &Path) -> Option<&'static str> {
+    let run = file::child(&file::child(path, "log"), "run");
+    std::fs::symlink_metadata(&run).ok()?;
+    match std::fs::metadata(&run) {
+        Ok(_) if file::is_executable(&run) => None,
+        Ok(_) => Some("log/run is not executable"),
+        Err(_) => Some("log/run is a link that leads nowhere"),
+    }
+}
+
 /// A link without a target: whoever made it meant a service by it, and is told so.
 fn dangling_or_gone(path: &Path) -> EntryKind {
     match std::fs::symlink_metadata(path) {

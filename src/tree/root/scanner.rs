@@ -11,6 +11,7 @@ use super::watch::{Changes, Pending, Watch};
 use super::watch_error::WatchError;
 use crate::status::log::Log;
 use crate::sys::errno_text;
+use crate::sys::files::file;
 use crate::sys::files::file_id::FileInstance;
 use crate::sys::time::Mono;
 use crossbeam_channel::Receiver;
@@ -73,6 +74,8 @@ pub struct RootScanner {
     not_begun: BTreeMap<String, String>,
     /// Names of services that somebody other than root may write, of which that was said; empty for the root itself.
     untrusted_logged: BTreeSet<OsString>,
+    /// Services whose `log/run` cannot be run, of which that was said: those are watched.
+    refused_loggers: BTreeSet<OsString>,
     /// Services that somebody other than root may write are refused.
     strict: bool,
     new_directories: NewDirectories,
@@ -95,6 +98,7 @@ impl RootScanner {
             already_logged: BTreeSet::new(),
             not_begun: BTreeMap::new(),
             untrusted_logged: BTreeSet::new(),
+            refused_loggers: BTreeSet::new(),
             strict,
             new_directories: NewDirectories::default(),
             root_gone: None,
@@ -236,6 +240,7 @@ impl RootScanner {
             EntryKind::Gone if scan::is_gone(&self.root, self.identity, name) => {
                 self.already_logged.remove(name);
                 self.untrusted_logged.remove(name);
+                self.refused_loggers.remove(name);
                 self.new_directories.forget(name);
                 self.watch_no_longer(name);
                 Look::Gone
@@ -263,7 +268,29 @@ impl RootScanner {
             return Look::Refused(Refusal::Untrusted);
         }
         self.already_logged.remove(name);
-        Look::Service(found)
+        Look::Service(self.with_logger(name, found))
+    }
+
+    /// A logger that somebody meant and that cannot be run is told once, and is there as soon as it can.
+    fn with_logger(&mut self, name: &OsStr, mut found: ServiceDir) -> ServiceDir {
+        let log = found.path.join("log");
+        let refused = if found.has_logger { None } else { scan::refused_logger(&found.path) };
+        let Some(why) = refused else {
+            if self.refused_loggers.remove(name)
+                && let Some(watch) = &mut self.watch
+            {
+                watch.remove_below(&log);
+            }
+            return found;
+        };
+        if self.refused_loggers.insert(name.to_owned()) {
+            log::warn!(logger: self.log, "{}: {why}: it runs without a logger, and its output goes to __stdout", found.name);
+            // Without a watch, the next rescan finds it.
+            let _ = self.watch.as_mut().map(|watch| watch.add_below(&log));
+            // It may have become one before it was watched.
+            found.has_logger = scan::refused_logger(&found.path).is_none() && file::is_executable(&log.join("run"));
+        }
+        found
     }
 
     /// Whether it is to be refused for who may write it; says once who that is. Only root has something to lose by it.

@@ -76,7 +76,11 @@ impl Roster {
             Place::Kept(found) if self.exited_before(&name) => self.start_to_leave(found, true),
             // The scan of the root would find it, too, unless it is removed or renamed just now: then the new name has
             // to wait for the old one.
-            Place::Kept(found) => self.start(found),
+            Place::Kept(found) => {
+                // A live logger that has lost its `log/run` reads on, and nobody else does. One of our own has no `log/run`.
+                let keeps = !own_logger && logger.is_some_and(|logger| logger.runs);
+                self.start(ServiceDir { has_logger: found.has_logger || keeps, ..found })
+            }
             // The directory may be on its way out, file by file; then nobody else would ever correct its status files. If
             // it becomes complete again, the service begins anew.
             Place::Incomplete(instance) => self.start_to_leave(found(instance), false),

@@ -1,0 +1,125 @@
+//! Loggers that are missing, and what becomes of what their services write.
+
+// A test fails by a panic, and says to the one who runs it what it saw.
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+
+mod common;
+
+use common::*;
+use std::path::Path;
+
+/// Writes long numbered lines without end, and the last number that it could write into the file `n`.
+const WRITER: &str = "n=0; while :; do n=$((n + 1)); printf '%5000d\\n' $n; echo $n > ../../n; sleep 0.005; done";
+
+/// A logger that keeps what it reads.
+const LOGGER: &str = "exec cat >> ../../../got";
+
+fn written(place: &Place) -> u64 {
+    std::fs::read_to_string(place.path().join("n")).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+/// Waits until the service has written much more than a pipe holds.
+fn wait_written(place: &Place) {
+    let before = written(place);
+    wait_for("it to write more than a pipe holds", place, || written(place) > before + 40);
+}
+
+/// The numbers in the files, in the order of the lines.
+fn numbers(files: &[&Path]) -> Vec<u64> {
+    let text = |file: &&Path| std::fs::read_to_string(file).unwrap_or_default();
+    files.iter().map(text).collect::<String>().lines().filter_map(|line| line.trim().parse().ok()).collect()
+}
+
+#[test]
+fn a_logger_that_cannot_be_started_gives_way_to_stdout_and_no_line_is_lost() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.service("web", &[("run", WRITER), ("log/run", LOGGER)]);
+    let (web, log) = (place.module("web"), place.module("web/log"));
+    let tree = place.tree();
+    let (pid, logger) = (web.wait_up(&place), log.wait_up(&place));
+    std::fs::remove_dir_all(place.root().join("web/log")).unwrap();
+    tree.signal("HUP");
+    place.wait_told("looking at everything again");
+    signal(logger, "TERM");
+    wait_written(&place);
+    assert_eq!(web.pid(), pid, "it was not left alone");
+    web.wait_text(&place, "supervise.log.wf", "the pipe to it is full: what it writes goes to __stdout");
+    wait_for("status to say so", &place, || web.state()["reason"].to_string().contains("__stdout"));
+    // The next process writes there by itself.
+    web.send("t");
+    let next = web.wait_new_pid(&place, pid);
+    web.wait_text(&place, "supervise.log.wf", "its logger cannot be started");
+    wait_written(&place);
+    assert_eq!(std::fs::read_link(format!("/proc/{next}/fd/1")).unwrap(), web.path("__stdout"));
+    // Put back, it is there for the next process.
+    std::fs::create_dir(place.root().join("web/log")).unwrap();
+    script(&place.root().join("web/log/run"), LOGGER);
+    log.wait_new_pid(&place, logger);
+    web.send("t");
+    web.wait_new_pid(&place, next);
+    let size = || std::fs::metadata(place.path().join("got")).map_or(0, |file| file.len());
+    let before = size();
+    wait_for("the logger to read", &place, || size() > before);
+    assert!(tree.stop().success());
+    let all = numbers(&[&place.path().join("got"), &web.path("__stdout")]);
+    let first = all.iter().take_while(|number| **number <= 40).count();
+    assert!(first >= 40, "{all:?}");
+    let mut sorted = all.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let highest = *sorted.last().unwrap();
+    // Three processes have counted from 1, so no number up to the first one's last is missing.
+    assert!((1..highest).all(|number| sorted.binary_search(&number).is_ok()), "{all:?}");
+}
+
+#[test]
+fn a_live_logger_without_its_run_is_kept_over_an_upgrade_and_a_kill() {
+    for kill in [false, true] {
+        let place = Place::new();
+        place.conf(FAST);
+        place.service("web", &[("run", "while :; do echo line; sleep 0.02; done"), ("log/run", LOGGER)]);
+        let (web, log) = (place.module("web"), place.module("web/log"));
+        let tree = place.tree();
+        let (pid, logger) = (web.wait_up(&place), log.wait_up(&place));
+        std::fs::remove_file(place.root().join("web/log/run")).unwrap();
+        let tree = if kill {
+            tree.kill();
+            place.tree()
+        } else {
+            tree.signal("USR2");
+            tree
+        };
+        let begun = || host::count(&place.own().path("supervise.log"), " supervising ");
+        wait_for("the next program", &place, || begun() == 2);
+        wait_for("it to be supervised", &place, || log.is_supervised() && web.is_supervised());
+        assert_eq!((web.pid(), log.pid()), (pid, logger));
+        assert!(tree.stop().success());
+        assert!(!is_alive(logger) && !is_alive(pid), "left running");
+    }
+}
+
+#[test]
+fn a_logger_that_is_no_program_is_told_and_comes_with_chmod() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.service("web", &[("run", "while :; do echo line; sleep 0.05; done")]);
+    place.service("dead", &[("run", SLEEP)]);
+    place.service("empty", &[("run", SLEEP)]);
+    for name in ["web", "dead", "empty"] {
+        std::fs::create_dir(place.root().join(name).join("log")).unwrap();
+    }
+    std::fs::write(place.root().join("web/log/run"), format!("#!/bin/sh\n{LOGGER}\n")).unwrap();
+    std::os::unix::fs::symlink("/no/such/logger", place.root().join("dead/log/run")).unwrap();
+    let tree = place.tree();
+    place.module("web").wait_up(&place);
+    place.wait_told("web: log/run is not executable");
+    place.wait_told("dead: log/run is a link that leads nowhere");
+    assert!(!place.own().log().contains("empty:"), "an empty log directory is no logger, and no fault");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(place.root().join("web/log/run"), mode).unwrap();
+    place.module("web/log").wait_up(&place);
+    let got = place.path().join("got");
+    wait_for("a line in the logger's hands", &place, || std::fs::metadata(&got).is_ok_and(|file| file.len() > 0));
+    assert!(tree.stop().success());
+}
