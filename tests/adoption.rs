@@ -26,9 +26,7 @@ fn a_service_keeps_its_pid_and_its_exit_is_seen() {
     place.conf(FAST);
     place.run("web", HOLD);
     let web = place.module("web");
-    let killed = place.reaped_tree();
-    let pid = web.wait_up(&place);
-    killed.kill();
+    let [pid] = place.left_running([&web]);
     assert!(is_alive(pid) && !web.is_supervised());
     let tree = place.reaped_tree();
     wait_for("the new tree's word", &place, || web.state()["supervisor_pid"] == tree.pid());

@@ -79,9 +79,7 @@ fn what_ends_while_the_program_is_replaced_leaves_as_it_was_told() {
     let said = |text| host::count(&place.own().path("supervise.log"), text);
     for round in 0..16 {
         // It is not a child of the tree that replaces itself, so nothing of it is left when it has ended.
-        let killed = place.reaped_tree();
-        let pid = web.wait_up(&place);
-        killed.kill();
+        let [pid] = place.left_running([&web]);
         let tree = place.reaped_tree();
         wait_for("it to be adopted", &place, || web.state()["supervisor_pid"] == tree.pid());
         let (begun, left) = (said(" supervising "), said("web: left, as told by x"));

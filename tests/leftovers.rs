@@ -70,9 +70,7 @@ fn a_process_that_nobody_wrote_down_but_itself_is_found() {
     place.run("web", SLEEP);
     place.run("api", SLEEP);
     let (web, api) = (place.module("web"), place.module("api"));
-    let killed = place.reaped_tree();
-    let pids = (web.wait_up(&place), api.wait_up(&place));
-    killed.kill();
+    let pids: (u32, u32) = place.left_running([&web, &api]).into();
     // As if it had been killed just after the start.
     for module in [&web, &api] {
         std::fs::remove_file(module.path("state.json")).expect("removed");
@@ -116,9 +114,7 @@ fn a_service_that_is_gone_is_not_shown_as_running() {
     place.conf(FAST);
     place.run("web", SLEEP);
     let web = place.module("web");
-    let killed = place.reaped_tree();
-    let pid = web.wait_up(&place);
-    killed.kill();
+    let [pid] = place.left_running([&web]);
     signal(pid, "KILL");
     wait_for("its end", &place, || !is_alive(pid));
     std::fs::rename(place.root().join("web"), place.path().join("gone")).expect("moved out");

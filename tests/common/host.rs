@@ -46,7 +46,15 @@ impl Place {
         self.reaped_tree_as(tree_command())
     }
 
-    /// The same by a command of one's own that ends in `supervise-tree`'s name; the usual arguments are added.
+    /// Has a tree start these services, and kills it: the services run on, without a supervisor. Their pids.
+    pub fn left_running<const N: usize>(&self, modules: [&Module; N]) -> [u32; N] {
+        let killed = self.reaped_tree();
+        let pids = modules.map(|module| module.wait_up(self));
+        killed.kill();
+        pids
+    }
+
+    /// As [`Place::reaped_tree`], by a command of one's own that ends in `supervise-tree`'s name; the usual arguments are added.
     pub fn reaped_tree_as(&self, mut command: Command) -> Reaped<'_> {
         command.arg("-p").arg(self.status_root()).arg(self.root());
         let reaped = self.reaped(command);

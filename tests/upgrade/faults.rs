@@ -16,8 +16,7 @@ fn a_root_that_goes_away_at_the_last_moment_ends_no_tree() {
     let place = Place::new();
     place.run("web", HOLD);
     place.service("talk", &[("run", SLEEP), ("log/run", "exec cat >/dev/null")]);
-    let program = own_copy(&place);
-    let tree = tree_of(&place, &program);
+    let (program, tree) = tree_of_own_copy(&place);
     let modules = ["web", "talk", "talk/log"].map(|name| place.module(name));
     let pids = modules.each_ref().map(|module| module.wait_up(&place));
     let (root, away) = (place.root(), place.path().join("away"));
@@ -43,8 +42,7 @@ fn a_root_that_goes_away_at_the_last_moment_ends_no_tree() {
 fn a_tree_without_its_root_stops_what_it_was_handed_over() {
     let place = Place::new();
     place.run("web", SLEEP);
-    let program = own_copy(&place);
-    let tree = tree_of(&place, &program);
+    let (program, tree) = tree_of_own_copy(&place);
     let pid = place.module("web").wait_up(&place);
     let fresh = place.path().join("fresh");
     script(&fresh, &program_that(&format!("mv {} {}/away", place.root().display(), place.path().display())));

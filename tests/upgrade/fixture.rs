@@ -24,6 +24,13 @@ pub fn own_copy(place: &Place) -> PathBuf {
     copy
 }
 
+/// Starts the tree from a copy of its program that only this test has, and that it may replace: its path, and the tree.
+pub fn tree_of_own_copy(place: &Place) -> (PathBuf, Running<'_>) {
+    let program = own_copy(place);
+    let tree = tree_of(place, &program);
+    (program, tree)
+}
+
 /// Starts the tree from the program at `path`.
 pub fn tree_of<'a>(place: &'a Place, path: &Path) -> Running<'a> {
     let mut command = Command::new(path);

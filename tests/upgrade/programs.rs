@@ -9,8 +9,7 @@ use std::os::unix::fs::MetadataExt;
 fn the_program_that_is_at_the_path_by_now_is_executed() {
     let place = Place::new();
     place.run("web", SLEEP);
-    let program = own_copy(&place);
-    let tree = tree_of(&place, &program);
+    let (program, tree) = tree_of_own_copy(&place);
     let pid = place.module("web").wait_up(&place);
     let fresh = place.path().join("fresh");
     std::fs::copy(env!("CARGO_BIN_EXE_supervise-tree"), &fresh).expect("copied");
@@ -32,8 +31,7 @@ fn an_upgrade_that_cannot_be_executed_changes_nothing() {
     place.conf(FAST);
     place.run("web", HOLD);
     place.service("talk", &[("run", SLEEP), ("log/run", "exec cat >/dev/null")]);
-    let program = own_copy(&place);
-    let tree = tree_of(&place, &program);
+    let (program, tree) = tree_of_own_copy(&place);
     let web = place.module("web");
     let pid = web.wait_up(&place);
     place.module("talk").wait_up(&place);
@@ -77,8 +75,7 @@ fn a_program_that_could_not_begin_is_not_tried() {
     let place = Place::new();
     place.conf(FAST);
     place.run("web", SLEEP);
-    let program = own_copy(&place);
-    let tree = tree_of(&place, &program);
+    let (program, tree) = tree_of_own_copy(&place);
     let web = place.module("web");
     let pid = web.wait_up(&place);
     let fresh = place.path().join("fresh");
@@ -118,8 +115,7 @@ fn a_program_that_could_not_begin_is_not_tried() {
 fn another_program_does_not_take_the_place_of_the_tree() {
     let place = Place::new();
     place.run("web", SLEEP);
-    let program = own_copy(&place);
-    let tree = tree_of(&place, &program);
+    let (program, tree) = tree_of_own_copy(&place);
     let pid = place.module("web").wait_up(&place);
     // They end well, the last two with words on standard output; the last one repeats what it was asked.
     let others = ["#!/bin/true\n", "#!/bin/sh\necho supervise-tree 9\n", "#!/bin/sh\necho \"$@\" >&0; echo \"$@\"\n"];
@@ -145,8 +141,7 @@ fn a_program_that_hangs_when_it_is_asked_holds_nothing_up() {
     let place = Place::new();
     place.conf(FAST);
     place.run("web", HOLD);
-    let program = own_copy(&place);
-    let tree = tree_of(&place, &program);
+    let (program, tree) = tree_of_own_copy(&place);
     let web = place.module("web");
     let pid = web.wait_up(&place);
     let hangs = place.path().join("hangs");

@@ -64,66 +64,66 @@ fn tell(spec: &Spec, error: &OpenError) {
     }
 }
 
-// Own frame: see `sys::threads::thread`.
-#[inline(never)]
+/// Waits for the next try, or until supervision is to end: nothing runs that would have to be stopped.
 fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
-    let deadline = Mono::now() + OPEN_RETRY_INTERVAL;
-    loop {
-        let [ordered] = poll::wait([Some(spec.host.order_source())], Some(deadline));
-        if !ordered {
-            return None;
-        }
-        for order in spec.host.take_orders() {
-            match order {
-                Order::Ask(Ask::Leave(leave)) => return Some(Outcome::Left(leave)),
-                Order::Ask(Ask::KillNow) => return Some(Outcome::Left(Leave::Stop)),
-                Order::Ask(Ask::Configure(config)) => spec.config = config,
-                Order::Ask(Ask::ChangeOutput(next)) => spec.service.change_output(next),
-                // Nothing is held yet, and nothing runs.
-                Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, Descriptors::default()),
-                Order::Ask(Ask::Publish | Ask::ComeBack) => {}
-                Order::ResetLimits => {}
-                Order::Abandon(_) => return Some(Outcome::Abandoned),
-            }
-        }
+    match pause(spec, OPEN_RETRY_INTERVAL) {
+        Pause::Over => None,
+        Pause::Leave { leave, .. } => Some(Outcome::Left(leave)),
+        Pause::Abandon => Some(Outcome::Abandoned),
     }
 }
 
 /// Waits a moment, or until there is an order that cannot wait: what runs is adopted then, and gets the order.
+fn wait_after_panic(spec: &mut Spec) -> Option<Outcome> {
+    match pause(spec, AFTER_PANIC) {
+        Pause::Over => None,
+        Pause::Leave { leave, kill_now } => {
+            spec.leave = spec.leave.max(Some(leave));
+            if let (true, Host::Tree(tree)) = (kill_now, &spec.host) {
+                tree.mailbox.ask(Ask::KillNow);
+            }
+            None
+        }
+        Pause::Abandon => Some(Outcome::Abandoned),
+    }
+}
+
+/// How a pause has ended.
+enum Pause {
+    /// Its time is over.
+    Over,
+    /// Supervision is to end, and `kill_now` says that the process is not to be waited for.
+    Leave { leave: Leave, kill_now: bool },
+    /// Supervision ends at once, and the process goes on.
+    Abandon,
+}
+
+/// Waits for `length`, without a status directory and without a process, and takes the orders that come.
 // Own frame: see `sys::threads::thread`.
 #[inline(never)]
-fn wait_after_panic(spec: &mut Spec) -> Option<Outcome> {
-    let deadline = Mono::now() + AFTER_PANIC;
+fn pause(spec: &mut Spec, length: Duration) -> Pause {
+    let deadline = Mono::now() + length;
     loop {
         let [ordered] = poll::wait([Some(spec.host.order_source())], Some(deadline));
         if !ordered {
-            return None;
+            return Pause::Over;
         }
-        let mut is_urgent = false;
+        let (mut leave, mut kill_now) = (None, false);
         for order in spec.host.take_orders() {
             match order {
-                Order::Ask(Ask::Leave(leave)) => {
-                    spec.leave = spec.leave.max(Some(leave));
-                    is_urgent = true;
-                }
-                Order::Ask(Ask::KillNow) => {
-                    spec.leave = Some(Leave::Stop);
-                    if let Host::Tree(tree) = &spec.host {
-                        tree.mailbox.ask(Ask::KillNow);
-                    }
-                    is_urgent = true;
-                }
+                Order::Ask(Ask::Leave(how)) => leave = leave.max(Some(how)),
+                Order::Ask(Ask::KillNow) => (leave, kill_now) = (Some(Leave::Stop), true),
                 Order::Ask(Ask::Configure(config)) => spec.config = config,
                 Order::Ask(Ask::ChangeOutput(next)) => spec.service.change_output(next),
-                // Nothing is held; the next program adopts what runs.
+                // No descriptor is held; the next program adopts what runs.
                 Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, Descriptors::default()),
                 Order::Ask(Ask::Publish | Ask::ComeBack) => {}
                 Order::ResetLimits => {}
-                Order::Abandon(_) => return Some(Outcome::Abandoned),
+                Order::Abandon(_) => return Pause::Abandon,
             }
         }
-        if is_urgent {
-            return None;
+        if let Some(leave) = leave {
+            return Pause::Leave { leave, kill_now };
         }
     }
 }
