@@ -26,7 +26,7 @@ pub struct Machine {
 pub type Actions = SmallVec<[Action; 4]>;
 
 impl Machine {
-    /// Nothing runs yet; [`Event::Begin`](super::events::Event::Begin) or `Resume` comes first.
+    /// Nothing runs yet; [`Event::Begin`](crate::machine::Event::Begin) or `Resume` comes first.
     pub fn new(setup: Setup, policy: Policy) -> Machine {
         Machine {
             state: State::Down,
