@@ -1,5 +1,6 @@
 //! The command lines, one definition a program, and the exit codes that they share.
 
+mod container;
 mod getopt;
 pub mod supervise;
 pub mod supervise_log;
@@ -57,9 +58,20 @@ pub fn fail(program: &str, code: u8, message: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// `$SUPERVISE_STATUS`, if it is set.
+fn named_status_root() -> Option<std::path::PathBuf> {
+    std::env::var_os("SUPERVISE_STATUS").filter(|value| !value.is_empty()).map(Into::into)
+}
+
+/// The same for whoever looks for one: `$SUPERVISE_STATUS`, else `./status`, else that of a tree with `--container`.
+pub fn find_status_root() -> std::path::PathBuf {
+    let here = default_status_root();
+    if named_status_root().is_some() || here.is_dir() { here } else { container::used_status_root().unwrap_or(here) }
+}
+
 /// `$SUPERVISE_STATUS`, else `./status`: where status directories are if nobody says it.
 pub fn default_status_root() -> std::path::PathBuf {
-    std::env::var_os("SUPERVISE_STATUS").filter(|value| !value.is_empty()).unwrap_or_else(|| "status".into()).into()
+    named_status_root().unwrap_or_else(|| "status".into())
 }
 
 /// Reads a time in seconds; fractions are allowed, and `inf` is as long as it takes.

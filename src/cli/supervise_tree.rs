@@ -1,5 +1,6 @@
 //! `supervise-tree`.
 
+use super::container;
 use super::{NO_DIRECTORY, TEMPORARY, USAGE, default_status_root, fail, parse, prepare, seconds};
 use crate::conf::CONFIG_FILE;
 use crate::conf::source::ConfigSource;
@@ -39,6 +40,9 @@ pub struct Arguments {
     /// As root, refuse services that somebody other than root may write, instead of a warning
     #[arg(long)]
     pub strict: bool,
+    /// In a container: `log : stdout` where nothing else is set, a status root that can be written, TERM counts once
+    #[arg(long)]
+    pub container: bool,
     /// The stop of everything takes at most this many seconds: what is left then is killed
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub stop_timeout: Option<Duration>,
@@ -128,7 +132,7 @@ fn exit_code(error: &TreeError) -> u8 {
 /// Paths become absolute here, so that what is shown and recorded means the same to everybody.
 fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Result<Options, String> {
     let (runit, strict) = (arguments.runit_compat, arguments.strict);
-    let shutdown = ShutdownRules { timeout: arguments.stop_timeout, once: false };
+    let shutdown = ShutdownRules { timeout: arguments.stop_timeout, once: arguments.container };
     let absolute = |path: PathBuf| {
         std::path::absolute(&path).map_err(|error| format!("{}: {}", path.display(), crate::sys::errno_text(&error)))
     };
@@ -144,7 +148,9 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
         (_, true) => (Echo::Warnings, Echo::Warnings),
         _ => (Echo::All, Echo::Warnings),
     };
-    let status_root = absolute(arguments.status_root.unwrap_or_else(default_status_root))?;
+    let source = if arguments.container { source.in_container() } else { source };
+    let chosen = || if arguments.container { container::status_root() } else { default_status_root() };
+    let status_root = absolute(arguments.status_root.unwrap_or_else(chosen))?;
     // Found now: once the file is replaced, the kernel calls this one deleted.
     let here = || match std::env::current_exe() {
         // Without /proc, it is what a shell would have found.

@@ -97,9 +97,15 @@ pub struct Config {
     complaints: Vec<Complaint>,
     /// The settings of all modules without a section, for the tree and for `supervise`.
     common: [OnceLock<Arc<Settings>>; 2],
+    in_container: bool,
 }
 
 impl Config {
+    /// The same with the defaults of a container: where nobody says otherwise, `log : stdout`.
+    pub fn in_container(self) -> Config {
+        Config { in_container: true, ..self }
+    }
+
     /// No file: the defaults for all modules.
     pub fn empty() -> Config {
         Config::default()
@@ -261,7 +267,10 @@ impl Config {
         let mut settings = Settings::default();
         let mut values = Vec::new();
         for key in KEYS {
-            let value = resolve(key, &places, program);
+            let mut value = resolve(key, &places, program);
+            if self.in_container && key.name == "log" && value.origin == Origin::Default {
+                value.text = "stdout".into();
+            }
             // Every text was tried when the file was read, and the defaults are tested.
             let _ = (key.apply)(&mut settings, &value.text);
             values.push(value);

@@ -17,17 +17,27 @@ const READ_FACTOR: usize = 16;
 pub struct ConfigSource {
     asked: Option<PathBuf>,
     fallbacks: Vec<PathBuf>,
+    in_container: bool,
 }
 
 impl ConfigSource {
     /// What `-F` says; else the first of `fallbacks` that exists whenever the file is read.
     pub fn choose(asked: Option<PathBuf>, fallbacks: impl IntoIterator<Item = PathBuf>) -> ConfigSource {
-        ConfigSource { asked, fallbacks: fallbacks.into_iter().collect() }
+        ConfigSource { asked, fallbacks: fallbacks.into_iter().collect(), in_container: false }
     }
 
     /// No file at all.
     pub fn none() -> ConfigSource {
-        ConfigSource { asked: None, fallbacks: Vec::new() }
+        ConfigSource { asked: None, fallbacks: Vec::new(), in_container: false }
+    }
+
+    /// The same with the defaults of a container: where nobody says otherwise, `log : stdout`.
+    pub fn in_container(self) -> ConfigSource {
+        ConfigSource { in_container: true, ..self }
+    }
+
+    fn adapted(&self, config: Config) -> Config {
+        if self.in_container { config.in_container() } else { config }
     }
 
     /// The file, as things are now; one of the fallbacks, if none exists.
@@ -48,13 +58,13 @@ impl ConfigSource {
     pub fn first(&self) -> (Config, Option<Complaint>) {
         let path = self.here();
         if self.asked.is_none() && !path.exists() {
-            return (Config::empty(), None);
+            return (self.adapted(Config::empty()), None);
         }
         match Config::read_as(path, &shown(path)) {
-            Ok(config) => (config, None),
+            Ok(config) => (self.adapted(config), None),
             Err(mut complaint) => {
                 complaint.what += "; the defaults hold";
-                (Config::empty(), Some(complaint))
+                (self.adapted(Config::empty()), Some(complaint))
             }
         }
     }
@@ -65,10 +75,10 @@ impl ConfigSource {
         let Some(old) = old else { return self.first() };
         match self.read_again() {
             Ok(config) => (config, None),
-            Err(_) if self.is_absent() => (old, None),
+            Err(_) if self.is_absent() => (self.adapted(old), None),
             Err(mut complaint) => {
                 complaint.what += "; the old settings stay";
-                (old, Some(complaint))
+                (self.adapted(old), Some(complaint))
             }
         }
     }
@@ -107,7 +117,7 @@ impl ConfigSource {
         if memory::probe(size.saturating_mul(READ_FACTOR).saturating_add(memory::RESERVE)).is_err() {
             return Err(Complaint::whole(&shown(path), "cannot be read: there is no memory to spare".into()));
         }
-        Config::read_as(path, &shown(path))
+        Config::read_as(path, &shown(path)).map(|config| self.adapted(config))
     }
 }
 

@@ -118,7 +118,7 @@ impl StatusRoot {
 
     /// As [`StatusRoot::find`], without looking.
     pub fn name(option: Option<&Path>) -> StatusRoot {
-        StatusRoot(option.map_or_else(crate::cli::default_status_root, Path::to_owned))
+        StatusRoot(option.map_or_else(crate::cli::find_status_root, Path::to_owned))
     }
 
     /// Where it is.

@@ -78,7 +78,8 @@ impl Roster {
             // to wait for the old one.
             Place::Kept(found) => {
                 // A live logger that has lost its `log/run` reads on, and nobody else does. One of our own has no `log/run`.
-                let keeps = !own_logger && logger.is_some_and(|logger| logger.runs);
+                // A dead one may be where a live service still writes into its pipe.
+                let keeps = !own_logger && logger.is_some() && runs;
                 self.start(ServiceDir { has_logger: found.has_logger || keeps, ..found })
             }
             // The directory may be on its way out, file by file; then nobody else would ever correct its status files. If
