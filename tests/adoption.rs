@@ -42,6 +42,33 @@ fn a_service_keeps_its_pid_and_its_exit_is_seen() {
 }
 
 #[test]
+fn an_adopted_service_that_is_told_to_stop_tells_finish_how_it_ended() {
+    if !kernel_is(6, 15) {
+        return skipped("the kernel does not tell how a stranger ended");
+    }
+    let place = Place::new();
+    let run = "trap 'exit 7' TERM; while :; do sleep 0.02; done";
+    place.service("web", &[("run", run), ("finish", "echo $1 $2 >> ../../ends")]);
+    let ends = place.path().join("ends");
+    let web = place.module("web");
+    let mut tree = place.reaped_tree();
+    // It was lost in half the rounds.
+    for round in 1..=6 {
+        web.wait_up(&place);
+        web.wait_state(&place, "up");
+        tree.kill();
+        tree = place.reaped_tree();
+        wait_for("it to be adopted", &place, || web.is_supervised() && web.state()["supervisor_pid"] == tree.pid());
+        web.send("d");
+        wait_for("finish", &place, || count(&ends, " ") == round);
+        web.wait_state(&place, "down");
+        web.send("u");
+    }
+    assert_eq!(std::fs::read_to_string(&ends).unwrap(), "7 0\n".repeat(6));
+    assert!(tree.stop().success());
+}
+
+#[test]
 fn an_adopted_service_takes_commands_and_stops_with_the_tree() {
     let place = Place::new();
     place.conf(FAST);

@@ -12,6 +12,8 @@
 
 mod common;
 
+#[path = "chaos/faults.rs"]
+mod faults;
 #[path = "chaos/lines.rs"]
 mod lines;
 #[path = "chaos/processes.rs"]

@@ -5,6 +5,7 @@
 
 mod common;
 
+use common::host::*;
 use common::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
@@ -151,4 +152,27 @@ fn names_that_are_passed_over_are_in_the_trees_state_with_the_reason() {
     signal(tree.pid(), "HUP");
     place.wait_told("late: run is gone");
     assert_eq!(not_begun().len(), 1);
+}
+
+#[test]
+fn a_root_that_could_not_be_read_restarts_nothing() {
+    if nix::unistd::geteuid().is_root() {
+        return skipped("root reads everything");
+    }
+    let place = Place::new();
+    place.run("web", SLEEP);
+    let killed = place.reaped_tree();
+    let pid = place.module("web").wait_up(&place);
+    killed.kill();
+    let mode = |mode| std::fs::set_permissions(place.root(), std::os::unix::fs::PermissionsExt::from_mode(mode));
+    mode(0o000).expect("chmod");
+    let tree = place.reaped_tree();
+    wait_for("it to be adopted", &place, || place.module("web").state()["supervisor_pid"] == tree.pid());
+    holds_for(Duration::from_secs(3), "few lines", &place, || {
+        count(&place.own().path("supervise.log.wf"), "denied") <= 2
+    });
+    mode(0o755).expect("chmod");
+    place.wait_told("is watched again");
+    assert_eq!(place.module("web").pid(), pid);
+    assert!(is_alive(pid) && tree.stop().success());
 }

@@ -152,8 +152,9 @@ impl Machine {
         }
     }
 
-    /// Whether it decides anything how the run process ends: not if somebody has requested the end.
+    /// Whether anybody is told how the run process ends: `finish` and `svctl` are, also of an end that somebody has requested.
+    /// The end of the tree does not wait for that.
     pub fn exit_matters(&self) -> bool {
-        self.want == Want::Up && self.leave.is_none() && self.run().is_none_or(|run| run.stop == Stop::No)
+        self.leave.is_none()
     }
 }

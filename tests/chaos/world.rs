@@ -109,7 +109,8 @@ impl<'a> World<'a> {
         match self.random.below(100) {
             0..18 => self.kill_service(),
             18..25 => self.kill_logger(),
-            25..52 => self.command(),
+            25..46 => self.command(),
+            46..52 => self.fault(),
             52..56 => self.command_logger(),
             56..58 => self.exit(),
             58 => self.exit_logger(),
@@ -407,7 +408,7 @@ impl<'a> World<'a> {
         wait_for("the tree to take its signals", self.place, || blocked() & hup != 0);
     }
 
-    fn signal_tree(&self, name: &str) {
+    pub fn signal_tree(&self, name: &str) {
         if let Some(pid) = self.tree {
             signal(pid, name);
         }
@@ -440,7 +441,7 @@ impl<'a> World<'a> {
         self.subjects.values_mut().for_each(|subject| subject.begins_afresh(crashes));
     }
 
-    fn rescan(&mut self) {
+    pub fn rescan(&mut self) {
         // Two at once may become one: how often it is heard would not tell of which.
         self.wait_for_hup();
         self.tell("HUP to the tree".into());

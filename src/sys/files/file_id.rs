@@ -63,6 +63,11 @@ impl FileInstance {
         std::fs::symlink_metadata(path).map(|metadata| FileInstance::of(&metadata))
     }
 
+    /// Whether both may be the same file: device and inode are, and the age where it is known of both.
+    pub fn may_be(&self, other: &FileInstance) -> bool {
+        self.id == other.id && (self.born == other.born || self.born == 0 || other.born == 0)
+    }
+
     /// A file of which only device and inode were written down.
     pub fn of_unknown_age(id: FileId) -> FileInstance {
         FileInstance { id, born: 0 }
@@ -78,6 +83,13 @@ mod tests {
         let id = FileId { device: 8, inode: 9 };
         assert_eq!(serde_json::to_string(&id).unwrap(), "[8,9]");
         assert_eq!(serde_json::from_str::<FileId>("[8,9]").unwrap(), id);
+    }
+
+    #[test]
+    fn a_file_of_unknown_age_may_be_any_with_its_number() {
+        let of = |inode, born| FileInstance { id: FileId { device: 8, inode }, born };
+        assert!(of(9, 5).may_be(&of(9, 5)) && of(9, 0).may_be(&of(9, 5)) && of(9, 5).may_be(&of(9, 0)));
+        assert!(!of(9, 5).may_be(&of(9, 6)) && !of(9, 0).may_be(&of(8, 0)));
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub struct RootScanner {
     root_gone: Option<Mono>,
     rescan_at: Option<Mono>,
     /// The root is missing, or inotify is: what was said of it.
-    watch_problem: Option<String>,
+    watch_problems: Vec<String>,
 }
 
 impl RootScanner {
@@ -103,7 +103,7 @@ impl RootScanner {
             new_directories: NewDirectories::default(),
             root_gone: None,
             rescan_at: None,
-            watch_problem: None,
+            watch_problems: Vec::new(),
         }
     }
 
@@ -383,14 +383,15 @@ impl RootScanner {
     }
 
     fn root_unreadable(&mut self, why: String) {
-        if self.watch_problem.as_ref() != Some(&why) {
+        // Two of them may take turns for as long as it lasts.
+        if !self.watch_problems.contains(&why) {
             log::warn!(logger: self.log, "{why}");
-            self.watch_problem = Some(why);
+            self.watch_problems.push(why);
         }
     }
 
     fn root_readable_again(&mut self) {
-        if self.watch_problem.take().is_some() {
+        if !std::mem::take(&mut self.watch_problems).is_empty() {
             log::info!(logger: self.log, "{} is watched again", self.root.display());
         }
     }

@@ -42,7 +42,11 @@ impl Roster {
     /// A name with an entry: another directory, or a logger that it did not have, makes it begin anew.
     fn want_known(&mut self, found: ServiceDir) -> io::Result<()> {
         let Some(entry) = self.entries.get_mut(&found.name) else { return Ok(()) };
-        let same = entry.found.instance == found.instance;
+        // The directory may not have been readable when its service was adopted.
+        let same = entry.found.instance.may_be(&found.instance);
+        if same {
+            entry.found.instance = found.instance;
+        }
         // Only a new logger matters. A logger whose `log/run` is gone still serves the service that writes to it.
         let new_logger = !entry.found.has_logger && found.has_logger;
         match &mut entry.lifecycle {
