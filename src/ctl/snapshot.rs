@@ -175,7 +175,25 @@ impl Snapshot {
 
     /// Whether nothing runs, and nothing is about to.
     pub fn is_down(&self) -> bool {
-        self.state.pid.is_none() && matches!(self.state.state, ModuleState::Down | ModuleState::Failed)
+        self.state.pid.is_none()
+            && matches!(self.state.state, ModuleState::Down | ModuleState::Done | ModuleState::Failed)
+    }
+
+    /// Whether it is wanted up, and ends again and again.
+    pub fn is_flapping(&self) -> bool {
+        let may = match self.state.state {
+            ModuleState::Down | ModuleState::Done | ModuleState::Failed | ModuleState::Paused => false,
+            ModuleState::Starting
+            | ModuleState::Up
+            | ModuleState::Ready
+            | ModuleState::Stopping
+            | ModuleState::Finishing
+            | ModuleState::Backoff
+            | ModuleState::Unknown(_) => true,
+        };
+        may && self.supervised == Supervised::Yes
+            && self.state.want == Some(Want::Up)
+            && self.state.is_flapping(Mono::now())
     }
 
     /// The module's `state.json`, with keys that we do not know, and whether it is supervised.
@@ -189,6 +207,9 @@ impl Snapshot {
             object.retain(|key, _| !key.ends_with("config_hash"));
         }
         object["module"] = module.json().into();
+        // It was true when it was written, and nobody writes it when an exit has become old.
+        object["recent_exits"] = self.state.recent_exits_at(Mono::now()).into();
+        object["flapping"] = self.is_flapping().into();
         object["supervised"] = self.is_supervised().into();
         if self.supervised == Supervised::Stale {
             object["stale"] = true.into();

@@ -2,6 +2,7 @@
 
 use crate::conf::policy::Policy;
 use crate::machine::history::limits::Limits;
+use crate::machine::history::tally::Tally;
 use crate::machine::words::actions::Action;
 use crate::machine::words::states::{Leave, Reason, Setup, State, Want};
 use crate::sys::process::pidfd::ExitStatus;
@@ -17,7 +18,7 @@ pub struct Machine {
     pub(super) setup: Setup,
     pub(super) policy: Policy,
     pub(super) limits: Limits,
-    pub(super) starts: u64,
+    pub(super) tally: Tally,
     pub(super) last_exit: Option<ExitStatus>,
     pub(super) reason: Option<Reason>,
 }
@@ -36,7 +37,7 @@ impl Machine {
             setup,
             policy,
             limits: Limits::default(),
-            starts: 0,
+            tally: Tally::default(),
             last_exit: None,
             reason: None,
         }

@@ -25,6 +25,7 @@ use crate::machine::words::command::{Command, Signal};
 use crate::machine::words::events::{Answer, Event, Reaped};
 use crate::machine::words::notes::{Helper, Note};
 use crate::machine::words::states::{Control, Leave, Next, Reason, Run, State, Want};
+use crate::status::rest::Rest;
 use crate::sys::time::Mono;
 use nix::unistd::Pid;
 
@@ -67,13 +68,16 @@ impl Machine {
                 self.begin_start(actions);
             }
             Event::Begin(false) => {
-                self.reason = Some(Reason::DownFile);
+                self.reason = Some(Reason::Rests(Rest::DownFile));
                 actions.push(Action::Log(Note::DownFile));
             }
             Event::Resume(saved, live) => self.resume(*saved, live, now, actions),
             Event::Command(Command::Up) => self.start_by_command(Want::Up, now, actions),
             Event::Command(Command::Once) => self.start_by_command(Want::Once, now, actions),
-            Event::Command(Command::Down) => self.want = Want::Down,
+            Event::Command(Command::Down) => {
+                self.want = Want::Down;
+                self.rest();
+            }
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
             Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
             Event::Leave(leave) => self.leave_at_once(leave, actions),
@@ -97,7 +101,7 @@ impl Machine {
             Event::Command(Command::Down) => {
                 self.want = Want::Down;
                 self.reason = None;
-                self.state = State::Down;
+                self.rest();
                 actions.push(Action::Log(Note::StartCancelled));
             }
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),

@@ -2,8 +2,10 @@
 
 use crate::conf::policy::KillMode;
 use crate::machine::core::Machine;
+use crate::machine::history::tally::Tally;
 use crate::machine::words::states::{Leave, Next, Reason, Run, State, Stop, Want};
 use crate::status::module_state::ModuleState;
+use crate::status::rest::Rest;
 use crate::status::state::Memory;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::time::Mono;
@@ -19,6 +21,8 @@ impl Machine {
             State::Down | State::Up(_) | State::Failed | State::Ended => false,
         };
         memory.gives_up = self.next() == Some(Next::GiveUp);
+        memory.recent_exits = self.tally.recent;
+        memory.rest = if let Some(Reason::Rests(rest)) = self.reason { Some(rest) } else { None };
         let Some(run) = self.run() else { return };
         memory.up_since = Some(run.since.nanoseconds());
         memory.expected_exit_until = run.expected_exit_until.map(Mono::nanoseconds);
@@ -41,6 +45,7 @@ impl Machine {
     /// `state` in `state.json`.
     pub fn shown_state(&self) -> ModuleState {
         match self.state {
+            State::Down if self.reason == Some(Reason::Rests(Rest::Finished)) => ModuleState::Done,
             State::Down | State::Ended => ModuleState::Down,
             State::Backoff { .. } => ModuleState::Backoff,
             State::PreStartRequested | State::PreStart { .. } | State::StartRequested => ModuleState::Starting,
@@ -82,7 +87,12 @@ impl Machine {
 
     /// How often the run process was started again.
     pub fn restarts(&self) -> u64 {
-        self.starts.saturating_sub(1)
+        self.tally.starts.saturating_sub(1)
+    }
+
+    /// What has been counted since supervision began.
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// How the last run process ended.

@@ -6,7 +6,7 @@
 //! | `control`, `ok` | [`fifo`] |
 //! | `status`, 20 bytes | [`record`] |
 //! | records of processes, in `lock` and elsewhere | [`recorded`] |
-//! | `state.json` | [`state`], its key `state` [`module_state`] |
+//! | `state.json` | [`state`]; its keys: `state` [`module_state`], `reason` [`rest`], `recent_exits` [`recent_exits`] |
 //! | `state.json` of the tree itself | [`tree_state`] |
 //! | `supervise/` | [`runit_files`] |
 //! | `supervise.log`, `supervise.log.wf` | [`log`] |
@@ -15,8 +15,10 @@ pub mod dir;
 pub mod fifo;
 pub mod log;
 pub mod module_state;
+pub mod recent_exits;
 pub mod record;
 pub mod recorded;
+pub mod rest;
 pub mod runit_files;
 pub mod state;
 pub mod tree_state;

@@ -23,13 +23,15 @@ pub enum ModuleState {
     Backoff,
     /// It ended too often: the supervisor gave up.
     Failed,
+    /// It has ended well, and is not to be started again.
+    Done,
     /// A word of a supervisor that is newer than this program, or none at all.
     Unknown(String),
 }
 
 impl ModuleState {
     /// Every state that has a word, in the order of a module's life.
-    pub const KNOWN: [ModuleState; 9] = [
+    pub const KNOWN: [ModuleState; 10] = [
         ModuleState::Down,
         ModuleState::Starting,
         ModuleState::Up,
@@ -39,6 +41,7 @@ impl ModuleState {
         ModuleState::Finishing,
         ModuleState::Backoff,
         ModuleState::Failed,
+        ModuleState::Done,
     ];
 
     /// Its word in `state.json`.
@@ -53,6 +56,7 @@ impl ModuleState {
             ModuleState::Finishing => "finishing",
             ModuleState::Backoff => "backoff",
             ModuleState::Failed => "failed",
+            ModuleState::Done => "done",
             ModuleState::Unknown(word) => word,
         }
     }

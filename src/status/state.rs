@@ -1,11 +1,16 @@
 //! `state.json`: everything that 20 bytes cannot hold, for people and for `svctl` (supervise-status(5)).
 
 use crate::status::module_state::ModuleState;
+use crate::status::recent_exits::{FLAPPING, RecentExits};
 use crate::status::record::Want;
+use crate::status::rest::Rest;
 use crate::sys::files::file;
 use crate::sys::files::file_id::FileId;
 use crate::sys::ok_unless_exhausted;
 use crate::sys::process::pidfd::{ExitStatus, signal_name, signal_number};
+use crate::sys::process::record::boot;
+use crate::sys::time::Mono;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,7 +20,7 @@ use std::time::SystemTime;
 const SIZE_MAX: u64 = 64 * 1024;
 
 /// Most files are not larger than this, in bytes.
-const SIZE_USUAL: usize = 768;
+const SIZE_USUAL: usize = 1024;
 
 /// The content of the file. Readers ignore keys that they do not know; all may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,6 +43,16 @@ pub struct StateFile {
     pub paused: bool,
     /// How often the run process was started again.
     pub restarts: u64,
+    /// How often the run process was started.
+    pub starts: u64,
+    /// How often it ended and nobody had asked for that.
+    pub exits: u64,
+    /// How often it could not be started.
+    pub failed_starts: u64,
+    /// `exits` of the last 5 minutes, when this was written.
+    pub recent_exits: u64,
+    /// Whether the next tree starts it: there is no `down` file. Null for what has no service directory.
+    pub enabled: Option<bool>,
     /// How the last run process ended.
     pub last_exit: Option<LastExit>,
     /// Why the state is what it is, where that needs saying.
@@ -109,6 +124,11 @@ pub struct Memory {
     pub last_exit: Option<u64>,
     /// The count for the restart hook.
     pub exits: u32,
+    /// The ends of the last minutes that nobody had asked for.
+    pub recent_exits: RecentExits,
+    /// Why it is down, if it stays so.
+    #[serde(deserialize_with = "known")]
+    pub rest: Option<Rest>,
 }
 
 /// The alarm window: it opens with its first exit.
@@ -176,10 +196,26 @@ impl StateFile {
         Ok(ok_unless_exhausted(read)?.and_then(|_| StateFile::decode(&bytes)))
     }
 
+    /// `exits` of the 5 minutes before `now`, of a supervisor that has not left in good order.
+    pub fn recent_exits_at(&self, now: Mono) -> u64 {
+        let memory = self.memory.as_ref().filter(|memory| memory.boot == boot());
+        memory.map_or(0, |memory| memory.recent_exits.count(now))
+    }
+
+    /// Whether it ends again and again.
+    pub fn is_flapping(&self, now: Mono) -> bool {
+        self.recent_exits_at(now) >= FLAPPING
+    }
+
     /// Reads the bytes of a file; `None` if they are no such object.
     pub fn decode(bytes: &[u8]) -> Option<StateFile> {
         serde_json::from_slice(bytes).ok()
     }
+}
+
+/// A value, or nothing for one of another version.
+fn known<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(deserializer)?).ok())
 }
 
 fn write_want<S: Serializer>(want: &Option<Want>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -102,13 +102,11 @@ impl Supervisor {
             Some(Reason::StartFailed(error)) => Err(error),
             None
             | Some(
-                Reason::DownFile
+                Reason::Rests(_)
                 | Reason::GaveUpRestarts(_)
                 | Reason::GaveUpCores(_)
                 | Reason::GaveUpEarlier
-                | Reason::Policy
-                | Reason::ShutDown
-                | Reason::Finish,
+                | Reason::ShutDown,
             ) => Ok(()),
         }
     }

@@ -70,14 +70,18 @@ impl View {
     /// One outcome for each module.
     pub fn outcomes(&self) -> Vec<Outcome> {
         let of = |health| match health {
-            Health::Up | Health::Down => Outcome::Done,
+            Health::Up | Health::Done | Health::Down => Outcome::Done,
             // Nobody waits for a service that was removed, unless its name was given.
             Health::Removed if !self.named => Outcome::Done,
             Health::Removed | Health::Unsupervised => Outcome::NotSupervised,
             Health::Denied => Outcome::Denied,
-            Health::Failed | Health::Stale | Health::Backoff | Health::Changing | Health::Paused | Health::NotUp => {
-                Outcome::NotUp
-            }
+            Health::Failed
+            | Health::Flapping
+            | Health::Stale
+            | Health::Backoff
+            | Health::Changing
+            | Health::Paused
+            | Health::NotUp => Outcome::NotUp,
         };
         let seen = self.seen.iter().filter_map(|(_, seen)| Health::of(seen)).map(of);
         seen.chain(self.missing.iter().map(|_| Outcome::NoSuchModule)).collect()

@@ -6,6 +6,7 @@ use crate::ctl::root::Module;
 use crate::ctl::snapshot::{STALE, Snapshot, SnapshotError, Supervised};
 use crate::status::module_state::ModuleState;
 use crate::status::record::Want;
+use crate::sys::time::Mono;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::time::SystemTime;
@@ -18,6 +19,8 @@ pub type Seen = (Module, Result<Snapshot, SnapshotError>);
 pub enum Health {
     /// Gave up.
     Failed,
+    /// Ends again and again, whatever it does just now.
+    Flapping,
     /// Nobody supervises it, though somebody should.
     Unsupervised,
     /// What its files say is over.
@@ -34,6 +37,8 @@ pub enum Health {
     NotUp,
     /// Down, as it is wanted.
     Down,
+    /// Done, and not to be started again.
+    Done,
     /// Up.
     Up,
     /// The service was removed, and this is left of it.
@@ -53,11 +58,13 @@ impl Health {
             Supervised::No { .. } => Health::Unsupervised,
             Supervised::NotBegun => Health::Failed,
             Supervised::Stale => Health::Stale,
+            Supervised::Yes if snapshot.is_flapping() => Health::Flapping,
             Supervised::Yes if snapshot.is_up() => Health::Up,
             Supervised::Yes => match snapshot.state.state {
                 ModuleState::Failed => Health::Failed,
                 ModuleState::Backoff => Health::Backoff,
                 ModuleState::Paused => Health::Paused,
+                ModuleState::Done => Health::Done,
                 ModuleState::Down if snapshot.state.want == Some(Want::Down) => Health::Down,
                 ModuleState::Down => Health::NotUp,
                 ModuleState::Starting
@@ -73,8 +80,9 @@ impl Health {
     /// Whether it is as it is wanted: nobody has to look at it.
     pub fn is_as_wanted(self) -> bool {
         match self {
-            Health::Down | Health::Up | Health::Removed => true,
+            Health::Down | Health::Done | Health::Up | Health::Removed => true,
             Health::Failed
+            | Health::Flapping
             | Health::Unsupervised
             | Health::Stale
             | Health::Denied
@@ -88,11 +96,11 @@ impl Health {
     /// The colour of its state, as SGR parameters.
     fn colour(self) -> &'static str {
         match self {
-            Health::Failed | Health::Unsupervised | Health::Stale | Health::Denied => "1;31",
+            Health::Failed | Health::Flapping | Health::Unsupervised | Health::Stale | Health::Denied => "1;31",
             Health::Backoff | Health::Changing | Health::Paused => "33",
             Health::NotUp => "1;31",
             Health::Down => "35",
-            Health::Up => "32",
+            Health::Up | Health::Done => "32",
             Health::Removed => "2",
         }
     }
@@ -101,6 +109,7 @@ impl Health {
     fn name(self) -> &'static str {
         match self {
             Health::Failed => "failed",
+            Health::Flapping => "flapping",
             Health::Unsupervised => "not supervised",
             Health::Stale => "stale",
             Health::Denied => "not readable",
@@ -109,6 +118,7 @@ impl Health {
             Health::Paused => "paused",
             Health::NotUp => "not up",
             Health::Down => "down",
+            Health::Done => "done",
             Health::Up => "up",
             Health::Removed => "removed",
         }
@@ -259,7 +269,11 @@ fn state_and_note(snapshot: &Snapshot, now: SystemTime) -> (String, String) {
         (Supervised::No { .. }, None) => ("dead".into(), format!("not supervised, was {state}")),
         (Supervised::Yes, _) => {
             let unrecorded = snapshot.state.unrecorded.as_deref().map(format::text);
-            let parts: Vec<String> = [reason, wanted, next, unrecorded].into_iter().flatten().collect();
+            let flapping = snapshot.is_flapping().then(|| {
+                let exits = snapshot.state.recent_exits_at(Mono::now());
+                format!("flapping: {exits} exits in 5 minutes")
+            });
+            let parts: Vec<String> = [flapping, reason, wanted, next, unrecorded].into_iter().flatten().collect();
             (state, parts.join("; "))
         }
     }

@@ -3,9 +3,11 @@
 //! | file | what is in it |
 //! |---|---|
 //! | [`limits`] | how often and how fast: window, counts, delays |
+//! | [`tally`] | what is only counted, for people and for monitoring |
 //! | [`saved`] | what a supervisor saves of its machine |
 //! | [`predecessor`] | the first event that follows from what a killed supervisor has left |
 
 pub mod limits;
 pub mod predecessor;
 pub mod saved;
+pub mod tally;

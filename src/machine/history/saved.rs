@@ -1,8 +1,10 @@
 //! What a supervisor that was killed has saved, read back from `state.json`.
 
 use crate::machine::history::limits::Limits;
+use crate::machine::history::tally::Tally;
 use crate::machine::words::states::{Stop, Want};
 use crate::status::module_state::ModuleState;
+use crate::status::rest::Rest;
 use crate::status::state::StateFile;
 use crate::sys::files::file_id::FileId;
 use crate::sys::time::Mono;
@@ -27,8 +29,10 @@ pub struct SavedState {
     pub by_ourselves: bool,
     /// Whether supervision was to end with the run process. Only a program that has replaced itself keeps to that.
     pub leaving: bool,
-    /// How often the run process was started.
-    pub starts: u64,
+    /// What was counted of starts and ends.
+    pub tally: Tally,
+    /// Why it was down.
+    pub rest: Option<Rest>,
     /// The run process.
     pub run: Option<SavedRun>,
     /// What was counted.
@@ -61,7 +65,8 @@ impl SavedState {
         to_start: false,
         by_ourselves: false,
         leaving: false,
-        starts: 1,
+        tally: Tally::ONE_START,
+        rest: None,
         run: None,
         limits: Limits::NONE,
     };
@@ -78,7 +83,8 @@ impl SavedState {
             to_start: memory.to_start,
             by_ourselves: file.supervisor_pid == own_pid,
             leaving: memory.leaving && file.supervisor_pid == own_pid,
-            starts: file.restarts.saturating_add(1),
+            tally: Tally::recall(file, memory),
+            rest: memory.rest,
             run: memory.up_since.map(|since| SavedRun {
                 pid: file.pid.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw),
                 since: Mono::from_nanoseconds(since),
@@ -109,6 +115,6 @@ impl SavedState {
         });
         let mut limits = self.limits;
         limits.clear();
-        SavedState { want: Want::Up, alarm: true, run, limits, ..self }
+        SavedState { want: Want::Up, alarm: true, rest: None, run, limits, ..self }
     }
 }

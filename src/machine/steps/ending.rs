@@ -8,6 +8,7 @@ use crate::machine::history::limits::Verdict;
 use crate::machine::words::actions::{Action, Alarm, AlarmReason};
 use crate::machine::words::notes::{Note, Then};
 use crate::machine::words::states::{After, Leave, Next, Reason, Run, State, Stop, Want};
+use crate::status::rest::Rest;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::start::StartError;
 use crate::sys::time::Mono;
@@ -54,6 +55,9 @@ impl Machine {
             || run.stop != Stop::No
             || self.want != Want::Up
             || self.leave.is_some();
+        if !requested {
+            self.tally.note_exit(now);
+        }
         let uptime = now.since(run.since);
         let at = self.limits.next_after_exit(&self.policy, requested, now);
         let end = End { exit: Ok(status), counts: !requested, pid: Some(run.pid), uptime };
@@ -63,7 +67,7 @@ impl Machine {
             self.judge(&end, now)
         };
         // With exit code 0 before a `finish`, the service may well be a job that is done: only `finish` knows.
-        let is_done = judgement.next == Next::ShutDown && status == ExitStatus::Code(0);
+        let is_done = matches!(judgement.next, Next::ShutDown | Next::StayDown) && status == ExitStatus::Code(0);
         let is_fine =
             requested || is_done || (has_finish && status == ExitStatus::Code(0)) || self.is_usual(&judgement);
         let then = self.then(judgement.next, at, has_finish, now);
@@ -104,11 +108,29 @@ impl Machine {
             if !(gave_up.is_some() && self.setup.ends_when_failed) {
                 self.want = Want::Down;
             }
-            let reason = if shuts_down { Reason::ShutDown } else { Reason::Policy };
-            self.reason = gave_up.or(Some(reason));
+            self.reason = gave_up.or(if shuts_down { Some(Reason::ShutDown) } else { self.stays_down(end.exit) });
         }
         let restarts = self.limits.restarts_in_window().saturating_sub(u32::from(next != Next::AsWanted));
         Judgement { next, gave_up, alarm: (alarm && self.alarm).then_some(restarts) }
+    }
+
+    /// Why no start follows this end, by the `restart` setting.
+    fn stays_down(&self, exit: Result<ExitStatus, StartError>) -> Option<Reason> {
+        let never = self.policy.restart == RestartPolicy::Never;
+        Some(match exit {
+            Ok(ExitStatus::Code(0)) => Reason::Rests(Rest::Finished),
+            Ok(exit) => Reason::Rests(Rest::Restart { never, exit }),
+            Err(error) => Reason::StartFailed(error),
+        })
+    }
+
+    /// Nothing runs, and nothing is going to, for the reason that there is, or else for the command that says so.
+    pub(in crate::machine) fn rest(&mut self) {
+        self.state = State::Down;
+        self.reason.get_or_insert(Reason::Rests(match (self.want, self.last_exit) {
+            (Want::Once, Some(exit)) => Rest::Once(exit),
+            (Want::Up | Want::Down | Want::Once, _) => Rest::Command,
+        }));
     }
 
     /// Whether an end that nobody requested is no more than a line among others: in `supervise`, one with a restart that
@@ -177,7 +199,7 @@ impl Machine {
             After::ReadTheRest => self.begin_start(actions),
             After::Leave => self.end_supervision(actions),
             After::GiveUp => self.state = State::Failed,
-            After::StayDown | After::ShutDown | After::Down => self.state = State::Down,
+            After::StayDown | After::ShutDown | After::Down => self.rest(),
             After::Start(want) => self.start_by_command(want, now, actions),
             After::Restart => self.start_at(self.limits.next(now), now, actions),
         }
@@ -197,7 +219,7 @@ impl Machine {
     ) {
         if status == DO_NOT_RESTART && !self.setup.restart_hook && next == Next::AsWanted && self.leave.is_none() {
             self.want = Want::Down;
-            self.reason = Some(Reason::Finish);
+            self.reason = Some(Reason::Rests(Rest::Finish));
             actions.push(Action::Log(Note::FinishForbidsRestart));
         }
         self.settle(next, now, actions);
@@ -220,7 +242,11 @@ impl Machine {
 
     pub(in crate::machine) fn next_after_down(&mut self, next: Next) -> Next {
         self.want = Want::Down;
-        if next == Next::GiveUp { next } else { Next::AsWanted }
+        if next == Next::GiveUp {
+            return next;
+        }
+        self.reason = None;
+        Next::AsWanted
     }
 
     /// The logger's service is gone while the logger is between two runs: a start that is to come comes without delay.

@@ -21,7 +21,7 @@ impl Machine {
     ) {
         self.want = saved.want;
         self.alarm = saved.alarm;
-        self.starts = saved.starts;
+        self.tally = saved.tally;
         self.limits = saved.limits;
         if saved.leaving && live.is_some() {
             self.leave_at_least(Leave::WhenDown);
@@ -59,6 +59,7 @@ impl Machine {
     }
 
     fn adopt_finish(&mut self, saved: &SavedState, pid: Pid, now: Mono, actions: &mut Actions) {
+        self.reason = saved.rest.map(Reason::Rests);
         let next = match (saved.failed, saved.to_start) {
             (true, _) => Next::GiveUp,
             (false, true) => Next::Start,
@@ -82,7 +83,10 @@ impl Machine {
         }
         match self.want {
             Want::Once if saved.to_start => self.start_by_command(Want::Once, now, actions),
-            Want::Down | Want::Once => self.state = State::Down,
+            Want::Down | Want::Once => {
+                self.state = State::Down;
+                self.reason = saved.rest.map(Reason::Rests);
+            }
             Want::Up => self.start_at(self.limits.next_after_gap(&self.policy, now), now, actions),
         }
     }

@@ -66,7 +66,7 @@ impl Machine {
             (Some(Leave::WhenDown | Leave::Stop), _) | (Some(Leave::EndOfInput), Want::Down) => {
                 self.end_supervision(actions);
             }
-            (None, Want::Down) => self.state = State::Down,
+            (None, Want::Down) => self.rest(),
             (None | Some(Leave::EndOfInput), Want::Up | Want::Once) => self.request_start(actions),
         }
     }
@@ -78,7 +78,7 @@ impl Machine {
 
     pub(in crate::machine) fn started(&mut self, pid: Pid, now: Mono, actions: &mut Actions) {
         self.limits.started(now);
-        self.starts = self.starts.saturating_add(1);
+        self.tally.note_start();
         self.reason = None;
         let run = Run {
             pid,
@@ -107,6 +107,7 @@ impl Machine {
         actions: &mut Actions,
     ) {
         self.limits.started(now);
+        self.tally.note_failed_start();
         self.reason = Some(Reason::StartFailed(error));
         if error.passes_by_itself() {
             return self.start_failed_for_now(error, now, actions);

@@ -4,6 +4,7 @@ use crate::conf::policy::{KillMode, Policy, RestartPolicy};
 use crate::machine::tests::story::*;
 use crate::machine::words::command::Signal;
 use crate::machine::{Event, Leave, Next, Reaped, Reason, State, Stop, Want};
+use crate::status::rest::Rest;
 use crate::sys::process::pidfd::ExitStatus;
 
 // ----- up, down, once ---------------------------------------------------------------------------------------
@@ -56,7 +57,7 @@ fn up_after_once_makes_it_stay() {
 fn a_down_file_keeps_it_down_until_somebody_wants_it() {
     let mut story = Story::new(policy());
     assert_eq!(story.step(Event::Begin(false)), "");
-    assert_eq!((story.state(), story.machine.reason()), (State::Down, Some(Reason::DownFile)));
+    assert_eq!((story.state(), story.machine.reason()), (State::Down, Some(Reason::Rests(Rest::DownFile))));
     assert_eq!(story.send('u'), "start");
     assert_eq!(story.machine.reason(), None);
 }
@@ -140,7 +141,7 @@ fn down_then_up_during_finish_means_a_start_after_it() {
 fn finish_125_means_no_restart_unless_somebody_asks_for_one_meanwhile() {
     let mut story = finishing();
     assert_eq!(story.finish_ends(125), "");
-    let expected = (State::Down, Want::Down, Some(Reason::Finish));
+    let expected = (State::Down, Want::Down, Some(Reason::Rests(Rest::Finish)));
     assert_eq!((story.state(), story.machine.want(), story.machine.reason()), expected);
 
     let mut story = finishing();

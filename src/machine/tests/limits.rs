@@ -3,6 +3,8 @@
 use crate::conf::policy::{Policy, RestartPolicy};
 use crate::machine::tests::story::*;
 use crate::machine::{Action, Event, Leave, Next, Reaped, Reason, Setup, State, Stop, Want};
+use crate::status::module_state::ModuleState;
+use crate::status::rest::Rest;
 use crate::sys::process::pidfd::ExitStatus;
 use log::Level;
 
@@ -218,16 +220,55 @@ fn a_start_that_fails_under_once_is_not_tried_again() {
 
 #[test]
 fn the_restart_setting_decides_after_an_exit_that_nobody_asked_for() {
-    for (restart, code, again) in
-        [(RestartPolicy::Never, 0, false), (RestartPolicy::Never, 1, false), (RestartPolicy::OnFailure, 0, false)]
-            .into_iter()
-            .chain([(RestartPolicy::OnFailure, 1, true), (RestartPolicy::Always, 0, true)])
-    {
+    let failed = Rest::Restart { never: true, exit: ExitStatus::Code(1) };
+    for (restart, code, rest) in [
+        (RestartPolicy::Never, 0, Some(Rest::Finished)),
+        (RestartPolicy::Never, 1, Some(failed)),
+        (RestartPolicy::OnFailure, 0, Some(Rest::Finished)),
+        (RestartPolicy::OnFailure, 1, None),
+        (RestartPolicy::Always, 0, None),
+    ] {
         let mut story = Story::up(Policy { restart, ..policy() });
         story.wait(5.0).exits(code);
-        assert_eq!(story.no_finish(), if again { "start" } else { "" }, "{restart:?} {code}");
-        assert_eq!(story.machine.reason(), (!again).then_some(Reason::Policy));
+        assert_eq!(story.no_finish(), if rest.is_none() { "start" } else { "" }, "{restart:?} {code}");
+        assert_eq!(story.machine.reason(), rest.map(Reason::Rests));
+        let done = story.machine.shown_state() == ModuleState::Done;
+        assert_eq!(done, rest == Some(Rest::Finished), "{restart:?} {code}");
     }
+}
+
+#[test]
+fn what_is_down_says_why() {
+    let reason = |story: &Story| story.machine.reason();
+    let mut stopped = Story::up(policy());
+    stopped.send('d');
+    stopped.exits(0);
+    stopped.no_finish();
+    assert_eq!(reason(&stopped), Some(Reason::Rests(Rest::Command)));
+    let mut once = Story::up(policy());
+    once.send('o');
+    once.exits(3);
+    once.no_finish();
+    assert_eq!(reason(&once), Some(Reason::Rests(Rest::Once(ExitStatus::Code(3)))));
+    once.send('d');
+    assert_eq!(reason(&once), Some(Reason::Rests(Rest::Once(ExitStatus::Code(3)))), "it did not run");
+    let mut delayed = Story::up(policy());
+    delayed.exits(1);
+    delayed.no_finish();
+    delayed.send('d');
+    assert_eq!((delayed.state(), reason(&delayed)), (State::Down, Some(Reason::Rests(Rest::Command))));
+}
+
+#[test]
+fn ends_are_counted_where_nobody_has_asked_for_them() {
+    let mut story = Story::up(policy());
+    story.wait(5.0).exits(1);
+    story.no_finish();
+    story.wait(1.0);
+    story.send('d');
+    let tally = story.machine.tally();
+    assert_eq!((tally.exits, tally.failed_starts, tally.recent.count(story.now)), (1, 0, 1));
+    assert_eq!(tally.recent.count(story.now + seconds(400.0)), 0);
 }
 
 #[test]

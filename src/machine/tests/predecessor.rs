@@ -1,6 +1,7 @@
 //! What a killed supervisor left, and the first event that follows: one row each.
 
 use crate::machine::history::predecessor::{Predecessor, Successor, Survivor, decide};
+use crate::machine::history::tally::Tally;
 use crate::machine::tests::story::at;
 use crate::machine::words::command::Command;
 use crate::machine::{Event, SavedRun, SavedState, Stop, Want};
@@ -16,7 +17,12 @@ const TREE: Successor =
     Successor { directory: HERE, wanted: true, leaves: false, begins_anew: false, has_replaced_itself: false };
 
 /// Its predecessor's last words: not what [`SavedState::UNKNOWN`] assumes.
-const SAVED: SavedState = SavedState { directory: HERE, want: Want::Down, starts: 7, ..SavedState::UNKNOWN };
+const SAVED: SavedState = SavedState {
+    directory: HERE,
+    want: Want::Down,
+    tally: Tally { starts: 7, ..Tally::ONE_START },
+    ..SavedState::UNKNOWN
+};
 
 fn pid() -> Pid {
     Pid::from_raw(4711)

@@ -3,6 +3,7 @@
 //! [`here`] and [`kind`] name every state and event of the machine.
 
 use crate::conf::policy::{Policy, RestartPolicy};
+use crate::machine::history::tally::Tally;
 use crate::machine::tests::story::*;
 use crate::machine::words::command::{Command, Signal};
 use crate::machine::{Answer, Control, Event, Leave, Next, Reaped, SavedState, State, Stop};
@@ -146,7 +147,7 @@ pub fn kind(event: Event) -> On {
 }
 
 /// What a killed supervisor may have left: it wanted the service up, and had counted nothing.
-const SAVED: SavedState = SavedState { starts: 3, ..SavedState::UNKNOWN };
+const SAVED: SavedState = SavedState { tally: Tally { starts: 3, ..Tally::ONE_START }, ..SavedState::UNKNOWN };
 
 /// The run process of a story.
 const RUN: Pid = Pid::from_raw(101);

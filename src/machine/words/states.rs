@@ -2,6 +2,7 @@
 
 use crate::machine::words::command::Signal;
 pub use crate::status::record::Want;
+use crate::status::rest::Rest;
 use crate::sys::process::start::StartError;
 use crate::sys::time::Mono;
 use nix::unistd::Pid;
@@ -191,20 +192,16 @@ impl Control {
 /// Why the state is what it is, where it is not what somebody asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// `down` was there when supervision began.
-    DownFile,
+    /// It is down, and stays so.
+    Rests(Rest),
     /// The limit of restarts.
     GaveUpRestarts(u32),
     /// The limit of core dumps.
     GaveUpCores(u32),
     /// A limit that was reached under an earlier supervisor.
     GaveUpEarlier,
-    /// `restart = never` or `on-failure`.
-    Policy,
     /// The tree ends with this service: `shutdown_on`.
     ShutDown,
-    /// `finish` said so.
-    Finish,
     /// The last start failed.
     StartFailed(StartError),
 }
@@ -212,13 +209,11 @@ pub enum Reason {
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Reason::DownFile => f.write_str("there is a down file"),
+            Reason::Rests(rest) => rest.fmt(f),
             Reason::GaveUpRestarts(restarts) => write!(f, "gave up after {}", counted(*restarts, "restart")),
             Reason::GaveUpCores(cores) => write!(f, "gave up after {}", counted(*cores, "core dump")),
             Reason::GaveUpEarlier => f.write_str("gave up under an earlier supervisor"),
-            Reason::Policy => f.write_str("the restart setting says no restart"),
             Reason::ShutDown => f.write_str("the shutdown_on setting ends the tree"),
-            Reason::Finish => f.write_str("finish exited 125: no restart"),
             Reason::StartFailed(error) => write!(f, "could not be started: {error}"),
         }
     }

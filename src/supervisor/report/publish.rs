@@ -1,9 +1,10 @@
 //! Writes `status` and `state.json`, when their content has changed.
 
-use crate::machine::{Machine, State};
+use crate::machine::{Machine, Reason, State};
 use crate::status::StatusDir;
 use crate::status::module_state::ModuleState;
 use crate::status::record::{Record, Want};
+use crate::status::rest::Rest;
 use crate::status::state::{LastExit, Memory, StateFile, rfc3339};
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::path_error::PathError;
@@ -191,6 +192,8 @@ impl Publisher {
     }
 
     fn state(&mut self, machine: &Machine, facts: StatusContext<'_>) -> StateFile {
+        let tally = machine.tally();
+        let enabled = facts.directory.map(|_| is_enabled(facts.definition));
         StateFile {
             module: facts.module.to_string(),
             state: machine.shown_state(),
@@ -200,8 +203,13 @@ impl Publisher {
             ready: None,
             paused: machine.run().is_some_and(|run| run.paused),
             restarts: machine.restarts(),
+            starts: tally.starts,
+            exits: tally.exits,
+            failed_starts: tally.failed_starts,
+            recent_exits: tally.recent.count(Mono::now()),
+            enabled,
             last_exit: self.last_exit.clone(),
-            reason: machine.reason().map(|reason| reason.to_string()).or_else(|| facts.note.map(str::to_string)),
+            reason: reason(machine, enabled).or_else(|| facts.note.map(str::to_string)),
             next_start: self.next_start(machine),
             alarm: machine.alarm(),
             supervisor_pid: std::process::id(),
@@ -216,6 +224,19 @@ impl Publisher {
             memory: facts.remember.then(|| memory(machine, facts)),
         }
     }
+}
+
+/// Whether a new tree starts the service in `directory`.
+fn is_enabled(directory: &str) -> bool {
+    std::fs::symlink_metadata(Path::new(directory).join("down")).is_err()
+}
+
+/// Why it is as it is. Who disables a service stops it by a command, too.
+fn reason(machine: &Machine, enabled: Option<bool>) -> Option<String> {
+    machine.reason().map(|reason| match reason {
+        Reason::Rests(Rest::Command) if enabled == Some(false) => format!("{reason}; disabled: there is a down file"),
+        reason => reason.to_string(),
+    })
 }
 
 /// The run process's pid, 0 when there is none.
