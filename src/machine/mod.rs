@@ -26,6 +26,7 @@ pub mod words;
 
 pub use self::core::{Actions, Machine};
 pub use history::saved::{SavedRun, SavedState};
+pub use steps::stopping::EXPECTED_EXIT_WINDOW;
 pub use words::actions::{Action, Alarm, AlarmReason};
 pub use words::events::{Answer, Event, Reaped};
 pub use words::notes::Note;

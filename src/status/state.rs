@@ -51,6 +51,9 @@ pub struct StateFile {
     pub failed_starts: u64,
     /// `exits` of the last 5 minutes, when this was written.
     pub recent_exits: u64,
+    /// How many commands were taken when this was written; this is what they have led to. Null for a supervisor that does not
+    /// count them.
+    pub commands: Option<u64>,
     /// Whether the next tree starts it: there is no `down` file. Null for what has no service directory.
     pub enabled: Option<bool>,
     /// How the last run process ended.

@@ -324,6 +324,7 @@ impl Supervisor {
         #[cfg(debug_assertions)]
         assert!(!panics::is_asked_for(&bytes), "a panic was asked for");
         for command in bytes.into_iter().filter_map(Command::from_byte) {
+            self.reports.publisher.note_command();
             if command == Command::Reload {
                 self.reload();
             }
@@ -334,6 +335,7 @@ impl Supervisor {
     fn take_runit_commands(&mut self) {
         for command in self.runit.as_ref().map(Runit::commands).unwrap_or_default() {
             // A logger ends with its service.
+            self.reports.publisher.note_command();
             if command != Command::StopAndExit || self.spec.service.input().is_none() {
                 self.handle(Event::Command(command));
             }

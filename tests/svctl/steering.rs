@@ -248,3 +248,39 @@ fn a_wait_may_be_for_a_module_that_is_still_to_come() {
     let answer = fixture.expect(4, &["-w", "0.2", "wait", "up", "wbe"]);
     assert!(answer.out.contains("did you mean web?"), "{answer:?}");
 }
+
+#[test]
+fn what_is_told_after_a_command_is_never_older_than_it() {
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    for _ in 0..5 {
+        fixture.expect(0, &["pause", "web"]);
+        assert_eq!(fixture.state("web").unwrap()["state"], "paused");
+        fixture.expect(0, &["cont", "web"]);
+        assert_eq!(fixture.state("web").unwrap()["state"], "up");
+    }
+    for told in [&["-w", "0", "stop", "web"][..], &["term", "web"], &["kill", "web"]] {
+        let old = fixture.pid("web").unwrap();
+        fixture.expect(0, told);
+        let answer = fixture.expect(0, &["start", "web"]);
+        assert!(answer.out.starts_with("ok: web: up") && !answer.out.contains(&format!("(pid {old})")), "{answer:?}");
+    }
+}
+
+#[test]
+fn what_ends_again_and_again_is_counted_and_what_is_down_says_why() {
+    let fixture = Fixture::tree(&[("loop", "#!/bin/sh\nsleep 0.1\nexit 3\n"), ("web", STEADY)]);
+    fixture.up("web");
+    let looping =
+        || Some(()).filter(|()| fixture.state("loop").is_some_and(|state| state["exits"].as_u64() >= Some(3)));
+    until("three exits", looping);
+    let seen = fixture.svctl(&["--json", "status"]).json();
+    let of = |name: &str| seen.as_array().unwrap().iter().find(|row| row["module"] == name).unwrap().clone();
+    assert_eq!((of("loop")["flapping"].as_bool(), of("web")["flapping"].as_bool()), (Some(true), Some(false)));
+    assert!(of("loop")["starts"].as_u64() > of("loop")["restarts"].as_u64());
+    assert!(fixture.svctl(&["status"]).out.contains("flapping: "));
+    fixture.expect(0, &["disable", "web"]);
+    let web = fixture.state("web").unwrap();
+    assert_eq!(web["reason"], "stopped by command; disabled: there is a down file");
+    assert_eq!((web["enabled"].as_bool(), web["exits"].as_u64()), (Some(false), Some(0)));
+}

@@ -75,6 +75,10 @@ const fn acknowledged(byte: &'static [u8; 1], what: &'static str) -> Command {
     Command { bytes: byte, down_file: None, effect: Effect::Acknowledged(what) }
 }
 
+/// How long a command that is not waited for may take until the supervisor has counted it. It is a matter of milliseconds, unless the
+/// supervisor is held up.
+const TAKEN_WITHIN: Duration = Duration::from_secs(1);
+
 /// `start`
 pub const START: Command = becomes(b"u", None, Goal::Up, "told to start");
 /// `stop`
@@ -150,18 +154,16 @@ pub fn steer(
     timeout: Duration,
     report: &mut Report<'_>,
 ) -> Result<(), CtlError> {
-    let mut waiting = None;
     let from = Mono::now();
-    if let Effect::Becomes(..) = command.effect
-        && !timeout.is_zero()
-    {
-        waiting = Some(Waiting::new()?);
-    }
+    let waits_for_result = matches!(command.effect, Effect::Becomes(..)) && !timeout.is_zero();
+    // Without inotify a signal is sent all the same, and nobody waits until it is taken.
+    let mut waiting = if waits_for_result { Some(Waiting::new()?) } else { Waiting::new().ok() };
+    let timeout = if waits_for_result { timeout } else { TAKEN_WITHIN };
     for module in report.known(selected) {
         if let Some(waiting) = &mut waiting {
             waiting.watch_next(root, module.dir.path())?;
         }
-        match command_module(&module, command, waiting.as_mut()) {
+        match command_module(&module, command, waits_for_result, waiting.as_mut()) {
             Ok(None) => {}
             Ok(Some(done)) => report.module(&module, Outcome::Done, &done, Extra::default()),
             Err(error) => report.module(&module, error.outcome, &error.text, Extra::default()),
@@ -177,16 +179,18 @@ pub fn steer(
 fn command_module(
     module: &Module,
     command: Command,
+    waits_for_result: bool,
     waiting: Option<&mut Waiting>,
 ) -> Result<Option<String>, CtlError> {
     let before = Snapshot::read(module)?;
-    let wait = match (command.effect, waiting) {
-        (Effect::Becomes(goal, _), Some(waiting)) => Some((ModuleWait::new(module.clone(), goal, &before), waiting)),
-        (Effect::Becomes(..) | Effect::Signal(_) | Effect::Acknowledged(_), _) => None,
+    let goal = match command.effect {
+        Effect::Becomes(goal, _) if waits_for_result => goal,
+        Effect::Becomes(..) | Effect::Signal(_) | Effect::Acknowledged(_) => Goal::Taken,
     };
+    let wait = waiting.map(|waiting| (ModuleWait::new(module.clone(), goal, &before, command.bytes.len()), waiting));
     match (send_command(module, &before, command)?, wait) {
-        (Sent::Told(_), Some((wait, waiting))) => {
-            waiting.add(wait);
+        (Sent::Told(told), Some((wait, waiting))) => {
+            waiting.add(if goal == Goal::Taken { wait.only_told(told) } else { wait });
             Ok(None)
         }
         (Sent::Told(text) | Sent::Noted(text), _) => Ok(Some(text)),

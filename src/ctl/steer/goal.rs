@@ -2,6 +2,7 @@
 
 use crate::ctl::format;
 use crate::ctl::snapshot::{Snapshot, Supervised};
+use crate::machine::EXPECTED_EXIT_WINDOW;
 use crate::status::module_state::ModuleState;
 use crate::status::state::LastExit;
 use crate::sys::time::Mono;
@@ -23,6 +24,8 @@ pub enum Goal {
     Once,
     /// After a stop: no run process.
     Down,
+    /// The supervisor has taken the command, whatever comes of it.
+    Taken,
     /// Up, whoever made it so.
     IsUp,
     /// Down, whoever made it so.
@@ -36,7 +39,7 @@ impl Goal {
     fn is_commanded(self) -> bool {
         match self {
             Goal::Up | Goal::NewRun | Goal::Once | Goal::Down => true,
-            Goal::IsUp | Goal::IsDown | Goal::IsReady => false,
+            Goal::Taken | Goal::IsUp | Goal::IsDown | Goal::IsReady => false,
         }
     }
 
@@ -44,7 +47,7 @@ impl Goal {
     pub fn wants_check(self) -> bool {
         match self {
             Goal::Up | Goal::NewRun | Goal::IsReady => true,
-            Goal::Once | Goal::Down | Goal::IsUp | Goal::IsDown => false,
+            Goal::Once | Goal::Down | Goal::Taken | Goal::IsUp | Goal::IsDown => false,
         }
     }
 }
@@ -95,6 +98,8 @@ pub struct Progress {
     /// Exits that belong to the command: that of the process that it stops.
     expected_exits: usize,
     exits: usize,
+    /// How many commands `state.json` counted before ours, and with ours, until it does.
+    awaited_commands: Option<(u64, u64)>,
     /// When each delay began that was seen. One may follow a stop; a second one says that a start failed.
     delays: HashSet<String>,
     /// The run process that came up, and when it was first seen.
@@ -114,14 +119,55 @@ impl Progress {
             last_exit: exit_stamp(before),
             expected_exits: usize::from(ends && old.is_some()),
             exits: 0,
+            awaited_commands: None,
             delays: HashSet::from_iter(delay_stamp(before)),
             run: None,
         }
     }
 
+    /// The same for a command of so many bytes: what `state.json` says before it counts them is not what they have led to.
+    pub fn with_command(mut self, before: &Snapshot, bytes: usize) -> Progress {
+        let counted = before.state.commands.filter(|_| before.supervised == Supervised::Yes);
+        self.awaited_commands = counted.map(|counted| (counted, counted.saturating_add(bytes as u64)));
+        self
+    }
+
+    /// Whether `now` takes our command into account.
+    fn takes_command_into_account(&mut self, now: &Snapshot) -> bool {
+        let Some((before, with_ours)) = self.awaited_commands else { return true };
+        // One that counts from the beginning has not got it, and will not.
+        if now.state.commands.is_some_and(|commands| commands >= before && commands < with_ours) {
+            return false;
+        }
+        self.awaited_commands = None;
+        // What was there before has ended, or is about to, by a command that came before ours.
+        let old_remains = self.old.zip(Run::of(now)).is_some_and(|(old, run)| old.is(run));
+        if self.old.is_some() && (!old_remains || now.state.state == ModuleState::Stopping) {
+            self.expected_exits = self.expected_exits.max(1);
+        }
+        true
+    }
+
+    /// When the process from before the command may be said to have outlived a signal that asks for its end, if it got one.
+    fn outlives_signal_at(&self, now: &Snapshot) -> Option<Mono> {
+        Run::of(now).zip(self.old).filter(|(run, old)| run.is(*old))?;
+        let until = Mono::from_nanoseconds(now.state.memory.as_ref()?.expected_exit_until?);
+        let lived = EXPECTED_EXIT_WINDOW.saturating_sub(MIN_UPTIME);
+        Some(Mono(until.0.saturating_sub(lived)))
+    }
+
     /// Looks at the module again.
     pub fn look(&mut self, now: &Snapshot, at: Mono) -> Verdict {
+        if now.supervised == Supervised::Yes && !self.takes_command_into_account(now) {
+            return Verdict::NotYet(None);
+        }
+        if let Some(outlives_at) = self.outlives_signal_at(now) {
+            self.expected_exits = usize::from(self.goal == Goal::NewRun || at < outlives_at);
+        }
         self.note(now, at);
+        if self.goal == Goal::Taken {
+            return Verdict::Reached;
+        }
         if now.supervised == Supervised::Stale {
             return Verdict::NotYet(None);
         }
@@ -137,7 +183,7 @@ impl Progress {
             Goal::IsUp if now.is_up() => Verdict::Reached,
             // A service that can say so itself is taken at its word.
             Goal::IsReady if now.is_up() && now.state.ready != Some(false) => Verdict::Reached,
-            Goal::Down | Goal::IsDown | Goal::IsUp | Goal::IsReady => Verdict::NotYet(None),
+            Goal::Down | Goal::IsDown | Goal::Taken | Goal::IsUp | Goal::IsReady => Verdict::NotYet(None),
             Goal::Up | Goal::NewRun | Goal::Once => self.judge_start(now, at),
         }
     }
@@ -150,7 +196,9 @@ impl Progress {
                 _ => Verdict::Failed(why),
             };
         }
-        let Some((run, seen)) = self.run.filter(|_| now.is_up()) else { return Verdict::NotYet(None) };
+        let Some((run, seen)) = self.run.filter(|_| now.is_up()) else {
+            return Verdict::NotYet(self.outlives_signal_at(now).filter(|outlives_at| *outlives_at > at));
+        };
         let age = if self.old.is_some_and(|old| old.is(run)) {
             self.old_age.0 + at.since(self.old_age.1)
         } else {
@@ -282,6 +330,40 @@ mod tests {
         let mut trace_of = trace(Goal::NewRun, &seen("backoff", 50, None));
         assert_eq!(trace_of.look(&seen("backoff", 51, None), in_ms(10)), Verdict::NotYet(None));
         assert!(matches!(trace_of.look(&seen("backoff", 52, None), in_ms(20)), Verdict::Failed(_)));
+    }
+
+    #[test]
+    fn what_was_written_before_the_command_was_taken_says_nothing() {
+        let counted = |snapshot: Snapshot, commands| Snapshot {
+            state: StateFile { commands: Some(commands), ..snapshot.state.clone() },
+            ..snapshot
+        };
+        // A stop comes before our start, and nothing tells of it yet.
+        let before = counted(seen("up", 50, Some(7)), 4);
+        let mut trace_of = trace(Goal::Up, &before).with_command(&before, 1);
+        assert_eq!(trace_of.look(&before, in_ms(1)), Verdict::NotYet(None));
+        assert_eq!(trace_of.look(&counted(seen("stopping", 50, Some(7)), 5), in_ms(2)), Verdict::NotYet(None));
+        let up = counted(after(seen("up", 100, Some(8)), "a", 0), 5);
+        assert!(matches!(trace_of.look(&up, in_ms(30)), Verdict::NotYet(Some(_))));
+        assert_eq!(trace_of.look(&up, in_ms(2000)), Verdict::Reached);
+        // Two bytes are two commands, and who counts from the beginning will not come so far.
+        let mut trace_of = trace(Goal::Taken, &before).with_command(&before, 2);
+        assert_eq!(trace_of.look(&counted(before.clone(), 5), in_ms(1)), Verdict::NotYet(None));
+        assert_eq!(trace_of.clone().look(&counted(before.clone(), 6), in_ms(1)), Verdict::Reached);
+        assert_eq!(trace_of.look(&counted(before, 1), in_ms(1)), Verdict::Reached);
+    }
+
+    #[test]
+    fn a_process_that_got_a_signal_to_end_is_not_up_before_it_has_outlived_it() {
+        let up = seen("up", 50, Some(7));
+        let mut signalled = up.clone();
+        let until = (T0 + EXPECTED_EXIT_WINDOW).nanoseconds();
+        let memory = crate::status::state::Memory { expected_exit_until: Some(until), ..Default::default() };
+        signalled.state.memory = Some(memory);
+        let mut trace_of = trace(Goal::Up, &up);
+        assert_eq!(trace_of.look(&signalled, in_ms(10)), Verdict::NotYet(Some(in_ms(1000))));
+        assert_eq!(trace_of.clone().look(&signalled, in_ms(1000)), Verdict::Reached);
+        assert!(matches!(trace_of.look(&after(seen("up", 100, Some(8)), "a", 0), in_ms(30)), Verdict::NotYet(_)));
     }
 
     #[test]

@@ -58,13 +58,15 @@ pub struct ModuleWait {
     output: Marks,
     /// What is wrong with the name, for one that may still appear.
     missing: Option<String>,
+    /// What the module was told, where only that is waited for that its supervisor has taken it.
+    told: Option<String>,
 }
 
 impl ModuleWait {
-    /// From `before`, which was seen just now, before the command is sent.
-    pub fn new(module: Module, goal: Goal, before: &Snapshot) -> ModuleWait {
-        let output = Marks::take(&module, before);
-        let progress = Progress::new(goal, before, Mono::now(), SystemTime::now());
+    /// From `before`, which was seen just now, before a command of so many bytes is sent.
+    pub fn new(module: Module, goal: Goal, before: &Snapshot, bytes: usize) -> ModuleWait {
+        let output = if goal == Goal::Taken { Marks::default() } else { Marks::take(&module, before) };
+        let progress = Progress::new(goal, before, Mono::now(), SystemTime::now()).with_command(before, bytes);
         ModuleWait { progress: Some(progress), output, ..ModuleWait::expecting(module, goal, None) }
     }
 
@@ -81,7 +83,17 @@ impl ModuleWait {
             check_failed: None,
             output: Marks::default(),
             missing,
+            told: None,
         }
+    }
+
+    /// Only waits until the supervisor has taken the command; `told` says what that was.
+    pub fn only_told(self, told: String) -> ModuleWait {
+        ModuleWait { told: Some(told), ..self }
+    }
+
+    fn told(&self) -> Option<ModuleResult> {
+        self.told.clone().map(|told| (Outcome::Done, told, Extra::default()))
     }
 
     /// Looks at the module; gives the result if there is one now.
@@ -112,6 +124,9 @@ impl ModuleWait {
 
     /// The state is as it was asked for: now the service's own `check` has the word.
     fn reached(&mut self, at: Mono) -> Option<ModuleResult> {
+        if self.told.is_some() {
+            return self.told();
+        }
         let snapshot = self.last.as_ref()?;
         let said_so = self.goal == Goal::IsReady && snapshot.state.ready == Some(true);
         if matches!(self.check, Check::NotYet) {
@@ -126,6 +141,8 @@ impl ModuleWait {
         matches!(self.check, Check::Passed).then(|| {
             let text = match (self.goal, snapshot.state.pid, &snapshot.state.last_exit) {
                 (Goal::Once, None, Some(exit)) => format!("ran and ended: {}", format::ending(exit)),
+                // That it was stopped by a command knows whoever has given it.
+                (Goal::Down | Goal::IsDown, ..) => snapshot.state_name(),
                 _ => snapshot.describe(SystemTime::now()),
             };
             (Outcome::Done, text, self.extra(false))
@@ -135,6 +152,9 @@ impl ModuleWait {
     fn gone(&mut self) -> Option<ModuleResult> {
         self.last = None;
         self.check = Check::NotYet;
+        if self.told.is_some() {
+            return self.told();
+        }
         match (self.goal, &self.missing) {
             // It may come yet, or come back.
             (Goal::IsUp | Goal::IsReady, _) => None,
@@ -185,6 +205,9 @@ impl ModuleWait {
 
     /// The result now that the time is over.
     pub fn timed_out(&self, waited: Duration) -> ModuleResult {
+        if let Some(told) = self.told() {
+            return told;
+        }
         let waited = format::spoken(waited);
         let Some(last) = &self.last else {
             let why = self.missing.clone().unwrap_or_else(|| VANISHED.into());
@@ -216,6 +239,9 @@ impl ModuleWait {
 
     /// The result when the user has had enough of waiting.
     pub fn interrupted(&self) -> ModuleResult {
+        if let Some(told) = self.told() {
+            return told;
+        }
         let now = self.last.as_ref().map_or_else(|| "not seen".into(), |last| last.describe(SystemTime::now()));
         (Outcome::Failed, format!("interrupted while waiting: {now}"), self.extra(false))
     }

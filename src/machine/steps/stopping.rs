@@ -10,7 +10,7 @@ use crate::sys::time::Mono;
 use std::time::Duration;
 
 /// An exit within this time after `k`, `t`, `i` or `q` counts as requested; a later one counts as a failure.
-pub(in crate::machine) const EXPECTED_EXIT_WINDOW: Duration = Duration::from_secs(60);
+pub const EXPECTED_EXIT_WINDOW: Duration = Duration::from_secs(60);
 
 /// How long a logger may take to read what is left, where no `kill_timeout` says it.
 const END_OF_INPUT_WAIT: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@
 //!
 //! The delay is bounded. The log and the status files lag behind by [`QUIET_PERIOD`]; while other services start or stop, by
 //! at most [`MAX_DELAY`] and [`MAX_DELAY_PER_WAITER`] for each report that waits. A process that was told to end has usually
-//! ended by then, and one report tells both. A change of what is wanted waits for [`QUIET_PERIOD`] only: if we were killed,
+//! ended by then, and one report tells both. A command is never put off, for who has given it waits for the report. A change of what is wanted waits for [`QUIET_PERIOD`] only: if we were killed,
 //! nobody else could find it out.
 //!
 //! One timer serves all threads. When each thread looked by itself, three looks a thread took a tenth of the start of a

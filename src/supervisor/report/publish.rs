@@ -27,6 +27,10 @@ pub struct Publisher {
     since: SystemTime,
     last: Option<(ModuleState, u32)>,
     last_exit: Option<LastExit>,
+    /// Commands that were taken, by this supervisor and those before it.
+    commands: u64,
+    /// One of them is not told yet.
+    command_is_untold: bool,
     failing: bool,
     /// What is known of `status`.
     status_file: FilePair,
@@ -74,6 +78,8 @@ impl Publisher {
             since: now,
             last: None,
             last_exit: None,
+            commands: 0,
+            command_is_untold: false,
             failing: false,
             next_start: None,
             status_file: known,
@@ -84,6 +90,7 @@ impl Publisher {
     /// Takes over what a predecessor has shown.
     pub fn restore(&mut self, state: &StateFile) {
         self.last_exit = state.last_exit.clone();
+        self.commands = self.commands.max(state.commands.unwrap_or_default());
     }
 
     /// What was written is gone: it is written again at the next call.
@@ -103,6 +110,17 @@ impl Publisher {
     pub fn want_is_unwritten(&self, machine: &Machine) -> bool {
         let known = self.written.as_ref().map(|(record, _)| record.want).or(self.first_want);
         known.is_some_and(|known| known != machine.shown_want())
+    }
+
+    /// Notes that a command was taken: whoever has sent it waits until the file counts it.
+    pub fn note_command(&mut self) {
+        self.commands = self.commands.saturating_add(1);
+        self.command_is_untold = true;
+    }
+
+    /// Whether a command was taken since the files were last written.
+    pub fn command_is_untold(&self) -> bool {
+        self.command_is_untold
     }
 
     /// Notes that the run process has ended just now.
@@ -134,6 +152,7 @@ impl Publisher {
     /// What is to be logged, once for as long as writing fails; it is tried again at the next call.
     pub fn publish(&mut self, machine: &Machine, facts: StatusContext<'_>, dir: &StatusDir) -> Result<(), PathError> {
         self.note(machine);
+        self.command_is_untold = false;
         let record = self.record(machine);
         let state = self.encode_state(machine, facts);
         let result = self.write(&record, &state, dir);
@@ -207,6 +226,7 @@ impl Publisher {
             exits: tally.exits,
             failed_starts: tally.failed_starts,
             recent_exits: tally.recent.count(Mono::now()),
+            commands: Some(self.commands),
             enabled,
             last_exit: self.last_exit.clone(),
             reason: reason(machine, enabled).or_else(|| facts.note.map(str::to_string)),

@@ -19,13 +19,15 @@ use std::time::Duration;
 const REPAIR_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Supervisor {
-    /// Reports at the end of a turn. After a start or a signal the report is put off, until `quiet` says that no service was
+    /// Reports at the end of a turn. After a start or a signal that no command asked for, the report is put off, until `quiet` says that no service was
     /// started for a while, or its time is over: the process's next event is then told in the same report.
     pub(in crate::supervisor) fn report_when_quiet(&mut self, quiet: bool) {
         let now = Mono::now();
         let acted_this_turn = self.reports.defer(now);
         let ends = self.outcome.is_some()
             || self.parking.is_some()
+            // Who has given it looks at what it has led to.
+            || self.reports.publisher.command_is_untold()
             || matches!(self.machine.state(), State::Ended | State::Failed);
         let is_over = |until| (quiet && !acted_this_turn) || now >= until;
         if ends || self.reports.deferred_until(&self.machine).is_none_or(is_over) {
