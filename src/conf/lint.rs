@@ -1,9 +1,7 @@
 //! What is wrong in a section: unknown keys, bad values, lists that are too long.
 
 use super::complaint::Findings;
-use super::keys::{KEYS, key, refused};
-use super::lines::shortened;
-use super::nearest::nearest;
+use super::keys::{key, refused};
 use super::sections::Section;
 use super::settings::{GSM_MAX, Settings};
 
@@ -22,15 +20,6 @@ pub(super) fn drop_invalid(section: &mut Section, complaints: &mut Findings) {
             }
         }
     });
-}
-
-/// What is said of a key that there is not.
-pub(super) fn unknown(name: &str) -> String {
-    let name = &shortened(name);
-    match nearest(name, KEYS.iter().map(|key| key.name)) {
-        Some(meant) => format!("unknown key {name}: did you mean {meant}?"),
-        None => format!("unknown key {name}: it is ignored"),
-    }
 }
 
 /// Warns of a list that is longer than what is used of it.

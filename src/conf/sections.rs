@@ -1,9 +1,9 @@
 //! Sections and their keys, put together from the lines, each with the line where it stands.
 
 use super::complaint::Findings;
-use super::keys;
+use super::keys::{self, KEYS};
 use super::lines::{Kind, Line, shortened};
-use super::lint;
+use super::nearest::nearest;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ impl Sections {
                         let key = shortened(&key);
                         complaints.push((number, format!("{key} stands before the first [section] and is ignored")));
                     }
-                    (Place::Section(_), None) => complaints.push_with(number, || lint::unknown(&key)),
+                    (Place::Section(_), None) => complaints.push_with(number, || unknown(&key)),
                     (Place::Section(name), Some(known)) => {
                         room -= 1;
                         let Some(section) = sections.by_name.get_mut(name) else { continue };
@@ -135,6 +135,15 @@ enum Place {
     Section(Arc<str>),
     /// The last header could not be read.
     Nobody,
+}
+
+/// What is said of a key that there is not.
+fn unknown(name: &str) -> String {
+    let name = &shortened(name);
+    match nearest(name, KEYS.iter().map(|key| key.name)) {
+        Some(meant) => format!("unknown key {name}: did you mean {meant}?"),
+        None => format!("unknown key {name}: it is ignored"),
+    }
 }
 
 fn repeated(what: &str, first: usize) -> String {

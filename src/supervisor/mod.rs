@@ -10,6 +10,7 @@
 //! | [`begin`] | from the spec to the machine's first event: the status directory claimed, the predecessor's remains found |
 //! | [`thread`] | the loop that drives a machine with real processes |
 //! | [`requests`] | what the tree, or a signal, asks of that loop |
+//! | `output` | where a service's output goes while its logger does not run |
 //! | `actions` | what the machine wants done, done |
 //! | `settings`, `own_settings` | what is in force: the shared file's settings, and the service directory's own |
 //! | [`processes`] | the processes under supervision, the scripts beside them, and the context that they get |
@@ -20,6 +21,7 @@
 mod actions;
 pub mod begin;
 pub mod host;
+mod output;
 mod own_settings;
 pub mod panics;
 pub mod processes;

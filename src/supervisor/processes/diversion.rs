@@ -4,10 +4,7 @@
 //! ever: then what it writes is put into `__stdout` instead, until there is a logger again.
 
 use crate::service::pipe::LogPipe;
-use crate::supervisor::thread::Supervisor;
-use crate::sys::errno_text;
 use crate::sys::time::Mono;
-use log::Level;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -32,15 +29,15 @@ const AT_ONCE: usize = 1024 * 1024;
 pub(in crate::supervisor) struct Diversion {
     absent_since: Option<Mono>,
     next_look: Option<Mono>,
-    is_diverting: bool,
+    pub(in crate::supervisor) is_diverting: bool,
     /// Taken out of the pipe, and not written yet: the disk is full.
     unwritten: Vec<u8>,
-    complained: bool,
+    pub(in crate::supervisor) complained: bool,
 }
 
 /// The logger, as the service's supervisor sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Logger {
+pub(in crate::supervisor) enum Logger {
     Runs,
     /// It does not run, and may be started again at any moment.
     Away,
@@ -50,7 +47,7 @@ enum Logger {
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(in crate::supervisor) enum Verdict {
     /// Nothing.
     Wait,
     /// The pipe is full: begin to empty it.
@@ -67,7 +64,7 @@ impl Diversion {
         self.next_look
     }
 
-    fn look(&mut self, logger: Logger, is_full: impl FnOnce() -> bool, now: Mono) -> Verdict {
+    pub(in crate::supervisor) fn look(&mut self, logger: Logger, is_full: impl FnOnce() -> bool, now: Mono) -> Verdict {
         if logger == Logger::Runs {
             self.absent_since = None;
             self.next_look = None;
@@ -88,7 +85,7 @@ impl Diversion {
     }
 
     /// Empties the pipe into the file.
-    fn empty(&mut self, pipe: &LogPipe, file: &Path) -> std::io::Result<()> {
+    pub(in crate::supervisor) fn empty(&mut self, pipe: &LogPipe, file: &Path) -> std::io::Result<()> {
         let mut options = OpenOptions::new();
         options
             .append(true)
@@ -110,47 +107,6 @@ impl Diversion {
             }
             taken += read;
             self.unwritten.extend_from_slice(&room[..read]);
-        }
-    }
-}
-
-impl Supervisor {
-    /// What `status` says of it.
-    pub(in crate::supervisor) fn output_note(&self) -> Option<&'static str> {
-        let pipe = self.spec.service.output().filter(|_| self.processes.run.is_some())?;
-        match (self.processes.diversion.is_diverting, pipe.is_broken()) {
-            (true, _) => Some("its logger does not run: what it writes goes to __stdout"),
-            (false, true) => Some("its logger cannot be started"),
-            (false, false) => None,
-        }
-    }
-
-    /// Sees to it that a service never waits for ever for a logger that does not come.
-    pub(in crate::supervisor) fn keep_output_flowing(&mut self) {
-        let Some(pipe) = self.spec.service.output().cloned() else { return };
-        let logger = match (pipe.logger_pid(), pipe.is_broken()) {
-            // Without a run process nobody waits.
-            _ if self.processes.run.is_none() => Logger::Runs,
-            (Some(_), _) => Logger::Runs,
-            (None, true) => Logger::Broken,
-            (None, false) => Logger::Away,
-        };
-        let verdict = self.processes.diversion.look(logger, || pipe.is_full(), Mono::now());
-        match verdict {
-            Verdict::Wait => return,
-            Verdict::Begin => {
-                self.say(Level::Warn, "its logger does not run, and the pipe to it is full: what it writes goes to __stdout until the logger is back".into());
-            }
-            Verdict::End => return self.say(Level::Info, "its logger is back, and reads what it writes".into()),
-            Verdict::GoOn => {}
-        }
-        let path = self.spec.dir.stdout();
-        let emptied = self.processes.diversion.empty(&pipe, &path);
-        let complained = std::mem::replace(&mut self.processes.diversion.complained, emptied.is_err());
-        if let Err(error) = emptied.as_ref()
-            && !complained
-        {
-            self.say(Level::Warn, format!("{}: {}; it waits until that is over", path.display(), errno_text(error)));
         }
     }
 }

@@ -5,11 +5,11 @@
 //! | [`process`] | a process under supervision: our child, or adopted |
 //! | `running` | all processes of one service that run now |
 //! | `scripts` | the scripts in `control/`, one after the other |
-//! | `diversion` | where a service's output goes while its logger does not run |
+//! | `diversion` | when the output of a service is taken in the place of its logger |
 //! | `context` | the context of the next start, and the control group |
 
 mod context;
-mod diversion;
+pub(super) mod diversion;
 pub mod process;
 pub(super) mod running;
 pub(super) mod scripts;

@@ -6,6 +6,7 @@ use crate::supervisor::spec::Outcome;
 use crate::sys::threads::thread::Thread;
 use crate::tree::capacity::Demand;
 use crate::tree::root::scan::ServiceDir;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A supervisor thread has ended.
@@ -113,4 +114,15 @@ pub(super) enum Lifecycle {
     Leaving(Option<ServiceDir>),
     /// Its thread ended by `x`: it stays away until somebody wants it back.
     Exited,
+}
+
+/// Services of an earlier tree, by where they may write still.
+#[derive(Debug, Default)]
+pub(super) struct OutputsLeft {
+    /// The tree ran a logger for them.
+    pub(super) own_loggers: BTreeSet<String>,
+    /// The same, until their standard output is settled.
+    pub(super) own_loggers_kept: BTreeSet<String>,
+    /// Standard output.
+    pub(super) on_stdout: BTreeSet<String>,
 }

@@ -16,17 +16,6 @@ use crate::tree::root::scan::ServiceDir;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Services of an earlier tree, by where they may write still.
-#[derive(Debug, Default)]
-pub(super) struct OutputsLeft {
-    /// The tree ran a logger for them.
-    pub(super) own_loggers: BTreeSet<String>,
-    /// The same, until their standard output is settled.
-    pub(super) own_loggers_kept: BTreeSet<String>,
-    /// Standard output.
-    pub(super) on_stdout: BTreeSet<String>,
-}
-
 /// Where a service's output is to go, if it has no logger of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {

@@ -3,8 +3,7 @@
 //! The roster never runs two services from one directory, nor two under one name: a replaced service has to be gone before
 //! its successor begins.
 
-use super::entry::{Entry, Lifecycle, SupervisorThread, ThreadExit};
-use super::logging::OutputsLeft;
+use super::entry::{Entry, Lifecycle, OutputsLeft, SupervisorThread, ThreadExit};
 use crate::conf::Config;
 use crate::conf::source::ConfigSource;
 use crate::status::dir::TREE_DIR;
