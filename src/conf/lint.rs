@@ -14,12 +14,21 @@ pub(super) fn drop_invalid(section: &mut Section, complaints: &mut Findings) {
         match (key.apply)(&mut Settings::default(), &entry.value) {
             _ if entry.value.is_empty() => true,
             Ok(()) => true,
+            Err(why) if takes_rights(name) => {
+                complaints.push((entry.line, format!("{name}: {why}; there is no start without it")));
+                true
+            }
             Err(why) => {
                 complaints.push((entry.line, format!("{name}: {why}; what it inherits, or the default, stands")));
                 false
             }
         }
     });
+}
+
+/// Whether a service without this key could do what it is not to: then a value that is none must not be passed over.
+pub(super) fn takes_rights(name: &str) -> bool {
+    matches!(name, "user" | "groups" | "capabilities" | "no_new_privileges")
 }
 
 /// Warns of a list that is longer than what is used of it.

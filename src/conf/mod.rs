@@ -271,8 +271,13 @@ impl Config {
             if self.in_container && key.name == "log" && value.origin == Origin::Default {
                 value.text = "stdout".into();
             }
-            // Every text was tried when the file was read, and the defaults are tested.
-            let _ = (key.apply)(&mut settings, &value.text);
+            // Every text was tried when the file was read, and the defaults are tested. Those that are none and must not be
+            // passed over are still there.
+            if let Err(why) = (key.apply)(&mut settings, &value.text)
+                && lint::takes_rights(key.name)
+            {
+                settings.refused.get_or_insert(format!("{}: {why}", key.name));
+            }
             values.push(value);
         }
         settings.resolve_defaults();

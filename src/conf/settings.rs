@@ -18,6 +18,8 @@ pub struct Settings {
     pub context: Context,
     /// Where its output goes.
     pub log: LogSettings,
+    /// Why there is no start: a key that takes rights away has a value that is none, so its service would have them all.
+    pub refused: Option<String>,
     /// The group that may read the status directory.
     pub status_group: Option<Id>,
     /// The group that may give commands.

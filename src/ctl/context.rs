@@ -52,6 +52,9 @@ pub fn of_service(module: &str, place: &Path, snapshot: &Snapshot) -> Result<Opt
     let told = |complaint: Complaint| complaint.to_string();
     let (shared, own) = (shared_file(snapshot).map_err(told)?, own_file(snapshot).map_err(told)?);
     let settings = shared.effective(module, own.as_ref(), Program::Tree).settings;
+    if let Some(why) = settings.refused {
+        return Err(why);
+    }
     if settings.context == ContextSettings::default() && !has_env_dir(place) {
         return Ok(None);
     }

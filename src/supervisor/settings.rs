@@ -20,20 +20,15 @@ impl Supervisor {
     /// Looks whether the directory's own settings have changed. What has, is in force from now on.
     ///
     /// # Errors
-    /// They cannot be read.
+    /// They cannot be read; or a key that takes rights away has a value that is none, in whatever file.
     pub(super) fn refresh_own_settings(&mut self) -> Result<(), StartError> {
-        match self.own.read(&self.spec.service) {
-            Ok(false) => Ok(()),
-            Ok(true) => {
-                self.say_own_complaints();
-                self.apply_settings();
-                Ok(())
-            }
-            Err(complaint) => {
-                let refusal = Refusal::new(Part::Settings, &complaint.to_string());
-                Err(StartError { step: Step::Context(refusal), errno: Errno::EINVAL })
-            }
+        let refuse =
+            |why: &str| StartError { step: Step::Context(Refusal::new(Part::Settings, why)), errno: Errno::EINVAL };
+        if self.own.read(&self.spec.service).map_err(|complaint| refuse(&complaint.to_string()))? {
+            self.say_own_complaints();
+            self.apply_settings();
         }
+        self.settings.refused.as_deref().map_or(Ok(()), |why| Err(refuse(why)))
     }
 
     pub(super) fn say_own_complaints(&mut self) {

@@ -9,6 +9,7 @@ mod common;
 mod access;
 mod account;
 mod attributes;
+mod calls;
 mod check;
 mod environment;
 mod group;

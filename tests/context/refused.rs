@@ -25,7 +25,7 @@ fn ignored(keys: &str, why: &str) {
     place.module("web").wait_up(&place);
     let config = place.root().join("supervise.conf");
     let mut command = svctl_command();
-    command.args(["config", "--check"]).arg(&config);
+    command.args(["config", "--check", "-F"]).arg(&config);
     let output = String::from_utf8(place.output(command).stdout).expect("text");
     assert!(output.starts_with(&format!("{}:2: {why}", config.display())), "{output}");
     assert!(tree.stop().success());
@@ -52,6 +52,12 @@ fn files_that_are_none() {
     let huge = place.path().join("huge");
     std::fs::File::create(&huge).and_then(|file| file.set_len(10 << 20)).expect("a file");
     refused(&format!("env_file : {}", huge.display()), "huge: is larger than 1024 KiB");
+    if !nix::unistd::geteuid().is_root() {
+        let closed = place.path().join("closed");
+        std::fs::write(&closed, "A=1").expect("a file");
+        std::fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0)).expect("chmod");
+        refused(&format!("env_file : {}", closed.display()), "closed: Permission denied");
+    }
 }
 
 #[test]
@@ -66,11 +72,31 @@ fn what_this_machine_has_not() {
 
 #[test]
 fn values_that_are_none() {
-    ignored("user : 4294967295", "user: there is no user 4294967295");
     ignored("limit_nofile : 20:10", "limit_nofile: the soft limit 20 is above the hard one, 10");
-    ignored("capabilities : cap_nothing", "capabilities: \"cap_nothing\" is not a capability");
     ignored("nice : 40", "nice: \"40\" is not a nice value");
     ignored("limit_nofle : 20", "unknown key limit_nofle: did you mean limit_nofile?");
+}
+
+/// Without these keys the service would have rights that it is not to have: it is not started, and that is one more line
+/// beside the file's complaint.
+#[test]
+fn rights_are_not_kept_because_of_a_typing_error() {
+    for (key, why) in [
+        ("user : 4294967295", "user: there is no user 4294967295"),
+        ("user : a b", "user: \"a b\" is "),
+        ("capabilities : cap_nothing", "capabilities: \"cap_nothing\" is "),
+        ("no_new_privileges : 1", "no_new_privileges: \"1\" is "),
+    ] {
+        let place = open_place();
+        place.conf("[global]\nrestart_delay : 60\n");
+        place.run("web", "echo ran; exec sleep 1000");
+        std::fs::write(place.root().join("web/supervise.conf"), key).expect("its own file");
+        let _tree = place.tree();
+        let web = place.module("web");
+        web.wait_text(&place, "supervise.log.wf", &format!("supervise.conf:1: {why}"));
+        web.wait_text(&place, "supervise.log.wf", &format!("cannot start: supervise.conf: {why}"));
+        assert_eq!((web.pid(), web.text("__stdout")), (0, String::new()), "{key}");
+    }
 }
 
 #[test]
