@@ -55,7 +55,7 @@ fn files_that_are_none() {
     if !nix::unistd::geteuid().is_root() {
         let closed = place.path().join("closed");
         std::fs::write(&closed, "A=1").expect("a file");
-        std::fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0)).expect("chmod");
+        std::fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o000)).expect("chmod");
         refused(&format!("env_file : {}", closed.display()), "closed: Permission denied");
     }
 }
