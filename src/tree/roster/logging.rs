@@ -13,7 +13,6 @@ use crate::status::StatusDir;
 use crate::supervisor::requests::mailbox::Ask;
 use crate::sys::errno_text;
 use crate::tree::root::scan::ServiceDir;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Where a service's output is to go, if it has no logger of its own.
