@@ -179,9 +179,18 @@ pub struct Logs {
     /// Go on showing what is written, through truncation and rename
     #[arg(short = 'f')]
     pub follow: bool,
-    /// How many of the last lines of each file
-    #[arg(short = 'n', value_name = "LINES", default_value = "10")]
-    pub lines: usize,
+    /// How many of the last lines of each file [default: 10; all with --since, --until or --grep]
+    #[arg(short = 'n', value_name = "LINES")]
+    pub lines: Option<usize>,
+    /// Only lines from this time on: 10m (ago), 09:41, 2026-11-25, '2026-11-25 09:41:16', RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only lines before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Only lines that this regular expression matches
+    #[arg(long, value_name = "REGEX")]
+    pub grep: Option<String>,
     /// The supervisor's own log instead of the module's output
     #[arg(long)]
     pub supervisor: bool,

@@ -136,3 +136,54 @@ fn another_user_writes_below_directories_that_are_closed_to_him() {
     assert_eq!((metadata.uid(), metadata.gid(), metadata.permissions().mode() & 0o777), (4711, 4712, 0o640));
     assert!(tree.stop().success());
 }
+
+/// What `svctl logs` answers.
+fn shown(place: &Place, arguments: &[&str]) -> String {
+    let mut command = svctl_command();
+    command.arg("-p").arg(place.status_root()).arg("logs").args(arguments);
+    let output = place.output(command);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn svctl_shows_what_the_logger_wrote_old_and_compressed_files_included() {
+    let place = Place::new();
+    place.conf(&format!("{FAST}log : yes\nlog_size : 4K\nlog_compress : gzip\n"));
+    place.run("web", "#!/bin/sh\nseq 1 500\necho error 7 >&2\nexec sleep 1000\n");
+    place.run("db", "#!/bin/sh\nexec sleep 1000\n");
+    let tree = place.reaped_tree();
+    wait_logged(&place, &current(&place), "error 7");
+    let dir = current(&place).parent().unwrap().to_owned();
+    let compressed =
+        || std::fs::read_dir(&dir).unwrap().flatten().filter(|f| f.path().extension() == Some("gz".as_ref()));
+    wait_for("old files to be compressed", &place, || compressed().count() >= 2);
+    let last = |text: &str| text.lines().map(|l| l.split_once(' ').unwrap().1.to_string()).collect::<Vec<_>>();
+    let all = shown(&place, &["-n", "1000", "web"]);
+    let expected: Vec<String> = (1..=500).map(|n| n.to_string()).chain(["error 7".into()]).collect();
+    assert_eq!(last(&all), expected);
+    assert_eq!(last(&shown(&place, &["-n", "2", "web"])), ["500", "error 7"]);
+    assert_eq!(last(&shown(&place, &["--grep", " 49[0-9]$|error", "web"])).len(), 11);
+    assert_eq!(shown(&place, &["--until", "1h", "web"]), "");
+    assert_eq!(last(&shown(&place, &["--since", "1h", "web"])), expected);
+    // A new file takes the place of the one that is followed.
+    let followed = place.path().join("followed");
+    let mut command = svctl_command();
+    command.arg("-p").arg(place.status_root()).args(["logs", "-f", "-n", "1", "web"]);
+    let following = place.start({
+        command.stdout(std::fs::File::create(&followed).unwrap());
+        command
+    });
+    wait_logged(&place, &followed, "error 7");
+    place.module("web/log").send("a");
+    wait_for("the rotation", &place, || std::fs::metadata(current(&place)).is_ok_and(|now| now.len() == 0));
+    let web = place.module("web");
+    let old = web.pid();
+    signal(old, "KILL");
+    web.wait_new_pid(&place, old);
+    wait_for("the lines of the new file", &place, || {
+        std::fs::read_to_string(&followed).unwrap().matches("error 7").count() == 2
+    });
+    following.kill();
+    assert!(tree.stop().success());
+}

@@ -6,7 +6,10 @@ use crate::ctl::changes::{watch, watches};
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
+use crate::ctl::logs::filter::Filter;
+use crate::ctl::logs::logged::{self, Logged};
 use crate::ctl::logs::tail::Tail;
+use crate::ctl::logs::{archive, time};
 use crate::ctl::report::Out;
 use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::sys::files::inotify::{Event, Interest, Watches};
@@ -19,9 +22,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::stdout;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 /// The name column does not get wider than this for one long name.
 const NAME_MAX: usize = 32;
+
+/// How many lines are shown where nobody says it.
+const LINES: usize = 10;
 
 /// `[NOTICE] 2026-01-31 12:00:00 …`: where the stamp ends that orders the supervisor's two logs.
 const STAMP: usize = "YYYY-MM-DD HH:MM:SS".len();
@@ -37,6 +44,9 @@ struct Stream {
     /// It is a standard error, or a log of troubles.
     is_error_stream: bool,
     tail: Tail,
+    /// A logger's file, with old ones beside it.
+    is_logged: bool,
+    filter: Filter,
     /// It could not be read, and that was said.
     failed: bool,
 }
@@ -59,6 +69,9 @@ struct Show<'a> {
     streams: Vec<Stream>,
     outcomes: Vec<Outcome>,
     style: Style,
+    filter: Filter,
+    /// The last so many lines.
+    count: usize,
 }
 
 /// Shows the last lines, and follows if that was asked for.
@@ -68,7 +81,10 @@ struct Show<'a> {
 pub fn logs(root: &StatusRoot, arguments: &Logs, json: bool, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
     let one = arguments.modules.len() == 1 && !Missing::new(&arguments.modules[0]).is_glob();
     let style = Style { json, bare: one, colour: out.colour, guard: out.terminal.is_some(), width: 0 };
-    let mut show = Show { root, arguments, streams: Vec::new(), outcomes: Vec::new(), style };
+    let filter = Filter::new(arguments.since.as_deref(), arguments.until.as_deref(), arguments.grep.as_deref());
+    let filter = filter.map_err(|text| CtlError::new(Outcome::Usage, text))?;
+    let count = arguments.lines.unwrap_or(if filter.is_empty() { LINES } else { usize::MAX });
+    let mut show = Show { root, arguments, streams: Vec::new(), outcomes: Vec::new(), style, filter, count };
     // First watch, then read: what is written in between wakes us again.
     let mut watches = if arguments.follow { Some(watches()?) } else { None };
     show.gather(watches.as_mut(), out, true)?;
@@ -103,9 +119,15 @@ impl Show<'_> {
         for module in modules {
             if let Some(watches) = watches.as_deref_mut() {
                 watch(watches, module.dir.path(), module.name.clone(), Interest::Writes)?;
+                if let Some(Logged::File(current)) = logged::of(&module).filter(|_| !self.arguments.supervisor)
+                    && let Some(dir) = current.parent()
+                {
+                    watch(watches, dir, module.name.clone(), Interest::Writes)?;
+                }
             }
             if self.streams.iter().all(|stream| stream.module != module.name) {
-                self.open(&module, if first { self.arguments.lines } else { usize::MAX }, out);
+                let all = !first || !self.filter.is_empty();
+                self.open(&module, if all { usize::MAX } else { self.count }, out);
             }
         }
         let widths = self.streams.iter().map(|stream| format::width(&format::name(&stream.module)));
@@ -139,8 +161,22 @@ impl Show<'_> {
         } else {
             [("stdout", dir.stdout(), false), ("stderr", dir.stderr(), true)]
         };
-        let mut nothing = true;
+        let (mut nothing, mut files) = (true, files.to_vec());
+        match logged::of(module).filter(|_| !self.arguments.supervisor) {
+            Some(Logged::File(current)) => files.push(("log", current, false)),
+            Some(Logged::Somewhere(pid)) if self.style.bare => {
+                out.note(&format!(
+                    "{0}: its output goes to {0}/log, pid {pid}, and which file that writes cannot be told",
+                    module.shown()
+                ));
+            }
+            Some(Logged::Somewhere(_)) | None => {}
+        }
         for (name, path, is_error_stream) in files {
+            let is_logged = name == "log";
+            if is_logged && self.style.bare {
+                out.note(&format!("{0}: the log is in {1}", module.shown(), path.display()));
+            }
             match Tail::new(path.clone(), lines) {
                 Ok(tail) => {
                     nothing &= !tail.exists();
@@ -149,6 +185,8 @@ impl Show<'_> {
                         name,
                         is_error_stream,
                         tail,
+                        is_logged,
+                        filter: self.filter.clone(),
                         failed: false,
                     });
                 }
@@ -165,28 +203,39 @@ impl Show<'_> {
         }
     }
 
-    /// The last lines of each file; the supervisor's two logs are one story, told in order.
+    /// The last lines of each file; the supervisor's two logs, and what loggers wrote for several services, are one story, told in
+    /// order.
     fn first(&mut self, out: &mut Out) {
         let mut text = Vec::new();
+        let mut logged: Vec<(Option<i64>, usize, Vec<u8>)> = Vec::new();
         let mut names: Vec<OsString> = self.streams.iter().map(|stream| stream.module.clone()).collect();
         names.dedup();
         for name in names {
             let mut lines: Vec<(usize, Vec<u8>)> = Vec::new();
-            for (index, stream) in self.streams.iter_mut().enumerate().filter(|(_, stream)| stream.module == name) {
-                let mut each = |line: &[u8]| lines.push((index, line.to_vec()));
-                while stream.take(&mut each, out) {}
-                // Without -f nobody will see its end.
-                if !self.arguments.follow {
-                    stream.tail.flush(&mut each);
+            let of_module = |(_, stream): &(usize, &mut Stream)| stream.module == name;
+            for (index, stream) in self.streams.iter_mut().enumerate().filter(of_module) {
+                let found = stream.last_lines(self.count, self.arguments.follow, out);
+                if !stream.is_logged {
+                    lines.extend(found.into_iter().map(|line| (index, line)));
+                    continue;
+                }
+                let mut at = None;
+                for line in found {
+                    at = time::of_line(&line).or(at);
+                    logged.push((at, index, line));
                 }
             }
             if self.arguments.supervisor {
                 lines.sort_by(|(_, a), (_, b)| stamp(a).cmp(&stamp(b)));
-                lines.drain(..lines.len().saturating_sub(self.arguments.lines));
+                lines.drain(..lines.len().saturating_sub(self.count));
             }
             for (index, line) in lines {
                 self.style.compose(&self.streams[index], &line, &mut text);
             }
+        }
+        logged.sort_by_key(|(at, ..)| *at);
+        for (_, index, line) in logged {
+            self.style.compose(&self.streams[index], &line, &mut text);
         }
         out.put_bytes(&text);
     }
@@ -198,7 +247,7 @@ impl Show<'_> {
             let mut more = BTreeSet::new();
             for stream in self.streams.iter_mut().filter(|stream| dirty.contains(&stream.module)) {
                 let mut lines = Vec::new();
-                if stream.take(&mut |line: &[u8]| lines.push(line.to_vec()), out) {
+                if stream.take(&mut lines, out) {
                     more.insert(stream.module.clone());
                 }
                 for line in lines {
@@ -245,9 +294,33 @@ fn take_events(watches: &mut Watches<OsString>, dirty: &mut BTreeSet<OsString>) 
 }
 
 impl Stream {
+    /// The last `count` lines, those of old files included.
+    fn last_lines(&mut self, count: usize, follows: bool, out: &mut Out) -> Vec<Vec<u8>> {
+        let dir = self.tail.path().parent().filter(|_| self.is_logged).map(Path::to_owned);
+        let mut lines = match &dir {
+            Some(dir) if !self.filter.is_empty() => archive::filtered(dir, &mut self.filter, count).into(),
+            Some(_) | None => Vec::new(),
+        };
+        while self.take(&mut lines, out) {}
+        // Without -f nobody will see its end.
+        if !follows {
+            let filter = &mut self.filter;
+            self.tail.flush(&mut |line: &[u8]| lines.extend(filter.takes(line).then(|| line.to_vec())));
+        }
+        let missing = count.saturating_sub(lines.len());
+        if let Some(dir) = dir.filter(|_| self.filter.is_empty() && missing > 0) {
+            let mut older = Vec::from(archive::last(&dir, missing));
+            older.append(&mut lines);
+            lines = older;
+        }
+        lines.drain(..lines.len().saturating_sub(count));
+        lines
+    }
+
     /// What was written since the last time; true if there is more at once.
-    fn take(&mut self, each: &mut impl FnMut(&[u8]), out: &mut Out) -> bool {
-        match self.tail.take(each) {
+    fn take(&mut self, lines: &mut Vec<Vec<u8>>, out: &mut Out) -> bool {
+        let filter = &mut self.filter;
+        match self.tail.take(|line: &[u8]| lines.extend(filter.takes(line).then(|| line.to_vec()))) {
             Ok(more) => {
                 self.failed = false;
                 more

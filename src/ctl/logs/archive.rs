@@ -1,0 +1,140 @@
+//! What a logger has written: `current` and the old files beside it, compressed or not.
+
+use crate::ctl::logs::filter::Filter;
+use crate::ctl::logs::last_words::last_lines;
+use crate::ctl::logs::time;
+use crate::logger::archive::names::{self, Name};
+use crate::sys::files::file;
+use flate2::read::MultiGzDecoder;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+/// The lines of a file whose time is looked for.
+const HEAD_LINES: usize = 20;
+
+/// The last `count` lines of the old files in `dir`, the oldest first.
+pub fn last(dir: &Path, count: usize) -> VecDeque<Vec<u8>> {
+    let mut lines = VecDeque::new();
+    for name in names::list(dir).unwrap_or_default().iter().rev() {
+        if lines.len() >= count {
+            break;
+        }
+        let more = last_of(dir, name, count - lines.len());
+        more.into_iter().rev().for_each(|line| lines.push_front(line));
+    }
+    lines
+}
+
+fn last_of(dir: &Path, name: &Name, count: usize) -> Vec<Vec<u8>> {
+    if !name.is_compressed() {
+        return last_lines(&dir.join(name.text()), count);
+    }
+    let mut lines = VecDeque::new();
+    // What a compressor has left half is shown as far as it goes.
+    let _ = read(dir, name).and_then(|reader| {
+        each_line(reader, |line| {
+            if lines.len() == count {
+                lines.pop_front();
+            }
+            lines.push_back(line.to_vec());
+        })
+    });
+    lines.into()
+}
+
+/// The lines of the old files in `dir` that `filter` takes; of them the last `count`.
+pub fn filtered(dir: &Path, filter: &mut Filter, count: usize) -> VecDeque<Vec<u8>> {
+    let names = names::list(dir).unwrap_or_default();
+    let mut lines = VecDeque::new();
+    for name in names.get(begin(dir, &names, filter)..).unwrap_or_default() {
+        let _ = read(dir, name).and_then(|reader| {
+            each_line(reader, |line| {
+                if filter.takes(line) {
+                    if lines.len() == count {
+                        lines.pop_front();
+                    }
+                    lines.push_back(line.to_vec());
+                }
+            })
+        });
+    }
+    lines
+}
+
+/// The first file that may have lines since the time asked for: found by the times at the beginnings of some.
+fn begin(dir: &Path, names: &[Name], filter: &Filter) -> usize {
+    let Some(since) = filter.since else { return 0 };
+    // The lines of one file are older than the first one of the next.
+    names.partition_point(|name| first_time(dir, name).is_none_or(|first| first < since)).saturating_sub(1)
+}
+
+fn first_time(dir: &Path, name: &Name) -> Option<i64> {
+    let reader = read(dir, name).ok()?;
+    reader.split(b'\n').take(HEAD_LINES).map_while(Result::ok).find_map(|line| time::of_line(&line))
+}
+
+fn read(dir: &Path, name: &Name) -> io::Result<Box<dyn BufRead>> {
+    let file: File = file::read(&dir.join(name.text()))?;
+    let reader: Box<dyn Read> = if name.is_compressed() { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    Ok(Box::new(BufReader::with_capacity(256 * 1024, reader)))
+}
+
+fn each_line(mut reader: Box<dyn BufRead>, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        each(line.strip_suffix(b"\n").unwrap_or(&line));
+        line.clear();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// Three old files of three lines each, the middle one compressed.
+    fn log() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 1..=3 {
+            let name = dir.path().join(format!("log-{number:08}-20261125T094116Z"));
+            let text: String =
+                (0..3).map(|line| format!("2026-11-25T09:0{number}:0{line}Z {number}{line}\n")).collect();
+            if number == 2 {
+                let file = File::create(dir.path().join(format!("log-{number:08}-20261125T094116Z.gz"))).unwrap();
+                let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+                encoder.write_all(text.as_bytes()).unwrap();
+                encoder.finish().unwrap();
+            } else {
+                std::fs::write(name, text).unwrap();
+            }
+        }
+        dir
+    }
+
+    fn shown(lines: VecDeque<Vec<u8>>) -> Vec<String> {
+        lines.iter().map(|line| String::from_utf8_lossy(line.rsplit(|b| *b == b' ').next().unwrap()).into()).collect()
+    }
+
+    #[test]
+    fn the_last_lines_come_from_as_many_files_as_it_takes() {
+        let dir = log();
+        assert_eq!(shown(last(dir.path(), 2)), ["31", "32"]);
+        assert_eq!(shown(last(dir.path(), 5)), ["21", "22", "30", "31", "32"]);
+        assert_eq!(last(dir.path(), 100).len(), 9);
+        assert_eq!(last(dir.path(), 0).len(), 0);
+    }
+
+    #[test]
+    fn times_and_words_choose_lines() {
+        let dir = log();
+        let mut filter = Filter::new(Some("2026-11-25T09:02:01Z"), Some("2026-11-25T09:03:01Z"), None).unwrap();
+        assert_eq!(begin(dir.path(), &names::list(dir.path()).unwrap(), &filter), 1);
+        assert_eq!(shown(filtered(dir.path(), &mut filter, usize::MAX)), ["21", "22", "30"]);
+        let mut filter = Filter::new(None, None, Some("[12]2$")).unwrap();
+        assert_eq!(shown(filtered(dir.path(), &mut filter, usize::MAX)), ["12", "22"]);
+        assert_eq!(shown(filtered(dir.path(), &mut filter, 1)), ["22"]);
+    }
+}

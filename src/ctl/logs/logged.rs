@@ -1,0 +1,27 @@
+//! Where the output of a service with a logger is.
+
+use crate::ctl::logs::last_words::current_file;
+use crate::ctl::root::Module;
+use crate::status::StatusDir;
+use crate::status::state::StateFile;
+use std::path::{Path, PathBuf};
+
+/// The output of a service, as far as its logger has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Logged {
+    /// The file that the logger writes.
+    File(PathBuf),
+    /// There is a logger, with this pid, and which file it writes cannot be told.
+    Somewhere(u32),
+}
+
+/// Where the logger of `module` writes, if it has one.
+pub fn of(module: &Module) -> Option<Logged> {
+    let read = |dir: &StatusDir| StateFile::read(&dir.state()).ok().flatten();
+    let logger = StatusDir::new(module.dir.path().join("log"));
+    let pid = read(&module.dir).and_then(|state| state.log_pid);
+    // What it has open is the truth; where it is to write is known of the tree's own loggers alone.
+    let open = pid.and_then(current_file);
+    let told = || read(&logger)?.log_dir.map(|dir| Path::new(&dir).join("current"));
+    open.or_else(told).map(Logged::File).or(pid.map(Logged::Somewhere))
+}
