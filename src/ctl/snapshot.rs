@@ -170,7 +170,10 @@ impl Snapshot {
     pub fn is_up(&self) -> bool {
         self.supervised == Supervised::Yes
             && self.state.pid.is_some()
-            && matches!(self.state.state, ModuleState::Up | ModuleState::Ready)
+            && matches!(
+                self.state.state,
+                ModuleState::Up | ModuleState::Ready | ModuleState::Reloading | ModuleState::Unhealthy
+            )
     }
 
     /// Whether nothing runs, and nothing is about to.
@@ -182,10 +185,16 @@ impl Snapshot {
     /// Whether it is wanted up, and ends again and again.
     pub fn is_flapping(&self) -> bool {
         let may = match self.state.state {
-            ModuleState::Down | ModuleState::Done | ModuleState::Failed | ModuleState::Paused => false,
+            ModuleState::Down
+            | ModuleState::Done
+            | ModuleState::Failed
+            | ModuleState::Paused
+            | ModuleState::Waiting => false,
             ModuleState::Starting
             | ModuleState::Up
             | ModuleState::Ready
+            | ModuleState::Unhealthy
+            | ModuleState::Reloading
             | ModuleState::Stopping
             | ModuleState::Finishing
             | ModuleState::Backoff

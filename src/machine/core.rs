@@ -1,6 +1,7 @@
 //! The machine's data: what is, what is wanted, what was counted, and the settings.
 
 use crate::conf::policy::Policy;
+use crate::machine::health::HealthRules;
 use crate::machine::history::limits::Limits;
 use crate::machine::history::tally::Tally;
 use crate::machine::words::actions::Action;
@@ -21,6 +22,11 @@ pub struct Machine {
     pub(super) tally: Tally,
     pub(super) last_exit: Option<ExitStatus>,
     pub(super) reason: Option<Reason>,
+    pub(super) health_rules: HealthRules,
+    /// There is an order of modules, which is asked before each start and stop.
+    pub(super) ordered: bool,
+    /// What it needs is being stopped, and its start is under way: it is stopped as soon as it runs.
+    pub(super) halted: bool,
 }
 
 /// What is to be done, in order. Inline up to 4 actions: most steps then allocate nothing.
@@ -40,6 +46,9 @@ impl Machine {
             tally: Tally::default(),
             last_exit: None,
             reason: None,
+            health_rules: HealthRules::default(),
+            ordered: false,
+            halted: false,
         }
     }
 }

@@ -12,15 +12,21 @@
 //! | `steps` | what the table leads to |
 //! | [`history`] | what counts from one run to the next: limits, and what a killed supervisor has left |
 //! | `view` | what can be asked of a machine |
+//! | [`health`] | whether the run process is ready, and whether it is well |
+//! | `turns` | waiting for other modules |
+//! | `fitness` | what follows from readiness and health |
 //! | [`standing`] | what others that need it know of a module, and why one waits |
 
 pub mod core;
+mod fitness;
+pub mod health;
 pub mod history;
 pub mod standing;
 mod steps;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod view;
 pub mod words;
 
@@ -28,6 +34,6 @@ pub use self::core::{Actions, Machine};
 pub use history::saved::{SavedRun, SavedState};
 pub use steps::stopping::EXPECTED_EXIT_WINDOW;
 pub use words::actions::{Action, Alarm, AlarmReason};
-pub use words::events::{Answer, Event, Reaped};
+pub use words::events::{Answer, Event, Reaped, Sign, Turn};
 pub use words::notes::Note;
 pub use words::states::{CONTROL_TIME, Control, Leave, Next, Reason, Run, Setup, State, Stop, Want};

@@ -102,8 +102,23 @@ pub enum Hold {
     },
     /// It is in a circle, `a needs b needs a`.
     Circle(String),
-    /// Others that need it, or come after it, are still to stop: how many.
-    Others(usize),
+    /// Others that need it, or come after it, are still to stop.
+    Others {
+        /// How many.
+        count: usize,
+        /// Nothing kills one of them, or of those that these wait for.
+        patient: bool,
+    },
+}
+
+impl Hold {
+    /// The module or tag that is waited for, where it is one.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Hold::Lacks { name, .. } => Some(name),
+            Hold::Circle(_) | Hold::Others { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Hold {
@@ -111,8 +126,8 @@ impl fmt::Display for Hold {
         match self {
             Hold::Lacks { relation, name, lack } => write!(f, "{} {name}, {}", relation.key(), lack.text()),
             Hold::Circle(text) => write!(f, "in a circle: {text}"),
-            Hold::Others(1) => f.write_str("waits for the end of one that needs it"),
-            Hold::Others(count) => write!(f, "waits for the end of {count} that need it"),
+            Hold::Others { count: 1, .. } => f.write_str("waits for the end of one that needs it"),
+            Hold::Others { count, .. } => write!(f, "waits for the end of {count} that need it"),
         }
     }
 }

@@ -20,9 +20,10 @@
 //! a bug, and a process that such an event brings is killed, for no state would remember it.
 
 use crate::machine::core::{Actions, Machine};
+use crate::machine::standing::Call;
 use crate::machine::words::actions::Action;
 use crate::machine::words::command::{Command, Signal};
-use crate::machine::words::events::{Answer, Event, Reaped};
+use crate::machine::words::events::{Answer, Event, Reaped, Sign, Turn};
 use crate::machine::words::notes::{Helper, Note};
 use crate::machine::words::states::{Control, Leave, Next, Reason, Run, State, Want};
 use crate::status::rest::Rest;
@@ -35,7 +36,9 @@ impl Machine {
         let mut actions = Actions::new();
         match event {
             Event::Policy(policy) => self.policy = *policy,
+            Event::HealthRules(rules) => self.set_health_rules(*rules, now),
             Event::ResetLimits => self.limits.close_window(),
+            Event::Turn(Turn::Ordered(ordered)) => self.set_ordered(ordered, now, &mut actions),
             Event::Command(Command::Alarm(on)) => self.alarm = on,
             // Whoever drives us reads the file, and comes back with `Policy`.
             Event::Command(Command::Reload) => {}
@@ -48,6 +51,7 @@ impl Machine {
         match self.state {
             State::Down => self.in_down(event, now, actions),
             State::Backoff { until } => self.in_backoff(until, event, now, actions),
+            State::Waiting => self.in_waiting(event, actions),
             State::PreStartRequested => self.in_pre_start_requested(event, now, actions),
             State::PreStart { pid, until } => self.in_pre_start(pid, until, event, now, actions),
             State::StartRequested => self.in_start_requested(event, now, actions),
@@ -55,6 +59,7 @@ impl Machine {
             State::FinishRequested(next) => self.in_finish_requested(next, event, now, actions),
             State::Finishing { pid, until, next } => self.in_finishing(pid, until, next, event, now, actions),
             State::Failed => self.in_failed(event, now, actions),
+            State::Done => self.in_done(event, now, actions),
             State::Ended => self.in_ended(event, actions),
         }
     }
@@ -87,7 +92,10 @@ impl Machine {
             | Event::Control { .. }
             | Event::DeadlineReached
             | Event::Policy(_)
-            | Event::ResetLimits => {}
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(_)
+            | Event::Sign(_) => {}
             // Cannot come.
             Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
         }
@@ -118,7 +126,40 @@ impl Machine {
             | Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
             | Event::Policy(_)
-            | Event::ResetLimits => {}
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(_)
+            | Event::Sign(_) => {}
+            // Cannot come.
+            Event::Begin(_) | Event::Resume(..) | Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
+        }
+    }
+
+    fn in_waiting(&mut self, event: Event, actions: &mut Actions) {
+        match event {
+            Event::Turn(Turn::MayStart) => self.prepare_start(actions),
+            Event::Turn(Turn::AskAgain) => actions.push(Action::AskStart),
+            Event::Command(Command::Up) => self.want = Want::Up,
+            Event::Command(Command::Once) => self.want = Want::Once,
+            Event::Command(Command::Down) => {
+                self.want = Want::Down;
+                self.reason = None;
+                self.state = State::Down;
+                actions.push(Action::Log(Note::StartCancelled));
+            }
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
+            Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
+            Event::Leave(leave) => self.leave_at_once(leave, actions),
+            Event::KillNow => self.leave_at_once(Leave::Stop, actions),
+            // No effect: nothing runs, and there is no deadline.
+            Event::DeadlineReached
+            | Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
+            | Event::Control { .. }
+            | Event::Policy(_)
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(Turn::Ordered(_) | Turn::MayStop | Turn::StopWithin(_) | Turn::Call(_))
+            | Event::Sign(_) => {}
             // Cannot come.
             Event::Begin(_) | Event::Resume(..) | Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
         }
@@ -135,13 +176,17 @@ impl Machine {
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_least(Leave::WhenDown),
             Event::Leave(leave) => self.leave_at_least(leave),
             Event::KillNow => self.leave_at_least(Leave::Stop),
+            Event::Turn(Turn::Call(Call::Halt)) => self.halted = true,
             Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
             // No effect: the run process is still to come.
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
             | Event::DeadlineReached
             | Event::Policy(_)
-            | Event::ResetLimits => {}
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(_)
+            | Event::Sign(_) => {}
             // Cannot come.
             Event::Begin(_)
             | Event::Resume(..)
@@ -166,13 +211,20 @@ impl Machine {
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_and_kill_hook(Leave::WhenDown, actions),
             Event::Leave(leave @ (Leave::WhenDown | Leave::Stop)) => self.leave_and_kill_hook(leave, actions),
             Event::KillNow => self.leave_and_kill_hook(Leave::Stop, actions),
+            Event::Turn(Turn::Call(Call::Halt)) => {
+                self.halted = true;
+                actions.push(Action::KillHelper);
+            }
             Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
             // No effect: the run process is still to come, or it is too early.
             Event::DeadlineReached
             | Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
             | Event::Policy(_)
-            | Event::ResetLimits => {}
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(_)
+            | Event::Sign(_) => {}
             // Cannot come.
             Event::Begin(_)
             | Event::Resume(..)
@@ -194,13 +246,17 @@ impl Machine {
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_least(Leave::WhenDown),
             Event::Leave(leave) => self.leave_at_least(leave),
             Event::KillNow => self.leave_at_least(Leave::Stop),
+            Event::Turn(Turn::Call(Call::Halt)) => self.halted = true,
             Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
             // No effect: the run process is still to come.
             Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
             | Event::DeadlineReached
             | Event::Policy(_)
-            | Event::ResetLimits => {}
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(_)
+            | Event::Sign(_) => {}
             // Cannot come.
             Event::Begin(_)
             | Event::Resume(..)
@@ -215,7 +271,15 @@ impl Machine {
             Event::Control { control, run: pid, done } if pid == run.pid => {
                 self.after_control(run, control, done, now, actions);
             }
-            Event::DeadlineReached => self.stop_deadline_reached(run, now, actions),
+            Event::DeadlineReached => self.run_deadline_reached(run, now, actions),
+            Event::Turn(Turn::MayStop) => self.may_stop(run, now, actions),
+            Event::Turn(Turn::StopWithin(time)) => self.stop_within(run, now + time),
+            Event::Turn(Turn::AskAgain) => self.ask_again(run, actions),
+            Event::Turn(Turn::Call(call)) => self.called(run, call, now, actions),
+            Event::Sign(Sign::Notice(notice)) => self.notified(run, notice, now, actions),
+            Event::Sign(Sign::Checked { run: pid, passed }) if pid == run.pid => {
+                self.checked(run, passed, now, actions);
+            }
             Event::Command(Command::Up) => self.request_restart(run, Want::Up),
             Event::Command(Command::Once) => self.request_restart(run, Want::Once),
             Event::Command(Command::Down) => {
@@ -246,7 +310,10 @@ impl Machine {
             Event::Command(Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
             | Event::Policy(_)
-            | Event::ResetLimits => {}
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(_)
+            | Event::Sign(_) => {}
             // Cannot come.
             Event::Begin(_)
             | Event::Resume(..)
@@ -275,7 +342,10 @@ impl Machine {
             | Event::Control { .. }
             | Event::DeadlineReached
             | Event::Policy(_)
-            | Event::ResetLimits => {}
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(_)
+            | Event::Sign(_) => {}
             // Cannot come.
             Event::Begin(_)
             | Event::Resume(..)
@@ -318,7 +388,10 @@ impl Machine {
             | Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
             | Event::Control { .. }
             | Event::Policy(_)
-            | Event::ResetLimits => {}
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(_)
+            | Event::Sign(_) => {}
             // Cannot come.
             Event::Begin(_)
             | Event::Resume(..)
@@ -341,7 +414,36 @@ impl Machine {
             | Event::Control { .. }
             | Event::DeadlineReached
             | Event::Policy(_)
-            | Event::ResetLimits => {}
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(_)
+            | Event::Sign(_) => {}
+            // Cannot come.
+            Event::Begin(_) | Event::Resume(..) | Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
+        }
+    }
+
+    fn in_done(&mut self, event: Event, now: Mono, actions: &mut Actions) {
+        match event {
+            Event::Command(Command::Up) => self.start_by_command(Want::Up, now, actions),
+            Event::Command(Command::Once) => self.start_by_command(Want::Once, now, actions),
+            Event::Command(Command::Down) => {
+                self.want = Want::Down;
+                self.state = State::Down;
+            }
+            Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
+            Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
+            Event::Leave(leave) => self.leave_at_once(leave, actions),
+            Event::KillNow => self.leave_at_once(Leave::Stop, actions),
+            // No effect: nothing runs.
+            Event::Command(Command::Pause | Command::Continue | Command::Alarm(_) | Command::Reload)
+            | Event::Control { .. }
+            | Event::DeadlineReached
+            | Event::Policy(_)
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(_)
+            | Event::Sign(_) => {}
             // Cannot come.
             Event::Begin(_) | Event::Resume(..) | Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
         }
@@ -367,7 +469,10 @@ impl Machine {
             | Event::Control { .. }
             | Event::DeadlineReached
             | Event::Policy(_)
-            | Event::ResetLimits => {}
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(_)
+            | Event::Sign(_) => {}
             // Cannot come.
             Event::Begin(_) | Event::Resume(..) | Event::Answer(_) | Event::Reaped(_) => self.bug(event, actions),
         }
@@ -388,7 +493,10 @@ impl Machine {
             | Event::Control { .. }
             | Event::DeadlineReached
             | Event::Policy(_)
-            | Event::ResetLimits => None,
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(_)
+            | Event::Sign(_) => None,
         };
         actions.push(Action::Log(Note::Bug(Box::new(event), self.state)));
         actions.extend(stray.map(Action::KillStray));

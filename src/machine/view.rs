@@ -2,7 +2,9 @@
 
 use crate::conf::policy::KillMode;
 use crate::machine::core::Machine;
+use crate::machine::health::{Fitness, HealthRules, ReadyWhen};
 use crate::machine::history::tally::Tally;
+use crate::machine::standing::Standing;
 use crate::machine::words::states::{Leave, Next, Reason, Run, State, Stop, Want};
 use crate::status::module_state::ModuleState;
 use crate::status::rest::Rest;
@@ -16,21 +18,28 @@ impl Machine {
         self.limits.remember(memory);
         memory.leaving = self.leave == Some(Leave::WhenDown);
         memory.to_start = match self.state {
-            State::Backoff { .. } | State::PreStartRequested | State::PreStart { .. } | State::StartRequested => true,
+            State::Backoff { .. }
+            | State::Waiting
+            | State::PreStartRequested
+            | State::PreStart { .. }
+            | State::StartRequested => true,
             State::FinishRequested(_) | State::Finishing { .. } => self.next() == Some(Next::Start),
-            State::Down | State::Up(_) | State::Failed | State::Ended => false,
+            State::Down | State::Up(_) | State::Failed | State::Done | State::Ended => false,
         };
         memory.gives_up = self.next() == Some(Next::GiveUp);
         memory.recent_exits = self.tally.recent;
         memory.rest = if let Some(Reason::Rests(rest)) = self.reason { Some(rest) } else { None };
+        memory.done = self.state == State::Done || self.next() == Some(Next::Done);
         let Some(run) = self.run() else { return };
         memory.up_since = Some(run.since.nanoseconds());
         memory.expected_exit_until = run.expected_exit_until.map(Mono::nanoseconds);
         memory.restart_after_stop = run.restart_after_stop;
+        memory.ready = self.becomes_ready() && matches!(run.health.fitness(), Fitness::Ready | Fitness::Reloading);
+        memory.unhealthy = run.health.fitness() == Fitness::Unhealthy;
         match run.stop {
             // A logger whose service is gone leaves with it, whoever supervises the logger then. A stop whose script has
             // not ended begins anew, for what is wanted is saved: nothing, or a start after the stop.
-            Stop::No | Stop::EndOfInput(_) | Stop::Requested => {}
+            Stop::No | Stop::Held(_) | Stop::EndOfInput(_) | Stop::Requested => {}
             Stop::Signalled(at) => (memory.stopping, memory.kill_at) = (true, at.map(Mono::nanoseconds)),
             // KILL is sent again.
             Stop::Killed => (memory.stopping, memory.kill_at) = (true, Some(0)),
@@ -47,11 +56,12 @@ impl Machine {
         match self.state {
             State::Down if self.reason == Some(Reason::Rests(Rest::Finished)) => ModuleState::Done,
             State::Down | State::Ended => ModuleState::Down,
+            State::Waiting => ModuleState::Waiting,
             State::Backoff { .. } => ModuleState::Backoff,
             State::PreStartRequested | State::PreStart { .. } | State::StartRequested => ModuleState::Starting,
             State::Up(run) if run.stop != Stop::No => ModuleState::Stopping,
             State::Up(run) if run.paused => ModuleState::Paused,
-            State::Up(_) => ModuleState::Up,
+            State::Up(run) => self.shown_fitness(run.health.fitness()),
             // The restart command runs, and a start follows.
             State::FinishRequested(Next::AsWanted | Next::Start)
             | State::Finishing { next: Next::AsWanted | Next::Start, .. }
@@ -61,6 +71,25 @@ impl Machine {
             }
             State::FinishRequested(_) | State::Finishing { .. } => ModuleState::Finishing,
             State::Failed => ModuleState::Failed,
+            State::Done => ModuleState::Done,
+        }
+    }
+
+    fn shown_fitness(&self, fitness: Fitness) -> ModuleState {
+        match fitness {
+            Fitness::Starting => ModuleState::Up,
+            Fitness::Ready if self.becomes_ready() => ModuleState::Ready,
+            Fitness::Ready => ModuleState::Up,
+            Fitness::Reloading => ModuleState::Reloading,
+            Fitness::Unhealthy => ModuleState::Unhealthy,
+        }
+    }
+
+    /// Whether readiness is more than that the run process lives.
+    fn becomes_ready(&self) -> bool {
+        match self.health_rules.ready {
+            ReadyWhen::Started | ReadyWhen::Never => false,
+            ReadyWhen::Told | ReadyWhen::Checked | ReadyWhen::Lived(_) => true,
         }
     }
 
@@ -111,12 +140,14 @@ impl Machine {
             State::Up(run) => Some(run),
             State::Down
             | State::Backoff { .. }
+            | State::Waiting
             | State::PreStartRequested
             | State::PreStart { .. }
             | State::StartRequested
             | State::FinishRequested(_)
             | State::Finishing { .. }
             | State::Failed
+            | State::Done
             | State::Ended => None,
         }
     }
@@ -127,11 +158,13 @@ impl Machine {
             State::FinishRequested(next) | State::Finishing { next, .. } => Some(next),
             State::Down
             | State::Backoff { .. }
+            | State::Waiting
             | State::PreStartRequested
             | State::PreStart { .. }
             | State::StartRequested
             | State::Up(_)
             | State::Failed
+            | State::Done
             | State::Ended => None,
         }
     }
@@ -141,15 +174,62 @@ impl Machine {
         match self.state {
             State::Backoff { until } => Some(until),
             State::Up(Run { stop: Stop::EndOfInput(at), .. }) => Some(at),
-            State::Up(Run { stop: Stop::Signalled(at), .. }) => at,
+            State::Up(Run { stop: Stop::Signalled(at) | Stop::Held(at), .. }) => at,
             State::Finishing { until, .. } | State::PreStart { until, .. } => until,
-            State::Up(Run { stop: Stop::No | Stop::Requested | Stop::Killed, .. })
+            State::Up(Run { stop: Stop::No, health, .. }) => health.deadline(),
+            State::Up(Run { stop: Stop::Requested | Stop::Killed, .. })
             | State::Down
+            | State::Waiting
             | State::PreStartRequested
             | State::StartRequested
             | State::FinishRequested(_)
             | State::Failed
+            | State::Done
             | State::Ended => None,
+        }
+    }
+
+    /// The rules about readiness and health.
+    pub fn health_rules(&self) -> &HealthRules {
+        &self.health_rules
+    }
+
+    /// Whether the run process is ready; `None` where it has no way to be anything else, or there is none.
+    pub fn ready(&self) -> Option<bool> {
+        let fitness = self.run().map(|run| run.health.fitness());
+        self.becomes_ready().then_some(matches!(fitness, Some(Fitness::Ready | Fitness::Reloading)))
+    }
+
+    /// Whether what looks at the run process finds it well; `None` where nothing does, once it is ready.
+    pub fn health(&self) -> Option<&'static str> {
+        let is_watched = self.health_rules.check_interval.is_some() || self.health_rules.watchdog.is_some();
+        let run = self.run().filter(|_| is_watched)?;
+        match run.health.fitness() {
+            Fitness::Starting => None,
+            Fitness::Ready | Fitness::Reloading => Some("ok"),
+            Fitness::Unhealthy => Some("failing"),
+        }
+    }
+
+    /// What has become of the service, for those that need it.
+    pub fn standing(&self) -> Standing {
+        match self.state {
+            State::Down => Standing::Down { by_command: self.want == Want::Down && self.reason.is_none() },
+            State::Ended => Standing::Down { by_command: true },
+            State::Backoff { .. } | State::Waiting => Standing::Coming,
+            State::PreStartRequested
+            | State::PreStart { .. }
+            | State::StartRequested
+            | State::FinishRequested(_)
+            | State::Finishing { .. } => Standing::Around,
+            // Whoever is being stopped is no help to those who start.
+            State::Up(run) if run.stop != Stop::No => Standing::Up,
+            State::Up(run) => match run.health.fitness() {
+                Fitness::Ready | Fitness::Reloading => Standing::Ready,
+                Fitness::Starting | Fitness::Unhealthy => Standing::Up,
+            },
+            State::Failed => Standing::Failed,
+            State::Done => Standing::Done,
         }
     }
 

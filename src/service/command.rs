@@ -2,6 +2,7 @@
 
 use super::context::Resolved;
 use super::streams::Streams;
+use super::telling::Telling;
 use crate::sys::files::file;
 use crate::sys::process::record::RecordWriter;
 use crate::sys::process::start::{
@@ -88,7 +89,7 @@ impl CommandLine {
     /// an orphaned one when that ends, and the kernel then ends what is stopped in it.
     pub(super) fn run(
         &self,
-        streams: &Streams,
+        (streams, telling): (&Streams, &Telling),
         recorder: RecordWriter<'_>,
         own_group: bool,
         context: Option<&Resolved>,
@@ -101,7 +102,7 @@ impl CommandLine {
         // With a working directory of its own, what is found by a relative path is not found from there.
         let elsewhere = self.directory.is_some() || context.is_some_and(|context| context.change.directory.is_some());
         let program = if elsewhere { self.absolute_program()? } else { self.program()? };
-        self.execute(&program, &self.words, streams, recorder, (leads, context))
+        self.execute(&program, &self.words, (streams, telling.fourth()), recorder, (leads, context))
     }
 
     pub(super) fn restart_hook(
@@ -115,14 +116,14 @@ impl CommandLine {
         script.extend_from_slice(format!(" {exits}").as_bytes());
         let script = CString::new(script).unwrap_or_default();
         let words = [c"sh".to_owned(), c"-c".to_owned(), script];
-        self.execute(c"/bin/sh", &words, streams, recorder, (Leader::Group, None)).map(Some)
+        self.execute(c"/bin/sh", &words, (streams, None), recorder, (Leader::Group, None)).map(Some)
     }
 
     fn execute(
         &self,
         program: &std::ffi::CStr,
         arguments: &[CString],
-        streams: &Streams,
+        (streams, fourth): (&Streams, Option<(&std::ffi::CStr, i32)>),
         recorder: RecordWriter<'_>,
         (leads, context): (Leader, Option<&Resolved>),
     ) -> Result<Started, StartError> {
@@ -138,6 +139,7 @@ impl CommandLine {
             stdin: streams.stdin(),
             stdout: streams.stdout(),
             stderr: streams.stderr(),
+            fourth,
             ..Plan::new(program, arguments, environment)
         })
     }

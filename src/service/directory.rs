@@ -3,6 +3,7 @@
 use super::context::Resolved;
 use super::entries::{Entries, Seen};
 use super::streams::Streams;
+use super::telling::Telling;
 use crate::sys::Errno;
 use crate::sys::files::file;
 use crate::sys::files::file_id::{FileId, FileInstance};
@@ -71,10 +72,11 @@ impl Directory {
     pub(super) fn run(
         &self,
         streams: &Streams,
+        telling: &Telling,
         recorder: RecordWriter<'_>,
         context: Option<&Resolved>,
     ) -> Result<Started, StartError> {
-        self.execute(c"./run", &self.run, streams, Some(recorder), context)
+        self.start(c"./run", &self.run, (streams, telling.fourth()), Some(recorder), context)
     }
 
     /// Which optional entries it has, as things are now.
@@ -115,16 +117,29 @@ impl Directory {
         recorder: Option<RecordWriter<'_>>,
         context: Option<&Resolved>,
     ) -> Result<Started, StartError> {
+        self.start(program, arguments, (streams, None), recorder, context)
+    }
+
+    /// Where its processes run.
+    pub(super) fn working_directory(&self) -> WorkingDirectory<'_> {
+        WorkingDirectory { path: &self.service, expect: Some(self.service()), within: self.within }
+    }
+
+    fn start(
+        &self,
+        program: &CStr,
+        arguments: &[CString],
+        (streams, fourth): (&Streams, Option<(&CStr, i32)>),
+        recorder: Option<RecordWriter<'_>>,
+        context: Option<&Resolved>,
+    ) -> Result<Started, StartError> {
         // With a working directory of its own, it is not found from there.
         let elsewhere = context.is_some_and(|context| context.change.directory.is_some());
         let absolute = if elsewhere { Some(self.absolute(program)?) } else { None };
         let environment = context.map_or(&*self.environment, |context| &context.environment);
         start(&Plan {
-            directory: Some(WorkingDirectory {
-                path: &self.service,
-                expect: Some(self.service()),
-                within: self.within,
-            }),
+            directory: Some(self.working_directory()),
+            fourth,
             change: context.map(|context| &context.change),
             recorder,
             stdin: streams.stdin(),

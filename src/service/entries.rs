@@ -1,4 +1,5 @@
-//! Which optional entries a service directory has: `env`, `supervise.conf`, `control`.
+//! Which optional entries a service directory has: `env`, `supervise.conf`, `control`, `check`,
+//! `notification-fd`.
 //!
 //! Each start has to know, and most directories have none of them. So they are looked for only when the directory has
 //! changed: whoever makes or removes an entry changes its time of modification. One look at the directory then stands for
@@ -18,6 +19,12 @@ pub const ENV_DIR: &str = "env";
 /// The directory of scripts for commands.
 pub const CONTROL_DIR: &str = "control";
 
+/// The program that looks whether the service is well.
+pub const CHECK: &str = "check";
+
+/// The file of s6 that holds the number of the readiness descriptor.
+pub const NOTIFICATION_FD: &str = "notification-fd";
+
 /// A directory that was changed less than this before it was looked at may change once more without a new time: the
 /// kernel's clock for files goes by ticks of up to 10 ms, that of some file systems by two seconds.
 const COARSE: Duration = Duration::from_secs(3);
@@ -31,6 +38,10 @@ pub struct Entries {
     pub conf: bool,
     /// `control`.
     pub control: bool,
+    /// `check`.
+    pub check: bool,
+    /// `notification-fd`.
+    pub notification_fd: bool,
 }
 
 /// A state of a directory.
@@ -69,7 +80,13 @@ impl Seen {
             return;
         }
         let has = |name| std::fs::symlink_metadata(file::child(path, name)).is_ok();
-        self.entries.set(Entries { env: has(ENV_DIR), conf: has(CONFIG_FILE), control: has(CONTROL_DIR) });
+        self.entries.set(Entries {
+            env: has(ENV_DIR),
+            conf: has(CONFIG_FILE),
+            control: has(CONTROL_DIR),
+            check: has(CHECK),
+            notification_fd: has(NOTIFICATION_FD),
+        });
         self.stamp.set(stamp.filter(|(_, changed)| is_past(*changed)));
     }
 }
@@ -111,10 +128,10 @@ mod tests {
         set_changed(dir.path(), now - 2 * COARSE);
         assert!(look().conf && look().conf);
         std::fs::create_dir(dir.path().join("env")).unwrap();
-        assert_eq!(look(), Entries { env: true, conf: true, control: false });
+        assert_eq!(look(), Entries { env: true, conf: true, control: false, ..Entries::default() });
         std::os::unix::fs::symlink("nowhere", dir.path().join("control")).unwrap();
         std::fs::remove_file(dir.path().join(CONFIG_FILE)).unwrap();
-        assert_eq!(look(), Entries { env: true, conf: false, control: true });
+        assert_eq!(look(), Entries { env: true, conf: false, control: true, ..Entries::default() });
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod entries;
 pub mod logger;
 pub mod pipe;
 mod streams;
+pub mod telling;
 
 use crate::conf::context::Context as ContextSettings;
 use crate::conf::{CONFIG_FILE, Config};
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use context::account::System;
 use context::environment::Variables;
 use context::{Request, Resolved};
+use telling::Telling;
 
 pub use command::CommandLine;
 pub use directory::Directory;
@@ -37,6 +39,7 @@ pub use streams::{NextOutput, Streams};
 pub struct Service {
     definition: Definition,
     streams: Streams,
+    telling: Telling,
 }
 
 /// What is run.
@@ -53,7 +56,7 @@ pub enum Definition {
 impl Service {
     /// The service that `definition` says.
     pub fn new(definition: Definition, streams: Streams) -> Service {
-        Service { definition, streams }
+        Service { definition, streams, telling: Telling::default() }
     }
 
     /// Makes sure that what leads in and out is there, also for a process that runs already.
@@ -88,11 +91,11 @@ impl Service {
             Definition::Directory(directory) => directory.entries().env,
             Definition::Command(_) | Definition::Logger(_) => false,
         };
-        if settings.is_empty() && !has_env {
+        if settings.is_empty() && !has_env && self.telling.variables.is_empty() {
             return Ok(None);
         }
         let inherited = Variables::ours();
-        let request = Request { context: settings, place: self.path(), inherited, ours: &[] };
+        let request = Request { context: settings, place: self.path(), inherited, ours: &self.telling.variables };
         context::resolve(request, &System).map(|resolved| Some(Box::new(resolved)))
     }
 
@@ -106,9 +109,11 @@ impl Service {
         self.streams.ensure_open()?;
         let recorder = RecordWriter::new(lock, Role::Run, self.directory());
         match &self.definition {
-            Definition::Directory(directory) => directory.run(&self.streams, recorder, context),
-            Definition::Command(command) => command.run(&self.streams, recorder, own_group, context),
-            Definition::Logger(logger) => logger.command().run(&self.streams, recorder, own_group, context),
+            Definition::Directory(directory) => directory.run(&self.streams, &self.telling, recorder, context),
+            Definition::Command(command) => command.run((&self.streams, &self.telling), recorder, own_group, context),
+            Definition::Logger(logger) => {
+                logger.command().run((&self.streams, &self.telling), recorder, own_group, context)
+            }
         }
     }
 

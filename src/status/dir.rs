@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// The status directory of the tree itself, in the status root.
 pub const TREE_DIR: &str = ".supervise-tree";
 
+/// The directory of the sockets of sd_notify(3), in the status root.
+pub const NOTIFY_DIR: &str = ".notify";
+
 /// A module's status directory; it need not exist yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusDir {
@@ -203,6 +206,23 @@ impl StatusDir {
     /// The link that holds a record for which there is no room in the lock file.
     pub fn record_link(&self) -> PathBuf {
         self.child("record")
+    }
+
+    /// The FIFO into which the run process says that it is ready, if it does so by a descriptor.
+    pub fn ready(&self) -> PathBuf {
+        file::child(&self.path, "ready")
+    }
+
+    /// The FIFO into which `check` writes.
+    pub fn check_output(&self) -> PathBuf {
+        file::child(&self.path, "check")
+    }
+
+    /// The socket of sd_notify(3). It lies beside the status directories: whoever writes into it may not enter those.
+    pub fn notify_socket(&self) -> PathBuf {
+        let root = self.path.ancestors().nth(self.own).unwrap_or(Path::new(""));
+        let module = self.path.strip_prefix(root).unwrap_or(&self.path).to_string_lossy().replace('/', "%2f");
+        file::child(&file::child(root, NOTIFY_DIR), &module)
     }
 
     /// The FIFO that takes commands.

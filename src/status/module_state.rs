@@ -7,12 +7,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub enum ModuleState {
     /// Nothing runs, and nothing is about to.
     Down,
+    /// It waits for other modules that it needs.
+    Waiting,
     /// The run process is about to be started: a hook runs first.
     Starting,
     /// The run process runs.
     Up,
     /// It runs, and said that it is ready.
     Ready,
+    /// It runs, was ready, and its checks fail.
+    Unhealthy,
+    /// It runs, and said that it reads its configuration again.
+    Reloading,
     /// It runs, and was stopped by `p`.
     Paused,
     /// It was told to end, and has not ended yet.
@@ -23,7 +29,7 @@ pub enum ModuleState {
     Backoff,
     /// It ended too often: the supervisor gave up.
     Failed,
-    /// It has ended well, and is not to be started again.
+    /// It has ended well, and is not to be started again: by its `restart` setting, or a one-shot.
     Done,
     /// A word of a supervisor that is newer than this program, or none at all.
     Unknown(String),
@@ -31,11 +37,14 @@ pub enum ModuleState {
 
 impl ModuleState {
     /// Every state that has a word, in the order of a module's life.
-    pub const KNOWN: [ModuleState; 10] = [
+    pub const KNOWN: [ModuleState; 13] = [
         ModuleState::Down,
+        ModuleState::Waiting,
         ModuleState::Starting,
         ModuleState::Up,
         ModuleState::Ready,
+        ModuleState::Unhealthy,
+        ModuleState::Reloading,
         ModuleState::Paused,
         ModuleState::Stopping,
         ModuleState::Finishing,
@@ -48,9 +57,12 @@ impl ModuleState {
     pub fn name(&self) -> &str {
         match self {
             ModuleState::Down => "down",
+            ModuleState::Waiting => "waiting",
             ModuleState::Starting => "starting",
             ModuleState::Up => "up",
             ModuleState::Ready => "ready",
+            ModuleState::Unhealthy => "unhealthy",
+            ModuleState::Reloading => "reloading",
             ModuleState::Paused => "paused",
             ModuleState::Stopping => "stopping",
             ModuleState::Finishing => "finishing",

@@ -68,6 +68,30 @@ pub struct StateFile {
     pub supervisor_pid: u32,
     /// The service directory or the command.
     pub definition: String,
+    /// The last line that the check has written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
+    /// What the service says of itself (`STATUS=` of sd_notify(3)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// `ok`, or `failing` where its checks fail; absent where it is not looked at any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<String>,
+    /// The module or tag that it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// Modules and tags that it needs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+    /// Modules and tags that it comes after.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// Modules and tags with which it is restarted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restart_with: Vec<String>,
+    /// The tags by which it can be called.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// Pid of the logger's run process.
     pub log_pid: Option<u32>,
     /// Where a logger that the tree runs by itself writes.
@@ -115,6 +139,15 @@ pub struct Memory {
     pub to_start: bool,
     /// Whether it has given up, and only `finish` is waited for.
     pub gives_up: bool,
+    /// Whether a one-shot has succeeded.
+    #[serde(skip_serializing_if = "is_false")]
+    pub done: bool,
+    /// Whether the run process was ready, where it has to become so.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ready: bool,
+    /// Whether its checks have failed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub unhealthy: bool,
     /// Whether supervision is to end with the run process, as told by `x`.
     pub leaving: bool,
     /// When a start was last tried.
@@ -132,6 +165,11 @@ pub struct Memory {
     /// Why it is down, if it stays so.
     #[serde(deserialize_with = "known")]
     pub rest: Option<Rest>,
+}
+
+/// Most services have no readiness, and their files stay as short as they were.
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The alarm window: it opens with its first exit.

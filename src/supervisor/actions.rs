@@ -35,6 +35,10 @@ impl Supervisor {
                 let run = self.processes.run.as_ref()?.pid;
                 return self.processes.scripts.run(control, run, &self.spec.service, &mut self.reports.lines);
             }
+            Action::AskStart => return self.ask_start(),
+            Action::AskStop => return self.ask_stop(),
+            Action::RunCheck => return self.run_check(),
+            Action::KillCheck => self.kill_check(),
             Action::KillControls => self.processes.scripts.kill(),
             Action::KillHelper => {
                 if let Some(helper) = &self.processes.helper {
@@ -84,7 +88,8 @@ impl Supervisor {
         }
         // With --foreground there may be a terminal, whose interrupt is meant for us alone.
         let own_group = self.settings.policy.kill_mode != KillMode::Process || self.spec.host.may_have_terminal();
-        let started = self.next_context().and_then(|context| {
+        let refreshed = self.refresh_own_settings().map(|()| self.set_up_readiness());
+        let started = refreshed.and_then(|()| self.next_context()).and_then(|context| {
             self.prepare_log(context.as_deref());
             let started = self.spec.service.start(self.record_keeper.lock(), own_group, context.as_deref())?;
             Ok((started, context.map(|context| context.warnings)))
@@ -135,7 +140,7 @@ impl Supervisor {
         }
     }
 
-    fn tell_tree(&self, what: ToTree) {
+    pub(super) fn tell_tree(&self, what: ToTree) {
         if let Some(tree) = self.spec.host.tree() {
             // It fails only when the main loop is gone, and the process with it.
             let _ = tree.reports.send(what);

@@ -2,6 +2,7 @@
 
 use crate::conf::Program;
 use crate::status::log::Log;
+use crate::supervisor::place::Place;
 use crate::supervisor::requests::mailbox::{Ask, Mailbox};
 use crate::supervisor::requests::parking::InheritedModule;
 use crate::supervisor::runit::files::RunitTree;
@@ -53,6 +54,8 @@ pub struct InTree {
     pub removals: Option<Arc<Removals>>,
     /// Runit's files are kept, too.
     pub runit: Option<Arc<RunitTree>>,
+    /// Its place in the order of modules; a logger has none.
+    pub place: Option<Arc<dyn Place>>,
 }
 
 /// What a supervisor tells the tree while it goes on.
@@ -60,6 +63,8 @@ pub struct InTree {
 pub enum ToTree {
     /// A start of this module has found another directory than the module's own: the tree is to look at the name.
     Replaced(String),
+    /// A service directory itself names others, and nobody had before.
+    Ordered,
     /// The tree is to end, for this module has ended so, or could not be started.
     ShutDown {
         /// The module's name.

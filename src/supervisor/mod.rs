@@ -14,6 +14,8 @@
 //! | `actions` | what the machine wants done, done |
 //! | `settings`, `own_settings` | what is in force: the shared file's settings, and the service directory's own |
 //! | [`processes`] | the processes under supervision, the scripts beside them, and the context that they get |
+//! | [`place`] | the module's place in the order of modules |
+//! | `readiness` | how the run process says that it is ready, and how it is looked at |
 //! | [`report`] | what is told of it afterwards: the files of the status directory, the log, alarms |
 //! | [`runit`] | runit's files, and who else may supervise |
 //! | [`panics`] | our own mistakes, caught at the door |
@@ -24,7 +26,9 @@ pub mod host;
 mod output;
 mod own_settings;
 pub mod panics;
+pub mod place;
 pub mod processes;
+mod readiness;
 pub mod report;
 pub mod requests;
 pub mod runit;

@@ -41,6 +41,7 @@ impl Supervisor {
     fn apply_settings(&mut self) {
         self.settings = self.spec.config.settings(&self.spec.module, self.own.file(), self.spec.host.program());
         self.access.look_up(&self.settings, &mut self.reports.lines);
+        self.declare_relations();
         self.new_policy = Some(Box::new(policy(&self.settings, &self.spec)));
     }
 
@@ -83,6 +84,7 @@ impl Supervisor {
         if let Some(policy) = self.new_policy.take() {
             self.handle(Event::Policy(policy));
         }
+        self.reconfigure_readiness();
     }
 }
 

@@ -16,8 +16,10 @@ use crate::supervisor::own_settings::OwnSettings;
 #[cfg(debug_assertions)]
 use crate::supervisor::panics;
 use crate::supervisor::panics::catch;
+use crate::supervisor::place::Standpoint;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::processes::running::Processes;
+use crate::supervisor::readiness::Readiness;
 use crate::supervisor::report::access::Access;
 use crate::supervisor::report::deferral::DeferredReport;
 use crate::supervisor::report::reports::Reports;
@@ -44,6 +46,8 @@ pub struct Supervisor {
     pub(super) new_policy: Option<Box<Policy>>,
     pub(super) machine: Machine,
     pub(super) processes: Processes,
+    pub(super) readiness: Readiness,
+    pub(super) standpoint: Standpoint,
     pub(super) reports: Reports,
     pub(super) fifos: Fifos,
     pub(super) runit: Option<Runit>,
@@ -85,6 +89,14 @@ struct PollResult {
     script: bool,
     /// The FIFO of runit's tools.
     runit: bool,
+    /// The readiness descriptor.
+    told: bool,
+    /// The socket of sd_notify(3).
+    notified: bool,
+    /// The end of a check.
+    check: bool,
+    /// What a check writes.
+    check_output: bool,
     /// The machine is quiet: deferred reports are written.
     quiet: bool,
 }
@@ -161,6 +173,7 @@ impl Supervisor {
         // Do not park while a control script runs or supervision is ending: the handover carries neither.
         if self.outcome.is_none()
             && self.processes.scripts.are_idle()
+            && self.check_is_through()
             && let Some(parking) = self.parking.take()
         {
             self.park(&parking);
@@ -178,7 +191,7 @@ impl Supervisor {
             self.processes.deadline(),
             self.processes.diversion.deadline(),
         ];
-        let [orders, control, run, helper, script, runit, quiet] = poll::wait(
+        let [orders, control, run, helper, script, runit, told, notified, check, check_output, quiet] = poll::wait(
             [
                 Some(self.spec.host.order_source()),
                 self.fifos.control().map(Readable),
@@ -186,11 +199,15 @@ impl Supervisor {
                 self.processes.helper.as_ref().map(Process::source),
                 self.processes.scripts.source(),
                 self.runit.as_ref().and_then(Runit::control).map(Readable),
+                self.readiness.fifo_source(),
+                self.readiness.socket_source(),
+                self.readiness.check_source(),
+                self.readiness.output_source(),
                 self.reports.deferred.as_ref().and_then(DeferredReport::source),
             ],
             deadlines.into_iter().flatten().min(),
         );
-        PollResult { orders, control, run, helper, script, runit, quiet }
+        PollResult { orders, control, run, helper, script, runit, told, notified, check, check_output, quiet }
     }
 
     // Own frame: see `sys::threads::thread`.
@@ -200,8 +217,21 @@ impl Supervisor {
         let due = |process: &Option<Process>| {
             process.as_ref().and_then(Process::deadline).is_some_and(|deadline| now >= deadline)
         };
+        // What it has said last comes before its end.
+        if ready.told {
+            self.read_readiness_fifo();
+        }
+        if ready.notified {
+            self.read_notify_socket();
+        }
         if ready.run || due(&self.processes.run) {
             self.run_has_ended(now);
+        }
+        if ready.check_output {
+            self.check_has_written();
+        }
+        if ready.check {
+            self.check_has_ended(now);
         }
         if ready.script {
             self.script_has_ended(now);
@@ -274,6 +304,8 @@ impl Supervisor {
             State::Finishing { .. }
             | State::Down
             | State::Backoff { .. }
+            | State::Waiting
+            | State::Done
             | State::PreStartRequested
             | State::StartRequested
             | State::Up(_)
@@ -302,6 +334,7 @@ impl Supervisor {
                 Order::Ask(Ask::Configure(config)) => self.configure(config),
                 Order::Ask(Ask::ChangeOutput(next)) => self.spec.service.change_output(next),
                 Order::Ask(Ask::Park(parking)) => self.parking = Some(parking),
+                Order::Ask(Ask::Look) => self.look_at_order(),
                 Order::Ask(Ask::Publish | Ask::ComeBack) => {}
                 Order::ResetLimits => {
                     self.say(Level::Info, "got SIGALRM: the limits count from the beginning".into());
@@ -369,5 +402,14 @@ impl Supervisor {
             later.extend(self.new_policy.take().map(Event::Policy));
         }
         self.reports.publisher.note(&self.machine);
+        self.tell_standing();
+    }
+
+    /// Whether no check runs, before the program is replaced: one that does is killed, and the next program looks anew.
+    fn check_is_through(&mut self) -> bool {
+        if self.parking.is_some() {
+            self.kill_check();
+        }
+        self.readiness.is_idle()
     }
 }

@@ -194,6 +194,7 @@ impl Tree {
             recv(rescan) -> _ => self.look_at_root(),
             recv(self.roster.told()) -> told => match told {
                 Ok(ToTree::Replaced(module)) => self.look_at_replaced(&module),
+                Ok(ToTree::Ordered) => self.roster.begin_order(),
                 Ok(ToTree::ShutDown { module, exit }) => self.shut_down_with(&module, exit),
                 Err(_) => {}
             },
@@ -307,6 +308,9 @@ impl Tree {
         if let Some(names) = self.scanner.look_at_root() {
             let known = self.roster.names().into_iter().map(OsString::from);
             let all: BTreeSet<OsString> = names.into_iter().chain(known).collect();
+            if self.roster.has_order() {
+                self.announce(&all);
+            }
             for name in all {
                 self.look_at(&name);
             }
@@ -316,6 +320,12 @@ impl Tree {
             self.handover_pending = false;
             self.adoption = Some(self.roster.drop_handover());
         }
+    }
+
+    /// All that are going to be started are known before the first one is: none overtakes another.
+    fn announce(&mut self, all: &BTreeSet<OsString>) {
+        let services: Vec<String> = all.iter().filter_map(|name| self.scanner.service_name(name)).collect();
+        self.roster.announce(&services);
     }
 
     /// Looks at one name, and has the roster do what follows.

@@ -210,6 +210,7 @@ impl Listener {
                 | Ask::Configure(_)
                 | Ask::ChangeOutput(_)
                 | Ask::Publish
+                | Ask::Look
                 | Ask::ComeBack => {}
             }
         }

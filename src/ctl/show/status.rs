@@ -79,6 +79,8 @@ impl View {
             | Health::Flapping
             | Health::Stale
             | Health::Backoff
+            | Health::Unhealthy
+            | Health::Waiting
             | Health::Changing
             | Health::Paused
             | Health::NotUp => Outcome::NotUp,

@@ -29,6 +29,10 @@ pub enum Health {
     Denied,
     /// Waits for its next start.
     Backoff,
+    /// Up, and its checks fail.
+    Unhealthy,
+    /// Waits for modules that it needs.
+    Waiting,
     /// On its way up or down, or in a state that we do not know.
     Changing,
     /// Paused.
@@ -58,6 +62,7 @@ impl Health {
             Supervised::No { .. } => Health::Unsupervised,
             Supervised::NotBegun => Health::Failed,
             Supervised::Stale => Health::Stale,
+            Supervised::Yes if snapshot.state.state == ModuleState::Unhealthy => Health::Unhealthy,
             Supervised::Yes if snapshot.is_flapping() => Health::Flapping,
             Supervised::Yes if snapshot.is_up() => Health::Up,
             Supervised::Yes => match snapshot.state.state {
@@ -67,7 +72,10 @@ impl Health {
                 ModuleState::Done => Health::Done,
                 ModuleState::Down if snapshot.state.want == Some(Want::Down) => Health::Down,
                 ModuleState::Down => Health::NotUp,
+                ModuleState::Waiting => Health::Waiting,
+                ModuleState::Unhealthy => Health::Unhealthy,
                 ModuleState::Starting
+                | ModuleState::Reloading
                 | ModuleState::Up
                 | ModuleState::Ready
                 | ModuleState::Stopping
@@ -87,6 +95,8 @@ impl Health {
             | Health::Stale
             | Health::Denied
             | Health::Backoff
+            | Health::Unhealthy
+            | Health::Waiting
             | Health::Changing
             | Health::Paused
             | Health::NotUp => false,
@@ -97,8 +107,8 @@ impl Health {
     fn colour(self) -> &'static str {
         match self {
             Health::Failed | Health::Flapping | Health::Unsupervised | Health::Stale | Health::Denied => "1;31",
-            Health::Backoff | Health::Changing | Health::Paused => "33",
-            Health::NotUp => "1;31",
+            Health::Backoff | Health::Waiting | Health::Changing | Health::Paused => "33",
+            Health::NotUp | Health::Unhealthy => "1;31",
             Health::Down => "35",
             Health::Up | Health::Done => "32",
             Health::Removed => "2",
@@ -114,6 +124,8 @@ impl Health {
             Health::Stale => "stale",
             Health::Denied => "not readable",
             Health::Backoff => "in backoff",
+            Health::Unhealthy => "unhealthy",
+            Health::Waiting => "waiting",
             Health::Changing => "changing",
             Health::Paused => "paused",
             Health::NotUp => "not up",

@@ -189,6 +189,10 @@ impl Progress {
     }
 
     fn judge_start(&self, now: &Snapshot, at: Mono) -> Verdict {
+        let is_new = (&now.state.state, &now.state.since) != (&self.old_state.0, &self.old_state.1);
+        if now.state.state == ModuleState::Done && is_new {
+            return Verdict::Reached;
+        }
         if let Some(why) = self.failure(now, at) {
             return match now.state.last_exit.as_ref().map(|exit| exit.code) {
                 // What is started once may well be over at once.

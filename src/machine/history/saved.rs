@@ -1,5 +1,6 @@
 //! What a supervisor that was killed has saved, read back from `state.json`.
 
+use crate::machine::health::Fitness;
 use crate::machine::history::limits::Limits;
 use crate::machine::history::tally::Tally;
 use crate::machine::words::states::{Stop, Want};
@@ -35,6 +36,8 @@ pub struct SavedState {
     pub rest: Option<Rest>,
     /// The run process.
     pub run: Option<SavedRun>,
+    /// Whether the service is a one-shot, and has succeeded, also while its `finish` was still running.
+    pub done: bool,
     /// What was counted.
     pub limits: Limits,
 }
@@ -52,6 +55,8 @@ pub struct SavedRun {
     pub expected_exit_until: Option<Mono>,
     /// Whether a stop is to be completed, and a start to follow.
     pub restart_after_stop: bool,
+    /// Whether the process was ready, and well.
+    pub fitness: Fitness,
 }
 
 impl SavedState {
@@ -68,6 +73,7 @@ impl SavedState {
         tally: Tally::ONE_START,
         rest: None,
         run: None,
+        done: false,
         limits: Limits::NONE,
     };
 
@@ -95,7 +101,13 @@ impl SavedState {
                 },
                 expected_exit_until: memory.expected_exit_until.map(Mono::from_nanoseconds),
                 restart_after_stop: memory.restart_after_stop,
+                fitness: match (memory.unhealthy, memory.ready) {
+                    (true, _) => Fitness::Unhealthy,
+                    (false, true) => Fitness::Ready,
+                    (false, false) => Fitness::Starting,
+                },
             }),
+            done: file.state == ModuleState::Done || memory.done,
             limits: Limits::recall(memory, now),
         })
     }

@@ -3,6 +3,7 @@
 //! [`Machine::judge`] decides whether a service is started again.
 
 use crate::conf::policy::{Policy, RestartPolicy, ShutdownOn};
+use crate::conf::relations::Kind;
 use crate::machine::core::{Actions, Machine};
 use crate::machine::history::limits::Verdict;
 use crate::machine::words::actions::{Action, Alarm, AlarmReason};
@@ -24,6 +25,8 @@ pub(in crate::machine) struct End {
     pub exit: Result<ExitStatus, StartError>,
     /// Nobody has requested this end, so the limits count it.
     pub counts: bool,
+    /// The process was ended for its own failure, whatever its exit code says.
+    pub failed: bool,
     /// The pid that the process had.
     pub pid: Option<Pid>,
     /// How long the process ran.
@@ -50,9 +53,10 @@ impl Machine {
         actions: &mut Actions,
     ) {
         self.last_exit = Some(status);
+        let run = self.end_health(run, actions);
         self.limits.count_exit_for_hook(self.setup.count_reset, now);
         let requested = run.expected_exit_until.is_some_and(|until| now <= until)
-            || run.stop != Stop::No
+            || (run.stop != Stop::No && !run.failed)
             || self.want != Want::Up
             || self.leave.is_some();
         if !requested {
@@ -60,19 +64,29 @@ impl Machine {
         }
         let uptime = now.since(run.since);
         let at = self.limits.next_after_exit(&self.policy, requested, now);
-        let end = End { exit: Ok(status), counts: !requested, pid: Some(run.pid), uptime };
-        let judgement = if run.restart_after_stop && self.leave.is_none() {
+        let end = End { exit: Ok(status), counts: !requested, failed: run.failed, pid: Some(run.pid), uptime };
+        let judgement = if self.is_done(run, status) {
+            Judgement { next: Next::Done, gave_up: None, alarm: None }
+        } else if run.restart_after_stop && self.leave.is_none() {
             Judgement { next: Next::Start, gave_up: None, alarm: None }
         } else {
             self.judge(&end, now)
         };
         // With exit code 0 before a `finish`, the service may well be a job that is done: only `finish` knows.
-        let is_done = matches!(judgement.next, Next::ShutDown | Next::StayDown) && status == ExitStatus::Code(0);
+        let is_done =
+            matches!(judgement.next, Next::ShutDown | Next::StayDown | Next::Done) && status == ExitStatus::Code(0);
         let is_fine =
             requested || is_done || (has_finish && status == ExitStatus::Code(0)) || self.is_usual(&judgement);
         let then = self.then(judgement.next, at, has_finish, now);
         actions.push(Action::Log(Note::Ended { pid: run.pid, uptime, status, then, is_fine }));
         self.carry_out_judgement(judgement, &end, has_finish, actions);
+    }
+
+    /// Whether a one-shot has succeeded.
+    fn is_done(&self, run: Run, status: ExitStatus) -> bool {
+        let nobody_stops_it = run.stop == Stop::No && self.want != Want::Down && self.leave.is_none();
+        let ends_the_tree = shuts_down_after(self.policy.shutdown_on, Ok(status)) && self.alarm;
+        self.policy.kind == Kind::Oneshot && status == ExitStatus::Code(0) && nobody_stops_it && !ends_the_tree
     }
 
     /// Whether a run process that ended (or could not be started) is started again, and whether its end is worth an alarm.
@@ -83,10 +97,16 @@ impl Machine {
         if self.want != Want::Up || self.leave.is_some() {
             return Judgement { next: Next::AsWanted, gave_up: None, alarm: None };
         }
-        let shuts_down = end.counts && self.alarm && shuts_down_after(self.policy.shutdown_on, end.exit);
-        let starts_again = !shuts_down && restarts_after(&self.policy, end.exit.ok());
+        let shuts_down = end.counts && self.alarm && shuts_down_with(self.policy.shutdown_on, end);
+        let starts_again = !shuts_down
+            && if end.failed {
+                self.policy.restart != RestartPolicy::Never
+            } else {
+                restarts_after(&self.policy, end.exit.ok())
+            };
         // With alarms off, an operator is at work: nothing counts, and the next real failure is the first of its window.
-        let failure = end.counts && self.alarm && (starts_again || end.exit != Ok(ExitStatus::Code(0)));
+        let is_failure = starts_again || end.failed || end.exit != Ok(ExitStatus::Code(0));
+        let failure = end.counts && self.alarm && is_failure;
         let verdict = if failure {
             self.limits.count(&self.policy, end.exit.is_ok_and(ExitStatus::core), now)
         } else {
@@ -140,7 +160,7 @@ impl Machine {
             && match judgement.next {
                 Next::AsWanted | Next::Start => judgement.alarm.is_none(),
                 Next::GiveUp => true,
-                Next::StayDown | Next::ShutDown => false,
+                Next::StayDown | Next::ShutDown | Next::Done => false,
             }
     }
 
@@ -160,7 +180,7 @@ impl Machine {
         }
         if let Some(restarts) = alarm {
             let reason = gave_up.map_or(AlarmReason::Exited, AlarmReason::GaveUp);
-            actions.push(Action::Alarm(Alarm { reason, exit, pid, uptime, restarts }));
+            actions.push(Action::Alarm(Alarm { reason, exit: Some(exit), pid, uptime, restarts }));
         }
         let given_up = next == Next::GiveUp && self.policy.shutdown_on != ShutdownOn::Never;
         if next == Next::ShutDown || given_up {
@@ -182,6 +202,7 @@ impl Machine {
             (None, Next::GiveUp, _) => After::GiveUp,
             (None, Next::StayDown, _) => After::StayDown,
             (None, Next::ShutDown, _) => After::ShutDown,
+            (None, Next::Done, _) => After::Done,
             (None, Next::AsWanted, Want::Down | Want::Once) | (None, Next::Start, Want::Down) => After::Down,
             (None, Next::Start, want @ (Want::Up | Want::Once)) => After::Start(want),
             (None, Next::AsWanted, Want::Up) => After::Restart,
@@ -199,6 +220,7 @@ impl Machine {
             After::ReadTheRest => self.begin_start(actions),
             After::Leave => self.end_supervision(actions),
             After::GiveUp => self.state = State::Failed,
+            After::Done => self.state = State::Done,
             After::StayDown | After::ShutDown | After::Down => self.rest(),
             After::Start(want) => self.start_by_command(want, now, actions),
             After::Restart => self.start_at(self.limits.next(now), now, actions),
@@ -287,6 +309,11 @@ impl Machine {
         self.state = State::Ended;
         actions.push(Action::Log(Note::Left));
     }
+}
+
+/// The same for one that may have been ended for its own failure: its exit code says nothing then.
+fn shuts_down_with(setting: ShutdownOn, end: &End) -> bool {
+    shuts_down_after(setting, end.exit) || (end.failed && setting == ShutdownOn::Failure)
 }
 
 /// Whether the tree ends with a service that ended so, or could not be started. A limit that was reached is not known here.

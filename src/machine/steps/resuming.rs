@@ -1,6 +1,7 @@
 //! Going on where another supervisor was killed.
 
 use crate::machine::core::{Actions, Machine};
+use crate::machine::health::{Fitness, Health};
 use crate::machine::history::saved::{SavedRun, SavedState};
 use crate::machine::steps::stopping::EXPECTED_EXIT_WINDOW;
 use crate::machine::words::actions::Action;
@@ -43,14 +44,28 @@ impl Machine {
     }
 
     fn adopt_run(&mut self, saved: &SavedState, pid: Pid, now: Mono, actions: &mut Actions) {
-        let unknown =
-            SavedRun { pid: None, since: now, stop: Stop::No, expected_exit_until: None, restart_after_stop: false };
-        let SavedRun { since, stop, expected_exit_until, restart_after_stop, .. } =
+        let unknown = SavedRun {
+            pid: None,
+            since: now,
+            stop: Stop::No,
+            expected_exit_until: None,
+            restart_after_stop: false,
+            fitness: Fitness::Starting,
+        };
+        let SavedRun { since, stop, expected_exit_until, restart_after_stop, fitness, .. } =
             saved.run.filter(|run| run.since <= now).unwrap_or(unknown);
         // The file may be wrong: an end is never expected for longer than after a signal of now.
         let expected_exit_until = expected_exit_until.map(|until| until.min(now + EXPECTED_EXIT_WINDOW));
         let got_term = stop != Stop::No;
-        let run = Run { pid, since, paused: saved.paused, got_term, stop, expected_exit_until, restart_after_stop };
+        let health = match stop {
+            Stop::No => Health::resume(&self.health_rules, fitness, since, now),
+            Stop::Held(_) | Stop::EndOfInput(_) | Stop::Requested | Stop::Signalled(_) | Stop::Killed => {
+                Health::stopped(fitness)
+            }
+        };
+        let paused = saved.paused;
+        let failed = false;
+        let run = Run { pid, since, paused, got_term, stop, expected_exit_until, restart_after_stop, failed, health };
         self.state = State::Up(run);
         actions.push(Action::Log(Note::AdoptedRun(pid)));
         if (self.want == Want::Down || restart_after_stop) && stop == Stop::No {
@@ -60,10 +75,11 @@ impl Machine {
 
     fn adopt_finish(&mut self, saved: &SavedState, pid: Pid, now: Mono, actions: &mut Actions) {
         self.reason = saved.rest.map(Reason::Rests);
-        let next = match (saved.failed, saved.to_start) {
-            (true, _) => Next::GiveUp,
-            (false, true) => Next::Start,
-            (false, false) => Next::AsWanted,
+        let next = match (saved.failed, saved.to_start, saved.done) {
+            (true, ..) => Next::GiveUp,
+            (false, true, _) => Next::Start,
+            (false, false, true) => Next::Done,
+            (false, false, false) => Next::AsWanted,
         };
         if saved.failed {
             self.reason = Some(Reason::GaveUpEarlier);
@@ -79,6 +95,10 @@ impl Machine {
         if saved.failed {
             self.state = State::Failed;
             self.reason = Some(Reason::GaveUpEarlier);
+            return;
+        }
+        if saved.done && self.want != Want::Down {
+            self.state = State::Done;
             return;
         }
         match self.want {

@@ -1,6 +1,8 @@
 //! Starting: the delay, what runs before a start, and the start itself.
 
 use crate::machine::core::{Actions, Machine};
+use crate::machine::health::Health;
+use crate::machine::standing::Call;
 use crate::machine::steps::ending::End;
 use crate::machine::words::actions::Action;
 use crate::machine::words::notes::{Helper, Note, Then};
@@ -33,8 +35,19 @@ impl Machine {
         }
     }
 
-    /// The first half of a start: `control/u`.
+    /// A start: those that it needs come first, if there is an order. A logger that reads the rest waits for nobody.
     pub(in crate::machine) fn begin_start(&mut self, actions: &mut Actions) {
+        if self.ordered && self.leave.is_none() {
+            self.state = State::Waiting;
+            actions.push(Action::AskStart);
+        } else {
+            self.prepare_start(actions);
+        }
+    }
+
+    /// The first half of a start: `control/u`.
+    pub(in crate::machine) fn prepare_start(&mut self, actions: &mut Actions) {
+        self.halted = false;
         if self.setup.controls {
             self.state = State::PreStartRequested;
             actions.push(Action::RunHook(self.limits.exits()));
@@ -55,7 +68,7 @@ impl Machine {
 
     pub(in crate::machine) fn hook_started(&mut self, pid: Pid, now: Mono, actions: &mut Actions) {
         self.state = State::PreStart { pid, until: self.hook_deadline(now) };
-        if matches!(self.leave, Some(Leave::WhenDown | Leave::Stop)) {
+        if self.halted || matches!(self.leave, Some(Leave::WhenDown | Leave::Stop)) {
             actions.push(Action::KillHelper);
         }
     }
@@ -67,6 +80,7 @@ impl Machine {
                 self.end_supervision(actions);
             }
             (None, Want::Down) => self.rest(),
+            (None, Want::Up | Want::Once) if self.halted => self.begin_start(actions),
             (None | Some(Leave::EndOfInput), Want::Up | Want::Once) => self.request_start(actions),
         }
     }
@@ -88,13 +102,17 @@ impl Machine {
             stop: Stop::No,
             expected_exit_until: None,
             restart_after_stop: false,
+            failed: false,
+            health: Health::begin(&self.health_rules, now),
         };
         self.state = State::Up(run);
         actions.push(Action::Log(Note::Started(pid)));
+        let halted = std::mem::take(&mut self.halted);
         // What was requested while the start was under way.
         match (self.leave, self.want) {
             (Some(Leave::Stop), _) | (None | Some(Leave::WhenDown), Want::Down) => self.stop(run, now, actions),
             (Some(Leave::EndOfInput), _) => self.wait_for_end_of_input(run, now),
+            (None, Want::Up | Want::Once) if halted => self.called(run, Call::Halt, now, actions),
             (Some(Leave::WhenDown), _) | (None, Want::Up | Want::Once) => {}
         }
     }
@@ -108,6 +126,7 @@ impl Machine {
     ) {
         self.limits.started(now);
         self.tally.note_failed_start();
+        self.halted = false;
         self.reason = Some(Reason::StartFailed(error));
         if error.passes_by_itself() {
             return self.start_failed_for_now(error, now, actions);
@@ -119,7 +138,7 @@ impl Machine {
         if self.want == Want::Once {
             self.want = Want::Down;
         }
-        let end = End { exit: Err(error), counts, pid: None, uptime: Duration::ZERO };
+        let end = End { exit: Err(error), counts, failed: false, pid: None, uptime: Duration::ZERO };
         let judgement = self.judge(&end, now);
         let then = self.then(judgement.next, at, has_finish, now);
         actions.push(Action::Log(Note::CannotStart(error, then)));

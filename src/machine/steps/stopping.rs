@@ -16,13 +16,29 @@ pub const EXPECTED_EXIT_WINDOW: Duration = Duration::from_secs(60);
 const END_OF_INPUT_WAIT: Duration = Duration::from_secs(10);
 
 impl Machine {
-    /// `control/t`, which may stop the process in its own way, and then the stop signal.
+    /// A stop: those that need the process stop before it, if there is an order.
     pub(in crate::machine) fn stop(&mut self, run: Run, now: Mono, actions: &mut Actions) {
+        match run.stop {
+            Stop::No if self.ordered => {
+                let run = self.end_health(run, actions);
+                self.state = State::Up(Run { stop: Stop::Held(None), ..run });
+                actions.push(Action::AskStop);
+            }
+            Stop::Held(_) => self.state = State::Up(run),
+            Stop::No | Stop::EndOfInput(_) | Stop::Requested | Stop::Signalled(_) | Stop::Killed => {
+                self.begin_stop(run, now, actions);
+            }
+        }
+    }
+
+    /// `control/t`, which may stop the process in its own way, and then the stop signal.
+    pub(in crate::machine) fn begin_stop(&mut self, run: Run, now: Mono, actions: &mut Actions) {
+        let run = self.end_health(run, actions);
         if !self.setup.controls {
             return self.send_stop(run, false, now, actions);
         }
         let stop = match run.stop {
-            Stop::No | Stop::EndOfInput(_) => Stop::Requested,
+            Stop::No | Stop::Held(_) | Stop::EndOfInput(_) => Stop::Requested,
             Stop::Requested | Stop::Signalled(_) | Stop::Killed => run.stop,
         };
         self.state = State::Up(Run { stop, ..run });
@@ -35,7 +51,7 @@ impl Machine {
     fn send_stop(&mut self, run: Run, done: bool, now: Mono, actions: &mut Actions) {
         let kill_at = self.policy.kill_timeout.map(|timeout| now + timeout);
         let stop = match run.stop {
-            Stop::No | Stop::EndOfInput(_) | Stop::Requested => {
+            Stop::No | Stop::Held(_) | Stop::EndOfInput(_) | Stop::Requested => {
                 actions.push(Action::Log(Note::Stopping {
                     pid: run.pid,
                     signal: self.policy.stop_signal,
@@ -80,7 +96,7 @@ impl Machine {
         self.kill(run, actions);
     }
 
-    pub(in crate::machine) fn stop_deadline_reached(&mut self, run: Run, now: Mono, actions: &mut Actions) {
+    pub(in crate::machine) fn run_deadline_reached(&mut self, run: Run, now: Mono, actions: &mut Actions) {
         match run.stop {
             Stop::EndOfInput(at) if now >= at => {
                 actions.push(Action::Log(Note::IgnoresEndOfInput(run.pid)));
@@ -90,7 +106,12 @@ impl Machine {
                 actions.push(Action::Log(Note::KillTimeout(run.pid)));
                 self.kill(run, actions);
             }
-            Stop::No | Stop::EndOfInput(_) | Stop::Requested | Stop::Signalled(_) | Stop::Killed => {}
+            Stop::No => self.health_deadline_reached(run, now, actions),
+            Stop::Held(Some(at)) if now >= at => {
+                actions.push(Action::Log(Note::OthersTakeTooLong(run.pid)));
+                self.begin_stop(run, now, actions);
+            }
+            Stop::Held(_) | Stop::EndOfInput(_) | Stop::Requested | Stop::Signalled(_) | Stop::Killed => {}
         }
     }
 
@@ -130,7 +151,7 @@ impl Machine {
             Control::Stop => match run.stop {
                 Stop::Requested | Stop::Signalled(_) | Stop::Killed => self.send_stop(run, done, now, actions),
                 // No stop is in progress: the result is stale.
-                Stop::No | Stop::EndOfInput(_) => {}
+                Stop::No | Stop::Held(_) | Stop::EndOfInput(_) => {}
             },
             Control::Stopped { .. } => {}
             Control::Signal(signal) if done => actions.push(Action::Log(Note::LeftToScript(signal, run.pid))),
@@ -149,7 +170,7 @@ impl Machine {
         }
     }
 
-    fn send(&self, number: i32, actions: &mut Actions) {
+    pub(in crate::machine) fn send(&self, number: i32, actions: &mut Actions) {
         actions.push(Action::Signal { number, group: self.policy.kill_mode == KillMode::Group });
     }
 

@@ -1,6 +1,9 @@
 //! All histories in the simulated world, as far as two restarts: a breadth-first search, every event in every state.
 
 use crate::conf::policy::{KillMode, Policy, RestartPolicy};
+use crate::conf::relations::Kind;
+use crate::machine::health::{HealthRules, Notice, ReadyWhen};
+use crate::machine::standing::Call;
 use crate::machine::tests::story::{CORE, NO_FILE, NO_PROCESSES, PLAIN, WITH_CONTROLS, WITH_HOOK, at, policy, seconds};
 use crate::machine::tests::world::{Op, World, census};
 use crate::machine::words::command::Command;
@@ -97,8 +100,12 @@ impl Hasher for QuickHasher {
 type Search = (&'static str, Setup, Policy);
 
 fn explore((name, setup, policy): Search, most_time: f64) {
-    let (events, trifles) = (events(&setup), trifles());
-    let first = [true, false].map(|wanted| Rc::new(World::new(setup, policy, wanted)));
+    let first = [true, false].map(|wanted| World::new(setup, policy, wanted));
+    search(name, first, (&events(&setup), &trifles()), most_time);
+}
+
+fn search(name: &str, first: [World; 2], (events, trifles): (&[Op], &[Op]), most_time: f64) {
+    let first = first.map(Rc::new);
     let mut seen: HashSet<Rc<World>, BuildHasherDefault<QuickHasher>> = first.iter().cloned().collect();
     let mut edge = VecDeque::from(first);
     let mut steps = 0;
@@ -136,6 +143,33 @@ fn searches() -> [Search; 4] {
         ("no time-outs, restart on failure", PLAIN, patient),
         ("scripts in control/", WITH_CONTROLS, controls),
     ]
+}
+
+/// A service in a tree with an order, which is looked at: the order and the checks say yes and no, and the process does
+/// what it likes.
+#[test]
+fn every_state_in_an_order_within_two_restarts_keeps_the_rules() {
+    let health = HealthRules {
+        ready: ReadyWhen::Checked,
+        check_interval: Some(seconds(1.0)),
+        check_failures: 1,
+        check_timeout: seconds(1.0),
+        ..HealthRules::default()
+    };
+    let policy = Policy { interval: None, finish_timeout: None, ..quick() };
+    let commands = b"udo".iter().filter_map(|byte| Command::from_byte(*byte)).map(Op::Command);
+    let order = [(true, true), (false, true), (true, false)].map(|(starts, stops)| Op::Order { starts, stops });
+    let calls = [Op::Call(Call::Halt), Op::Call(Call::Restart)];
+    let checks = [Op::CheckEnds(true), Op::CheckEnds(false), Op::Says(Notice::Unwell)];
+    let processes = [Op::Start(Ok(())), Op::Start(Err(NO_FILE)), Op::RunEnds(ExitStatus::Code(0)), Op::RunEnds(CORE)];
+    let rest = [Op::Finish(false), Op::Leave(Leave::Stop), Op::Wait(seconds(1.0)), Op::LookEarly, Op::DeadlineReached];
+    let events: Vec<Op> = commands.chain(order).chain(calls).chain(checks).chain(processes).chain(rest).collect();
+    for kind in [Kind::Longrun, Kind::Oneshot] {
+        let policy = Policy { kind, ..policy };
+        let health = if kind == Kind::Oneshot { HealthRules { ready: ReadyWhen::Never, ..health } } else { health };
+        let first = [true, false].map(|wanted| World::ordered(PLAIN, policy, health, wanted));
+        search("in an order", first, (&events, &trifles()), 1.0);
+    }
 }
 
 // One test each, for they run side by side.

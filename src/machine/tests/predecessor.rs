@@ -72,6 +72,7 @@ fn a_process_lives() {
         stop: Stop::Signalled(Some(at(9.0))),
         expected_exit_until: None,
         restart_after_stop: false,
+        fitness: crate::machine::health::Fitness::Starting,
     };
     let of_this = SavedState { run: Some(run(4711)), ..SAVED };
     let of_another = SavedState { run: Some(run(4700)), ..SAVED };

@@ -3,10 +3,13 @@
 //! [`here`] and [`kind`] name every state and event of the machine.
 
 use crate::conf::policy::{Policy, RestartPolicy};
+use crate::conf::relations::Kind;
+use crate::machine::health::Notice;
 use crate::machine::history::tally::Tally;
+use crate::machine::standing::Call;
 use crate::machine::tests::story::*;
 use crate::machine::words::command::{Command, Signal};
-use crate::machine::{Answer, Control, Event, Leave, Next, Reaped, SavedState, State, Stop};
+use crate::machine::{Answer, Control, Event, Leave, Next, Reaped, SavedState, Sign, State, Stop, Turn};
 use crate::sys::Pid;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::Role;
@@ -26,14 +29,20 @@ macro_rules! listed {
 listed! {
     /// A state, as far as it decides what an event leads to.
     At {
-        Down, Backoff, PreStartRequested, PreStart, StartRequested,
+        Down, Backoff,
+        // The order of modules says when it may start.
+        Waiting,
+        PreStartRequested, PreStart, StartRequested,
         // The run process lives; nobody stops it, it is to read to the end, its `control/t` runs, it has
         // the stop signal, it has KILL.
-        Up, Draining, Asked, Stopping, Killed,
+        Up,
+        // Others have to stop first.
+        Held,
+        Draining, Asked, Stopping, Killed,
         // `finish` was asked for, or runs; what follows is what is wanted, a start, rest, or giving up.
-        FinishRequested, RequestedToStart, RequestedToStayDown, RequestedToGiveUp,
-        Finishing, FinishingToStart, FinishingToStayDown, FinishingToGiveUp,
-        Failed, Ended,
+        FinishRequested, RequestedToStart, RequestedToStayDown, RequestedToGiveUp, RequestedDone,
+        Finishing, FinishingToStart, FinishingToStayDown, FinishingToGiveUp, FinishingDone,
+        Failed, Done, Ended,
     }
 }
 
@@ -52,7 +61,10 @@ listed! {
         AskedStop, AskedStopDone, AskedTerm, AskedTermDone, AskedPause, AskedContinueDone, AfterStop, AskedForAnother,
         FinishStarted, NoFinish, FinishEnded, FinishEnded125,
         TooEarly, DeadlineReached,
-        Policy, ResetLimits,
+        Policy, ResetLimits, HealthRules,
+        // What the order of modules says, and what the run process does.
+        Ordered, Unordered, MayStart, MayStop, StopWithin, AskAgain, Halt, Restart,
+        TellsReady, Checked,
     }
 }
 
@@ -63,6 +75,7 @@ pub fn with_finish(at: At) -> At {
         At::RequestedToStart => At::FinishingToStart,
         At::RequestedToStayDown => At::FinishingToStayDown,
         At::RequestedToGiveUp => At::FinishingToGiveUp,
+        At::RequestedDone => At::FinishingDone,
         other => panic!("{other:?} asks for no finish"),
     }
 }
@@ -72,11 +85,14 @@ pub fn here(state: State) -> At {
     match state {
         State::Down => At::Down,
         State::Backoff { .. } => At::Backoff,
+        State::Waiting => At::Waiting,
+        State::Done => At::Done,
         State::PreStartRequested => At::PreStartRequested,
         State::PreStart { .. } => At::PreStart,
         State::StartRequested => At::StartRequested,
         State::Up(run) => match run.stop {
             Stop::No => At::Up,
+            Stop::Held(_) => At::Held,
             Stop::EndOfInput(_) => At::Draining,
             Stop::Requested => At::Asked,
             Stop::Signalled(_) => At::Stopping,
@@ -88,6 +104,7 @@ pub fn here(state: State) -> At {
             // Nothing tells the two apart but the line in the log.
             Next::StayDown | Next::ShutDown => At::RequestedToStayDown,
             Next::GiveUp => At::RequestedToGiveUp,
+            Next::Done => At::RequestedDone,
         },
         State::Finishing { next, .. } => with_finish(here(State::FinishRequested(next))),
         State::Failed => At::Failed,
@@ -143,6 +160,19 @@ pub fn kind(event: Event) -> On {
         Event::DeadlineReached => On::DeadlineReached,
         Event::Policy(_) => On::Policy,
         Event::ResetLimits => On::ResetLimits,
+        Event::HealthRules(_) => On::HealthRules,
+        Event::Turn(turn) => match turn {
+            Turn::Ordered(true) => On::Ordered,
+            Turn::Ordered(false) => On::Unordered,
+            Turn::MayStart => On::MayStart,
+            Turn::MayStop => On::MayStop,
+            Turn::StopWithin(_) => On::StopWithin,
+            Turn::AskAgain => On::AskAgain,
+            Turn::Call(Call::Halt) => On::Halt,
+            Turn::Call(Call::Restart) => On::Restart,
+        },
+        Event::Sign(Sign::Notice(_)) => On::TellsReady,
+        Event::Sign(Sign::Checked { .. }) => On::Checked,
     }
 }
 
@@ -197,6 +227,17 @@ pub fn event(on: On) -> Event {
         On::FinishEnded125 => Event::Reaped(Reaped::Finish(ExitStatus::Code(125))),
         On::TooEarly | On::DeadlineReached => Event::DeadlineReached,
         On::ResetLimits => Event::ResetLimits,
+        On::HealthRules => Event::HealthRules(Box::default()),
+        On::Ordered => Event::Turn(Turn::Ordered(true)),
+        On::Unordered => Event::Turn(Turn::Ordered(false)),
+        On::MayStart => Event::Turn(Turn::MayStart),
+        On::MayStop => Event::Turn(Turn::MayStop),
+        On::StopWithin => Event::Turn(Turn::StopWithin(seconds(60.0))),
+        On::AskAgain => Event::Turn(Turn::AskAgain),
+        On::Halt => Event::Turn(Turn::Call(Call::Halt)),
+        On::Restart => Event::Turn(Turn::Call(Call::Restart)),
+        On::TellsReady => Event::Sign(Sign::Notice(Notice::Ready)),
+        On::Checked => Event::Sign(Sign::Checked { run: RUN, passed: true }),
         On::Policy => Event::Policy(Box::new(Policy { max_tries: Some(7), ..policy() })),
     }
 }
@@ -214,7 +255,8 @@ fn with_scripts() -> Story {
 pub fn reach(at: At) -> Story {
     let mut story = match at {
         At::Down | At::Ended => Story::new(policy()),
-        At::StartRequested => Story::new(policy()),
+        At::StartRequested | At::Waiting => Story::new(policy()),
+        At::RequestedDone | At::FinishingDone | At::Done => Story::up(Policy { kind: Kind::Oneshot, ..policy() }),
         At::Asked => with_scripts(),
         At::PreStartRequested | At::PreStart => Story::with(WITH_CONTROLS, policy()),
         At::RequestedToStayDown | At::FinishingToStayDown => {
@@ -229,6 +271,16 @@ pub fn reach(at: At) -> Story {
         At::Ended => story.send('x'),
         At::StartRequested | At::PreStartRequested | At::PreStart => story.step(Event::Begin(true)),
         At::Up => String::new(),
+        At::Waiting => {
+            story.step(Event::Turn(Turn::Ordered(true)));
+            story.step(Event::Begin(true))
+        }
+        At::Held => {
+            story.step(Event::Turn(Turn::Ordered(true)));
+            story.send('d');
+            story.step(Event::Turn(Turn::StopWithin(seconds(60.0))))
+        }
+        At::RequestedDone | At::FinishingDone | At::Done => story.exits(0),
         At::Draining => story.step(Event::Leave(Leave::EndOfInput)),
         At::Asked | At::Stopping | At::Killed => story.send('d'),
         At::RequestedToStart | At::FinishingToStart => {
@@ -242,8 +294,10 @@ pub fn reach(at: At) -> Story {
     };
     match at {
         At::Killed => story.due(),
-        At::Finishing | At::FinishingToStart | At::FinishingToStayDown | At::FinishingToGiveUp => story.finish_runs(),
-        At::Backoff | At::Failed => story.no_finish(),
+        At::Finishing | At::FinishingToStart | At::FinishingToStayDown | At::FinishingToGiveUp | At::FinishingDone => {
+            story.finish_runs()
+        }
+        At::Backoff | At::Failed | At::Done => story.no_finish(),
         _ => String::new(),
     };
     if at == At::PreStart {

@@ -14,10 +14,11 @@ fn expected(at: At, on: On) -> (At, &'static str) {
     let stays = (at, "");
     match at {
         At::Down => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             BeginUp | Resume | Up | Once => (At::StartRequested, "start"),
             Adopt => (At::Up, ""),
             Exit | StopAndExit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => (At::Ended, ""),
-            BeginDown | Down | Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits => stays,
+            BeginDown | Down | Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
             TooEarly | DeadlineReached => stays,
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
@@ -25,13 +26,27 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::Backoff => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             DeadlineReached => (At::StartRequested, "start"),
             Down => (At::Down, ""),
             Exit | StopAndExit | LeaveWhenDown | LeaveStop | KillNow => (At::Ended, ""),
             LeaveEndOfInput => (At::StartRequested, "start"),
             // The delay has not grown, so there is nothing to cut.
             Up | Once => stays,
-            TooEarly | Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits => stays,
+            TooEarly | Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
+            AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
+            AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
+            BeginUp | BeginDown | Resume | Adopt => cannot_come(at, on),
+            HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
+            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
+        },
+        At::Waiting => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
+            Down => (At::Down, ""),
+            Exit | StopAndExit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => (At::Ended, ""),
+            Up | Once => stays,
+            TooEarly | DeadlineReached => stays,
+            Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             BeginUp | BeginDown | Resume | Adopt => cannot_come(at, on),
@@ -39,11 +54,12 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::PreStartRequested => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             HookStarted => (At::PreStart, ""),
             NoHook => (At::StartRequested, "start"),
             // They are remembered until the hook's answer is there.
             Up | Down | Once | Exit | StopAndExit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => stays,
-            Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits => stays,
+            Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
             TooEarly | DeadlineReached => stays,
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
@@ -52,11 +68,12 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::PreStart => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             HookEnded => (At::StartRequested, "start"),
             Exit | StopAndExit | LeaveWhenDown | LeaveStop | KillNow | DeadlineReached => (At::PreStart, "kill-helper"),
             // They are remembered until the hook has ended.
             Up | Down | Once | LeaveEndOfInput => stays,
-            Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits => stays,
+            Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
             TooEarly => stays,
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
@@ -65,12 +82,13 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::StartRequested => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             Started => (At::Up, ""),
             StartFailed => (At::FinishRequested, "alarm(Exited) finish"),
             StartFailedForNow => (At::Backoff, ""),
             // They are remembered until the start's answer is there.
             Up | Down | Once | Exit | StopAndExit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => stays,
-            Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits => stays,
+            Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
             TooEarly | DeadlineReached => stays,
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
@@ -79,13 +97,29 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::Up => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             Exited => (At::FinishRequested, "alarm(Exited) finish"),
             Down | StopAndExit | LeaveStop => (At::Stopping, "TERM CONT"),
             LeaveEndOfInput => (At::Draining, ""),
             KillNow => (At::Killed, "KILL-group"),
             Up | Once | Exit | LeaveWhenDown | TooEarly | DeadlineReached => stays,
             Term | Hup | Pause | Continue => running(at, on),
-            Alarm | Reload | Policy | ResetLimits => stays,
+            Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
+            AskedStop | AskedStopDone => stays,
+            AskedTerm | AskedTermDone | AskedPause | AskedContinueDone | AfterStop | AskedForAnother => running(at, on),
+            BeginUp | BeginDown | Resume | Adopt => cannot_come(at, on),
+            HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
+            FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
+        },
+        At::Held => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
+            Exited => (At::FinishRequested, "finish"),
+            DeadlineReached => (At::Stopping, "TERM CONT"),
+            KillNow => (At::Killed, "KILL-group"),
+            // It is asked for already; `u` and `o` mean a start after the end.
+            TooEarly | Down | StopAndExit | LeaveStop | Up | Once | Exit | LeaveWhenDown | LeaveEndOfInput => stays,
+            Term | Hup | Pause | Continue => running(at, on),
+            Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
             AskedStop | AskedStopDone => stays,
             AskedTerm | AskedTermDone | AskedPause | AskedContinueDone | AfterStop | AskedForAnother => running(at, on),
             BeginUp | BeginDown | Resume | Adopt => cannot_come(at, on),
@@ -93,12 +127,13 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::Draining => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             Exited => (At::FinishRequested, "finish"),
             DeadlineReached | Down | StopAndExit | LeaveStop => (At::Stopping, "TERM CONT"),
             KillNow => (At::Killed, "KILL-group"),
             TooEarly | Up | Once | Exit | LeaveWhenDown | LeaveEndOfInput => stays,
             Term | Hup | Pause | Continue => running(at, on),
-            Alarm | Reload | Policy | ResetLimits => stays,
+            Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
             AskedStop | AskedStopDone => stays,
             AskedTerm | AskedTermDone | AskedPause | AskedContinueDone | AfterStop | AskedForAnother => running(at, on),
             BeginUp | BeginDown | Resume | Adopt => cannot_come(at, on),
@@ -107,6 +142,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
         },
         // Here there may be scripts, so signals go through them, and the stop signal is followed by one.
         At::Asked => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             Exited => (At::FinishRequested, "finish"),
             KillNow => (At::Killed, "kill-controls KILL-group"),
             AskedStop => (At::Stopping, "TERM CONT control/d"),
@@ -118,19 +154,20 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             Pause => (at, "control/p"),
             Continue => (at, "control/c"),
             AskedTerm | AskedTermDone | AskedPause | AskedContinueDone | AfterStop | AskedForAnother => running(at, on),
-            TooEarly | DeadlineReached | Alarm | Reload | Policy | ResetLimits => stays,
+            TooEarly | DeadlineReached | Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
             BeginUp | BeginDown | Resume | Adopt => cannot_come(at, on),
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
             FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::Stopping => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             Exited => (At::FinishRequested, "finish"),
             DeadlineReached | KillNow => (At::Killed, "KILL-group"),
             Down | StopAndExit | LeaveStop => (At::Stopping, "TERM CONT"),
             // `u` and `o` mean a start after the end.
             TooEarly | Up | Once | Exit | LeaveWhenDown | LeaveEndOfInput => stays,
             Term | Hup | Pause | Continue => running(at, on),
-            Alarm | Reload | Policy | ResetLimits => stays,
+            Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
             AskedStop => (At::Stopping, "TERM CONT"),
             AskedStopDone => (At::Stopping, "CONT"),
             AskedTerm | AskedTermDone | AskedPause | AskedContinueDone | AfterStop | AskedForAnother => running(at, on),
@@ -139,12 +176,13 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::Killed => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             Exited => (At::FinishRequested, "finish"),
             Down | StopAndExit | LeaveStop => (At::Killed, "TERM CONT"),
             KillNow => (At::Killed, "KILL-group"),
             TooEarly | DeadlineReached | Up | Once | Exit | LeaveWhenDown | LeaveEndOfInput => stays,
             Term | Hup | Pause | Continue => running(at, on),
-            Alarm | Reload | Policy | ResetLimits => stays,
+            Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
             AskedStop => (At::Killed, "TERM CONT"),
             AskedStopDone => (At::Killed, "CONT"),
             AskedTerm | AskedTermDone | AskedPause | AskedContinueDone | AfterStop | AskedForAnother => running(at, on),
@@ -152,7 +190,8 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
             FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
-        At::FinishRequested | At::RequestedToStart | At::RequestedToStayDown | At::RequestedToGiveUp => match on {
+        At::FinishRequested | At::RequestedToStart | At::RequestedToStayDown | At::RequestedToGiveUp | At::RequestedDone => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             FinishStarted => (with_finish(at), ""),
             NoFinish => after_finish(at),
             Up | Once => (At::RequestedToStart, ""),
@@ -163,7 +202,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             LeaveEndOfInput => stays,
             // They are remembered until `finish` is through.
             Exit | StopAndExit | LeaveWhenDown | LeaveStop | KillNow => stays,
-            Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits => stays,
+            Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
             TooEarly | DeadlineReached => stays,
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
@@ -171,7 +210,8 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
             Exited | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
-        At::Finishing | At::FinishingToStart | At::FinishingToStayDown | At::FinishingToGiveUp => match on {
+        At::Finishing | At::FinishingToStart | At::FinishingToStayDown | At::FinishingToGiveUp | At::FinishingDone => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             FinishEnded => after_finish(at),
             FinishEnded125 if at == At::Finishing => (At::Down, ""),
             FinishEnded125 => after_finish(at),
@@ -182,7 +222,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             LeaveEndOfInput => stays,
             DeadlineReached | KillNow => (at, "kill-helper"),
             TooEarly | Exit | StopAndExit | LeaveWhenDown | LeaveStop => stays,
-            Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits => stays,
+            Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             BeginUp | BeginDown | Resume | Adopt => cannot_come(at, on),
@@ -190,9 +230,23 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             Exited | FinishStarted | NoFinish => cannot_come(at, on),
         },
         At::Failed => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             Up | Once => (At::StartRequested, "start"),
             Exit | StopAndExit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => (At::Ended, ""),
-            Down | Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits => stays,
+            Down | Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
+            TooEarly | DeadlineReached => stays,
+            AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
+            AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
+            BeginUp | BeginDown | Resume | Adopt => cannot_come(at, on),
+            HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
+            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
+        },
+        At::Done => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
+            Up | Once => (At::StartRequested, "start"),
+            Down => (At::Down, ""),
+            Exit | StopAndExit | LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow => (At::Ended, ""),
+            Term | Hup | Pause | Continue | Alarm | Reload | Policy | ResetLimits | HealthRules | Ordered => stays,
             TooEarly | DeadlineReached => stays,
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
@@ -201,14 +255,30 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::Ended => match on {
+            Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
             Up | Down | Once | Term | Hup | Pause | Continue | Exit | StopAndExit | Alarm | Reload => stays,
-            LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow | TooEarly | DeadlineReached | Policy | ResetLimits => stays,
+            LeaveWhenDown | LeaveEndOfInput | LeaveStop | KillNow | TooEarly | DeadlineReached | Policy | ResetLimits | HealthRules | Ordered => stays,
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             BeginUp | BeginDown | Resume | Adopt => cannot_come(at, on),
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
             Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
+    }
+}
+
+/// What the order says, and what the run process tells of itself.
+fn turn(at: At, on: On) -> (At, &'static str) {
+    match (at, on) {
+        (At::Waiting, On::MayStart | On::Unordered) => (At::StartRequested, "start"),
+        (At::Waiting, On::AskAgain) => (at, "ask-start"),
+        (At::PreStart, On::Halt) => (at, "kill-helper"),
+        // No order is asked in this story.
+        (At::Up, On::Halt | On::Restart) => (At::Stopping, "TERM CONT"),
+        (At::Held, On::MayStop | On::Unordered) => (At::Stopping, "TERM CONT"),
+        (At::Held, On::AskAgain) => (at, "ask-stop"),
+        // Nobody waits for it, it is under way already, or it is of no use.
+        _ => (at, ""),
     }
 }
 
@@ -242,6 +312,7 @@ fn after_finish(at: At) -> (At, &'static str) {
         }
         At::RequestedToStayDown | At::FinishingToStayDown => (At::Down, ""),
         At::RequestedToGiveUp | At::FinishingToGiveUp => (At::Failed, ""),
+        At::RequestedDone | At::FinishingDone => (At::Done, ""),
         other => panic!("{other:?} waits for no finish"),
     }
 }

@@ -5,12 +5,16 @@
 
 use crate::conf::policy::Policy;
 use crate::conf::policy::{KillMode, ShutdownOn};
+use crate::conf::relations::Kind;
+use crate::machine::health::{HealthRules, Notice};
 use crate::machine::history::tally::Tally;
+use crate::machine::standing::{Call, Standing};
 use crate::machine::steps::ending::restarts_after;
 use crate::machine::tests::story::{at, exited, start_failed};
 use crate::machine::words::command::Command;
 use crate::machine::{
-    Action, Actions, Answer, Control, Event, Leave, Machine, Next, Note, Reaped, Run, Setup, State, Stop, Want,
+    Action, Actions, Answer, Control, Event, Leave, Machine, Next, Note, Reaped, Run, Setup, Sign, State, Stop, Turn,
+    Want,
 };
 use crate::sys::Pid;
 use crate::sys::process::pidfd::ExitStatus;
@@ -46,6 +50,17 @@ pub enum Op {
     ScriptEnds(bool),
     /// Time passes, and nobody looks at deadlines.
     Wait(Duration),
+    /// The order allows starts and stops from now on, or does not.
+    Order {
+        starts: bool,
+        stops: bool,
+    },
+    /// The order calls for a stop, or a restart.
+    Call(Call),
+    /// The run process says something of itself.
+    Says(Notice),
+    /// The look at the run process ends.
+    CheckEnds(bool),
     /// Somebody looks at the deadline although it is not reached.
     LookEarly,
     /// Time passes until the deadline, and somebody looks at it.
@@ -89,6 +104,14 @@ pub struct World {
     scripts: VecDeque<(Control, Pid)>,
     /// The one that has ended just now, and whether it has done the work.
     answer: Option<(Control, bool)>,
+    /// Whether the order allows starts and stops.
+    starts_allowed: bool,
+    stops_allowed: bool,
+    /// The order has allowed the start, or the stop, that is under way.
+    start_granted: bool,
+    stop_granted: bool,
+    /// A look at the run process with this pid is under way, and has got KILL.
+    check: Option<(Pid, bool)>,
     last_start: Option<Mono>,
     /// The smallest `restart_delay` since the last start.
     least_delay: Duration,
@@ -117,6 +140,11 @@ impl World {
             pending: None,
             scripts: VecDeque::new(),
             answer: None,
+            starts_allowed: true,
+            stops_allowed: true,
+            start_granted: false,
+            stop_granted: false,
+            check: None,
             last_start: None,
             least_delay: policy.delay,
             asked: None,
@@ -127,10 +155,24 @@ impl World {
         world
     }
 
+    /// The same in a tree that has an order, with these rules about health.
+    pub fn ordered(setup: Setup, policy: Policy, health: HealthRules, wanted: bool) -> World {
+        let mut world = World::new(setup, policy, false);
+        world.step(Event::HealthRules(Box::new(health)));
+        world.step(Event::Turn(Turn::Ordered(true)));
+        if wanted {
+            world.happens(Op::Command(Command::Up));
+        }
+        world
+    }
+
     /// Whether `op` can happen now.
     pub fn can(&self, op: Op) -> bool {
         match op {
             Op::Command(_) | Op::Leave(_) | Op::KillNow | Op::Policy(_) | Op::Wait(_) => true,
+            Op::Order { .. } | Op::Call(_) => self.machine.ordered,
+            Op::Says(_) => self.run.is_some(),
+            Op::CheckEnds(_) => self.check.is_some(),
             Op::Hook(_) => self.pending == Some(Pending::Hook),
             Op::Start(_) => self.pending == Some(Pending::Start),
             Op::Finish(_) => self.pending == Some(Pending::Finish),
@@ -160,6 +202,19 @@ impl World {
                 let pid = self.helper_started(runs);
                 self.step(Event::Answer(Answer::FinishStarted(pid)));
             }
+            Op::Order { starts, stops } => {
+                (self.starts_allowed, self.stops_allowed) = (starts, stops);
+                self.step(Event::Turn(Turn::AskAgain));
+            }
+            Op::Call(call) => {
+                self.start_granted &= call != Call::Halt;
+                self.step(Event::Turn(Turn::Call(call)));
+            }
+            Op::Says(notice) => self.step(Event::Sign(Sign::Notice(notice))),
+            Op::CheckEnds(passed) => {
+                let (run, _) = self.check.take().expect("a check");
+                self.step(Event::Sign(Sign::Checked { run, passed }));
+            }
             Op::Start(result) => self.start_is_answered(result),
             Op::RunEnds(status) => self.run_ends(status),
             Op::HelperEnds(status) => {
@@ -181,6 +236,9 @@ impl World {
             }
             Op::DeadlineReached => {
                 self.now = self.now.max(self.machine.deadline().expect("a deadline"));
+                // Whoever waits in vain for others goes at last.
+                let held = |run: Run| matches!(run.stop, Stop::Held(_));
+                self.stop_granted |= self.machine.run().is_some_and(held);
                 self.step(Event::DeadlineReached);
                 let next = self.machine.deadline();
                 assert!(next.is_none_or(|next| next > self.now), "a deadline that stays is a busy loop: {self:?}");
@@ -236,10 +294,15 @@ impl World {
     fn is_unasked(&self, status: Option<ExitStatus>) -> bool {
         let stopped = self.machine.run().is_some_and(|run| run.stop != Stop::No);
         let asked = self.asked.is_some_and(|asked| self.now.since(asked) <= EXPECTED_EXIT_WINDOW);
-        let failed = status != Some(ExitStatus::Code(0)) || restarts_after(&self.machine.policy, status);
-        let signalled = status.is_some() && (asked || stopped);
+        let failed = self.machine.run().is_some_and(|run| run.failed)
+            || status != Some(ExitStatus::Code(0))
+            || restarts_after(&self.machine.policy, status);
+        let ended_for_failure = self.machine.run().is_some_and(|run| run.failed);
+        let done = self.machine.policy.kind == Kind::Oneshot && status == Some(ExitStatus::Code(0)) && !stopped;
+        let signalled = status.is_some() && (asked || (stopped && !ended_for_failure));
         let wanted = self.machine.want() == Want::Up && self.machine.leave().is_none();
-        wanted && !signalled && failed && self.machine.alarm()
+        let for_others = self.machine.run().is_some_and(|run| run.restart_after_stop && run.stop != Stop::No);
+        wanted && !signalled && failed && !done && !for_others && self.machine.alarm()
     }
 
     fn ends(&mut self, event: Event, counts: bool, core: bool) {
@@ -311,6 +374,29 @@ impl World {
                         self.scripts.push_back((control, run));
                     }
                 }
+                Action::AskStart => {
+                    self.start_granted = self.starts_allowed;
+                    if self.starts_allowed {
+                        self.step(Event::Turn(Turn::MayStart));
+                    }
+                }
+                Action::AskStop => {
+                    self.stop_granted = self.stops_allowed;
+                    self.step(Event::Turn(if self.stops_allowed {
+                        Turn::MayStop
+                    } else {
+                        Turn::StopWithin(Duration::from_secs(1))
+                    }));
+                }
+                Action::RunCheck => {
+                    assert!(self.check.is_none_or(|(_, killed)| killed), "two looks at once: {self:?}");
+                    self.check = Some((self.run.expect("a run process is looked at").pid, false));
+                }
+                Action::KillCheck => {
+                    if let Some((_, killed)) = &mut self.check {
+                        *killed = true;
+                    }
+                }
                 Action::KillControls => self.scripts.clear(),
                 Action::KillHelper => self.helper.as_mut().expect("a helper is alive").killed = true,
                 Action::Log(Note::Bug(..)) | Action::KillStray(_) => panic!("{action:?} {self:?}"),
@@ -345,6 +431,9 @@ impl World {
 
     fn start_is_allowed(&mut self) {
         self.nothing_runs("a second process");
+        let asks = self.machine.ordered && self.machine.leave().is_none();
+        assert!(!asks || self.start_granted, "a start before what it needs: {self:?}");
+        self.start_granted = false;
         assert!(self.machine.want() != Want::Down, "a start that nobody wants: {self:?}");
         assert!(!self.gave_up, "a start after giving up: {self:?}");
         match self.machine.leave() {
@@ -366,7 +455,9 @@ impl World {
     fn agrees(&self) {
         let of = |process: Option<Process>| process.map(|process| process.pid);
         let expected = match self.machine.state() {
-            State::Down | State::Backoff { .. } | State::Failed | State::Ended => (None, None, None),
+            State::Down | State::Backoff { .. } | State::Waiting | State::Failed | State::Done | State::Ended => {
+                (None, None, None)
+            }
             State::PreStartRequested => (None, None, Some(Pending::Hook)),
             State::PreStart { pid, .. } => (None, Some(pid), None),
             State::StartRequested => (None, None, Some(Pending::Start)),
@@ -386,8 +477,24 @@ impl World {
             let asked = self.scripts.contains(&(Control::Stop, pid));
             assert!(asked, "it waits for a script that nobody runs: {self:?}");
         }
+        self.keeps_the_order();
         let idle = matches!(self.machine.state(), State::Down | State::Failed | State::Backoff { .. });
         assert!(!idle || self.machine.leave().is_none(), "it is to leave, and nothing keeps it: {self:?}");
+    }
+
+    fn keeps_the_order(&self) {
+        let Some(run) = self.machine.run() else {
+            let is_ready = matches!(self.machine.standing(), Standing::Ready);
+            return assert!(!is_ready && self.machine.ready() != Some(true), "ready without a process: {self:?}");
+        };
+        // A failure waits for nobody.
+        if self.machine.ordered && !run.failed && matches!(run.stop, Stop::Requested | Stop::Signalled(_)) {
+            let is_logger = self.machine.leave() == Some(Leave::EndOfInput);
+            assert!(self.stop_granted || is_logger, "a stop before those that need it: {self:?}");
+        }
+        if run.stop != Stop::No {
+            assert_ne!(self.machine.standing(), Standing::Ready, "{self:?}");
+        }
     }
 
     // ----- what can always be reached ---------------------------------------------------------------------------
@@ -424,7 +531,8 @@ impl World {
 
     /// Told to go down, in a world in which all goes well, it goes down.
     pub fn can_go_down(&self) {
-        let down = |world: &World| matches!(world.machine.state(), State::Down | State::Failed | State::Ended);
+        let down =
+            |world: &World| matches!(world.machine.state(), State::Down | State::Failed | State::Done | State::Ended);
         self.reaches("go down", Op::Command(Command::Down), down, World::good_answer);
     }
 
@@ -435,8 +543,12 @@ impl World {
             (Some(Pending::Start), ..) => Op::Start(Ok(())),
             (Some(Pending::Finish), ..) => Op::Finish(false),
             (None, Some(_), _) if !self.scripts.is_empty() => Op::ScriptEnds(true),
+            (None, Some(_), _) if self.machine.run().is_some_and(|run| matches!(run.stop, Stop::Held(_))) => {
+                Op::Order { starts: true, stops: true }
+            }
             (None, Some(_), _) => Op::RunEnds(ExitStatus::Code(0)),
             (None, None, Some(_)) => Op::HelperEnds(ExitStatus::Code(0)),
+            (None, None, None) if self.machine.state() == State::Waiting => Op::Order { starts: true, stops: true },
             (None, None, None) => Op::DeadlineReached,
         }
     }
@@ -459,8 +571,9 @@ impl World {
 /// The reason is left out: errno has no hash, and equality decides anyway.
 impl Hash for World {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let Machine { state, want, leave, alarm, limits, .. } = &self.machine;
-        (state, want.name(), leave, alarm, limits).hash(hasher);
+        let Machine { state, want, leave, alarm, limits, halted, .. } = &self.machine;
+        (state, want.name(), leave, alarm, limits, self.machine.tally().starts, halted).hash(hasher);
+        (self.starts_allowed, self.stops_allowed, self.start_granted, self.stop_granted, self.check).hash(hasher);
         (self.now, self.run, self.helper, self.pending, &self.scripts, self.asked, self.window, self.gave_up)
             .hash(hasher);
     }

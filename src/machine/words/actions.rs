@@ -36,6 +36,14 @@ pub enum Action {
     KillHelper,
     /// Kill a process that came with an event which cannot come: no state has a place for it.
     KillStray(Pid),
+    /// Ask the order whether the service may start.
+    AskStart,
+    /// Ask the order whether the run process may be stopped.
+    AskStop,
+    /// Look at the run process.
+    RunCheck,
+    /// Kill the look that is under way.
+    KillCheck,
     /// Raise an alarm.
     Alarm(Alarm),
     /// Have the tree stop everything and leave with this exit: `shutdown_on`.
@@ -49,8 +57,8 @@ pub enum Action {
 pub struct Alarm {
     /// Why.
     pub reason: AlarmReason,
-    /// How the run process ended, or why it could not be started.
-    pub exit: Result<ExitStatus, StartError>,
+    /// How the run process ended, or why it could not be started; `None` where it lives.
+    pub exit: Option<Result<ExitStatus, StartError>>,
     /// The pid that it had.
     pub pid: Option<Pid>,
     /// How long it ran.
@@ -66,4 +74,6 @@ pub enum AlarmReason {
     Exited,
     /// A limit was reached, and which; no restart.
     GaveUp(Reason),
+    /// It has failed so many checks in a row.
+    Unhealthy(u32),
 }

@@ -1,13 +1,16 @@
 //! What can happen to a machine.
 
 use crate::conf::policy::Policy;
+use crate::machine::health::{HealthRules, Notice};
 use crate::machine::history::saved::SavedState;
+use crate::machine::standing::Call;
 use crate::machine::words::command::Command;
 use crate::machine::words::states::{Control, Leave};
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::Role;
 use crate::sys::process::start::StartError;
 use nix::unistd::Pid;
+use std::time::Duration;
 
 /// What has happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +44,43 @@ pub enum Event {
     Policy(Box<Policy>),
     /// ALRM to `supervise`: the limits count from the beginning.
     ResetLimits,
+    /// These are the rules about readiness and health now.
+    HealthRules(Box<HealthRules>),
+    /// The order of modules has its say.
+    Turn(Turn),
+    /// The run process has said something of itself, or was looked at.
+    Sign(Sign),
+}
+
+/// What the order of modules says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Whether there is an order: then it is asked before each start and before each stop.
+    Ordered(bool),
+    /// The start that it was asked for may begin.
+    MayStart,
+    /// The stop that it was asked for may begin.
+    MayStop,
+    /// The stop that it was asked for may begin in so long a time, whatever the others do until then.
+    StopWithin(Duration),
+    /// What it said no to before may be possible now.
+    AskAgain,
+    /// It has something to tell.
+    Call(Call),
+}
+
+/// How the run process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// What it says.
+    Notice(Notice),
+    /// A look at it has ended.
+    Checked {
+        /// The run process that was looked at.
+        run: Pid,
+        /// It is well.
+        passed: bool,
+    },
 }
 
 /// What an action that starts a process has led to.

@@ -1,5 +1,6 @@
 //! What the machine says in a module's log: each line once, as a value that tests can compare.
 
+use crate::machine::standing::Call;
 use crate::machine::words::command::Signal;
 use crate::machine::words::events::Event;
 use crate::machine::words::states::{After, Reason, State};
@@ -76,6 +77,31 @@ pub enum Note {
     AdoptedHelper(Helper, Pid),
     /// An earlier supervisor was killed, and no process of it is left.
     NothingAdopted,
+    /// The run process is ready, so long after its start.
+    Ready(Pid, Duration),
+    /// A reload is through, or checks succeed again.
+    WellAgain(Pid),
+    /// The run process has said that it is going to end.
+    EndsByItself(Pid),
+    /// Checks have failed.
+    Unhealthy {
+        /// The run process's pid.
+        pid: Pid,
+        /// How many in a row.
+        failures: u32,
+        /// It is restarted for that.
+        restarts: bool,
+    },
+    /// `ready_timeout` is over.
+    NotReadyInTime(Pid, Duration),
+    /// The watchdog's time is over, or the run process has called for it; the signal that it gets.
+    Watchdog(Pid, Option<Duration>, i32),
+    /// A time limit is over, and we were not awake ourselves.
+    WokeLate,
+    /// Those that need the run process have not stopped in time.
+    OthersTakeTooLong(Pid),
+    /// Another module's stop or restart takes the run process along.
+    Called(Call, Pid),
     /// An event came in a state in which it cannot.
     Bug(Box<Event>, State),
 }
@@ -116,7 +142,11 @@ impl Note {
             | Note::Ended { is_fine: false, .. }
             | Note::HelperKilled(..)
             | Note::IgnoresEndOfInput(_)
-            | Note::KillTimeout(_) => Level::Warn,
+            | Note::KillTimeout(_)
+            | Note::Unhealthy { .. }
+            | Note::NotReadyInTime(..)
+            | Note::OthersTakeTooLong(_)
+            | Note::Watchdog(..) => Level::Warn,
             Note::DownFile
             | Note::StartCancelled
             | Note::NobodyToSignal(_)
@@ -130,6 +160,11 @@ impl Note {
             | Note::Left
             | Note::AdoptedRun(_)
             | Note::AdoptedHelper(..)
+            | Note::Ready(..)
+            | Note::WellAgain(_)
+            | Note::EndsByItself(_)
+            | Note::WokeLate
+            | Note::Called(..)
             | Note::NothingAdopted => Level::Info,
         }
     }
@@ -187,6 +222,32 @@ impl Display for Line<'_> {
                 write!(f, "adopted: {helper}, pid {pid}, runs on from an earlier supervisor")
             }
             Note::NothingAdopted => f.write_str("going on where an earlier supervisor was killed; nothing runs"),
+            Note::Ready(pid, after) => write!(f, "pid {pid} is ready after {}", seconds(*after)),
+            Note::WellAgain(pid) => write!(f, "pid {pid} is ready and well again"),
+            Note::EndsByItself(pid) => write!(f, "pid {pid} says that it is going to end"),
+            Note::Unhealthy { pid, failures, restarts } => {
+                let then = if *restarts { "it is stopped and started again" } else { "it runs on" };
+                write!(f, "pid {pid} is unhealthy: {failures} checks in a row have failed; {then}")
+            }
+            Note::NotReadyInTime(pid, limit) => {
+                write!(f, "pid {pid} was not ready within {}: it is stopped and started again", seconds(*limit))
+            }
+            Note::Watchdog(pid, silence, signal) => {
+                let why = silence.map_or("says that it is unwell".into(), |time| {
+                    format!("has not said for {} that it is well", seconds(time))
+                });
+                write!(f, "pid {pid} {why}: {} sent", signal_name(*signal))
+            }
+            Note::WokeLate => f.write_str("we stood still while a time limit of the service ended: it begins anew"),
+            Note::OthersTakeTooLong(pid) => {
+                write!(f, "pid {pid} is stopped before all that need it, for they take too long and nothing kills them")
+            }
+            Note::Called(Call::Halt, pid) => {
+                write!(f, "stopping pid {pid}, for what it needs is being stopped; it comes back with that")
+            }
+            Note::Called(Call::Restart, pid) => {
+                write!(f, "restarting pid {pid}, for what it is restarted with was replaced")
+            }
             Note::Bug(event, state) => write!(f, "bug: {event:?} in state {state:?}; it is ignored"),
         }
     }
@@ -212,6 +273,7 @@ impl Display for Then {
                 After::StayDown => f.write_str("no restart: the restart setting says so"),
                 After::ShutDown => f.write_str("the tree ends: the shutdown_on setting says so"),
                 After::Down => f.write_str("down"),
+                After::Done => f.write_str("done"),
                 // `finish` may forbid a restart that nobody has asked for.
                 After::Restart if *has_finish => {
                     write!(f, "running finish; restarting in {} unless it exits 125", seconds(*delay))

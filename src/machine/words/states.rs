@@ -1,5 +1,6 @@
 //! The words of the machine: what can be, what is wanted, and what follows.
 
+use crate::machine::health::Health;
 use crate::machine::words::command::Signal;
 pub use crate::status::record::Want;
 use crate::status::rest::Rest;
@@ -36,6 +37,8 @@ pub enum State {
         /// When it comes.
         until: Mono,
     },
+    /// The service is to start, and waits until those that it needs are ready.
+    Waiting,
     /// What runs before a start was asked for: the restart hook, or `control/u`. The answer is the next event.
     PreStartRequested,
     /// The restart hook or `control/u` runs.
@@ -62,6 +65,8 @@ pub enum State {
     },
     /// The service ended too often, and was given up.
     Failed,
+    /// A one-shot has succeeded.
+    Done,
     /// Supervision is over.
     Ended,
 }
@@ -83,6 +88,10 @@ pub struct Run {
     pub expected_exit_until: Option<Mono>,
     /// Somebody wanted the service up after the stop had begun: the stop is completed, and then a start follows.
     pub restart_after_stop: bool,
+    /// The process is being ended for its own failure: the end counts like one that nobody has requested.
+    pub failed: bool,
+    /// Whether the process is ready, and well.
+    pub health: Health,
 }
 
 /// How far the stop of a run process has come.
@@ -90,6 +99,9 @@ pub struct Run {
 pub enum Stop {
     /// Nobody stops it.
     No,
+    /// The process is to be stopped, and those that need it have to stop first; they are waited for until this time, if there
+    /// is one.
+    Held(Option<Mono>),
     /// The process is a logger whose input has ended; it may read what is left until this time.
     EndOfInput(Mono),
     /// A stop was requested, and `control/t` runs first.
@@ -113,6 +125,8 @@ pub enum Next {
     GiveUp,
     /// Nothing: the tree ends with the service.
     ShutDown,
+    /// Nothing: a one-shot has succeeded.
+    Done,
 }
 
 /// What follows once neither the run process nor `finish` runs any more, as things stand: [`Next`], and what is wanted by now.
@@ -130,6 +144,8 @@ pub enum After {
     ShutDown,
     /// No start: nobody wants one.
     Down,
+    /// No start: a one-shot has succeeded.
+    Done,
     /// A start that somebody asked for.
     Start(Want),
     /// A start because the service is wanted up.

@@ -6,7 +6,9 @@ use crate::status::log::Log;
 use crate::supervisor::begin::left_behind::LeftBehind;
 use crate::supervisor::begin::record_keeper::RecordKeeper;
 use crate::supervisor::own_settings::OwnSettings;
+use crate::supervisor::place::Standpoint;
 use crate::supervisor::processes::running::Processes;
+use crate::supervisor::readiness::Readiness;
 use crate::supervisor::report::access::Access;
 use crate::supervisor::report::publish::Publisher;
 use crate::supervisor::report::reports::Reports;
@@ -113,6 +115,8 @@ impl Supervisor {
             own,
             new_policy: None,
             processes: Processes::default(),
+            readiness: Readiness::default(),
+            standpoint: Standpoint::default(),
             reports: Reports::new(log, publisher, spec.service.describe()),
             fifos: Fifos::inherit(inherited.descriptors.control, inherited.descriptors.ok),
             runit: None,

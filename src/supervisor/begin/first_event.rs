@@ -21,6 +21,11 @@ impl Supervisor {
     /// Gives the machine its first event.
     pub(in crate::supervisor) fn begin_or_resume(&mut self) {
         let (record, event) = self.first_event();
+        let resumes = matches!(event, Event::Resume(..));
+        if self.processes.run.is_some() {
+            self.resume_readiness();
+        }
+        self.take_place(resumes && self.processes.run.is_none());
         self.handle(event);
         let runs_elsewhere = record
             .is_some_and(|record| record.role == Role::Run && !self.successor().is_of_directory(record.directory));

@@ -117,7 +117,7 @@ fn pause(spec: &mut Spec, length: Duration) -> Pause {
                 Order::Ask(Ask::ChangeOutput(next)) => spec.service.change_output(next),
                 // No descriptor is held; the next program adopts what runs.
                 Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, Descriptors::default()),
-                Order::Ask(Ask::Publish | Ask::ComeBack) => {}
+                Order::Ask(Ask::Publish | Ask::Look | Ask::ComeBack) => {}
                 Order::ResetLimits => {}
                 Order::Abandon(_) => return Pause::Abandon,
             }

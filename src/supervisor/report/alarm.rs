@@ -65,7 +65,11 @@ impl Message {
         if programs.is_empty() {
             return None;
         }
-        let exit = alarm.exit.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let exit = match alarm.exit {
+            Some(Ok(status)) => status.to_string(),
+            Some(Err(error)) => error.to_string(),
+            None => "none: it runs".into(),
+        };
         let pid = alarm.pid.map(|pid| pid.to_string()).unwrap_or_default();
         let environment = Environment::with(&[
             ("ALARM_MODULE", OsStr::new(module)),
@@ -95,18 +99,20 @@ fn in_one_line(text: &str) -> String {
 fn describe(alarm: &Alarm) -> String {
     match (alarm.reason, alarm.exit) {
         (AlarmReason::GaveUp(reason), _) => reason.to_string(),
-        (AlarmReason::Exited, Ok(status)) if status.core() => "exited with coredump".into(),
+        (AlarmReason::Exited, Some(Ok(status))) if status.core() => "exited with coredump".into(),
         (AlarmReason::Exited, _) => "exited".into(),
+        (AlarmReason::Unhealthy(failures), _) => format!("is unhealthy after {failures} failed checks"),
     }
 }
 
 /// `ALARM_EXIT`: the exit code, or the signal's name.
 fn exit_value(alarm: &Alarm) -> String {
     match alarm.exit {
-        Ok(ExitStatus::Code(code)) => code.to_string(),
-        Ok(ExitStatus::Signal { number, .. }) => signal_name(number),
-        Ok(ExitStatus::Unknown) => "unknown".into(),
-        Err(error) => error.to_string(),
+        Some(Ok(ExitStatus::Code(code))) => code.to_string(),
+        Some(Ok(ExitStatus::Signal { number, .. })) => signal_name(number),
+        Some(Ok(ExitStatus::Unknown)) => "unknown".into(),
+        Some(Err(error)) => error.to_string(),
+        None => String::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Writes `status` and `state.json`, when their content has changed.
 
+use crate::conf::relations::Relations;
+use crate::machine::standing::Hold;
 use crate::machine::{Machine, Reason, State};
 use crate::status::StatusDir;
 use crate::status::module_state::ModuleState;
@@ -63,6 +65,14 @@ pub struct StatusContext<'a> {
     pub unrecorded: Option<&'static str>,
     /// What is to be known of a service that is well otherwise.
     pub note: Option<&'static str>,
+    /// What it waits for.
+    pub hold: Option<&'a Hold>,
+    /// The last line of its check.
+    pub check: Option<&'a str>,
+    /// What it says of itself.
+    pub status: Option<&'a str>,
+    /// How it stands to others.
+    pub relations: &'a Relations,
     /// Whether a later supervisor is to go on where this one ends.
     pub remember: bool,
 }
@@ -219,7 +229,7 @@ impl Publisher {
             want: Some(machine.shown_want()),
             pid: machine.run().map(|run| run.pid.as_raw().unsigned_abs()),
             since: rfc3339(self.since),
-            ready: None,
+            ready: machine.run().and(machine.ready()),
             paused: machine.run().is_some_and(|run| run.paused),
             restarts: machine.restarts(),
             starts: tally.starts,
@@ -229,11 +239,23 @@ impl Publisher {
             commands: Some(self.commands),
             enabled,
             last_exit: self.last_exit.clone(),
-            reason: reason(machine, enabled).or_else(|| facts.note.map(str::to_string)),
+            reason: facts
+                .hold
+                .map(Hold::to_string)
+                .or_else(|| reason(machine, enabled))
+                .or_else(|| facts.note.map(str::to_string)),
             next_start: self.next_start(machine),
             alarm: machine.alarm(),
             supervisor_pid: std::process::id(),
             definition: facts.definition.to_string(),
+            check: facts.check.map(str::to_string),
+            status: facts.status.map(str::to_string),
+            health: machine.health().map(str::to_string),
+            waits_for: facts.hold.and_then(Hold::name).map(str::to_string),
+            needs: facts.relations.needs.clone(),
+            after: facts.relations.after.clone(),
+            restart_with: facts.relations.restart_with.clone(),
+            tags: facts.relations.tags.clone(),
             log_pid: facts.log_pid.filter(|_| machine.state() != State::Ended),
             log_dir: facts.log_dir.map(|path| path.to_string_lossy().into_owned()),
             config: (!facts.config.as_os_str().is_empty()).then(|| facts.config.to_string_lossy().into_owned()),

@@ -73,6 +73,10 @@ impl Supervisor {
             directory,
             svdir: self.runit.as_ref().map(Runit::svdir),
             note,
+            hold: self.standpoint.hold(self.machine.state()),
+            check: self.readiness.check_line(),
+            status: self.readiness.status(),
+            relations: &self.settings.relations,
             remember: !has_ended,
         };
         if ours {
@@ -115,6 +119,8 @@ impl Supervisor {
             State::Failed
             | State::Down
             | State::Backoff { .. }
+            | State::Waiting
+            | State::Done
             | State::PreStartRequested
             | State::PreStart { .. }
             | State::StartRequested

@@ -23,6 +23,8 @@ pub enum Ask {
     Park(Arc<Parking>),
     /// Something that the status files show has changed elsewhere.
     Publish,
+    /// The order of modules has something for this one.
+    Look,
     /// HUP came: a module that has left by `x` comes back. A running thread ignores it; when it is found unread in the box
     /// of one that has ended, HUP came after the exit.
     ComeBack,

@@ -96,6 +96,8 @@ impl Runit {
             State::Finishing { pid, .. } => (Phase::Finish, pid.as_raw().unsigned_abs()),
             State::Down
             | State::Backoff { .. }
+            | State::Waiting
+            | State::Done
             | State::PreStartRequested
             | State::PreStart { .. }
             | State::StartRequested

@@ -39,6 +39,19 @@ impl Fifo {
         }
     }
 
+    /// As [`Fifo::open_or_make`], but one that nobody has open yet: whoever has an old one writes into nothing.
+    ///
+    /// # Errors
+    /// As there, and what `unlink` gives.
+    pub fn make_anew(path: &Path, ends: Ends) -> io::Result<Fifo> {
+        match Fifo::open(path, ends) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+            Ok(_) => std::fs::remove_file(path)?,
+        }
+        Fifo::open_or_make(path, ends)
+    }
+
     /// Takes over a FIFO that the program before us had open.
     ///
     /// # Errors

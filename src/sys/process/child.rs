@@ -79,6 +79,9 @@ impl ChildPlan<'_> {
         .map_err(|errno| (Step::Stdin, errno))?;
         output(plan.stdout, 1, &self.stdout_lost).map_err(|errno| (Step::Stdout, errno))?;
         output(plan.stderr, 2, &self.stderr_lost).map_err(|errno| (Step::Stderr, errno))?;
+        if let Some((path, number)) = plan.fourth {
+            open_onto(path, libc::O_RDWR, number, Kind::Fifo).map_err(|errno| (Step::Readiness, errno))?;
+        }
         if let Some(directory) = plan.directory {
             enter(directory).map_err(|errno| (Step::Directory, errno))?;
         }

@@ -3,7 +3,7 @@
 use crate::sys::context::{Change, Part, Refusal};
 use crate::sys::files::file_id::FileId;
 use crate::sys::process::record::RecordWriter;
-use std::ffi::{CStr, CString, OsStr, c_char};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr::null;
@@ -93,6 +93,8 @@ pub struct Plan<'a> {
     pub stdout: Output<'a>,
     /// Standard error.
     pub stderr: Output<'a>,
+    /// A FIFO that is opened for both ways, and its number, from 3 on.
+    pub fourth: Option<(&'a CStr, c_int)>,
 }
 
 impl<'a> Plan<'a> {
@@ -111,6 +113,7 @@ impl<'a> Plan<'a> {
             stdin: Input::Null,
             stdout: Output::Null,
             stderr: Output::Null,
+            fourth: None,
         }
     }
 }
@@ -193,6 +196,8 @@ steps! {
     Stdout = "open standard output",
     /// Opening standard error.
     Stderr = "open standard error",
+    /// Opening the descriptor on which it says that it is ready.
+    Readiness = "open the readiness descriptor",
     /// Entering the working directory.
     Directory = "chdir",
     /// Executing the program.

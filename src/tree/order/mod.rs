@@ -5,10 +5,13 @@
 //!
 //! | file | what is in it |
 //! |---|---|
+//! | [`places`] | the order as the threads share it |
 //! | [`rules`] | who may start, who has to stop first, and who is restarted with whom |
 
+pub mod places;
 pub mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use places::Places;
 pub use rules::Order;

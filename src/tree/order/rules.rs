@@ -44,6 +44,8 @@ struct Node {
     call: Option<Call>,
     /// Its run process has lived before.
     has_run: bool,
+    /// Nothing kills its run process when a stop takes long.
+    is_patient: bool,
     /// Those it is restarted with that did not run when it was started: the next start of each replaces nothing.
     unseen: Vec<Id>,
     is_woken: bool,
@@ -147,6 +149,18 @@ impl Order {
     pub fn end(&mut self) {
         self.ends = true;
         self.is_stale = true;
+    }
+
+    /// The name of the module at a place.
+    pub fn name(&self, id: Id) -> &str {
+        self.nodes.get(id).map_or("", |node| &node.name)
+    }
+
+    /// Whether nothing kills its run process when a stop takes long.
+    pub fn set_patient(&mut self, id: Id, is_patient: bool) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.is_patient = is_patient;
+        }
     }
 
     /// The place of the module called `name`.
@@ -262,7 +276,28 @@ impl Order {
         self.change(id, |node| (node.stops, node.call) = (true, None));
         self.halt_dependents(id);
         let node = &self.nodes[id];
-        if node.may_stop() { Ok(()) } else { Err(Hold::Others(node.dependents + node.followers)) }
+        if node.may_stop() {
+            return Ok(());
+        }
+        let count = node.dependents + node.followers;
+        Err(Hold::Others { count, patient: self.is_held_by_patient(id) })
+    }
+
+    /// Whether nothing kills one of those that have to stop before it.
+    fn is_held_by_patient(&self, id: Id) -> bool {
+        let (mut seen, mut open) = (vec![false; self.nodes.len()], vec![id]);
+        while let Some(next) = open.pop() {
+            let links = self.graph.links(next);
+            for other in links.needed_by.iter().chain(&links.followed_by).copied() {
+                if self.nodes[other].standing.lives() && !std::mem::replace(&mut seen[other], true) {
+                    if self.nodes[other].is_patient {
+                        return true;
+                    }
+                    open.push(other);
+                }
+            }
+        }
+        false
     }
 
     fn halt_dependents(&mut self, id: Id) {

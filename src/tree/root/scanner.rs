@@ -204,6 +204,16 @@ impl RootScanner {
         Some(names)
     }
 
+    /// The name of the service that `name` is, if it is one. Nothing follows from the question.
+    pub fn service_name(&self, name: &OsStr) -> Option<String> {
+        match scan::look(&self.root, name) {
+            EntryKind::Service(found) => Some(found.name),
+            EntryKind::NotYet | EntryKind::Gone | EntryKind::Refused(_) | EntryKind::Ignored | EntryKind::Unknown => {
+                None
+            }
+        }
+    }
+
     /// What `name` is. The scanner does all that follows for the root itself: watches, timers, what is to be said once.
     pub fn look(&mut self, name: &OsStr) -> Look {
         let look = self.look_now(name);

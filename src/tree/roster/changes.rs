@@ -106,6 +106,7 @@ impl Roster {
             }
             Some(Lifecycle::Exited) => {
                 self.entries.remove(name);
+                self.places.leave(name);
             }
         }
     }
@@ -201,6 +202,7 @@ impl Roster {
         });
         if is_done {
             self.entries.remove(name);
+            self.places.leave(name);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::host::ToTree;
 use crate::supervisor::report::alarm::Alarms;
-use crate::supervisor::requests::mailbox::Ask;
+use crate::supervisor::requests::mailbox::{Ask, Mailbox};
 use crate::supervisor::requests::parking::{Descriptors, Parking};
 use crate::supervisor::runit::RunitTree;
 use crate::sys::files::file_id::FileId;
@@ -18,6 +18,7 @@ use crate::sys::files::removals::Removals;
 use crate::sys::time::Mono;
 use crate::tree::capacity::Demand;
 use crate::tree::handover::Handover;
+use crate::tree::order::Places;
 use crate::tree::standard_output::StandardOutput;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -56,6 +57,8 @@ pub struct Roster {
     pub(super) shared: Shared,
     pub(super) alarms: Arc<Alarms>,
     pub(super) entries: BTreeMap<String, Entry>,
+    /// Who starts after whom.
+    pub(super) places: Arc<Places>,
     /// Device and inode of the directories of all entries, and of some former ones. A directory that is not in this set is
     /// new, and not a renamed one.
     pub(super) seen: HashSet<FileId>,
@@ -92,6 +95,7 @@ impl Roster {
             shared,
             alarms: Alarms::new(),
             entries: BTreeMap::new(),
+            places: Arc::default(),
             seen: HashSet::new(),
             pending_successors: BTreeSet::new(),
             left: OutputsLeft::default(),
@@ -202,11 +206,38 @@ impl Roster {
     /// Gives all modules new settings.
     pub fn configure(&mut self, config: Arc<Config>) {
         self.shared.config = config.clone();
+        // The order first: whoever hears of it asks by the new relations.
+        self.places.configure(&config, services(&self.members));
+        self.log_circles();
         for (_, member) in self.members.values() {
             member.mailbox.ask(Ask::Configure(config.clone()));
         }
         self.stdout.configure(&self.shared.config);
         self.follow_log_keys();
+    }
+
+    /// These services are about to be started.
+    pub fn announce(&mut self, names: &[String]) {
+        self.places.announce(&self.shared.config, names.iter().map(String::as_str));
+        self.log_circles();
+    }
+
+    /// A service directory names others, and none had before.
+    pub fn begin_order(&self) {
+        self.places.begin(&self.shared.config, services(&self.members));
+        self.log_circles();
+    }
+
+    /// Whether the settings of any module name another one.
+    pub fn has_order(&self) -> bool {
+        self.places.are_ordered() || self.shared.config.has_relations()
+    }
+
+    /// Says which circles there are, each once.
+    pub fn log_circles(&self) {
+        for circle in self.places.new_circles() {
+            log::error!(logger: self.shared.log, "a circle: {circle}; none of them is started until that is mended");
+        }
     }
 
     /// Has all threads check and repair their status files.
@@ -239,6 +270,7 @@ impl Roster {
     /// Stops all services, for good; loggers follow when their services are gone.
     pub fn leave_all(&mut self) {
         self.shutting_down.store(true, Ordering::Relaxed);
+        self.places.end();
         for name in self.names() {
             match self.entries.get(&name).map(|entry| &entry.lifecycle) {
                 Some(Lifecycle::Supervised) => self.leave(&name, None),
@@ -261,4 +293,10 @@ impl Roster {
             member.mailbox.ask(ask);
         }
     }
+}
+
+/// The threads of services, by name: loggers are outside of the order.
+fn services(members: &HashMap<u64, (String, SupervisorThread)>) -> impl Iterator<Item = (&str, &Arc<Mailbox>)> {
+    let services = members.values().filter(|(name, member)| *name == member.module);
+    services.map(|(name, member)| (name.as_str(), &member.mailbox))
 }

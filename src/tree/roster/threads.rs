@@ -221,7 +221,10 @@ impl Roster {
 
     /// What makes the supervisor of one of a service directory's modules.
     fn spec(&mut self, found: &ServiceDir, part: Part, leave: Option<Leave>, mailbox: &Arc<Mailbox>) -> Box<Spec> {
+        // Loggers are outside of the order.
+        let is_service = matches!(part, Part::Service { .. });
         let (module, definition, streams) = self.what_to_run(found, part, mailbox);
+        let place = is_service.then(|| self.places.take(&self.shared.config, &module, mailbox));
         let wanted = match &definition {
             Definition::Directory(directory) => !directory.has_down_file(),
             Definition::Command(_) | Definition::Logger(_) => true,
@@ -244,6 +247,7 @@ impl Roster {
                 inherited: self.handover.modules.remove(&module),
                 removals: self.shared.removals.clone(),
                 runit: self.shared.runit.clone(),
+                place,
             }),
             module,
         })

@@ -1,0 +1,543 @@
+//! Whether a run process is ready, and whether it is well. Pure: what it says, how it is looked at and the time come in as
+//! arguments, and what follows comes out.
+
+use crate::conf::readiness::{Readiness, Unhealthy};
+use crate::sys::time::Mono;
+use std::time::Duration;
+
+/// How long after the start it is first looked at.
+const FIRST_CHECK: Duration = Duration::from_millis(100);
+
+/// Until it is ready, the distance between two looks doubles up to this.
+const CHECK_DISTANCE_MAX: Duration = Duration::from_secs(1);
+
+/// When we woke later than this part of a time limit after it was over, we stood still ourselves, and its end proves nothing.
+const LATE: u32 = 4;
+
+/// What makes a run process ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ReadyWhen {
+    /// It runs.
+    #[default]
+    Started,
+    /// It says so.
+    Told,
+    /// It was looked at, and is well.
+    Checked,
+    /// It has lived for so long.
+    Lived(Duration),
+    /// Never: it is to end, and is done then.
+    Never,
+}
+
+/// The rules about readiness and health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HealthRules {
+    /// What makes it ready.
+    pub ready: ReadyWhen,
+    /// How long that may take; `None`: for ever.
+    pub ready_timeout: Option<Duration>,
+    /// How long one look may take.
+    pub check_timeout: Duration,
+    /// So many failures in a row are one too many.
+    pub check_failures: u32,
+    /// How often it is looked at once it is ready; `None`: never, or there is nothing to look with.
+    pub check_interval: Option<Duration>,
+    /// What follows from failures.
+    pub unhealthy: Unhealthy,
+    /// How often it has to say that it is well; `None`: never.
+    pub watchdog: Option<Duration>,
+    /// The number of the signal that it gets if it does not.
+    pub watchdog_signal: i32,
+}
+
+/// Those of a service without any of the keys.
+impl Default for HealthRules {
+    fn default() -> HealthRules {
+        let keys = Readiness::default();
+        HealthRules {
+            ready: ReadyWhen::Started,
+            ready_timeout: keys.ready_timeout,
+            check_timeout: keys.check_timeout,
+            check_failures: keys.check_failures,
+            check_interval: None,
+            unhealthy: keys.unhealthy,
+            watchdog: None,
+            watchdog_signal: keys.watchdog_signal,
+        }
+    }
+}
+
+/// How a run process is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Fitness {
+    /// It is not ready yet.
+    #[default]
+    Starting,
+    /// It is ready, and well.
+    Ready,
+    /// It reads its configuration again, and will say when it has.
+    Reloading,
+    /// It was ready, and is not well.
+    Unhealthy,
+}
+
+/// The looks at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Look {
+    /// It is not looked at.
+    #[default]
+    No,
+    /// The next one comes then.
+    At(Mono),
+    /// One is under way, and is killed then.
+    Until(Mono),
+    /// One was killed, and its end is waited for.
+    Killed,
+}
+
+/// What a run process says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It is ready.
+    Ready,
+    /// It reads its configuration again.
+    Reloading,
+    /// It is going to end.
+    Stopping,
+    /// It is well.
+    Alive,
+    /// It is not.
+    Unwell,
+    /// It will say that it is well so often.
+    WatchdogInterval(Duration),
+    /// What it is doing takes so long from now on.
+    Extend(Duration),
+}
+
+/// What follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HealthStep {
+    /// Nothing.
+    Nothing,
+    /// It is to be looked at now.
+    RunCheck,
+    /// The look that is under way takes too long.
+    KillCheck,
+    /// It is ready.
+    Ready,
+    /// It is well again.
+    Recovered,
+    /// It has failed so many looks in a row.
+    Unhealthy(u32),
+    /// It was not ready in time.
+    ReadyTimeout(Duration),
+    /// It has not said that it is well for so long, or it has said that it is not.
+    WatchdogTimeout(Option<Duration>),
+    /// A time limit is over, but we woke late ourselves: it begins anew.
+    WokeLate,
+}
+
+/// The readiness and health of one run process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Health {
+    fitness: Fitness,
+    look: Look,
+    /// When it has to be ready.
+    ready_by: Option<Mono>,
+    /// When it has lived for long enough.
+    lived_at: Option<Mono>,
+    /// When it has to have said that it is well.
+    alive_by: Option<Mono>,
+    /// How often it has to; `None`: as the rules say.
+    watchdog: Option<Duration>,
+    /// Looks that failed in a row.
+    failures: u32,
+}
+
+impl Health {
+    /// That of a process that was started at `now`.
+    pub fn begin(rules: &HealthRules, now: Mono) -> Health {
+        let mut health = Health {
+            ready_by: rules.ready_timeout.filter(|_| rules.ready != ReadyWhen::Started).map(|limit| now + limit),
+            alive_by: rules.watchdog.map(|interval| now + interval),
+            ..Health::default()
+        };
+        match rules.ready {
+            ReadyWhen::Started => health.become_ready(rules, now),
+            ReadyWhen::Checked => health.look = Look::At(now + FIRST_CHECK),
+            ReadyWhen::Lived(time) => health.lived_at = Some(now + time),
+            ReadyWhen::Told | ReadyWhen::Never => {}
+        }
+        health
+    }
+
+    /// That of a process that was started at `since` and has been supervised by somebody else, who has left it so.
+    pub fn resume(rules: &HealthRules, fitness: Fitness, since: Mono, now: Mono) -> Health {
+        let mut health = Health::begin(rules, since);
+        // What it has said, and when, while nobody listened, is not known.
+        health.alive_by = rules.watchdog.map(|interval| now + interval);
+        health.ready_by = health.ready_by.map(|by| by.max(now + FIRST_CHECK));
+        match fitness {
+            Fitness::Ready | Fitness::Reloading => health.become_ready(rules, now),
+            Fitness::Unhealthy => {
+                health.become_ready(rules, now);
+                health.fitness = Fitness::Unhealthy;
+            }
+            Fitness::Starting if rules.ready == ReadyWhen::Checked => health.look = Look::At(now),
+            Fitness::Starting => {}
+        }
+        health
+    }
+
+    /// That of a process that is being stopped: nothing is due any more.
+    pub fn stopped(fitness: Fitness) -> Health {
+        Health { fitness, ..Health::default() }
+    }
+
+    /// How it is.
+    pub fn fitness(&self) -> Fitness {
+        self.fitness
+    }
+
+    /// When something is due.
+    pub fn deadline(&self) -> Option<Mono> {
+        let look = match self.look {
+            Look::At(at) | Look::Until(at) => Some(at),
+            Look::No | Look::Killed => None,
+        };
+        [look, self.ready_by, self.lived_at, self.alive_by].into_iter().flatten().min()
+    }
+
+    /// Nothing is looked at any more: it is being stopped. A look that is under way is to be killed if this says so.
+    pub fn end(&mut self) -> bool {
+        let is_under_way = matches!(self.look, Look::Until(_));
+        *self = Health::stopped(self.fitness);
+        is_under_way
+    }
+
+    fn become_ready(&mut self, rules: &HealthRules, now: Mono) {
+        (self.fitness, self.failures) = (Fitness::Ready, 0);
+        (self.ready_by, self.lived_at) = (None, None);
+        // One that is under way goes on, and counts.
+        if !matches!(self.look, Look::Until(_) | Look::Killed) {
+            self.look = rules.check_interval.map_or(Look::No, |interval| Look::At(now + interval));
+        }
+    }
+
+    /// The first thing that is due at `now`. What else is due comes with the next call: the deadline says so.
+    pub fn due(&mut self, rules: &HealthRules, now: Mono) -> HealthStep {
+        let is_due = |at: Option<Mono>| at.filter(|at| now >= *at);
+        if is_due(self.lived_at).is_some() {
+            self.become_ready(rules, now);
+            return HealthStep::Ready;
+        }
+        if let Some(by) = is_due(self.ready_by) {
+            let Some(limit) = rules.ready_timeout else {
+                self.ready_by = None;
+                return HealthStep::Nothing;
+            };
+            let is_late = is_late(by, limit, now);
+            self.ready_by = is_late.then(|| now + limit);
+            return if is_late { HealthStep::WokeLate } else { HealthStep::ReadyTimeout(limit) };
+        }
+        if let Some(by) = is_due(self.alive_by) {
+            let Some(interval) = self.watchdog.or(rules.watchdog) else {
+                self.alive_by = None;
+                return HealthStep::Nothing;
+            };
+            let is_late = is_late(by, interval, now);
+            self.alive_by = is_late.then(|| now + interval);
+            return if is_late { HealthStep::WokeLate } else { HealthStep::WatchdogTimeout(Some(interval)) };
+        }
+        match self.look {
+            Look::At(at) if now >= at => {
+                self.look = Look::Until(now + rules.check_timeout);
+                HealthStep::RunCheck
+            }
+            Look::Until(by) if now >= by && is_late(by, rules.check_timeout, now) => {
+                self.look = Look::Until(now + rules.check_timeout);
+                HealthStep::WokeLate
+            }
+            Look::Until(by) if now >= by => {
+                self.look = Look::Killed;
+                HealthStep::KillCheck
+            }
+            Look::At(_) | Look::Until(_) | Look::No | Look::Killed => HealthStep::Nothing,
+        }
+    }
+
+    /// A look has ended.
+    pub fn checked(&mut self, rules: &HealthRules, passed: bool, now: Mono) -> HealthStep {
+        if !matches!(self.look, Look::Until(_) | Look::Killed) {
+            return HealthStep::Nothing;
+        }
+        let passed = passed && self.look != Look::Killed;
+        self.look = Look::No;
+        match (self.fitness, passed) {
+            (Fitness::Starting, true) if rules.ready == ReadyWhen::Checked => {
+                self.become_ready(rules, now);
+                HealthStep::Ready
+            }
+            (Fitness::Starting, _) => {
+                // The settings may have changed: then nothing is to be looked at any more.
+                let doublings = self.failures.min(16);
+                self.failures = self.failures.saturating_add(1);
+                let distance = FIRST_CHECK.saturating_mul(1 << doublings).min(CHECK_DISTANCE_MAX);
+                self.look = if rules.ready == ReadyWhen::Checked { Look::At(now + distance) } else { Look::No };
+                HealthStep::Nothing
+            }
+            (Fitness::Ready | Fitness::Reloading, true) => {
+                self.look_again(rules, now);
+                self.failures = 0;
+                HealthStep::Nothing
+            }
+            (Fitness::Unhealthy, true) => {
+                self.become_ready(rules, now);
+                HealthStep::Recovered
+            }
+            (Fitness::Ready | Fitness::Reloading, false) => {
+                self.look_again(rules, now);
+                self.failures = self.failures.saturating_add(1);
+                if self.failures < rules.check_failures {
+                    return HealthStep::Nothing;
+                }
+                self.fitness = Fitness::Unhealthy;
+                HealthStep::Unhealthy(self.failures)
+            }
+            (Fitness::Unhealthy, false) => {
+                self.look_again(rules, now);
+                HealthStep::Nothing
+            }
+        }
+    }
+
+    fn look_again(&mut self, rules: &HealthRules, now: Mono) {
+        self.look = rules.check_interval.map_or(Look::No, |interval| Look::At(now + interval));
+    }
+
+    /// It has said something. What has to do with its end is not for us.
+    pub fn notified(&mut self, rules: &HealthRules, notice: Notice, now: Mono) -> HealthStep {
+        match notice {
+            Notice::Ready => match (self.fitness, rules.ready) {
+                (Fitness::Starting, ReadyWhen::Told) => {
+                    self.become_ready(rules, now);
+                    HealthStep::Ready
+                }
+                (Fitness::Reloading, _) => {
+                    self.fitness = Fitness::Ready;
+                    HealthStep::Recovered
+                }
+                (Fitness::Starting | Fitness::Ready | Fitness::Unhealthy, _) => HealthStep::Nothing,
+            },
+            Notice::Reloading => {
+                if self.fitness == Fitness::Ready {
+                    self.fitness = Fitness::Reloading;
+                }
+                HealthStep::Nothing
+            }
+            Notice::Stopping => HealthStep::Nothing,
+            Notice::Alive => {
+                self.alive_by = self.watchdog.or(rules.watchdog).map(|interval| now + interval);
+                HealthStep::Nothing
+            }
+            Notice::Unwell => {
+                self.alive_by = None;
+                HealthStep::WatchdogTimeout(None)
+            }
+            Notice::WatchdogInterval(interval) => {
+                self.watchdog = (!interval.is_zero()).then_some(interval);
+                self.alive_by = self.watchdog.map(|interval| now + interval);
+                HealthStep::Nothing
+            }
+            Notice::Extend(time) => {
+                self.ready_by = self.ready_by.map(|by| by.max(now + time));
+                HealthStep::Nothing
+            }
+        }
+    }
+
+    /// The settings were read again.
+    pub fn apply(&mut self, rules: &HealthRules, now: Mono) {
+        match (self.fitness, self.look) {
+            (Fitness::Starting, _) if rules.ready == ReadyWhen::Started => self.become_ready(rules, now),
+            (Fitness::Starting, Look::No) if rules.ready == ReadyWhen::Checked => self.look = Look::At(now),
+            (Fitness::Starting, _) | (_, Look::Until(_) | Look::Killed) => {}
+            (Fitness::Ready | Fitness::Reloading | Fitness::Unhealthy, Look::No | Look::At(_)) => {
+                self.look_again(rules, now);
+            }
+        }
+        self.ready_by = self.ready_by.filter(|_| rules.ready_timeout.is_some());
+        match (rules.watchdog, self.alive_by) {
+            (None, _) => (self.alive_by, self.watchdog) = (None, None),
+            (Some(interval), None) => self.alive_by = Some(now + interval),
+            (Some(_), Some(_)) => {}
+        }
+    }
+}
+
+/// Whether a limit was over for so long that we cannot have been awake.
+fn is_late(by: Mono, limit: Duration, now: Mono) -> bool {
+    now.since(by) > limit / LATE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(after: f64) -> Mono {
+        Mono(Duration::from_secs_f64(1000.0 + after))
+    }
+
+    fn seconds(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    fn rules(ready: ReadyWhen) -> HealthRules {
+        HealthRules { ready, ..HealthRules::default() }
+    }
+
+    /// Looks at it whenever it is due, and says each time how it is; when the looks began, until `end`.
+    fn looks(rules: &HealthRules, mut passes: impl FnMut(u32) -> bool, end: f64) -> (Vec<f64>, Health) {
+        let mut health = Health::begin(rules, at(0.0));
+        let mut began = Vec::new();
+        while let Some(now) = health.deadline().filter(|deadline| *deadline <= at(end)) {
+            if health.due(rules, now) == HealthStep::RunCheck {
+                began.push((now.since(at(0.0)).as_secs_f64() * 10.0).round() / 10.0);
+                health.checked(rules, passes(began.len() as u32), now);
+            }
+        }
+        (began, health)
+    }
+
+    #[test]
+    fn it_is_ready_at_once_when_told_or_when_it_has_lived_long_enough() {
+        assert_eq!(Health::begin(&rules(ReadyWhen::Started), at(0.0)).fitness(), Fitness::Ready);
+        let told = rules(ReadyWhen::Told);
+        let mut health = Health::begin(&told, at(0.0));
+        assert_eq!((health.fitness(), health.deadline()), (Fitness::Starting, None));
+        assert_eq!(health.notified(&told, Notice::Ready, at(5.0)), HealthStep::Ready);
+        assert_eq!(health.notified(&told, Notice::Ready, at(6.0)), HealthStep::Nothing);
+        let lived = rules(ReadyWhen::Lived(seconds(2.0)));
+        let mut health = Health::begin(&lived, at(0.0));
+        assert_eq!(health.deadline(), Some(at(2.0)));
+        assert_eq!(health.notified(&lived, Notice::Ready, at(1.0)), HealthStep::Nothing);
+        assert_eq!(health.due(&lived, at(1.9)), HealthStep::Nothing);
+        assert_eq!(health.due(&lived, at(2.0)), HealthStep::Ready);
+        assert_eq!((health.fitness(), health.deadline()), (Fitness::Ready, None));
+    }
+
+    #[test]
+    fn it_is_looked_at_at_growing_distances_and_never_again_once_that_went_well() {
+        let checked = rules(ReadyWhen::Checked);
+        let (began, health) = looks(&checked, |number| number == 7, 100.0);
+        assert_eq!(began, [0.1, 0.2, 0.4, 0.8, 1.6, 2.6, 3.6]);
+        assert_eq!((health.fitness(), health.deadline()), (Fitness::Ready, None));
+    }
+
+    #[test]
+    fn failures_in_a_row_make_it_unhealthy_and_one_success_well_again() {
+        let checked = HealthRules { check_interval: Some(seconds(10.0)), ..rules(ReadyWhen::Checked) };
+        let well = |number: u32| !matches!(number, 2 | 3 | 5..=8);
+        let (began, health) = looks(&checked, well, 75.0);
+        assert_eq!(began, [0.1, 10.1, 20.1, 30.1, 40.1, 50.1, 60.1, 70.1]);
+        assert_eq!(health.fitness(), Fitness::Unhealthy);
+        let (_, health) = looks(&checked, well, 85.0);
+        assert_eq!(health.fitness(), Fitness::Ready);
+        let mut health = health;
+        let mut steps = Vec::new();
+        for _ in 0..4 {
+            let now = health.deadline().unwrap();
+            assert_eq!(health.due(&checked, now), HealthStep::RunCheck);
+            steps.push(health.checked(&checked, false, now));
+        }
+        assert_eq!(steps, [HealthStep::Nothing, HealthStep::Nothing, HealthStep::Unhealthy(3), HealthStep::Nothing]);
+    }
+
+    #[test]
+    fn a_look_that_takes_too_long_is_killed_and_has_failed_whatever_it_says() {
+        let checked = rules(ReadyWhen::Checked);
+        let mut health = Health::begin(&checked, at(0.0));
+        assert_eq!(health.due(&checked, at(0.1)), HealthStep::RunCheck);
+        assert_eq!(health.due(&checked, at(3.0)), HealthStep::Nothing);
+        assert_eq!(health.due(&checked, at(3.1)), HealthStep::KillCheck);
+        assert_eq!(health.deadline(), None);
+        assert_eq!(health.checked(&checked, true, at(3.2)), HealthStep::Nothing);
+        assert_eq!(health.deadline(), Some(at(3.3)));
+        assert_eq!(health.checked(&checked, true, at(3.2)), HealthStep::Nothing, "nobody looks");
+    }
+
+    #[test]
+    fn not_ready_in_time_unless_we_stood_still() {
+        let told = HealthRules { ready_timeout: Some(seconds(10.0)), ..rules(ReadyWhen::Told) };
+        let mut health = Health::begin(&told, at(0.0));
+        assert_eq!(health.due(&told, at(10.0)), HealthStep::ReadyTimeout(seconds(10.0)));
+        let mut health = Health::begin(&told, at(0.0));
+        assert_eq!(health.due(&told, at(13.0)), HealthStep::WokeLate);
+        assert_eq!(health.deadline(), Some(at(23.0)));
+        assert_eq!(health.notified(&told, Notice::Extend(seconds(100.0)), at(14.0)), HealthStep::Nothing);
+        assert_eq!(health.notified(&told, Notice::Extend(seconds(1.0)), at(15.0)), HealthStep::Nothing);
+        assert_eq!(health.deadline(), Some(at(114.0)));
+    }
+
+    #[test]
+    fn the_watchdog_bites_unless_we_stood_still() {
+        let told = HealthRules { watchdog: Some(seconds(4.0)), ..rules(ReadyWhen::Told) };
+        let mut health = Health::begin(&told, at(0.0));
+        assert_eq!(health.notified(&told, Notice::Alive, at(3.0)), HealthStep::Nothing);
+        assert_eq!(health.due(&told, at(6.9)), HealthStep::Nothing);
+        assert_eq!(health.due(&told, at(8.1)), HealthStep::WokeLate);
+        assert_eq!(health.due(&told, at(12.1)), HealthStep::WatchdogTimeout(Some(seconds(4.0))));
+        let mut health = Health::begin(&told, at(0.0));
+        health.notified(&told, Notice::WatchdogInterval(seconds(20.0)), at(1.0));
+        assert_eq!(health.deadline(), Some(at(21.0)));
+        assert_eq!(health.notified(&told, Notice::Unwell, at(2.0)), HealthStep::WatchdogTimeout(None));
+    }
+
+    #[test]
+    fn a_reload_ends_with_ready() {
+        let told = rules(ReadyWhen::Told);
+        let mut health = Health::begin(&told, at(0.0));
+        health.notified(&told, Notice::Reloading, at(0.0));
+        assert_eq!(health.fitness(), Fitness::Starting, "it is not ready yet");
+        health.notified(&told, Notice::Ready, at(0.0));
+        health.notified(&told, Notice::Reloading, at(0.0));
+        assert_eq!(health.fitness(), Fitness::Reloading);
+        assert_eq!(health.notified(&told, Notice::Ready, at(0.0)), HealthStep::Recovered);
+        assert_eq!(health.fitness(), Fitness::Ready);
+    }
+
+    #[test]
+    fn a_later_supervisor_goes_on_where_this_one_was() {
+        let checked = HealthRules {
+            check_interval: Some(seconds(10.0)),
+            ready_timeout: Some(seconds(5.0)),
+            ..rules(ReadyWhen::Checked)
+        };
+        let health = Health::resume(&checked, Fitness::Ready, at(0.0), at(100.0));
+        assert_eq!((health.fitness(), health.deadline()), (Fitness::Ready, Some(at(110.0))));
+        let mut health = Health::resume(&checked, Fitness::Starting, at(0.0), at(100.0));
+        assert_eq!(health.due(&checked, at(100.0)), HealthStep::RunCheck, "it is looked at before its time is over");
+        assert_eq!(health.checked(&checked, true, at(100.05)), HealthStep::Ready);
+    }
+
+    #[test]
+    fn there_is_always_an_end_to_what_is_due() {
+        let all = HealthRules {
+            ready_timeout: Some(seconds(5.0)),
+            check_interval: Some(seconds(1.0)),
+            watchdog: Some(seconds(2.0)),
+            ..rules(ReadyWhen::Checked)
+        };
+        for late in [0.0, 0.5, 100.0] {
+            let mut health = Health::begin(&all, at(0.0));
+            for _ in 0..50 {
+                let Some(deadline) = health.deadline() else { break };
+                let now = deadline + seconds(late);
+                let before = health;
+                health.due(&all, now);
+                assert_ne!(before, health, "what is due changes something: {late}");
+            }
+        }
+    }
+}

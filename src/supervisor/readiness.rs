@@ -1,0 +1,417 @@
+//! How the run process says that it is ready, and how it is looked at: the FIFO, the socket and the check.
+
+use crate::conf::readiness::Ready;
+use crate::conf::relations::Kind;
+use crate::machine::health::{HealthRules, Notice, ReadyWhen};
+use crate::machine::{Event, Sign};
+use crate::readiness::notify::{Assignment, DATAGRAM_MAX, line, parse};
+use crate::service::telling::Telling;
+use crate::supervisor::processes::process::Process;
+use crate::supervisor::thread::Supervisor;
+use crate::sys::files::datagrams::{Datagrams, Sender};
+use crate::sys::files::fifo::{Ends, Fifo};
+use crate::sys::files::file;
+use crate::sys::process::pidfd::{ExitStatus, signal_group};
+use crate::sys::threads::poll::PollSource;
+use crate::sys::time::Mono;
+use crate::sys::{Pid, errno_text};
+use log::Level;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+
+/// The descriptor on which readiness is told where nothing says which.
+const FD_DEFAULT: u8 = 3;
+
+/// More than this of a check's last line, in bytes, is not shown.
+const LINE_MAX: usize = 512;
+
+/// So many datagrams are read in one turn: the run process's end is looked at in between.
+const DATAGRAMS_AT_ONCE: usize = 64;
+
+/// What is held open for the run process, and what it has said.
+#[derive(Debug, Default)]
+pub(super) struct Readiness {
+    fifo: Option<Fifo>,
+    socket: Option<Datagrams>,
+    check: Option<Check>,
+    /// What the check writes.
+    output: Option<Fifo>,
+    /// The last line of that, and what of it is not complete yet.
+    said: Vec<u8>,
+    /// The check's last line.
+    check_line: Option<String>,
+    /// The run process's `STATUS=`.
+    status: Option<String>,
+    /// What was wrong with the settings at the last start.
+    complaint: Option<String>,
+    /// Why the last check could not be run.
+    check_failed: Option<String>,
+}
+
+/// A check that runs.
+#[derive(Debug)]
+struct Check {
+    /// The run process that is looked at.
+    run: Pid,
+    process: Process,
+}
+
+impl Drop for Check {
+    /// Whoever supervises next looks anew.
+    fn drop(&mut self) {
+        if let Ok(None) = self.process.pidfd.reap() {
+            let _ = signal_group(self.process.pid, libc::SIGKILL);
+        }
+    }
+}
+
+/// How a run process tells that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Descriptor(u8),
+    Socket,
+    Silent,
+}
+
+impl Readiness {
+    pub(super) fn fifo_source(&self) -> Option<PollSource<'_>> {
+        self.fifo.as_ref().map(|fifo| PollSource::Readable(fifo.as_fd()))
+    }
+
+    pub(super) fn socket_source(&self) -> Option<PollSource<'_>> {
+        self.socket.as_ref().map(|socket| PollSource::Readable(socket.as_fd()))
+    }
+
+    pub(super) fn check_source(&self) -> Option<PollSource<'_>> {
+        self.check.as_ref().map(|check| check.process.source())
+    }
+
+    pub(super) fn output_source(&self) -> Option<PollSource<'_>> {
+        self.output.as_ref().filter(|_| self.check.is_some()).map(|output| PollSource::Readable(output.as_fd()))
+    }
+
+    /// Whether no check runs.
+    pub(super) fn is_idle(&self) -> bool {
+        self.check.is_none()
+    }
+
+    pub(super) fn check_line(&self) -> Option<&str> {
+        self.check_line.as_deref()
+    }
+
+    pub(super) fn status(&self) -> Option<&str> {
+        self.status.as_deref()
+    }
+
+    /// What the check writes. However much that is, it is read, and the last line is kept.
+    fn read_output(&mut self) {
+        let Some(output) = &self.output else { return };
+        let mut room = [0; 4096];
+        for _ in 0..16 {
+            match output.read(&mut room) {
+                0 => return,
+                length => keep_last_line(&mut self.said, &room[..length]),
+            }
+        }
+    }
+}
+
+/// Adds `bytes` to `said`, and keeps the last line that is not empty.
+fn keep_last_line(said: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        if said.last() == Some(&b'\n') {
+            if *byte == b'\n' {
+                continue;
+            }
+            said.clear();
+        }
+        if said.len() < LINE_MAX || *byte == b'\n' {
+            said.push(*byte);
+        }
+    }
+}
+
+impl Supervisor {
+    /// The rules and the way, by the settings and the files of the service directory.
+    fn resolve_readiness(&mut self) -> (HealthRules, Way) {
+        let settings = &self.settings.readiness;
+        let (fd, mut complaint) = match self.spec.service.notification_fd() {
+            Ok(fd) => (fd, None),
+            Err(why) => (None, Some(why)),
+        };
+        let has_check = settings.check.is_some() || self.spec.service.has_check();
+        let is_oneshot = self.settings.policy.kind == Kind::Oneshot;
+        let (mut ready, mut way) = match (&settings.ready, fd) {
+            (Ready::Start, _) => (ReadyWhen::Started, Way::Silent),
+            (Ready::Fd(own), fd) => (ReadyWhen::Told, Way::Descriptor(own.or(fd).unwrap_or(FD_DEFAULT))),
+            (Ready::Notify, _) => (ReadyWhen::Told, Way::Socket),
+            (Ready::Lived(time), _) => (ReadyWhen::Lived(*time), Way::Silent),
+            (Ready::Check, _) if !has_check => {
+                complaint = Some("ready : check, and there is no check: it is ready when it runs".into());
+                (ReadyWhen::Started, Way::Silent)
+            }
+            (Ready::ByFiles, Some(fd)) => (ReadyWhen::Told, Way::Descriptor(fd)),
+            (Ready::ByFiles, None) if !has_check => (ReadyWhen::Started, Way::Silent),
+            (Ready::Check | Ready::ByFiles, _) => (ReadyWhen::Checked, Way::Silent),
+        };
+        if is_oneshot {
+            (ready, way) = (ReadyWhen::Never, if way == Way::Socket { way } else { Way::Silent });
+        }
+        let rules = HealthRules {
+            ready,
+            ready_timeout: settings.ready_timeout,
+            check_timeout: settings.check_timeout,
+            check_failures: settings.check_failures,
+            check_interval: settings.check_interval.filter(|_| has_check && !is_oneshot),
+            unhealthy: settings.unhealthy,
+            watchdog: settings.watchdog.filter(|_| way == Way::Socket),
+            watchdog_signal: settings.watchdog_signal,
+        };
+        if complaint.is_some() && complaint != self.readiness.complaint {
+            let text = complaint.clone().unwrap_or_default();
+            self.say(Level::Warn, text);
+        }
+        self.readiness.complaint = complaint;
+        (rules, way)
+    }
+
+    fn set_health_rules(&mut self, rules: HealthRules) {
+        if rules != *self.machine.health_rules() {
+            self.handle(Event::HealthRules(Box::new(rules)));
+        }
+    }
+
+    /// Before a start: what the run process gets to tell that it is ready is made anew, so that nothing of the last one's is
+    /// taken for its own.
+    pub(super) fn set_up_readiness(&mut self) {
+        if self.spec.service.input().is_some() {
+            return;
+        }
+        let (rules, way) = self.resolve_readiness();
+        if rules != *self.machine.health_rules() {
+            // No run process lives, so nothing follows from it.
+            self.machine.step(Event::HealthRules(Box::new(rules)), Mono::now());
+        }
+        (self.readiness.status, self.readiness.check_line) = (None, None);
+        (self.readiness.fifo, self.readiness.socket) = (None, None);
+        let telling = match way {
+            Way::Silent => Telling::default(),
+            Way::Descriptor(number) => {
+                let path = self.spec.dir.ready();
+                match Fifo::make_anew(&path, Ends::Both) {
+                    Ok(fifo) => {
+                        self.readiness.fifo = Some(fifo);
+                        Telling { fifo: Some((file::c_path_or_empty(&path), number)), variables: Vec::new() }
+                    }
+                    Err(error) => self.cannot_tell(&path, &error),
+                }
+            }
+            Way::Socket => match self.bind_socket() {
+                Ok(path) => Telling::by_socket(path.as_os_str(), rules.watchdog),
+                Err(error) => {
+                    let path = self.spec.dir.notify_socket();
+                    self.cannot_tell(&path, &error)
+                }
+            },
+        };
+        self.spec.service.set_telling(telling);
+    }
+
+    fn cannot_tell(&mut self, path: &std::path::Path, error: &std::io::Error) -> Telling {
+        self.say(Level::Warn, format!("{}: {}: it cannot tell that it is ready", path.display(), errno_text(error)));
+        Telling::default()
+    }
+
+    fn bind_socket(&mut self) -> std::io::Result<std::path::PathBuf> {
+        let path = self.spec.dir.notify_socket();
+        if let Some(dir) = path.parent()
+            && let Err(error) = std::fs::DirBuilder::new().mode(0o711).create(dir)
+            && error.kind() != std::io::ErrorKind::AlreadyExists
+        {
+            return Err(error);
+        }
+        self.readiness.socket = Some(Datagrams::bind(&path)?);
+        Ok(path)
+    }
+
+    /// For a run process that an earlier supervisor has started: it has its end of the FIFO, and the socket's name.
+    pub(super) fn resume_readiness(&mut self) {
+        if self.spec.service.input().is_some() {
+            return;
+        }
+        let (rules, way) = self.resolve_readiness();
+        self.set_health_rules(rules);
+        let result = match way {
+            Way::Silent => Ok(()),
+            Way::Descriptor(_) => {
+                Fifo::open_or_make(&self.spec.dir.ready(), Ends::Both).map(|fifo| self.readiness.fifo = Some(fifo))
+            }
+            Way::Socket => self.bind_socket().map(drop),
+        };
+        if let Err(error) = result {
+            self.say(Level::Warn, format!("it cannot tell that it is ready: {}", errno_text(&error)));
+        }
+    }
+
+    /// The settings have changed. How a run process that lives tells that it is ready stays as it was at its start.
+    pub(super) fn reconfigure_readiness(&mut self) {
+        let Some(run) = self.machine.run() else { return };
+        if self.spec.service.input().is_some() || run.failed {
+            return;
+        }
+        let (rules, _) = self.resolve_readiness();
+        let old = self.machine.health_rules();
+        // One that was started without the socket cannot say anything there.
+        let watchdog = if self.readiness.socket.is_some() { rules.watchdog } else { old.watchdog };
+        let rules = HealthRules { ready: old.ready, watchdog, ..rules };
+        self.set_health_rules(rules);
+    }
+
+    /// Something was written on the readiness descriptor: a newline says that the service is ready.
+    pub(super) fn read_readiness_fifo(&mut self) {
+        let Some(fifo) = &self.readiness.fifo else { return };
+        let (mut room, mut is_told) = ([0; 512], false);
+        for _ in 0..16 {
+            match fifo.read(&mut room) {
+                0 => break,
+                length => is_told |= room[..length].contains(&b'\n'),
+            }
+        }
+        if is_told {
+            self.handle(Event::Sign(Sign::Notice(Notice::Ready)));
+        }
+    }
+
+    /// Datagrams have come.
+    pub(super) fn read_notify_socket(&mut self) {
+        let mut room = vec![0; DATAGRAM_MAX];
+        for _ in 0..DATAGRAMS_AT_ONCE {
+            // Descriptors that came with it are closed here, which is what a barrier waits for.
+            let Some(Ok(received)) = self.readiness.socket.as_ref().map(|socket| socket.receive(&mut room)) else {
+                return;
+            };
+            if received.is_cut || !received.sender.is_some_and(|sender| self.is_of_service(sender)) {
+                continue;
+            }
+            for assignment in parse(&room[..received.length]) {
+                self.take_assignment(assignment);
+            }
+        }
+    }
+
+    /// Whether who sent it is the service's user, or ours.
+    fn is_of_service(&self, sender: Sender) -> bool {
+        let is_ours = sender.uid == nix::unistd::geteuid().as_raw();
+        let run = self.machine.run().map(|run| run.pid);
+        let owner = || std::fs::metadata(format!("/proc/{}", run?)).ok().map(|metadata| metadata.uid());
+        is_ours || owner() == Some(sender.uid)
+    }
+
+    fn take_assignment(&mut self, assignment: Assignment) {
+        let notice = match assignment {
+            Assignment::Ready => Notice::Ready,
+            Assignment::Reloading(_) => Notice::Reloading,
+            Assignment::Stopping => Notice::Stopping,
+            Assignment::Alive => Notice::Alive,
+            Assignment::Trigger => Notice::Unwell,
+            Assignment::WatchdogInterval(interval) => Notice::WatchdogInterval(interval),
+            Assignment::Extend(time) => Notice::Extend(time),
+            Assignment::Barrier => return,
+            Assignment::Status(text) => {
+                self.readiness.status = (!text.is_empty()).then_some(text);
+                return;
+            }
+            Assignment::Errno(errno) => {
+                let text = crate::sys::describe(crate::sys::Errno::from_raw(errno));
+                return self.say(Level::Info, format!("the service says: {text}"));
+            }
+            Assignment::MainPid(pid) => {
+                if self.machine.run().is_some_and(|run| run.pid.as_raw() != pid) {
+                    let text =
+                        format!("MAINPID={pid} is ignored: run has to stay in the foreground, or exec the service");
+                    self.say(Level::Warn, text);
+                }
+                return;
+            }
+        };
+        self.handle(Event::Sign(Sign::Notice(notice)));
+    }
+
+    pub(super) fn run_check(&mut self) -> Option<Event> {
+        let run = self.machine.run()?.pid;
+        let failed = Event::Sign(Sign::Checked { run, passed: false });
+        if self.readiness.check.is_some() {
+            return Some(failed);
+        }
+        let path = self.spec.dir.check_output();
+        if self.readiness.output.is_none() {
+            match Fifo::make_anew(&path, Ends::Both) {
+                Ok(fifo) => self.readiness.output = Some(fifo),
+                Err(error) => return self.check_cannot_run(errno_text(&error), failed),
+            }
+        }
+        self.readiness.said.clear();
+        match self.spec.service.check(self.settings.readiness.check.as_ref(), &file::c_path_or_empty(&path)) {
+            Ok(started) => {
+                self.readiness.check_failed = None;
+                let process = Process::child(started.pid, started.pidfd);
+                self.readiness.check = Some(Check { run, process });
+                None
+            }
+            Err(error) => self.check_cannot_run(error.to_string(), failed),
+        }
+    }
+
+    fn check_cannot_run(&mut self, why: String, answer: Event) -> Option<Event> {
+        if self.readiness.check_failed.as_ref() != Some(&why) {
+            self.say(Level::Warn, format!("check could not be run: {why}; tried again as if it had failed"));
+        }
+        self.readiness.output = None;
+        self.readiness.check_failed = Some(why);
+        Some(answer)
+    }
+
+    pub(super) fn kill_check(&mut self) {
+        if let Some(check) = &self.readiness.check {
+            // It is not reaped yet, so the group is its own.
+            let _ = signal_group(check.process.pid, libc::SIGKILL);
+        }
+    }
+
+    pub(super) fn check_has_written(&mut self) {
+        self.readiness.read_output();
+    }
+
+    pub(super) fn check_has_ended(&mut self, now: Mono) {
+        self.readiness.read_output();
+        // What it has started goes with it.
+        self.kill_check();
+        let Some(check) = &mut self.readiness.check else { return };
+        let Some(status) = check.process.reap(false, now) else { return };
+        let run = check.run;
+        self.readiness.check = None;
+        let text = line(&self.readiness.said);
+        self.readiness.check_line = (!text.is_empty()).then_some(text);
+        self.handle(Event::Sign(Sign::Checked { run, passed: status == ExitStatus::Code(0) }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_all_that_a_check_writes_the_last_line_is_kept() {
+        let said = |parts: &[&[u8]]| {
+            let mut said = Vec::new();
+            parts.iter().for_each(|part| keep_last_line(&mut said, part));
+            line(&said)
+        };
+        assert_eq!(said(&[b"one\ntwo\n"]), "two");
+        assert_eq!(said(&[b"one\nt", b"wo"]), "two");
+        assert_eq!(said(&[b"one\n\n\n"]), "one");
+        assert_eq!(said(&[b""]), "");
+        assert_eq!(said(&[&[b'x'; 100_000], b"\nend"]), "end");
+        assert_eq!(said(&[&[b'x'; 100_000]]).len(), 256);
+    }
+}
