@@ -162,13 +162,20 @@ fn what_planted_links_lead_to_is_never_touched() {
 
 /// Puts something else in the place of a FIFO.
 fn replace(path: &Path, kind: &str) {
-    let _ = std::fs::remove_file(path);
+    // In one step: what is removed may be made anew before something else is put there.
+    let new = path.with_extension("planted");
     match kind {
-        "a file" => std::fs::write(path, "dx").unwrap(),
-        "a directory" => std::fs::create_dir(path).unwrap(),
-        "a link" => symlink("/dev/null", path).unwrap(),
+        "a file" => std::fs::write(&new, "dx").unwrap(),
+        "a link" => symlink("/dev/null", &new).unwrap(),
+        "a directory" => {
+            while std::fs::create_dir(path).is_err() {
+                let _ = std::fs::remove_file(path);
+            }
+            return;
+        }
         _ => unreachable!(),
     }
+    std::fs::rename(&new, path).unwrap();
 }
 
 /// Whether somebody reads the FIFO: it is made a moment before it is opened.
