@@ -49,7 +49,7 @@ fn a_logger_that_cannot_be_started_gives_way_to_stdout_and_no_line_is_lost() {
     // The next process writes there by itself.
     web.send("t");
     let next = web.wait_new_pid(&place, pid);
-    web.wait_text(&place, "supervise.log.wf", "its logger cannot be started");
+    web.wait_text(&place, "supervise.log.wf", "until a start with a logger");
     wait_written(&place);
     assert_eq!(std::fs::read_link(format!("/proc/{next}/fd/1")).unwrap(), web.path("__stdout"));
     // Put back, it is there for the next process.

@@ -107,7 +107,7 @@ fn told_to_finish(run: &str) -> String {
     let _tree = place.tree();
     let web = place.module("web");
     web.wait_text(&place, "__stdout", "/dev/null\n");
-    web.wait_state(&place, "down");
+    wait_for("it to stay down", &place, || ["down", "done"].contains(&web.state_name().as_str()));
     let text = web.text("__stdout");
     let mut lines = text.lines();
     let told = lines.next().unwrap_or_default().to_string();

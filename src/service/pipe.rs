@@ -22,6 +22,8 @@ pub struct LogPipe {
     logger_pid: AtomicU32,
     /// The logger cannot be started.
     broken: AtomicBool,
+    /// The pipe was full without a logger, and there has been none since.
+    given_way: AtomicBool,
     on_logger_change: OnceLock<Box<dyn Fn() + Send + Sync>>,
     on_release: OnceLock<Box<dyn Fn() + Send + Sync>>,
     released: AtomicBool,
@@ -56,6 +58,7 @@ impl LogPipe {
             released: AtomicBool::new(false),
             on_open: OnceLock::new(),
             broken: AtomicBool::new(false),
+            given_way: AtomicBool::new(false),
         }
     }
 
@@ -142,6 +145,9 @@ impl LogPipe {
 
     /// Notes the pid of the logger's run process, 0 when it is down.
     pub fn set_logger_pid(&self, pid: u32) {
+        if pid > 0 {
+            self.given_way.store(false, Ordering::Relaxed);
+        }
         if self.logger_pid.swap(pid, Ordering::Relaxed) != pid
             && let Some(tell) = self.on_logger_change.get()
         {
@@ -157,6 +163,17 @@ impl LogPipe {
     /// Whether there is no logger, and none can be started as things are.
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed) && self.logger_pid().is_none()
+    }
+
+    /// Notes that the pipe was full, and nobody there to read it.
+    pub fn give_way(&self) {
+        self.given_way.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the pipe was full without a logger, and there has been none since: a process that is started now is better off
+    /// without it.
+    pub fn has_given_way(&self) -> bool {
+        self.given_way.load(Ordering::Relaxed)
     }
 
     /// Whether whoever writes into it has to wait.

@@ -87,7 +87,7 @@ impl Streams {
 
     pub(super) fn stdout(&self) -> Output<'_> {
         match &self.output {
-            Some(pipe) if !pipe.is_broken() => Output::Fifo(pipe.path()),
+            Some(pipe) if !pipe.has_given_way() => Output::Fifo(pipe.path()),
             Some(_) | None => self.file(&self.stdout),
         }
     }

@@ -1,6 +1,6 @@
 //! Exits in the last minutes: how many, without a wakeup that forgets them.
 //!
-//! They are kept in steps of [`STEP`] seconds of the monotonic clock, so that a service that ends a thousand times a minute needs no
+//! They are kept in steps of 10 seconds of the monotonic clock, so that a service that ends a thousand times a minute needs no
 //! more memory than one that never does; whoever reads them later leaves out what is too old by then.
 
 use crate::sys::time::Mono;

@@ -18,7 +18,7 @@ use crate::sys::{Errno, Pid, describe};
 use log::Level;
 
 /// What is said at a start of a service whose logger cannot be started.
-const NO_LOGGER: &str = "its logger cannot be started: what it writes goes to __stdout until a start with a logger";
+const NO_LOGGER: &str = "its logger does not run: what it writes goes to __stdout until a start with a logger";
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, action: Action) -> Option<Event> {
@@ -100,7 +100,7 @@ impl Supervisor {
                 if let Some(pipe) = self.spec.service.input() {
                     pipe.set_broken(false);
                 }
-                if self.spec.service.output().is_some_and(|pipe| pipe.is_broken()) {
+                if self.spec.service.output().is_some_and(|pipe| pipe.has_given_way()) {
                     start_warnings.push(NO_LOGGER.into());
                 }
                 start_warnings.extend(warnings.into_iter().flatten());

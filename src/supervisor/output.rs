@@ -10,7 +10,7 @@ impl Supervisor {
     /// What `status` says of it.
     pub(in crate::supervisor) fn output_note(&self) -> Option<&'static str> {
         let pipe = self.spec.service.output().filter(|_| self.processes.run.is_some())?;
-        match (self.processes.diversion.is_diverting, pipe.is_broken()) {
+        match (pipe.has_given_way(), pipe.is_broken()) {
             (true, _) => Some("its logger does not run: what it writes goes to __stdout"),
             (false, true) => Some("its logger cannot be started"),
             (false, false) => None,
@@ -20,9 +20,11 @@ impl Supervisor {
     /// Sees to it that a service never waits for ever for a logger that does not come.
     pub(in crate::supervisor) fn keep_output_flowing(&mut self) {
         let Some(pipe) = self.spec.service.output().cloned() else { return };
+        // Without a run process nobody waits, and the next one begins anew.
+        if self.processes.run.is_none() {
+            return self.processes.diversion.reset();
+        }
         let logger = match (pipe.logger_pid(), pipe.is_broken()) {
-            // Without a run process nobody waits.
-            _ if self.processes.run.is_none() => Logger::Runs,
             (Some(_), _) => Logger::Runs,
             (None, true) => Logger::Broken,
             (None, false) => Logger::Away,
@@ -31,6 +33,7 @@ impl Supervisor {
         match verdict {
             Verdict::Wait => return,
             Verdict::Begin => {
+                pipe.give_way();
                 self.say(Level::Warn, "its logger does not run, and the pipe to it is full: what it writes goes to __stdout until the logger is back".into());
             }
             Verdict::End => return self.say(Level::Info, "its logger is back, and reads what it writes".into()),

@@ -128,7 +128,17 @@ impl Place {
     pub fn start(&self, mut command: Command) -> Running<'_> {
         let stderr =
             std::fs::OpenOptions::new().append(true).create(true).open(self.path().join("stderr")).expect("stderr");
-        let child = command.current_dir(self.path()).stdin(Stdio::null()).stderr(stderr).spawn().expect("started");
+        command.current_dir(self.path()).stdin(Stdio::null()).stderr(stderr);
+        let until = Instant::now() + DEADLINE;
+        let child = loop {
+            match command.spawn() {
+                // Another test's child still holds a program open that was just copied, until it executes its own.
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy && Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                spawned => break spawned.expect("started"),
+            }
+        };
         Running { place: self, child: Some(child) }
     }
 

@@ -29,7 +29,12 @@ pub fn last(dir: &Path, count: usize) -> VecDeque<Vec<u8>> {
 
 fn last_of(dir: &Path, name: &Name, count: usize) -> Vec<Vec<u8>> {
     if !name.is_compressed() {
-        return last_lines(&dir.join(name.text()), count);
+        let path = dir.join(name.text());
+        let lines = last_lines(&path, count);
+        // One that is gone may have been compressed since it was listed.
+        if !lines.is_empty() || path.exists() {
+            return lines;
+        }
     }
     let mut lines = VecDeque::new();
     // What a compressor has left half is shown as far as it goes.
@@ -76,8 +81,15 @@ fn first_time(dir: &Path, name: &Name) -> Option<i64> {
 }
 
 fn read(dir: &Path, name: &Name) -> io::Result<Box<dyn BufRead>> {
-    let file: File = file::read(&dir.join(name.text()))?;
-    let reader: Box<dyn Read> = if name.is_compressed() { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let open = |text: &str| file::read(&dir.join(text));
+    let (file, is_compressed): (File, bool) = match open(name.text()) {
+        // It may have been compressed since it was listed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !name.is_compressed() => {
+            (open(&format!("{}.gz", name.text()))?, true)
+        }
+        opened => (opened?, name.is_compressed()),
+    };
+    let reader: Box<dyn Read> = if is_compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     Ok(Box::new(BufReader::with_capacity(256 * 1024, reader)))
 }
 

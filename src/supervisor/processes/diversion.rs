@@ -29,7 +29,7 @@ const AT_ONCE: usize = 1024 * 1024;
 pub(in crate::supervisor) struct Diversion {
     absent_since: Option<Mono>,
     next_look: Option<Mono>,
-    pub(in crate::supervisor) is_diverting: bool,
+    is_diverting: bool,
     /// Taken out of the pipe, and not written yet: the disk is full.
     unwritten: Vec<u8>,
     pub(in crate::supervisor) complained: bool,
@@ -62,6 +62,11 @@ impl Diversion {
     /// When the pipe is to be looked at again.
     pub(in crate::supervisor) fn deadline(&self) -> Option<Mono> {
         self.next_look
+    }
+
+    /// The run process has ended.
+    pub(in crate::supervisor) fn reset(&mut self) {
+        (self.absent_since, self.next_look, self.is_diverting) = (None, None, false);
     }
 
     pub(in crate::supervisor) fn look(&mut self, logger: Logger, is_full: impl FnOnce() -> bool, now: Mono) -> Verdict {

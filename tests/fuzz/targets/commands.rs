@@ -23,7 +23,7 @@ const SETTINGS: [&str; 4] = [
 fuzz_target!(|bytes: &[u8]| {
     let [first, stream @ ..] = bytes else { return };
     let text = SETTINGS[usize::from(first & 3)];
-    let settings = Config::parse(Path::new("supervise.conf"), text.as_bytes()).effective("web", Program::Tree).settings;
+    let settings = Config::parse(Path::new("supervise.conf"), text.as_bytes()).effective("web", None, Program::Tree).settings;
     let setup = Setup { restart_hook: first & 4 != 0, controls: first & 32 != 0, ..Setup::default() };
     let mut world = World::new(Machine::new(setup, settings.policy), Mono(Duration::from_secs(1000)), first & 8 != 0);
     world.feed(Event::Begin(first & 16 != 0));

@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     let names = text.lines().filter_map(|line| line.trim_end().strip_prefix('[')?.strip_suffix(']'));
     for module in names.chain([GLOBAL, "web", "web/log"]).take(20) {
         for program in [Program::Tree, Program::Single] {
-            let effective = config.effective(module, program);
+            let effective = config.effective(module, None, program);
             let settings = &effective.settings;
             assert!(settings.policy.interval.is_none_or(|interval| interval >= Duration::from_secs(60)));
             assert!(settings.policy.delay_max >= settings.policy.delay);
@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
             for value in effective.values {
                 match value.origin {
                     Origin::Default => {}
-                    Origin::Global(line) | Origin::Own(line) => assert!((1..=lines).contains(&line)),
+                    Origin::Global(line) | Origin::Directory(line) | Origin::Own(line) => assert!((1..=lines).contains(&line)),
                 }
             }
         }

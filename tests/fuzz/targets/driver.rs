@@ -5,7 +5,7 @@ use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::Duration;
 use supervise_tree::machine::words::command::Command;
-use supervise_tree::machine::{Action, Answer, Control, Event, Leave, Machine, Note, Reaped, State, Want};
+use supervise_tree::machine::{Action, Answer, Control, Event, Leave, Machine, Note, Reaped, State, Turn, Want};
 use supervise_tree::sys::Errno;
 use supervise_tree::sys::process::pidfd::ExitStatus;
 use supervise_tree::sys::process::start::{StartError, Step};
@@ -88,7 +88,11 @@ impl World {
                     Action::KillControls => self.scripts.clear(),
                     Action::Log(Note::Bug(event, state)) => panic!("{event:?} in {state:?}"),
                     Action::KillStray(pid) => panic!("{pid} is a stray"),
-                    Action::KillHelper | Action::Alarm(_) | Action::Log(_) => {}
+                    // Nobody else is in the order, and nothing is looked at.
+                    Action::AskStart => events.push(Event::Turn(Turn::MayStart)),
+                    Action::AskStop => events.push(Event::Turn(Turn::MayStop)),
+                    Action::RunCheck | Action::KillCheck => panic!("nobody has asked for a look"),
+                    Action::KillHelper | Action::Alarm(_) | Action::ShutDown(_) | Action::Log(_) => {}
                 }
             }
         }

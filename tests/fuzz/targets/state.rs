@@ -31,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
     let now = Mono(Duration::from_secs(1000));
     let Some(saved) = SavedState::read(&state, boot(), std::process::id(), now) else { return };
     let text = "[global]\nalarm_interval : 60\nmax_tries : 2\nrestart_delay_max : 60\n";
-    let settings = Config::parse(Path::new("supervise.conf"), text.as_bytes()).effective("web", Program::Tree).settings;
+    let settings = Config::parse(Path::new("supervise.conf"), text.as_bytes()).effective("web", None, Program::Tree).settings;
     let pid = Pid::from_raw(4711);
     for live in [None, Some(Role::Run), Some(Role::Finish), Some(Role::Hook)] {
         for stream in [&b"ECDFtudoDkE"[..], b"pcxDDE", b"DDDDDD"] {
