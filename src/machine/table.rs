@@ -480,24 +480,7 @@ impl Machine {
 
     /// `event` cannot come in this state. Nothing follows from it, but a process that it brings must not be forgotten.
     fn bug(&self, event: Event, actions: &mut Actions) {
-        let stray = match event {
-            Event::Resume(_, live) => live.map(|(_, pid)| pid),
-            Event::Answer(Answer::Started(pid)) => Some(pid),
-            Event::Answer(Answer::HookStarted(pid) | Answer::FinishStarted(pid)) => pid,
-            Event::Answer(Answer::StartFailed { .. })
-            | Event::Begin(_)
-            | Event::Command(_)
-            | Event::Leave(_)
-            | Event::KillNow
-            | Event::Reaped(_)
-            | Event::Control { .. }
-            | Event::DeadlineReached
-            | Event::Policy(_)
-            | Event::ResetLimits
-            | Event::HealthRules(_)
-            | Event::Turn(_)
-            | Event::Sign(_) => None,
-        };
+        let stray = event.process();
         actions.push(Action::Log(Note::Bug(Box::new(event), self.state)));
         actions.extend(stray.map(Action::KillStray));
     }

@@ -9,6 +9,7 @@ pub mod directory;
 mod entries;
 pub mod logger;
 pub mod pipe;
+mod readiness;
 mod streams;
 pub mod telling;
 

@@ -1,22 +1,6 @@
-//! How a service says that it is ready, and how it is looked at: what its files say, and what its processes get for it.
+//! What a run process gets so that it can say that it is ready.
 
-use super::directory::Directory;
-use super::entries::{CHECK, NOTIFICATION_FD};
-use super::{Definition, Service};
-use crate::conf::readiness::{Check, descriptor};
-use crate::readiness::probe;
-use crate::sys::files::file;
-use crate::sys::process::start::{Environment, Output, Plan, StartError, Started, Step, look_up, start};
-use crate::sys::{Errno, errno_text};
 use std::ffi::{CStr, CString, OsStr, OsString};
-use std::fs::File;
-use std::io::Read;
-
-/// A number and a newline are not longer, in bytes.
-const NUMBER_MAX: u64 = 16;
-
-/// Our own program, whichever file that is by now.
-const OURSELVES: &CStr = c"/proc/self/exe";
 
 /// What a run process gets so that it can say that it is ready.
 #[derive(Debug, Default)]
@@ -37,77 +21,5 @@ impl Telling {
 
     pub(super) fn fourth(&self) -> Option<(&CStr, i32)> {
         self.fifo.as_ref().map(|(path, number)| (path.as_c_str(), i32::from(*number)))
-    }
-}
-
-impl Service {
-    /// What the next run process gets so that it can say that it is ready.
-    pub fn set_telling(&mut self, telling: Telling) {
-        self.telling = telling;
-    }
-
-    /// Whether its files may say how it tells that it is ready: it is a service directory, and no logger's.
-    fn tells_by_files(&self) -> Option<&Directory> {
-        match &self.definition {
-            Definition::Directory(directory) if self.streams.input.is_none() => Some(directory),
-            Definition::Directory(_) | Definition::Command(_) | Definition::Logger(_) => None,
-        }
-    }
-
-    /// The descriptor that the file `notification-fd` names, if there is one.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn notification_fd(&self) -> Result<Option<u8>, String> {
-        let Some(directory) = self.tells_by_files() else { return Ok(None) };
-        if !directory.entries().notification_fd {
-            return Ok(None);
-        }
-        let path = file::child(directory.path(), NOTIFICATION_FD);
-        let file = File::open(path).map_err(|error| format!("{NOTIFICATION_FD}: {}", errno_text(&error)))?;
-        let mut text = String::new();
-        let read = file.take(NUMBER_MAX).read_to_string(&mut text).map_err(|error| errno_text(&error));
-        let number = read.and_then(|_| descriptor(text.trim()));
-        number.map(Some).map_err(|why| format!("{NOTIFICATION_FD}: {why}"))
-    }
-
-    /// Whether there is an executable `check`.
-    pub fn has_check(&self) -> bool {
-        let is_there = |directory: &Directory| {
-            directory.entries().check && file::is_executable(&file::child(directory.path(), CHECK))
-        };
-        self.tells_by_files().is_some_and(is_there)
-    }
-
-    /// Starts a look at the service: what `check` says, or else its own `check`. What it says goes into the FIFO at `output`.
-    ///
-    /// # Errors
-    /// As [`Service::start`].
-    pub fn check(&self, check: Option<&Check>, output: &CStr) -> Result<Started, StartError> {
-        let word = |word: &str| CString::new(word).map_err(|_| StartError { step: Step::Exec, errno: Errno::EINVAL });
-        let (program, words) = match check {
-            None => (c"./check".to_owned(), vec![c"./check".to_owned()]),
-            Some(Check::Program(words)) => {
-                let name = words.first().map_or("", String::as_str);
-                let found = look_up(OsStr::new(name)).map_err(|errno| StartError { step: Step::Exec, errno })?;
-                let program = if name.contains('/') { word(name)? } else { file::c_path_or_empty(&found) };
-                (program, words.iter().map(|text| word(text)).collect::<Result<_, _>>()?)
-            }
-            Some(place @ (Check::Tcp { .. } | Check::Socket(_) | Check::Http(_))) => {
-                let [kind, place] = probe::arguments(place).unwrap_or_default();
-                let words = ["supervise-tree", probe::FLAG, &kind, &place];
-                (OURSELVES.to_owned(), words.into_iter().map(word).collect::<Result<_, _>>()?)
-            }
-        };
-        let directory = match &self.definition {
-            Definition::Directory(directory) => Some(directory.working_directory()),
-            Definition::Command(_) | Definition::Logger(_) => None,
-        };
-        start(&Plan {
-            directory,
-            stdout: Output::Fifo(output),
-            stderr: Output::Same,
-            ..Plan::new(&program, &words, &Environment::inherited())
-        })
     }
 }

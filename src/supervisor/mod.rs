@@ -14,7 +14,8 @@
 //! | `actions` | what the machine wants done, done |
 //! | `settings`, `own_settings` | what is in force: the shared file's settings, and the service directory's own |
 //! | [`processes`] | the processes under supervision, the scripts beside them, and the context that they get |
-//! | [`place`] | the module's place in the order of modules |
+//! | [`place`], `order` | the module's place in the order of modules, and what the thread does with it |
+//! | `signs` | what a run process has said of itself, and the check that looks at it |
 //! | `readiness` | how the run process says that it is ready, and how it is looked at |
 //! | [`report`] | what is told of it afterwards: the files of the status directory, the log, alarms |
 //! | [`runit`] | runit's files, and who else may supervise |
@@ -23,6 +24,7 @@
 mod actions;
 pub mod begin;
 pub mod host;
+mod order;
 mod output;
 mod own_settings;
 pub mod panics;
@@ -33,5 +35,6 @@ pub mod report;
 pub mod requests;
 pub mod runit;
 mod settings;
+mod signs;
 pub mod spec;
 pub mod thread;

@@ -16,6 +16,7 @@
 //! | [`tree_dir`] | the tree's own status directory and its lock |
 //! | `begin` | what it needs before anything else |
 //! | [`error`] | what keeps a tree from beginning |
+//! | [`options`] | what the program was asked to do |
 //! | [`run`] | the main loop |
 
 mod begin;
@@ -23,6 +24,7 @@ pub mod candidate;
 pub mod capacity;
 pub mod error;
 pub mod handover;
+pub mod options;
 pub mod order;
 pub mod question;
 pub mod root;

@@ -3,17 +3,18 @@
 use super::begin::{check_root, patiently};
 use super::candidate::{self, ProgramFault};
 use super::error::TreeError;
-use super::handover::{Handover, ReExec};
+use super::handover::ReExec;
+use super::options::Options;
 use super::root::scan;
 use super::root::scanner::{Look, ROOT_RETRY_INTERVAL, RootScanner};
 use super::roster::entry::ThreadExit;
 use super::roster::members::{Roster, Shared};
-use super::shutdown::{Asked, Shutdown, ShutdownRules};
+use super::shutdown::{Asked, Shutdown};
 use super::signals::{Listening, Messages, TreeRequest};
 use super::upgrade::{Next, NotReplaced, UpgradeError, upgrade};
-use crate::conf::source::{ConfigSource, Reload};
+use crate::conf::source::Reload;
 use crate::status::dir::TREE_DIR;
-use crate::status::log::{Echo, Log};
+use crate::status::log::Log;
 use crate::supervisor::host::ToTree;
 use crate::supervisor::report::alarm::WAIT_AT_END;
 use crate::supervisor::runit::RunitTree;
@@ -33,34 +34,8 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// What the program was asked to do.
-#[derive(Debug)]
-pub struct Options {
-    /// The services root, absolute.
-    pub root: PathBuf,
-    /// The status root, absolute.
-    pub status_root: PathBuf,
-    /// Where the settings come from.
-    pub source: ConfigSource,
-    /// What the tree itself says on standard error.
-    pub tree_echo: Echo,
-    /// What modules say there.
-    pub echo: Echo,
-    /// Keep runit's files, too.
-    pub runit: bool,
-    /// Refuse services that somebody other than root may write, where the tree is root's.
-    pub strict: bool,
-    /// How the tree ends.
-    pub shutdown: ShutdownRules,
-    /// How to start this program again.
-    pub re_exec: ReExec,
-    /// What the program before us has handed over.
-    pub handover: Handover,
-}
 
 /// Supervises everything in the root until it is told to end, or a service's end is to be the tree's; returns the exit code.
 ///

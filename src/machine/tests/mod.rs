@@ -8,6 +8,7 @@
 //! | `limits` | more of them: limits, loggers, hooks |
 //! | `table` | every event in every state |
 //! | `rows` | the rows and columns of that table |
+//! | `loggers` | how loggers end |
 //! | `predecessor` | what a killed supervisor has left |
 //! | `shutdown` | whose end is the tree's end |
 //! | `world` | a simulated process table, and what must never happen in it |
@@ -18,6 +19,7 @@ mod cases;
 mod controls;
 mod exhaustive;
 mod limits;
+mod loggers;
 mod predecessor;
 mod random;
 mod rows;

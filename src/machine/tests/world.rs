@@ -24,6 +24,9 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
+mod agree;
+mod reach;
+
 /// How long a signal that asks for an end excuses one.
 const EXPECTED_EXIT_WINDOW: Duration = Duration::from_secs(60);
 
@@ -449,122 +452,6 @@ impl World {
         self.last_start = Some(self.now);
         self.least_delay = self.machine.policy.delay;
         self.pending = Some(Pending::Start);
-    }
-
-    /// The machine and the process table tell the same.
-    fn agrees(&self) {
-        let of = |process: Option<Process>| process.map(|process| process.pid);
-        let expected = match self.machine.state() {
-            State::Down | State::Backoff { .. } | State::Waiting | State::Failed | State::Done | State::Ended => {
-                (None, None, None)
-            }
-            State::PreStartRequested => (None, None, Some(Pending::Hook)),
-            State::PreStart { pid, .. } => (None, Some(pid), None),
-            State::StartRequested => (None, None, Some(Pending::Start)),
-            State::Up(run) => (Some(run.pid), None, None),
-            State::FinishRequested(_) => (None, None, Some(Pending::Finish)),
-            State::Finishing { pid, .. } => (None, Some(pid), None),
-        };
-        assert_eq!((of(self.run), of(self.helper), self.pending), expected, "{self:?}");
-        let waits = matches!(self.machine.state(), State::Backoff { .. });
-        if self.run.is_none() && self.helper.is_none() && !waits {
-            assert_eq!(self.machine.deadline(), None, "{self:?}");
-        }
-        if self.machine.state() == State::Ended {
-            assert!(self.machine.leave().is_some(), "{self:?}");
-        }
-        if let State::Up(Run { stop: Stop::Requested, pid, .. }) = self.machine.state() {
-            let asked = self.scripts.contains(&(Control::Stop, pid));
-            assert!(asked, "it waits for a script that nobody runs: {self:?}");
-        }
-        self.keeps_the_order();
-        let idle = matches!(self.machine.state(), State::Down | State::Failed | State::Backoff { .. });
-        assert!(!idle || self.machine.leave().is_none(), "it is to leave, and nothing keeps it: {self:?}");
-    }
-
-    fn keeps_the_order(&self) {
-        let Some(run) = self.machine.run() else {
-            let is_ready = matches!(self.machine.standing(), Standing::Ready);
-            return assert!(!is_ready && self.machine.ready() != Some(true), "ready without a process: {self:?}");
-        };
-        // A failure waits for nobody.
-        if self.machine.ordered && !run.failed && matches!(run.stop, Stop::Requested | Stop::Signalled(_)) {
-            let is_logger = self.machine.leave() == Some(Leave::EndOfInput);
-            assert!(self.stop_granted || is_logger, "a stop before those that need it: {self:?}");
-        }
-        if run.stop != Stop::No {
-            assert_ne!(self.machine.standing(), Standing::Ready, "{self:?}");
-        }
-    }
-
-    // ----- what can always be reached ---------------------------------------------------------------------------
-
-    /// Told to stop and leave, in a world that obeys KILL and nothing else, it leaves.
-    pub fn can_leave(&self) {
-        self.reaches(
-            "leave",
-            Op::Leave(Leave::Stop),
-            |world| world.machine.state() == State::Ended,
-            |world| {
-                let dies = ExitStatus::Signal { number: libc::SIGKILL, core: false };
-                match (world.pending, world.run, world.helper, world.machine.deadline()) {
-                    (None, Some(run), _, _) if run.killed => Op::RunEnds(dies),
-                    (None, _, Some(helper), _) if helper.killed => Op::HelperEnds(dies),
-                    // Its time is over.
-                    (None, Some(_), _, _) if !world.scripts.is_empty() => Op::ScriptEnds(false),
-                    (None, _, _, Some(_)) => Op::DeadlineReached,
-                    // There is no kill_timeout: somebody must lose patience.
-                    (None, _, _, None) => Op::KillNow,
-                    (Some(_), ..) => world.good_answer(),
-                }
-            },
-        );
-    }
-
-    /// Told to go up, in a world in which all goes well, it comes up.
-    pub fn can_come_up(&self) {
-        let up = |world: &World| matches!(world.machine.state(), State::Up(run) if run.stop == Stop::No);
-        if self.machine.leave().is_none() {
-            self.reaches("come up", Op::Command(Command::Up), up, World::good_answer);
-        }
-    }
-
-    /// Told to go down, in a world in which all goes well, it goes down.
-    pub fn can_go_down(&self) {
-        let down =
-            |world: &World| matches!(world.machine.state(), State::Down | State::Failed | State::Done | State::Ended);
-        self.reaches("go down", Op::Command(Command::Down), down, World::good_answer);
-    }
-
-    /// What a well-behaved world does next.
-    fn good_answer(&self) -> Op {
-        match (self.pending, self.run, self.helper) {
-            (Some(Pending::Hook), ..) => Op::Hook(false),
-            (Some(Pending::Start), ..) => Op::Start(Ok(())),
-            (Some(Pending::Finish), ..) => Op::Finish(false),
-            (None, Some(_), _) if !self.scripts.is_empty() => Op::ScriptEnds(true),
-            (None, Some(_), _) if self.machine.run().is_some_and(|run| matches!(run.stop, Stop::Held(_))) => {
-                Op::Order { starts: true, stops: true }
-            }
-            (None, Some(_), _) => Op::RunEnds(ExitStatus::Code(0)),
-            (None, None, Some(_)) => Op::HelperEnds(ExitStatus::Code(0)),
-            (None, None, None) if self.machine.state() == State::Waiting => Op::Order { starts: true, stops: true },
-            (None, None, None) => Op::DeadlineReached,
-        }
-    }
-
-    fn reaches(&self, what: &str, first: Op, there: impl Fn(&World) -> bool, next: impl Fn(&World) -> Op) {
-        let mut world = self.clone();
-        world.happens(first);
-        for _ in 0..STEPS {
-            if there(&world) {
-                return;
-            }
-            let op = next(&world);
-            assert!(world.can(op), "it does not {what}: {op:?} is to come, {world:?}");
-            world.happens(op);
-        }
-        panic!("it does not {what}: {world:?}, which began as {self:?}");
     }
 }
 

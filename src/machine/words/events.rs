@@ -116,3 +116,27 @@ pub enum Reaped {
     /// `finish`.
     Finish(ExitStatus),
 }
+
+impl Event {
+    /// The process that it brings.
+    pub(in crate::machine) fn process(&self) -> Option<Pid> {
+        match self {
+            Event::Resume(_, live) => live.map(|(_, pid)| pid),
+            Event::Answer(Answer::Started(pid)) => Some(*pid),
+            Event::Answer(Answer::HookStarted(pid) | Answer::FinishStarted(pid)) => *pid,
+            Event::Answer(Answer::StartFailed { .. })
+            | Event::Begin(_)
+            | Event::Command(_)
+            | Event::Leave(_)
+            | Event::KillNow
+            | Event::Reaped(_)
+            | Event::Control { .. }
+            | Event::DeadlineReached
+            | Event::Policy(_)
+            | Event::ResetLimits
+            | Event::HealthRules(_)
+            | Event::Turn(_)
+            | Event::Sign(_) => None,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A service in the order of services: asked before each start and stop, and told what becomes of it.
+//!
+//! Where the tree has no order, nothing is asked and nothing told.
+
+use crate::conf::names_others;
+use crate::machine::standing::{Hold, Lack, Standing};
+use crate::machine::{Event, Turn};
+use crate::supervisor::host::ToTree;
+use crate::supervisor::place::Place;
+use crate::supervisor::thread::Supervisor;
+use log::Level;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// So long, those are waited for whose stop has no `kill_timeout`.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Supervisor {
+    /// Looks whether there is an order, before the first event.
+    pub(super) fn take_place(&mut self, had_run: bool) {
+        self.declare_relations();
+        if let Some(place) = self.place().filter(|place| place.is_ordered()) {
+            if had_run {
+                place.has_run_before();
+            }
+            self.join_order(&*place);
+        }
+    }
+
+    fn place(&self) -> Option<Arc<dyn Place>> {
+        self.spec.host.tree().and_then(|tree| tree.place.clone())
+    }
+
+    fn join_order(&mut self, place: &dyn Place) {
+        self.standpoint.ordered = true;
+        place.set_patient(self.settings.policy.kill_timeout.is_none());
+        self.handle(Event::Turn(Turn::Ordered(true)));
+    }
+
+    /// The settings were read: what the directory itself says of others counts, too.
+    pub(super) fn declare_relations(&mut self) {
+        let Some(place) = self.place() else { return };
+        let own = self.own.file();
+        let names_others = own.is_some_and(|own| names_others(own.section()));
+        if !names_others && !self.standpoint.declared {
+            return;
+        }
+        self.standpoint.declared = names_others;
+        if place.declare(&self.spec.config, own) {
+            self.tell_tree(ToTree::Ordered);
+        }
+        if !self.standpoint.ordered {
+            self.join_order(&*place);
+        }
+    }
+
+    /// The order has woken us, or there is one now.
+    pub(super) fn look_at_order(&mut self) {
+        let Some(place) = self.place() else { return };
+        if !self.standpoint.ordered && place.is_ordered() {
+            self.join_order(&*place);
+            self.tell_standing();
+        }
+        if !self.standpoint.ordered {
+            return;
+        }
+        if let Some(call) = place.take_call() {
+            self.handle(Event::Turn(Turn::Call(call)));
+        }
+        self.handle(Event::Turn(Turn::AskAgain));
+    }
+
+    pub(super) fn ask_start(&mut self) -> Option<Event> {
+        let answer = self.place().map_or(Ok(()), |place| place.ask_start());
+        // It has noted by itself that the service is to come, and whether it begins.
+        self.standpoint.told = Some(if answer.is_ok() { Standing::Around } else { Standing::Coming });
+        self.answered(answer, Turn::MayStart)
+    }
+
+    pub(super) fn ask_stop(&mut self) -> Option<Event> {
+        let answer = self.place().map_or(Ok(()), |place| place.ask_stop());
+        self.answered(answer, Turn::MayStop)
+    }
+
+    fn answered(&mut self, answer: Result<(), Hold>, turn: Turn) -> Option<Event> {
+        let hold = answer.err();
+        let is_new = self.standpoint.hold != hold;
+        self.standpoint.hold = hold;
+        match &self.standpoint.hold {
+            None => return Some(Event::Turn(turn)),
+            Some(hold) if is_new => {
+                let (level, text) = (level(hold), format!("waiting: {hold}"));
+                self.say(level, text);
+            }
+            Some(_) => {}
+        }
+        match (turn, &self.standpoint.hold) {
+            (Turn::MayStop, Some(Hold::Others { patient: true, .. })) => Some(Event::Turn(Turn::StopWithin(PATIENCE))),
+            _ => None,
+        }
+    }
+
+    /// Tells the order what has become of the service, if that has changed.
+    pub(super) fn tell_standing(&mut self) {
+        if !self.standpoint.ordered {
+            return;
+        }
+        let standing = self.machine.standing();
+        if self.standpoint.told != Some(standing)
+            && let Some(place) = self.place()
+        {
+            self.standpoint.told = Some(standing);
+            place.report(standing);
+        }
+    }
+}
+
+/// What passes by itself is a notice, what somebody may have to look at a warning, and what never passes worse.
+fn level(hold: &Hold) -> Level {
+    match hold {
+        Hold::Circle(_) => Level::Error,
+        Hold::Lacks { lack: Lack::Unknown | Lack::Failed, .. } => Level::Warn,
+        Hold::Lacks { lack: Lack::Down | Lack::NotReady | Lack::Stopping, .. } | Hold::Others { .. } => Level::Info,
+    }
+}

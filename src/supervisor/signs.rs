@@ -1,0 +1,142 @@
+//! What a run process has said of itself, and the check that looks at it.
+
+use crate::supervisor::processes::process::Process;
+use crate::sys::Pid;
+use crate::sys::files::datagrams::Datagrams;
+use crate::sys::files::fifo::Fifo;
+use crate::sys::process::pidfd::signal_group;
+use crate::sys::threads::poll::PollSource;
+use std::os::fd::AsFd;
+
+/// The descriptor on which readiness is told where nothing says which.
+pub(super) const FD_DEFAULT: u8 = 3;
+
+/// More than this of a check's last line, in bytes, is not shown.
+pub(super) const LINE_MAX: usize = 512;
+
+/// So many datagrams are read in one turn: the run process's end is looked at in between.
+pub(super) const DATAGRAMS_AT_ONCE: usize = 64;
+
+/// What is held open for the run process, and what it has said.
+#[derive(Debug, Default)]
+pub(super) struct Readiness {
+    pub(super) fifo: Option<Fifo>,
+    pub(super) socket: Option<Datagrams>,
+    pub(super) check: Option<Check>,
+    /// What the check writes.
+    pub(super) output: Option<Fifo>,
+    /// The last line of that, and what of it is not complete yet.
+    pub(super) said: Vec<u8>,
+    /// The check's last line.
+    pub(super) check_line: Option<String>,
+    /// The run process's `STATUS=`.
+    pub(super) status: Option<String>,
+    /// What was wrong with the settings at the last start.
+    pub(super) complaint: Option<String>,
+    /// Why the last check could not be run.
+    pub(super) check_failed: Option<String>,
+}
+
+/// A check that runs.
+#[derive(Debug)]
+pub(super) struct Check {
+    /// The run process that is looked at.
+    pub(super) run: Pid,
+    pub(super) process: Process,
+}
+
+impl Drop for Check {
+    /// Whoever supervises next looks anew.
+    fn drop(&mut self) {
+        if let Ok(None) = self.process.pidfd.reap() {
+            let _ = signal_group(self.process.pid, libc::SIGKILL);
+        }
+    }
+}
+
+/// How a run process tells that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Descriptor(u8),
+    Socket,
+    Silent,
+}
+
+impl Readiness {
+    pub(super) fn fifo_source(&self) -> Option<PollSource<'_>> {
+        self.fifo.as_ref().map(|fifo| PollSource::Readable(fifo.as_fd()))
+    }
+
+    pub(super) fn socket_source(&self) -> Option<PollSource<'_>> {
+        self.socket.as_ref().map(|socket| PollSource::Readable(socket.as_fd()))
+    }
+
+    pub(super) fn check_source(&self) -> Option<PollSource<'_>> {
+        self.check.as_ref().map(|check| check.process.source())
+    }
+
+    pub(super) fn output_source(&self) -> Option<PollSource<'_>> {
+        self.output.as_ref().filter(|_| self.check.is_some()).map(|output| PollSource::Readable(output.as_fd()))
+    }
+
+    /// Whether no check runs.
+    pub(super) fn is_idle(&self) -> bool {
+        self.check.is_none()
+    }
+
+    pub(super) fn check_line(&self) -> Option<&str> {
+        self.check_line.as_deref()
+    }
+
+    pub(super) fn status(&self) -> Option<&str> {
+        self.status.as_deref()
+    }
+
+    /// What the check writes. However much that is, it is read, and the last line is kept.
+    pub(super) fn read_output(&mut self) {
+        let Some(output) = &self.output else { return };
+        let mut room = [0; 4096];
+        for _ in 0..16 {
+            match output.read(&mut room) {
+                0 => return,
+                length => keep_last_line(&mut self.said, &room[..length]),
+            }
+        }
+    }
+}
+
+/// Adds `bytes` to `said`, and keeps the last line that is not empty.
+pub(super) fn keep_last_line(said: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        if said.last() == Some(&b'\n') {
+            if *byte == b'\n' {
+                continue;
+            }
+            said.clear();
+        }
+        if said.len() < LINE_MAX || *byte == b'\n' {
+            said.push(*byte);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::readiness::notify::line;
+
+    #[test]
+    fn of_all_that_a_check_writes_the_last_line_is_kept() {
+        let said = |parts: &[&[u8]]| {
+            let mut said = Vec::new();
+            parts.iter().for_each(|part| keep_last_line(&mut said, part));
+            line(&said)
+        };
+        assert_eq!(said(&[b"one\ntwo\n"]), "two");
+        assert_eq!(said(&[b"one\nt", b"wo"]), "two");
+        assert_eq!(said(&[b"one\n\n\n"]), "one");
+        assert_eq!(said(&[b""]), "");
+        assert_eq!(said(&[&[b'x'; 100_000], b"\nend"]), "end");
+        assert_eq!(said(&[&[b'x'; 100_000]]).len(), 256);
+    }
+}
