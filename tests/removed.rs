@@ -25,6 +25,14 @@ fn copies(place: &Place) -> Vec<u32> {
     pids
 }
 
+/// Removes a directory in which somebody makes new files meanwhile.
+fn remove_all(path: &std::path::Path) {
+    let until = std::time::Instant::now() + DEADLINE;
+    while let Err(error) = std::fs::remove_dir_all(path) {
+        assert!(error.kind() == std::io::ErrorKind::DirectoryNotEmpty && std::time::Instant::now() < until, "{error}");
+    }
+}
+
 fn is_whole(module: &Module) -> bool {
     let there = ["lock", "control", "ok", "status", "state.json"].iter().all(|entry| module.path(entry).exists());
     there && module.is_supervised() && module.text("lock").starts_with("run ")
@@ -40,16 +48,16 @@ fn a_directory_that_is_removed_is_made_and_written_again_while_nothing_happens()
     let (web, mail) = (place.module("web"), place.module("mail"));
     let pids = [web.wait_up(&place), mail.wait_up(&place)];
     wait_for("all to be written", &place, || is_whole(&web) && is_whole(&mail));
-    std::fs::remove_dir_all(web.dir()).expect("nobody makes anything in it meanwhile");
+    remove_all(web.dir());
     wait_for("it to be made anew", &place, || is_whole(&web));
     std::fs::remove_file(mail.path("lock")).expect("removed");
     wait_for("the lock to be made anew", &place, || is_whole(&mail));
     std::fs::rename(web.dir(), place.path().join("away")).expect("moved away");
     wait_for("it to be made in its place", &place, || is_whole(&web));
-    std::fs::remove_dir_all(place.status_root()).expect("nobody makes anything in it meanwhile");
+    remove_all(&place.status_root());
     wait_for("everything to be made anew", &place, || is_whole(&web) && is_whole(&mail) && place.own().is_supervised());
     // Once more, for what was made anew is watched, too.
-    std::fs::remove_dir_all(place.status_root()).expect("removed again");
+    remove_all(&place.status_root());
     wait_for("everything to be made anew again", &place, || is_whole(&web) && is_whole(&mail));
     assert_eq!([web.pid(), mail.pid()], pids);
     assert!(tree.stop().success());
@@ -63,7 +71,7 @@ fn what_was_made_anew_is_found_by_the_next_tree() {
     let web = place.module("web");
     let pid = web.wait_up(&place);
     wait_for("all to be written", &place, || is_whole(&web));
-    std::fs::remove_dir_all(place.status_root()).expect("removed");
+    remove_all(&place.status_root());
     wait_for("it to be made anew", &place, || is_whole(&web));
     killed.kill();
     let tree = place.reaped_tree();
@@ -81,7 +89,7 @@ fn a_start_finds_the_directory_that_was_removed_just_before() {
     let web = place.module("web");
     let pid = web.wait_up(&place);
     wait_for("all to be written", &place, || is_whole(&web) && web.text("__stdout").contains("word"));
-    std::fs::remove_dir_all(web.dir()).expect("removed");
+    remove_all(web.dir());
     signal(pid, "KILL");
     wait_for("the output of the next one", &place, || web.text("__stdout").contains("word"));
     assert!(tree.stop().success());
@@ -100,7 +108,7 @@ fn of_two_trees_the_one_that_has_lost_its_locks_lets_go() {
     wait_for("all to be written", &place, || modules.iter().all(is_whole));
     // The second one takes the place of the first before that can make anything anew.
     first.signal("STOP");
-    std::fs::remove_dir_all(place.status_root()).expect("removed");
+    remove_all(&place.status_root());
     let second = place.tree();
     modules.iter().for_each(|module| _ = module.wait_up(&place));
     first.signal("CONT");

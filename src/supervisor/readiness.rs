@@ -27,7 +27,9 @@ impl Supervisor {
             Ok(fd) => (fd, None),
             Err(why) => (None, Some(why)),
         };
-        let has_check = settings.check.is_some() || self.spec.service.has_check();
+        // A file alone is for `svctl check`, as ever: who has one has not asked for processes that look all the time.
+        let asks = matches!(settings.ready, Ready::Check) || settings.check_interval.is_some();
+        let has_check = settings.check.is_some() || (asks && self.spec.service.has_check());
         let is_oneshot = self.settings.policy.kind == Kind::Oneshot;
         let (mut ready, mut way) = match (&settings.ready, fd) {
             (Ready::Start, _) => (ReadyWhen::Started, Way::Silent),

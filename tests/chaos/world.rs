@@ -403,9 +403,9 @@ impl<'a> World<'a> {
         self.tree = Some(pid);
         // Before it has taken its signals, they would kill it. Its FIFO would not tell: a child that was just being started
         // when the last tree was killed may still hold that.
-        let hup = 1 << (nix::libc::SIGHUP - 1);
+        let term = 1 << (nix::libc::SIGTERM - 1);
         let blocked = || u64::from_str_radix(&proc_status(pid, "SigBlk"), 16).unwrap_or_default();
-        wait_for("the tree to take its signals", self.place, || blocked() & hup != 0);
+        wait_for("the tree to take its signals", self.place, || blocked() & term != 0);
     }
 
     pub fn signal_tree(&self, name: &str) {
