@@ -1,6 +1,6 @@
 //! `supervise.conf`: lines, then sections, then typed settings, each with where it comes from.
 //!
-//! 1. [`lines`] reads every line by itself, keys and values with rust-ini, and complains about what is none of ours;
+//! 1. [`sections::lines`] reads every line by itself, keys and values with rust-ini, and complains about what is none of ours;
 //! 2. [`sections`] puts them together, and keeps each key's line;
 //! 3. [`settings`] gives each key its type, and [`Config::effective`] resolves a module's inheritance.
 //!
@@ -9,7 +9,6 @@
 mod complaint;
 pub mod context;
 pub mod keys;
-pub mod lines;
 mod lint;
 pub mod log;
 pub mod nearest;
@@ -137,7 +136,7 @@ impl Config {
     /// Reads `bytes` as the content of the file at `path`.
     pub fn parse(path: &Path, bytes: &[u8]) -> Config {
         let mut complaints = Findings::default();
-        let mut sections = Sections::build(lines::classify(bytes), &mut complaints);
+        let mut sections = Sections::build(sections::lines::classify(bytes), &mut complaints);
         for (_, section) in sections.iter_mut() {
             lint::drop_invalid(section, &mut complaints);
             lint::lint_gsm(section, &mut complaints);

@@ -1,8 +1,8 @@
 //! A service directory's own `supervise.conf`: keys without a section, which travel with the service.
 
 use super::complaint::{Complaint, Findings};
-use super::lines::{self, Kind, Line};
 use super::lint;
+use super::sections::lines::{self, Kind, Line};
 use super::sections::{Section, Sections};
 use crate::sys::errno_text;
 use crate::sys::fnv;

@@ -1,9 +1,11 @@
 //! Sections and their keys, put together from the lines, each with the line where it stands.
 
-use super::complaint::Findings;
-use super::keys::{self, KEYS};
-use super::lines::{Kind, Line, shortened};
-use super::nearest::nearest;
+pub mod lines;
+
+use crate::conf::complaint::Findings;
+use crate::conf::keys::{self, KEYS};
+use crate::conf::nearest::nearest;
+use lines::{Kind, Line, shortened};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -153,7 +155,7 @@ fn repeated(what: &str, first: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conf::lines::classify;
+    use crate::conf::sections::lines::classify;
     use std::path::Path;
 
     fn build(text: &str) -> (Sections, Vec<(usize, String)>) {

@@ -3,7 +3,7 @@
 //! rust-ini reads what is a key and what its value, line by line. Given the whole file, it would join a junk line to the
 //! next key, accept indented lines, take a backslash at the end for a line that goes on, and forget line numbers.
 
-use super::keys;
+use crate::conf::keys;
 use ini::{Ini, ParseOption};
 
 /// What a line is.
