@@ -58,53 +58,22 @@ impl Sections {
     /// Puts the lines together; what is wrong goes to `complaints` with its line. A section or key that is repeated
     /// counts the last time. What nobody can use is not kept: the file may be large, and full of it.
     pub fn build(lines: impl IntoIterator<Item = Line>, complaints: &mut Findings) -> Sections {
-        let mut sections = Sections::default();
-        let mut place = Place::Before;
-        let mut room = ENTRIES_MAX;
+        let mut building = Building { sections: Sections::default(), place: Place::Before, kept: 0, complaints };
         for Line { number, kind } in lines {
-            if room == 0 {
+            if building.kept == ENTRIES_MAX {
                 let what = format!("the file has more than {ENTRIES_MAX} sections and keys: the rest is ignored");
-                complaints.push((number, what));
+                building.complaints.push((number, what));
                 break;
             }
             match kind {
                 Kind::Nothing => {}
-                Kind::Bad(what) => complaints.push((number, what)),
-                Kind::BadSection(what) => {
-                    room -= 1;
-                    sections.headers.push((number, None));
-                    place = Place::Nobody;
-                    let what = format!("{what}; the lines below it, up to the next section, are ignored");
-                    complaints.push((number, what));
-                }
-                Kind::Section(name) => {
-                    room -= 1;
-                    let shown = shortened(&name);
-                    let name: Arc<str> = name.into();
-                    sections.headers.push((number, Some(name.clone())));
-                    place = Place::Section(name.clone());
-                    let section = Section { line: number, entries: BTreeMap::new() };
-                    let old = sections.by_name.insert(name, section);
-                    complaints.extend(old.map(|old| (number, repeated(&format!("[{shown}]"), old.line))));
-                }
-                Kind::Entry { key, value } => match (&place, keys::key(&key)) {
-                    (Place::Before, _) => {
-                        let key = shortened(&key);
-                        complaints.push((number, format!("{key} stands before the first [section] and is ignored")));
-                    }
-                    (Place::Section(_), None) => complaints.push_with(number, || unknown(&key)),
-                    (Place::Section(name), Some(known)) => {
-                        room -= 1;
-                        let Some(section) = sections.by_name.get_mut(name) else { continue };
-                        let old = section.entries.insert(known.name, Entry { value, line: number });
-                        complaints.extend(old.map(|old| (number, repeated(&key, old.line))));
-                    }
-                    // Its header has been told.
-                    (Place::Nobody, _) => {}
-                },
+                Kind::Bad(what) => building.complaints.push((number, what)),
+                Kind::BadSection(what) => building.unreadable_header(number, &what),
+                Kind::Section(name) => building.header(number, name),
+                Kind::Entry { key, value } => building.entry(number, &key, value),
             }
         }
-        sections
+        building.sections
     }
 
     /// The name of the section that a line belongs to.
@@ -126,6 +95,55 @@ impl Sections {
     /// All sections, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Section)> {
         self.by_name.iter_mut().map(|(name, section)| (&**name, section))
+    }
+}
+
+/// Sections while the lines are put together.
+struct Building<'a> {
+    sections: Sections,
+    place: Place,
+    /// How many headers and entries are kept; lines that nobody can use are not.
+    kept: usize,
+    complaints: &'a mut Findings,
+}
+
+impl Building<'_> {
+    /// A header whose name cannot be read: the lines below it must not go to the section above.
+    fn unreadable_header(&mut self, line: usize, what: &str) {
+        self.kept += 1;
+        self.sections.headers.push((line, None));
+        self.place = Place::Nobody;
+        let what = format!("{what}; the lines below it, up to the next section, are ignored");
+        self.complaints.push((line, what));
+    }
+
+    fn header(&mut self, line: usize, name: String) {
+        self.kept += 1;
+        let shown = shortened(&name);
+        let name: Arc<str> = name.into();
+        self.sections.headers.push((line, Some(name.clone())));
+        self.place = Place::Section(name.clone());
+        let section = Section { line, entries: BTreeMap::new() };
+        let old = self.sections.by_name.insert(name, section);
+        self.complaints.extend(old.map(|old| (line, repeated(&format!("[{shown}]"), old.line))));
+    }
+
+    fn entry(&mut self, line: usize, key: &str, value: String) {
+        match (&self.place, keys::key(key)) {
+            (Place::Before, _) => {
+                let key = shortened(key);
+                self.complaints.push((line, format!("{key} stands before the first [section] and is ignored")));
+            }
+            (Place::Section(_), None) => self.complaints.push_with(line, || unknown(key)),
+            (Place::Section(name), Some(known)) => {
+                self.kept += 1;
+                let Some(section) = self.sections.by_name.get_mut(name) else { return };
+                let old = section.entries.insert(known.name, Entry { value, line });
+                self.complaints.extend(old.map(|old| (line, repeated(key, old.line))));
+            }
+            // Its header has been told.
+            (Place::Nobody, _) => {}
+        }
     }
 }
 
