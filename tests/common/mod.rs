@@ -147,6 +147,13 @@ impl Place {
         command.current_dir(self.path()).stdin(Stdio::null()).output().expect("run")
     }
 
+    /// What `svctl` does with these words about the services here.
+    pub fn svctl(&self, words: &[&str]) -> Output {
+        let mut command = svctl_command();
+        command.arg("-p").arg(self.status_root()).args(words);
+        self.output(command)
+    }
+
     /// Everything that supervisors and programs said here, and what each process waits for, for a test that fails.
     pub fn story(&self) -> String {
         let mut story = String::new();
@@ -440,4 +447,9 @@ fn with_test_panics(mut command: Command) -> Command {
 
 pub fn svctl_command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_svctl"))
+}
+
+/// All that a program wrote, standard output first.
+pub fn said_by(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }

@@ -27,10 +27,6 @@ fn svctl(place: &Place, group: u32, words: &[&str]) -> Output {
     place.output(command)
 }
 
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
-}
-
 #[test]
 fn a_member_sees_and_steers_and_a_stranger_does_neither() {
     if !is_root() {
@@ -47,14 +43,14 @@ fn a_member_sees_and_steers_and_a_stranger_does_neither() {
     assert_eq!(mode(&web.path("ok")), (0o620, MEMBERS));
     assert_eq!(mode(&web.path("lock")).0, 0o600);
     let status = svctl(&place, MEMBERS, &["status"]);
-    assert!(status.status.success() && text(&status).contains("up"), "{}", text(&status));
-    assert!(text(&svctl(&place, MEMBERS, &["logs", "web"])).contains("hello"));
+    assert!(status.status.success() && said_by(&status).contains("up"), "{}", said_by(&status));
+    assert!(said_by(&svctl(&place, MEMBERS, &["logs", "web"])).contains("hello"));
     let restart = svctl(&place, MEMBERS, &["restart", "web"]);
-    assert!(restart.status.success(), "{}", text(&restart));
+    assert!(restart.status.success(), "{}", said_by(&restart));
     let pid = web.wait_new_pid(&place, pid);
     for words in [&["status", "web"][..], &["restart", "web"], &["logs", "web"], &["kill", "web"]] {
         let output = svctl(&place, STRANGERS, words);
-        assert!(!output.status.success() && text(&output).contains("Permission denied"), "{}", text(&output));
+        assert!(!output.status.success() && said_by(&output).contains("Permission denied"), "{}", said_by(&output));
     }
     assert_eq!(web.pid(), pid);
 }

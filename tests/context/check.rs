@@ -7,10 +7,7 @@ fn svctl(place: &Place, words: &[&str]) -> (bool, String) {
     let mut command = svctl_command();
     command.arg("-p").arg(place.status_root()).args(words).env("FROM_SVCTL", "1");
     let output = place.output(command);
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned(),
-    )
+    (output.status.success(), said_by(&output))
 }
 
 /// A check that tells how it is run, and fails so that it is shown.

@@ -12,14 +12,6 @@ fn nice(pid: u32) -> i64 {
     proc_stat(pid, 19)
 }
 
-/// What `svctl` writes with these words.
-fn svctl(place: &Place, words: &[&str]) -> String {
-    let mut command = svctl_command();
-    command.arg("-p").arg(place.status_root()).args(words);
-    let output = place.output(command);
-    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
-}
-
 #[test]
 fn its_keys_count_at_every_start_and_the_shared_section_wins() {
     let place = Place::new();
@@ -32,11 +24,11 @@ fn its_keys_count_at_every_start_and_the_shared_section_wins() {
     let variables = |pid| ["A", "B", "C"].map(|name| variable(pid, name).unwrap_or_default());
     assert_eq!((nice(first), variables(first)), (3, ["global", "own", "section"].map(str::to_owned)));
 
-    let config = svctl(&place, &["config", "web"]);
+    let config = said_by(&place.svctl(&["config", "web"]));
     let line = |key: &str| config.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
     assert!(line("nice").ends_with("/web/supervise.conf:1"), "{config}");
     assert!(line("restart_delay ").ends_with("/supervise.conf:6"), "{config}");
-    let show = svctl(&place, &["show", "web"]);
+    let show = said_by(&place.svctl(&["show", "web"]));
     assert!(show.contains("/web/supervise.conf:1"), "{show}");
 
     // What changes is in force with the next start, and what is wrong is told with its line.

@@ -15,10 +15,7 @@ const DEAF: &str = "trap '' TERM; : > ready; exec sleep 1000";
 
 #[test]
 fn up_down_and_up_again() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", POLITE)]);
     pair.comes_to(&STATUS, "run: web: (pid P) Ts\nexit 0");
     pair.comes_to(&STAT, "web: up (pid P) T seconds\nexit 0");
@@ -36,10 +33,7 @@ fn up_down_and_up_again() {
 
 #[test]
 fn restart_gives_a_new_pid() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", POLITE)]);
     pair.comes_to(&STATUS, "run: web: (pid P) Ts\nexit 0");
     for verb in ["restart", "try-restart", "force-reload", "force-restart"] {
@@ -59,10 +53,7 @@ fn restart_gives_a_new_pid() {
 
 #[test]
 fn a_down_file() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", POLITE), ("down", "")]);
     pair.comes_to(&STATUS, "down: web: Ts\nexit 0");
     pair.comes_to(&STAT, "web: down T seconds\nexit 0");
@@ -73,10 +64,7 @@ fn a_down_file() {
 
 #[test]
 fn once() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", "echo run >> calls; read line < go; exit 0"), ("down", "")]);
     for svdir in pair.both() {
         let go = svdir.join("web/go");
@@ -99,10 +87,7 @@ fn once() {
 
 #[test]
 fn pause_and_continue() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", "exec sleep 1000")]);
     pair.comes_to(&STATUS, "run: web: (pid P) Ts\nexit 0");
     pair.does(&["sv", "pause", "web"]);
@@ -132,10 +117,7 @@ fn pause_and_continue() {
 
 #[test]
 fn one_that_does_not_end() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", DEAF)]);
     for svdir in pair.both() {
         wait_for("it to be deaf", &place, || svdir.join("web/ready").exists());
@@ -153,10 +135,7 @@ fn one_that_does_not_end() {
 
 #[test]
 fn force_restart_and_force_shutdown_kill_one_that_does_not_end() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", DEAF)]);
     let ready = |gone: bool| {
         for svdir in pair.both() {
@@ -178,10 +157,7 @@ fn force_restart_and_force_shutdown_kill_one_that_does_not_end() {
 
 #[test]
 fn while_finish_runs() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", POLITE), ("finish", "while ! [ -e done ]; do sleep 0.02; done")]);
     let finish = |there: bool| {
         for svdir in pair.both() {
@@ -205,10 +181,7 @@ fn while_finish_runs() {
 
 #[test]
 fn check_decides_about_start_restart_and_check() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", POLITE), ("check", "[ -e good ]")]);
     pair.comes_to(&STATUS, "run: web: (pid P) Ts\nexit 0");
     pair.says(&["sv", "-w", "1", "check", "web"], "timeout: run: web: (pid P) Ts\nexit 1");
@@ -248,10 +221,7 @@ fn exit_stops_it_first() {
 
 #[test]
 fn exit_while_it_does_not_end() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", DEAF)]);
     for svdir in pair.both() {
         wait_for("it to be deaf", &place, || svdir.join("web/ready").exists());
@@ -263,10 +233,7 @@ fn exit_while_it_does_not_end() {
 
 #[test]
 fn a_run_that_cannot_be_started() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", "#!/nowhere\n")]);
     pair.comes_to(&STATUS, "down: web: Ts, normally up, want up\nexit 0");
     pair.comes_to(&STAT, "web: down T seconds, normally up, want up\nexit 0");
@@ -278,10 +245,7 @@ fn a_run_that_cannot_be_started() {
 
 #[test]
 fn every_signal_arrives() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let run = "for s in TERM INT HUP ALRM QUIT USR1 USR2; do trap \"echo $s >> calls\" $s; done
         sleep 1000 & echo ready >> calls; while :; do wait $!; done";
     let pair = Pair::start(&place, &[("run", run)]);
@@ -315,10 +279,7 @@ fn every_signal_arrives() {
 
 #[test]
 fn a_service_with_a_logger() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", "echo hello; exec sleep 1000"), ("log/run", "exec cat > got")]);
     pair.comes_to(&STATUS, "run: web: (pid P) Ts; run: log: (pid P) Ts\nexit 0");
     pair.says(&["svok", "web/log"], "exit 0");
@@ -338,10 +299,7 @@ fn a_service_with_a_logger() {
 
 #[test]
 fn the_seconds_are_the_same() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", POLITE), ("finish", "while ! [ -e done ]; do sleep 0.02; done")]);
     pair.comes_to(&STATUS, "run: web: (pid P) Ts\nexit 0");
     let seconds = |svdir: &std::path::Path| -> i64 {
@@ -394,10 +352,7 @@ fn finish_gets_the_same_two_arguments() {
 
 #[test]
 fn as_an_init_script() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = Pair::start(&place, &[("run", POLITE)]);
     // A link of the service's name to `sv` takes the words of an init script, and has its exit codes.
     let sv =

@@ -27,10 +27,7 @@ fn start<'a>(place: &'a Place, run: &str, code: u8) -> Pair<'a> {
 
 #[test]
 fn the_order_of_a_life() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let pair = start(&place, SLOW, 1);
     let mut expected = "u run".to_string();
     pair.wait_calls(&expected);
@@ -56,10 +53,7 @@ fn the_order_of_a_life() {
 
 #[test]
 fn exit_0_suppresses_every_signal() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let run = "for s in TERM INT HUP ALRM QUIT USR1 USR2; do trap \"echo $s >> calls\" $s; done
         sleep 1000 & echo run >> calls; while :; do wait $!; done";
     let pair = start(&place, run, 0);
@@ -92,10 +86,7 @@ fn exit_0_suppresses_every_signal() {
 
 #[test]
 fn any_other_exit_lets_the_signal_through() {
-    if !installed(&TOOLS) {
-        return;
-    }
-    let place = Place::new();
+    let Some(place) = place_beside(&TOOLS) else { return };
     let run = "for s in INT HUP ALRM QUIT USR1 USR2; do trap \"echo $s >> calls\" $s; done
         sleep 1000 & echo run >> calls; while :; do wait $!; done";
     let pair = start(&place, run, 7);

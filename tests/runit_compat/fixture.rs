@@ -19,6 +19,11 @@ pub fn installed(programs: &[&str]) -> bool {
     false
 }
 
+/// A place for a test that needs these programs; `None` where they are not installed.
+pub fn place_beside(programs: &[&str]) -> Option<Place> {
+    installed(programs).then(Place::new)
+}
+
 /// What a tool said, and its exit code.
 pub fn tool(svdir: &Path, words: &[&str]) -> String {
     let mut command = Command::new(words[0]);

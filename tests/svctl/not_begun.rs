@@ -2,17 +2,6 @@
 
 use crate::common::*;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Output;
-
-fn svctl(place: &Place, words: &[&str]) -> Output {
-    let mut command = svctl_command();
-    command.arg("-p").arg(place.status_root()).args(words);
-    place.output(command)
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
-}
 
 #[test]
 fn a_run_that_is_not_executable_is_a_row_that_counts_and_is_found_by_name() {
@@ -25,11 +14,11 @@ fn a_run_that_is_not_executable_is_a_row_that_counts_and_is_found_by_name() {
     let tree = place.tree();
     place.module("web").wait_up(&place);
     let why = "not begun: run is not executable";
-    wait_for("the row", &place, || text(&svctl(&place, &["status"])).contains(why));
+    wait_for("the row", &place, || said_by(&place.svctl(&["status"])).contains(why));
 
-    let all = svctl(&place, &["status"]);
-    assert_eq!(all.status.code(), Some(3), "{}", text(&all));
-    assert!(!text(&all).contains("README"), "{}", text(&all));
+    let all = place.svctl(&["status"]);
+    assert_eq!(all.status.code(), Some(3), "{}", said_by(&all));
+    assert!(!said_by(&all).contains("README"), "{}", said_by(&all));
     for (words, code) in [
         (&["status", "dud"][..], 3),
         (&["status", "--failed"], 3),
@@ -38,21 +27,21 @@ fn a_run_that_is_not_executable_is_a_row_that_counts_and_is_found_by_name() {
         (&["start", "dud"], 4),
         (&["show", "dud"], 0),
     ] {
-        let output = svctl(&place, words);
-        assert!(text(&output).contains(why), "{words:?}: {}", text(&output));
-        assert_eq!(output.status.code(), Some(code), "{words:?}: {}", text(&output));
+        let output = place.svctl(words);
+        assert!(said_by(&output).contains(why), "{words:?}: {}", said_by(&output));
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {}", said_by(&output));
     }
     let json: serde_json::Value =
-        serde_json::from_slice(&svctl(&place, &["--json", "status", "dud"]).stdout).expect("JSON");
+        serde_json::from_slice(&place.svctl(&["--json", "status", "dud"]).stdout).expect("JSON");
     assert_eq!((&json[0]["state"], &json[0]["reason"]), (&"failed".into(), &why.into()), "{json}");
 
     // Once it can begin, it is a module like any other.
     chmod(0o755);
     place.module("dud").wait_up(&place);
-    wait_for("all is well", &place, || svctl(&place, &["status"]).status.code() == Some(0));
+    wait_for("all is well", &place, || place.svctl(&["status"]).status.code() == Some(0));
 
     // What a dead tree has said counts no more.
     chmod(0o644);
     tree.stop();
-    assert!(!text(&svctl(&place, &["status"])).contains(why));
+    assert!(!said_by(&place.svctl(&["status"])).contains(why));
 }

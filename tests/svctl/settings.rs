@@ -1,17 +1,6 @@
 //! What `svctl` says of settings: what is wrong, what is in force, and what is not read yet.
 
 use crate::common::*;
-use std::process::Output;
-
-fn svctl(place: &Place, words: &[&str]) -> Output {
-    let mut command = svctl_command();
-    command.arg("-p").arg(place.status_root()).args(words);
-    place.output(command)
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
-}
 
 #[test]
 fn reload_tells_what_is_wrong_and_of_a_named_module_that_alone() {
@@ -20,13 +9,13 @@ fn reload_tells_what_is_wrong_and_of_a_named_module_that_alone() {
     ["web", "db"].iter().for_each(|name| place.run(name, SLEEP));
     let _tree = place.tree();
     ["web", "db"].iter().for_each(|name| assert_ne!(place.module(name).wait_up(&place), 0));
-    let good = svctl(&place, &["reload"]);
-    assert_eq!(good.status.code(), Some(0), "{}", text(&good));
+    let good = place.svctl(&["reload"]);
+    assert_eq!(good.status.code(), Some(0), "{}", said_by(&good));
 
     place.conf("[global]\nnice : x\n[web]\nnicer : 1\n[db]\nnice : 2\n[wbe]\nnice : 3\n");
     std::fs::write(place.root().join("db/supervise.conf"), "[db]\n").expect("its own file");
-    let all = svctl(&place, &["reload"]);
-    let told = text(&all);
+    let all = place.svctl(&["reload"]);
+    let told = said_by(&all);
     assert_eq!(all.status.code(), Some(1), "{told}");
     for line in [
         "supervise.conf:2: nice: \"x\"",
@@ -38,14 +27,14 @@ fn reload_tells_what_is_wrong_and_of_a_named_module_that_alone() {
     }
     assert_eq!(told.lines().filter(|line| line.starts_with("fail: ")).count(), 4, "{told}");
 
-    let web = svctl(&place, &["reload", "web"]);
-    let told = text(&web);
+    let web = place.svctl(&["reload", "web"]);
+    let told = said_by(&web);
     assert_eq!(web.status.code(), Some(1), "{told}");
     assert!(told.contains("fail: web: ") && told.contains("nicer") && !told.contains("wbe"), "{told}");
-    let check = svctl(&place, &["config", "--check"]);
-    assert_eq!((check.status.code(), text(&check).lines().count()), (Some(1), 4), "{}", text(&check));
-    let check = svctl(&place, &["config", "--check", "db"]);
-    assert_eq!((check.status.code(), text(&check).lines().count()), (Some(1), 1), "{}", text(&check));
+    let check = place.svctl(&["config", "--check"]);
+    assert_eq!((check.status.code(), said_by(&check).lines().count()), (Some(1), 4), "{}", said_by(&check));
+    let check = place.svctl(&["config", "--check", "db"]);
+    assert_eq!((check.status.code(), said_by(&check).lines().count()), (Some(1), 1), "{}", said_by(&check));
 }
 
 #[test]
@@ -55,18 +44,18 @@ fn what_is_in_force_is_shown_beside_what_is_not_read_yet() {
     place.run("web", SLEEP);
     let _tree = place.tree();
     place.module("web").wait_up(&place);
-    let unread = |words: &[&str]| text(&svctl(&place, words)).matches("not read yet").count();
+    let unread = |words: &[&str]| said_by(&place.svctl(words)).matches("not read yet").count();
     assert_eq!((unread(&["config", "web"]), unread(&["status"])), (0, 0));
 
     place.conf("# another\n[web]\nmax_tries : 7\nalarm_interval : 60\n");
-    let config = text(&svctl(&place, &["config", "web"]));
+    let config = said_by(&place.svctl(&["config", "web"]));
     let lines: Vec<&str> = config.lines().filter(|line| line.starts_with("max_tries ")).collect();
     let [held, file] = lines[..] else { panic!("{config}") };
     assert!(held.contains(" 3 ") && held.ends_with("supervise.conf:2"), "{config}");
     assert!(file.contains(" 7 ") && file.contains("not read yet: svctl reload"), "{config}");
     assert_eq!((unread(&["config", "web"]), unread(&["status"])), (1, 1));
     let json: serde_json::Value =
-        serde_json::from_slice(&svctl(&place, &["--json", "config", "web"]).stdout).expect("JSON");
+        serde_json::from_slice(&place.svctl(&["--json", "config", "web"]).stdout).expect("JSON");
     let tries = |in_force: bool| {
         let all = json.as_array().expect("an array");
         let found = all.iter().find(|value| value["key"] == "max_tries" && value["in_force"] == in_force);
@@ -75,12 +64,12 @@ fn what_is_in_force_is_shown_beside_what_is_not_read_yet() {
     assert_eq!((tries(true), tries(false)), (Some("3".into()), Some("7".into())));
 
     // By one module, or by all: then there is nothing to be read any more.
-    assert!(svctl(&place, &["reload", "web"]).status.success());
+    assert!(place.svctl(&["reload", "web"]).status.success());
     wait_for("the settings", &place, || unread(&["config", "web"]) == 0 && unread(&["status"]) == 0);
     place.conf("[web]\nmax_tries : 9\nalarm_interval : 60\n");
-    assert!(svctl(&place, &["reload"]).status.success());
+    assert!(place.svctl(&["reload"]).status.success());
     wait_for("the settings", &place, || {
-        let config = text(&svctl(&place, &["config", "web"]));
+        let config = said_by(&place.svctl(&["config", "web"]));
         config.lines().any(|line| line.starts_with("max_tries ") && line.contains(" 9 ")) && unread(&["status"]) == 0
     });
 }
