@@ -17,11 +17,11 @@ use crate::sys::time::Mono;
 use log::Level;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 
-use crate::supervisor::signs::{Check, DATAGRAMS_AT_ONCE, FD_DEFAULT, Way};
+use crate::supervisor::signs::{Channel, Check, DATAGRAMS_AT_ONCE, FD_DEFAULT};
 
 impl Supervisor {
-    /// The rules and the way, by the settings and the files of the service directory.
-    fn resolve_readiness(&mut self) -> (HealthRules, Way) {
+    /// The rules, and over what it says that it is ready, by the settings and the files of the service directory.
+    fn resolve_readiness(&mut self) -> (HealthRules, Channel) {
         let settings = &self.settings.readiness;
         let (fd, mut complaint) = match self.spec.service.notification_fd() {
             Ok(fd) => (fd, None),
@@ -31,21 +31,21 @@ impl Supervisor {
         let asks = matches!(settings.ready, Ready::Check) || settings.check_interval.is_some();
         let has_check = settings.check.is_some() || (asks && self.spec.service.has_check());
         let is_oneshot = self.settings.policy.kind == Kind::Oneshot;
-        let (mut ready, mut way) = match (&settings.ready, fd) {
-            (Ready::Start, _) => (ReadyWhen::Started, Way::Silent),
-            (Ready::Fd(own), fd) => (ReadyWhen::Told, Way::Descriptor(own.or(fd).unwrap_or(FD_DEFAULT))),
-            (Ready::Notify, _) => (ReadyWhen::Told, Way::Socket),
-            (Ready::Lived(time), _) => (ReadyWhen::Lived(*time), Way::Silent),
+        let (mut ready, mut channel) = match (&settings.ready, fd) {
+            (Ready::Start, _) => (ReadyWhen::Started, Channel::Silent),
+            (Ready::Fd(own), fd) => (ReadyWhen::Told, Channel::Descriptor(own.or(fd).unwrap_or(FD_DEFAULT))),
+            (Ready::Notify, _) => (ReadyWhen::Told, Channel::Socket),
+            (Ready::Lived(time), _) => (ReadyWhen::Lived(*time), Channel::Silent),
             (Ready::Check, _) if !has_check => {
                 complaint = Some("ready : check, and there is no check: it is ready when it runs".into());
-                (ReadyWhen::Started, Way::Silent)
+                (ReadyWhen::Started, Channel::Silent)
             }
-            (Ready::ByFiles, Some(fd)) => (ReadyWhen::Told, Way::Descriptor(fd)),
-            (Ready::ByFiles, None) if !has_check => (ReadyWhen::Started, Way::Silent),
-            (Ready::Check | Ready::ByFiles, _) => (ReadyWhen::Checked, Way::Silent),
+            (Ready::ByFiles, Some(fd)) => (ReadyWhen::Told, Channel::Descriptor(fd)),
+            (Ready::ByFiles, None) if !has_check => (ReadyWhen::Started, Channel::Silent),
+            (Ready::Check | Ready::ByFiles, _) => (ReadyWhen::Checked, Channel::Silent),
         };
         if is_oneshot {
-            (ready, way) = (ReadyWhen::Never, if way == Way::Socket { way } else { Way::Silent });
+            (ready, channel) = (ReadyWhen::Never, if channel == Channel::Socket { channel } else { Channel::Silent });
         }
         let rules = HealthRules {
             ready,
@@ -54,7 +54,7 @@ impl Supervisor {
             check_failures: settings.check_failures,
             check_interval: settings.check_interval.filter(|_| has_check && !is_oneshot),
             unhealthy: settings.unhealthy,
-            watchdog: settings.watchdog.filter(|_| way == Way::Socket),
+            watchdog: settings.watchdog.filter(|_| channel == Channel::Socket),
             watchdog_signal: settings.watchdog_signal,
         };
         if complaint.is_some() && complaint != self.readiness.complaint {
@@ -62,7 +62,7 @@ impl Supervisor {
             self.say(Level::Warn, text);
         }
         self.readiness.complaint = complaint;
-        (rules, way)
+        (rules, channel)
     }
 
     fn set_health_rules(&mut self, rules: HealthRules) {
@@ -77,16 +77,16 @@ impl Supervisor {
         if self.spec.service.input().is_some() {
             return;
         }
-        let (rules, way) = self.resolve_readiness();
+        let (rules, channel) = self.resolve_readiness();
         if rules != *self.machine.health_rules() {
             // No run process lives, so nothing follows from it.
             self.machine.step(Event::HealthRules(Box::new(rules)), Mono::now());
         }
         (self.readiness.status, self.readiness.check_line) = (None, None);
         (self.readiness.fifo, self.readiness.socket) = (None, None);
-        let telling = match way {
-            Way::Silent => Telling::default(),
-            Way::Descriptor(number) => {
+        let telling = match channel {
+            Channel::Silent => Telling::default(),
+            Channel::Descriptor(number) => {
                 let path = self.spec.dir.ready();
                 match Fifo::make_anew(&path, Ends::Both) {
                     Ok(fifo) => {
@@ -96,7 +96,7 @@ impl Supervisor {
                     Err(error) => self.cannot_tell(&path, &error),
                 }
             }
-            Way::Socket => match self.bind_socket() {
+            Channel::Socket => match self.bind_socket() {
                 Ok(path) => Telling::by_socket(path.as_os_str(), rules.watchdog),
                 Err(error) => {
                     let path = self.spec.dir.notify_socket();
@@ -129,14 +129,14 @@ impl Supervisor {
         if self.spec.service.input().is_some() {
             return;
         }
-        let (rules, way) = self.resolve_readiness();
+        let (rules, channel) = self.resolve_readiness();
         self.set_health_rules(rules);
-        let result = match way {
-            Way::Silent => Ok(()),
-            Way::Descriptor(_) => {
+        let result = match channel {
+            Channel::Silent => Ok(()),
+            Channel::Descriptor(_) => {
                 Fifo::open_or_make(&self.spec.dir.ready(), Ends::Both).map(|fifo| self.readiness.fifo = Some(fifo))
             }
-            Way::Socket => self.bind_socket().map(drop),
+            Channel::Socket => self.bind_socket().map(drop),
         };
         if let Err(error) = result {
             self.say(Level::Warn, format!("it cannot tell that it is ready: {}", errno_text(&error)));

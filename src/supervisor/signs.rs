@@ -54,9 +54,9 @@ impl Drop for Check {
     }
 }
 
-/// How a run process tells that it is ready.
+/// Over what a run process says that it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Channel {
     Descriptor(u8),
     Socket,
     Silent,

@@ -50,7 +50,7 @@ pub enum TreeRequest {
 pub struct Messages {
     /// What somebody wants.
     pub requests: Receiver<TreeRequest>,
-    /// For the main loop's own wishes.
+    /// For requests of the main loop itself.
     pub request: Sender<TreeRequest>,
     /// At least one child has ended; one message stands for any number.
     pub children: Receiver<()>,

@@ -50,11 +50,11 @@ struct Shared {
     dir: PathBuf,
     log: Log,
     waker: Waker,
-    wishes: Mutex<Wishes>,
+    requests: Mutex<Requests>,
 }
 
 #[derive(Debug, Default)]
-struct Wishes {
+struct Requests {
     options: Vec<OsString>,
     /// All modules; one that has gone does no harm.
     names: BTreeSet<String>,
@@ -68,8 +68,8 @@ struct Wishes {
 impl StandardOutput {
     /// Nothing runs yet.
     pub fn new(dir: PathBuf, log: Log, config: &Config) -> StandardOutput {
-        let wishes = Mutex::new(Wishes { options: options(config), ..Wishes::default() });
-        StandardOutput { shared: Arc::new(Shared { dir, log, waker: Waker::new(), wishes }), thread: None }
+        let requests = Mutex::new(Requests { options: options(config), ..Requests::default() });
+        StandardOutput { shared: Arc::new(Shared { dir, log, waker: Waker::new(), requests }), thread: None }
     }
 
     /// Where the FIFOs are.
@@ -91,10 +91,10 @@ impl StandardOutput {
         }
         let (shared, name) = (self.shared.clone(), name.to_string());
         move || {
-            let mut wishes = shared.wishes.lock();
-            wishes.names.insert(name.clone());
-            wishes.new.push(name.clone());
-            drop(wishes);
+            let mut requests = shared.requests.lock();
+            requests.names.insert(name.clone());
+            requests.new.push(name.clone());
+            drop(requests);
             shared.waker.wake();
         }
     }
@@ -102,16 +102,16 @@ impl StandardOutput {
     /// The settings are others.
     pub fn configure(&self, config: &Config) {
         let options = options(config);
-        let mut wishes = self.shared.wishes.lock();
-        wishes.anew |= options != wishes.options;
-        wishes.options = options;
-        drop(wishes);
+        let mut requests = self.shared.requests.lock();
+        requests.anew |= options != requests.options;
+        requests.options = options;
+        drop(requests);
         self.shared.waker.wake();
     }
 
     /// All services have ended: waits a moment until their last lines are written.
     pub fn finish(&mut self) {
-        self.shared.wishes.lock().end = true;
+        self.shared.requests.lock().end = true;
         self.shared.waker.wake();
         if let Some(thread) = self.thread.take() {
             thread.join();
@@ -135,7 +135,7 @@ struct Writer {
 impl Shared {
     fn run(&self) {
         self.waker.attend();
-        while !self.wishes.lock().end {
+        while !self.requests.lock().end {
             match self.start() {
                 Ok(writer) => self.attend_to(writer),
                 Err(error) => {
@@ -148,16 +148,16 @@ impl Shared {
     }
 
     fn start(&self) -> io::Result<Writer> {
-        let mut wishes = self.wishes.lock();
+        let mut requests = self.requests.lock();
         let mut command = Command::new(program());
-        command.arg("--merge").arg(&self.dir).args(&wishes.options).stdin(Stdio::piped());
+        command.arg("--merge").arg(&self.dir).args(&requests.options).stdin(Stdio::piped());
         // An interrupt from the terminal is meant for the tree, and last words are still to come.
         command.process_group(0);
         std::fs::create_dir_all(&self.dir)?;
         let mut child = command.spawn()?;
-        wishes.anew = false;
-        wishes.new = wishes.names.iter().cloned().collect();
-        drop(wishes);
+        requests.anew = false;
+        requests.new = requests.names.iter().cloned().collect();
+        drop(requests);
         let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
         let names = child.stdin.take();
         Ok(Writer { child, process: Pidfd::open(pid)?, names })
@@ -168,8 +168,8 @@ impl Shared {
         let mut last_lines_until = None;
         loop {
             let (new, end, anew) = {
-                let mut wishes = self.wishes.lock();
-                (std::mem::take(&mut wishes.new), wishes.end, wishes.anew)
+                let mut requests = self.requests.lock();
+                (std::mem::take(&mut requests.new), requests.end, requests.anew)
             };
             let text: String = new.iter().flat_map(|name| [name, "\n"]).collect();
             // Names are few and short, and it reads them between two writes: only one that is stuck makes us wait, and nobody
@@ -200,7 +200,7 @@ impl Shared {
     /// Waits until it is worth another try.
     fn rest(&self) {
         let until = Mono::now() + RESTART_DELAY;
-        while Mono::now() < until && !self.wishes.lock().end {
+        while Mono::now() < until && !self.requests.lock().end {
             poll::wait([Some(PollSource::Woken)], Some(until));
         }
     }

@@ -134,7 +134,7 @@ mod tests {
         while last < began + 4 * QUIET_PERIOD {
             last = Mono::now();
             quiet.note_action(last);
-            // On a machine that stands still for longer than a lull, one has come rightly.
+            // On a machine that stands still for longer than QUIET_PERIOD, a wake-up is right.
             if wait(&quiet, Duration::ZERO).is_some() {
                 assert!(Mono::now() + TIMER_GRANULARITY >= last + QUIET_PERIOD);
             }

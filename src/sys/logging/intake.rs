@@ -13,8 +13,8 @@ pub struct Intake {
     descriptor: OwnedFd,
     is_pipe: bool,
     file: (u64, u64),
-    /// Where bytes are looked at.
-    aside: Option<(OwnedFd, OwnedFd)>,
+    /// A pipe into which `tee` copies bytes that are only looked at; made when first needed.
+    scratch: Option<(OwnedFd, OwnedFd)>,
 }
 
 impl Intake {
@@ -33,7 +33,7 @@ impl Intake {
     pub fn new(descriptor: OwnedFd) -> io::Result<Intake> {
         let stat = fstat(&descriptor)?;
         let is_pipe = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO;
-        Ok(Intake { descriptor, is_pipe, file: (stat.st_dev, stat.st_ino), aside: None })
+        Ok(Intake { descriptor, is_pipe, file: (stat.st_dev, stat.st_ino), scratch: None })
     }
 
     /// Whether it is a pipe or a FIFO: only of these it is known what a read gives.
@@ -75,14 +75,14 @@ impl Intake {
     /// # Errors
     /// What `pipe` and `tee` give.
     pub fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let (out, input) = match self.aside.take() {
-            Some(aside) => aside,
+        let (out, input) = match self.scratch.take() {
+            Some(scratch) => scratch,
             None => pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?,
         };
         let seen = tee(&self.descriptor, &input, into.len(), SpliceFFlags::SPLICE_F_NONBLOCK)?;
         let seen = nix::unistd::read(&out, &mut into[..seen])?;
         // Only a pipe that is empty may be used again.
-        self.aside = Some((out, input));
+        self.scratch = Some((out, input));
         Ok(seen)
     }
 }
