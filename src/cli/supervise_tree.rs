@@ -102,7 +102,7 @@ fn receive(number: i32) -> Handover {
     handover
 }
 
-/// Tells the program that is to be replaced whether this one could take over, with these arguments and on this kernel.
+/// Tells the program that hands over whether this one could take over, with these arguments and on this kernel.
 fn answer(question: Question, arguments: Arguments, words: Vec<OsString>) -> ExitCode {
     let version = || format!("cannot read version {} of what would be handed over", question.version);
     let fit = if question.is_understood() { Ok(()) } else { Err(version()) };

@@ -126,7 +126,7 @@ impl ConfigSource {
 pub struct Reload {
     /// The new settings; the old ones stay if there are none.
     pub config: Option<Config>,
-    /// What is to be logged of it.
+    /// The lines for the log.
     pub lines: Vec<(Level, String)>,
 }
 

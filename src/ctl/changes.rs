@@ -36,7 +36,7 @@ pub fn close_tells(name: &OsStr) -> EventMeaning {
 /// An inotify instance.
 ///
 /// # Errors
-/// The limits of this user are used up; the text says which one is to be raised.
+/// The limits of this user are used up; the text says which one to raise.
 pub fn watches<K: Clone>() -> Result<Watches<K>, CtlError> {
     Watches::new().map_err(|errno| exhausted(errno, "fs.inotify.max_user_instances"))
 }

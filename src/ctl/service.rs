@@ -24,7 +24,7 @@ pub struct Owner {
 pub struct ServiceDirectory {
     /// Its absolute path.
     pub path: PathBuf,
-    /// As whom it is to be touched, if not as ourselves.
+    /// The user as whom we touch it, if not ourselves.
     pub owner: Option<Owner>,
 }
 

@@ -37,7 +37,7 @@ impl Trouble {
         }
     }
 
-    /// When it is to be tried again, if that is later than `now`.
+    /// When to try again, if that is later than `now`.
     pub fn waits_until(&self, now: Mono) -> Option<Mono> {
         self.retry_at.filter(|at| *at > now)
     }

@@ -29,7 +29,7 @@ pub struct Machine {
     pub(super) halted: bool,
 }
 
-/// What is to be done, in order. Inline up to 4 actions: most steps then allocate nothing.
+/// Actions, in order. Inline up to 4 actions: most steps then allocate nothing.
 pub type Actions = SmallVec<[Action; 4]>;
 
 impl Machine {

@@ -120,7 +120,7 @@ pub enum Notice {
 pub enum HealthStep {
     /// Nothing.
     Nothing,
-    /// It is to be looked at now.
+    /// Look now.
     RunCheck,
     /// The look that is under way takes too long.
     KillCheck,
@@ -209,7 +209,7 @@ impl Health {
         [look, self.ready_by, self.lived_at, self.alive_by].into_iter().flatten().min()
     }
 
-    /// Nothing is looked at any more: it is being stopped. A look that is under way is to be killed if this says so.
+    /// Nothing is looked at any more: it is being stopped. The caller kills a look that is under way if this says so.
     pub fn end(&mut self) -> bool {
         let is_under_way = matches!(self.look, Look::Until(_));
         *self = Health::stopped(self.fitness);
@@ -280,7 +280,7 @@ impl Health {
                 HealthStep::Ready
             }
             (Fitness::Starting, _) => {
-                // The settings may have changed: then nothing is to be looked at any more.
+                // The settings may have changed: then there is nothing to look at any more.
                 let doublings = self.failures.min(16);
                 self.failures = self.failures.saturating_add(1);
                 let distance = FIRST_CHECK.saturating_mul(1 << doublings).min(CHECK_DISTANCE_MAX);

@@ -84,7 +84,7 @@ impl Lack {
 pub enum Call {
     /// Stop, for one that it needs is going to; what is wanted of it stays.
     Halt,
-    /// Restart, for one that it is to be restarted with was replaced.
+    /// Restart: a module that it names in `restart_with` has a new process.
     Restart,
 }
 

@@ -31,7 +31,7 @@ use crate::sys::time::Mono;
 use nix::unistd::Pid;
 
 impl Machine {
-    /// One step: what `event` makes of the state, and what is to be done for it.
+    /// One step: what `event` makes of the state, and the actions for it.
     pub fn step(&mut self, event: Event, now: Mono) -> Actions {
         let mut actions = Actions::new();
         match event {

@@ -233,7 +233,7 @@ impl Machine {
         }
     }
 
-    /// Whether what is left of the run process's group is to be killed when the process has ended and is not yet reaped.
+    /// Whether to kill the rest of the run process's group when the process has ended and is not yet reaped.
     pub fn kills_leftovers(&self) -> bool {
         match self.policy.kill_mode {
             KillMode::Process => false,

@@ -64,7 +64,7 @@ impl Directory {
         self.instance.id
     }
 
-    /// Whether it is to be down when supervision begins.
+    /// Whether it stays down when supervision begins.
     pub fn has_down_file(&self) -> bool {
         std::fs::symlink_metadata(file::child(&self.path, "down")).is_ok()
     }

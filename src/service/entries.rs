@@ -53,7 +53,7 @@ pub struct Seen {
     entries: Cell<Entries>,
     /// Of which state of the directory that is known for good.
     stamp: Cell<Option<Stamp>>,
-    /// Whether there was a look before: the first one is for now, the second is to be remembered.
+    /// Whether there was a look before: the first one counts for now, the second is remembered.
     known: Cell<bool>,
     /// Nothing has been waited for since the last look.
     fresh: Cell<bool>,

@@ -94,7 +94,7 @@ impl StatusDir {
         Ok(Some(owner))
     }
 
-    /// Whether nothing in it is to be believed.
+    /// Whether nothing in it can be believed.
     pub fn is_foreign(&self) -> bool {
         self.held.is_some()
     }

@@ -167,7 +167,7 @@ impl Host {
         match self {
             Host::Tree(tree) => tree.mailbox.take().into_iter().map(Order::Ask).collect(),
             // HUP and USR2 are taken so that they do not kill us, and mean nothing: the terminal went away, or
-            // somebody took us for a tree that is to be replaced.
+            // somebody took us for a tree, and asked for an upgrade.
             Host::Single(single) => std::iter::from_fn(|| single.signals.next())
                 .filter_map(|signal| match signal {
                     Signal::SIGTERM | Signal::SIGINT => Some(Order::Abandon(signal)),

@@ -26,7 +26,7 @@ pub trait Place: Debug + Send + Sync {
     fn report(&self, standing: Standing);
     /// A run process lived before supervision began, and lives no more.
     fn has_run_before(&self);
-    /// What the module is to be told.
+    /// What the thread of the module gets.
     fn take_call(&self) -> Option<Call>;
     /// This is what the service directory itself says of others; whether there is an order only since this.
     fn declare(&self, config: &Config, own: Option<&OwnFile>) -> bool;

@@ -60,7 +60,7 @@ pub fn read_letter(number: RawFd) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The program that is to be executed: the file, whatever is at its path by then.
+/// The program that takes over: the open file, whatever is at its path by then.
 #[derive(Debug)]
 pub struct ProgramFile {
     path: PathBuf,

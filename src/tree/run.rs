@@ -37,7 +37,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Supervises everything in the root until it is told to end, or a service's end is to be the tree's; returns the exit code.
+/// Supervises everything in the root until it is told to end, or the end of a service ends the tree; returns the exit code.
 ///
 /// # Errors
 /// Why it cannot begin. A program that has taken over from another one begins all the same, as soon as it can.

@@ -77,7 +77,7 @@ impl StandardOutput {
         &self.shared.dir
     }
 
-    /// What is to be called when the FIFO of the module `name` is there, or there anew.
+    /// Called when the FIFO of the module `name` has been made, or made anew.
     pub fn announcer(&mut self, name: &str) -> impl Fn() + Send + Sync + 'static {
         if self.thread.is_none() {
             let shared = self.shared.clone();

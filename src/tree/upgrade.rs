@@ -31,7 +31,7 @@ const PARKING_TIME: Duration = Duration::from_secs(5);
 pub enum NotReplaced {
     /// It was not possible; that is in the log.
     Failed(UpgradeError),
-    /// It is to be tried again, after what is waiting: why.
+    /// Try again, after the messages that wait; why.
     Retry(&'static str),
 }
 

@@ -52,12 +52,12 @@ struct Stream<'a> {
     /// Those of which something was told, and what.
     told: BTreeMap<OsString, Essence>,
     tree: TreeSeen,
-    /// What is to be looked at once more, and when: its supervisor may be ending.
+    /// Modules to look at once more, and when: their supervisors may be ending.
     again: BTreeSet<OsString>,
     again_at: Option<Mono>,
 }
 
-/// What is to be looked at.
+/// Where to look.
 #[derive(Debug, Default)]
 struct Changes {
     modules: BTreeSet<OsString>,

@@ -60,7 +60,7 @@ impl Waiting {
         })
     }
 
-    /// Watches `directory` for the wait that is [`Waiting::add`]ed next. It is to be called before the module is
+    /// Watches `directory` for the wait that is [`Waiting::add`]ed next. Call it before the module is
     /// looked at and gets its command: a change between the two would be lost.
     ///
     /// # Errors

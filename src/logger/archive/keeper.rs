@@ -24,7 +24,7 @@ const TRIES: u32 = 2;
 /// Stack of the thread, in bytes: `Command` and names of files.
 const STACK: usize = 128 * 1024;
 
-/// What is to be done with old files.
+/// What happens with old files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// What is kept.

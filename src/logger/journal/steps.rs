@@ -249,7 +249,7 @@ impl<M: Memory> Journal<M> {
         mixed ^ mixed >> 31
     }
 
-    /// Takes the first `taken` bytes out of hand: nothing of them is to be written.
+    /// Drops the first `taken` bytes: nothing of them is written.
     pub fn pass(&mut self, taken: usize, counters: Counters) {
         let next = self.after(taken, counters);
         self.step(next);

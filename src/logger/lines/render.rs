@@ -15,16 +15,16 @@ const OUT_MAX: usize = 128 * 1024;
 /// A line of more bytes is written by itself, in pieces, so that it needs no memory of its size.
 const LONG: usize = 32 * 1024;
 
-/// What is to be done with the bytes in hand.
+/// What the caller does with the bytes in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// There is no whole line.
     Wait,
     /// The next line is too long for what is left of the file.
     Rotate,
-    /// So many bytes are done with, and nothing of them is to be written.
+    /// So many bytes are done with, and nothing of them is written.
     Pass(usize, Counters),
-    /// What [`Renderer::out`] holds is to be written for so many bytes.
+    /// Write what [`Renderer::out`] holds; it stands for so many bytes.
     Write(usize, Counters),
     /// One long line, of so many bytes in hand, is so many bytes in the log.
     Long(usize, Counters, u64),
@@ -39,7 +39,7 @@ pub struct Room {
     pub is_empty: bool,
 }
 
-/// How the bytes in hand are to be looked at.
+/// How to look at the bytes in hand.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct View {
     /// No more is to come: what has no newline is a line, too.
@@ -86,12 +86,12 @@ impl Renderer {
         }
     }
 
-    /// What is to be written.
+    /// The rendered text, for writing.
     pub fn out(&self) -> &[u8] {
         &self.out
     }
 
-    /// What is to be done next with `bytes`, which have come since `counters`.
+    /// The next step for `bytes`, which have come since `counters`.
     pub fn step(&mut self, bytes: &[u8], counters: Counters, view: View, room: Room, now: Mono) -> Step {
         self.out.clear();
         let mut taken = Taken { bytes: 0, counters };
@@ -195,7 +195,7 @@ impl Renderer {
         }
     }
 
-    /// Whether a line is to be written; a piece of a line is if the first one was.
+    /// Whether a line is written; a piece of a line follows the first one.
     #[inline]
     fn is_wanted(&mut self, line: Line<'_>, counters: &mut Counters, now: Mono) -> bool {
         let wanted = match counters.cut {

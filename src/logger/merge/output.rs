@@ -8,7 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// How long a reader may take until lines are dropped, if they are to be, in milliseconds.
+/// With dropping: how long a reader may take until lines are dropped, in milliseconds.
 const PATIENCE: u16 = 200;
 
 /// How long until a write that failed is tried again, in milliseconds.
@@ -40,7 +40,7 @@ impl Output {
     }
 
     /// Writes all of `bytes`, at most [`libc::PIPE_BUF`] if a pipe is to have them whole. It waits for as long as the reader takes,
-    /// unless lines are to be dropped.
+    /// unless the options want lines dropped.
     pub fn write(&mut self, bytes: &[u8]) -> Fate {
         let mut rest = bytes;
         while !rest.is_empty() {

@@ -32,7 +32,7 @@ pub struct Survivor {
 pub struct Successor {
     /// The service directory that is there now.
     pub directory: Option<FileId>,
-    /// The service is to be started.
+    /// Start the service.
     pub wanted: bool,
     /// Supervision is to end at once, and only takes care of what is left.
     pub leaves: bool,

@@ -53,7 +53,7 @@ pub struct SavedRun {
     pub stop: Stop,
     /// Until when an end counts as requested.
     pub expected_exit_until: Option<Mono>,
-    /// Whether a stop is to be completed, and a start to follow.
+    /// Whether a stop was under way, with a start after it.
     pub restart_after_stop: bool,
     /// Whether the process was ready, and well.
     pub fitness: Fitness,

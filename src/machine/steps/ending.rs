@@ -16,7 +16,7 @@ use crate::sys::time::Mono;
 use nix::unistd::Pid;
 use std::time::Duration;
 
-/// `finish` exits with this to say that there is to be no restart (s6's convention).
+/// The exit code of `finish` that forbids a restart (s6's convention).
 const DO_NOT_RESTART: ExitStatus = ExitStatus::Code(125);
 
 /// The end of a run process, or a start that failed.
@@ -325,7 +325,7 @@ fn shuts_down_after(setting: ShutdownOn, exit: Result<ExitStatus, StartError>) -
     }
 }
 
-/// Whether a run process that ended so is to be started again; `None`: it could not be started.
+/// Whether to start a run process that ended so again; `None`: it could not be started.
 pub(in crate::machine) fn restarts_after(policy: &Policy, status: Option<ExitStatus>) -> bool {
     match policy.restart {
         RestartPolicy::Always => true,

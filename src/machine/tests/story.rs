@@ -106,7 +106,7 @@ impl Story {
         self
     }
 
-    /// One step; what is to be done for it, in short words, without the log lines.
+    /// One step; its actions in short words, without the log lines.
     pub fn step(&mut self, event: Event) -> String {
         brief(&self.machine.step(event, self.now))
     }

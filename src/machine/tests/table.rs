@@ -1,4 +1,4 @@
-//! Every event in every state: where it leads, and what is to be done.
+//! Every event in every state: the next state, and the actions.
 //!
 //! [`expected`] is the table. It names every event in every state, so an event that is added compiles only when its
 //! column is written.
@@ -7,7 +7,7 @@ use crate::machine::tests::rows::{At, On, event, here, kind, reach, with_finish}
 use crate::machine::tests::story::*;
 use crate::machine::{Event, Leave, Want};
 
-/// The table. An empty text: nothing is to be done.
+/// The table. An empty text: no action.
 #[rustfmt::skip] // One line for one rule.
 fn expected(at: At, on: On) -> (At, &'static str) {
     use On::*;

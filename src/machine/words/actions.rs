@@ -7,7 +7,7 @@ use crate::sys::process::start::StartError;
 use nix::unistd::Pid;
 use std::time::Duration;
 
-/// What is to be done, in order.
+/// Actions, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Run the restart hook, or `control/u`, if there is one, with this count of exits.

@@ -23,7 +23,7 @@ pub enum Event {
     Command(Command),
     /// Supervision is to end.
     Leave(Leave),
-    /// Whatever runs is to be killed, and supervision is to end.
+    /// Kill everything that runs, and end supervision.
     KillNow,
     /// What an action that starts a process has led to.
     Answer(Answer),

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`states`] | what is, and what is wanted |
 //! | [`events`] | what happens |
-//! | [`actions`] | what is to be done |
+//! | [`actions`] | what the thread does |
 //! | [`notes`] | what the log is told |
 //! | [`command`] | the bytes of the control FIFO |
 

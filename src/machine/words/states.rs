@@ -99,7 +99,7 @@ pub struct Run {
 pub enum Stop {
     /// Nobody stops it.
     No,
-    /// The process is to be stopped, and those that need it have to stop first; they are waited for until this time, if there
+    /// A stop of the process has been asked for, and those that need it have to stop first; they are waited for until this time, if there
     /// is one.
     Held(Option<Mono>),
     /// The process is a logger whose input has ended; it may read what is left until this time.

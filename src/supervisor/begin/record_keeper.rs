@@ -13,7 +13,7 @@ use crate::sys::process::record::{ProcessRecord, Role};
 use crate::sys::{Errno, Pid, describe};
 use log::Level;
 
-/// The lock, and the record that is to be in it.
+/// The lock, and the record that belongs in it.
 #[derive(Debug)]
 pub(in crate::supervisor) struct RecordKeeper {
     lock: Lock,

@@ -45,7 +45,7 @@ pub(in crate::supervisor) enum Logger {
     Broken,
 }
 
-/// What is to be done.
+/// What the caller does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::supervisor) enum Verdict {
     /// Nothing.
@@ -59,7 +59,7 @@ pub(in crate::supervisor) enum Verdict {
 }
 
 impl Diversion {
-    /// When the pipe is to be looked at again.
+    /// When to look at the pipe again.
     pub(in crate::supervisor) fn deadline(&self) -> Option<Mono> {
         self.next_look
     }

@@ -34,7 +34,7 @@ impl Processes {
         self.run.as_ref().filter(|_| !self.scripts.hold_the_end())
     }
 
-    /// When the first of them is to be looked at, or killed, if none ends before.
+    /// When to look at the first of them, or to kill it, if none ends before.
     pub(in crate::supervisor) fn deadline(&self) -> Option<Mono> {
         self.own().filter_map(Process::deadline).chain(self.scripts.deadline()).min()
     }

@@ -51,7 +51,7 @@ impl Scripts {
         self.running.is_none() && self.waiting.is_empty()
     }
 
-    /// Whether the end of the run process is to be looked at only when they are through.
+    /// Whether the end of the run process waits until they have ended.
     pub(in crate::supervisor) fn hold_the_end(&self) -> bool {
         let running = self.running.iter().filter(|script| !script.forgotten).map(|script| script.control);
         running.chain(self.waiting.iter().copied()).any(Control::belongs_to_the_end)
@@ -136,7 +136,7 @@ impl Scripts {
     }
 
     /// The answer of the script that runs, if it has ended and somebody wants to hear of it. Then
-    /// [`Scripts::start_next`] is to be called.
+    /// call [`Scripts::start_next`].
     pub(in crate::supervisor) fn reap(&mut self, now: Mono) -> Option<Event> {
         let script = self.running.as_mut()?;
         let status = script.process.reap(false, now)?;
@@ -145,7 +145,7 @@ impl Scripts {
         (!forgotten).then_some(Event::Control { control, run, done: status == ExitStatus::Code(0) })
     }
 
-    /// Starts the next of those that wait; the answer, if there is nothing to wait for, and then it is to be called again.
+    /// Starts the next of those that wait. Gives the answer if there is nothing to wait for; then call this again.
     pub(in crate::supervisor) fn start_next(
         &mut self,
         run: Pid,

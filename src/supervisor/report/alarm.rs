@@ -56,7 +56,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// The message for `alarm`, by what `settings` say; `None` when nobody is to be told.
+    /// The message for `alarm`, by what `settings` say; `None` when the settings want no alarm.
     pub fn new(alarm: &Alarm, module: &str, dir: &StatusDir, settings: &Settings, log: &Log) -> Option<Message> {
         let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
         let what = describe(alarm);

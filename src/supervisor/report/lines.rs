@@ -3,7 +3,7 @@
 use crate::status::StatusDir;
 use log::Level;
 
-/// What is to be logged, oldest first.
+/// Lines for the log, oldest first.
 #[derive(Debug, Default)]
 pub(in crate::supervisor) struct Lines(Vec<(Level, String)>);
 

@@ -63,7 +63,7 @@ pub struct StatusContext<'a> {
     pub record: Option<&'a str>,
     /// Why it stands nowhere else.
     pub unrecorded: Option<&'static str>,
-    /// What is to be known of a service that is well otherwise.
+    /// What a reader has to know of a service that is well otherwise.
     pub note: Option<&'static str>,
     /// What it waits for.
     pub hold: Option<&'a Hold>,
@@ -159,7 +159,7 @@ impl Publisher {
     /// Writes what has changed.
     ///
     /// # Errors
-    /// What is to be logged, once for as long as writing fails; it is tried again at the next call.
+    /// The line for the log, once for as long as writing fails; the next call tries again.
     pub fn publish(&mut self, machine: &Machine, facts: StatusContext<'_>, dir: &StatusDir) -> Result<(), PathError> {
         self.note(machine);
         self.command_is_untold = false;

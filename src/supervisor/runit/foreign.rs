@@ -18,7 +18,7 @@ pub enum ForeignError {
 }
 
 /// Makes sure that nobody else supervises `service_dir`, whose status directory is `dir`; the lock of whoever did, where
-/// it is still there. It is to be held until our own files are in the place of theirs.
+/// it is still there. Hold it until our own files are in the place of theirs.
 ///
 /// # Errors
 /// Who does.

@@ -26,7 +26,7 @@ impl Waker {
         Waker { thread: AtomicI32::new(0) }
     }
 
-    /// Makes the calling thread the one that is woken. What it is to be woken for has to be looked at once after this:
+    /// Makes the calling thread the one that is woken. After this, look once at everything that can wake it:
     /// calls from before are not heard. Its signal mask, and that of all others that attend to a waker, must be the same.
     pub fn attend(&self) {
         WHILE_POLLING.get_or_init(|| {

@@ -40,7 +40,7 @@ struct Node {
     stops: bool,
     /// It is to stop for one that it needs.
     halt: bool,
-    /// It is to be told so.
+    /// Its thread has to hear of it.
     call: Option<Call>,
     /// Its run process has lived before.
     has_run: bool,
@@ -310,7 +310,7 @@ impl Order {
         }
     }
 
-    /// Takes what the module is to be told.
+    /// Takes the messages for the module's thread.
     pub fn take_call(&mut self, id: Id) -> Option<Call> {
         self.refresh();
         let call = self.nodes.get(id)?.call?;

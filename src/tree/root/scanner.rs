@@ -214,7 +214,7 @@ impl RootScanner {
         }
     }
 
-    /// What `name` is. The scanner does all that follows for the root itself: watches, timers, what is to be said once.
+    /// What `name` is. The scanner does all that follows for the root itself: watches, timers, lines that are logged once.
     pub fn look(&mut self, name: &OsStr) -> Look {
         let look = self.look_now(name);
         self.note_not_begun(name, &look);
@@ -303,7 +303,7 @@ impl RootScanner {
         found
     }
 
-    /// Whether it is to be refused for who may write it; says once who that is. Only root has something to lose by it.
+    /// Whether to refuse it because of who may write it; says once who that is. Only root has something to lose by it.
     fn is_untrusted(&mut self, name: &OsStr, found: &ServiceDir) -> bool {
         if !nix::unistd::geteuid().is_root() {
             return false;

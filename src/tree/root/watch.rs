@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// Stack of notify's thread, in bytes: the standard library's default.
 const NOTIFY_STACK_SIZE: usize = 2 * 1024 * 1024;
 
-/// What is to be looked at again.
+/// What may have changed, so that the scanner looks again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
     /// These names in the root.
