@@ -40,7 +40,7 @@ pub enum Verb {
     Show(Modules),
     /// Want it up; done when it runs, and still does a second later
     #[command(alias = "up")]
-    Start(Modules),
+    Start(Start),
     /// Want it down; done when it is
     #[command(alias = "down")]
     Stop(Modules),
@@ -82,6 +82,8 @@ pub enum Verb {
     Reload(SomeModules),
     /// Exit 0 if these are up, and their `check` passes, or all that are wanted up are; quiet, for probes
     Check(SomeModules),
+    /// Show who needs whom
+    Deps(Deps),
     /// Wait until all of them are in a state
     Wait(Wait),
     /// Show the last lines that modules wrote
@@ -106,15 +108,37 @@ pub enum Verb {
 /// At least one module.
 #[derive(Args, Debug)]
 pub struct Modules {
-    /// Names, or globs such as 'web*' and '*/log'
+    /// Names, @tags, or globs such as 'web*' and '*/log'
     #[arg(required = true, value_name = "MODULE")]
+    pub modules: Vec<OsString>,
+}
+
+/// `start`.
+#[derive(Args, Debug)]
+pub struct Start {
+    /// Leave alone what they need
+    #[arg(long)]
+    pub no_deps: bool,
+    /// Names, @tags, or globs such as 'web*' and '*/log'
+    #[arg(required = true, value_name = "MODULE")]
+    pub modules: Vec<OsString>,
+}
+
+/// `deps`.
+#[derive(Args, Debug)]
+pub struct Deps {
+    /// Print a graph for `dot` of Graphviz
+    #[arg(long)]
+    pub dot: bool,
+    /// Names, @tags, or globs; all that need others, or are needed, if there is none
+    #[arg(value_name = "MODULE")]
     pub modules: Vec<OsString>,
 }
 
 /// Any number of modules.
 #[derive(Args, Debug)]
 pub struct SomeModules {
-    /// Names, or globs such as 'web*' and '*/log'
+    /// Names, @tags, or globs such as 'web*' and '*/log'
     #[arg(value_name = "MODULE")]
     pub modules: Vec<OsString>,
 }
@@ -128,7 +152,7 @@ pub struct Status {
     /// Show only what is not as it is wanted
     #[arg(long, conflicts_with = "watch")]
     pub failed: bool,
-    /// Names, or globs such as 'web*' and '*/log'; all if there is none
+    /// Names, @tags, or globs such as 'web*' and '*/log'; all if there is none
     #[arg(value_name = "MODULE")]
     pub modules: Vec<OsString>,
 }
@@ -138,7 +162,7 @@ pub struct Status {
 pub struct Alarm {
     /// Whether alarms are raised
     pub switch: Switch,
-    /// Names, or globs such as 'web*' and '*/log'
+    /// Names, @tags, or globs such as 'web*' and '*/log'
     #[arg(required = true, value_name = "MODULE")]
     pub modules: Vec<OsString>,
 }
@@ -157,7 +181,7 @@ pub enum Switch {
 pub struct Wait {
     /// What to wait for
     pub state: Awaited,
-    /// Names, or globs such as 'web*' and '*/log'
+    /// Names, @tags, or globs such as 'web*' and '*/log'
     #[arg(required = true, value_name = "MODULE")]
     pub modules: Vec<OsString>,
 }
@@ -194,7 +218,7 @@ pub struct Logs {
     /// The supervisor's own log instead of the module's output
     #[arg(long)]
     pub supervisor: bool,
-    /// Names, or globs such as 'web*' and '*/log'; all if there is none
+    /// Names, @tags, or globs such as 'web*' and '*/log'; all if there is none
     #[arg(value_name = "MODULE")]
     pub modules: Vec<OsString>,
 }

@@ -5,11 +5,13 @@
 //! completed ends up in a command line that somebody runs.
 
 use super::report::Out;
-use super::root::StatusRoot;
+use super::root::{StatusRoot, tags};
 use crate::cli::svctl::{Cli, Shell};
+use crate::conf::relations::TAG;
 use clap::{Command, CommandFactory};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, EnvCompleter};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -64,12 +66,12 @@ fn names(begun: &OsStr) -> Vec<CompletionCandidate> {
     let root = StatusRoot::name(typed_root(std::env::args_os()).as_deref());
     let modules = root.modules().unwrap_or_default();
     let begun = begun.to_string_lossy();
-    modules
-        .iter()
-        .filter_map(|module| module.name.to_str())
-        .filter(|name| name.starts_with(&*begun) && is_plain(name))
-        .map(CompletionCandidate::new)
-        .collect()
+    let names = modules.iter().filter_map(|module| module.name.to_str().map(str::to_string));
+    // Looking into a thousand files takes longer than listing them: only for whoever has begun a tag.
+    let tags = if begun.starts_with(TAG) { tags(&modules) } else { BTreeSet::new() };
+    let tags = tags.into_iter().map(|tag| format!("{TAG}{tag}"));
+    let all = tags.chain(names).filter(|name| name.starts_with(&*begun) && is_plain(name));
+    all.map(CompletionCandidate::new).collect()
 }
 
 /// Whether no shell does anything with `name` but take it as it is.

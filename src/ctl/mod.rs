@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`show`] | the verbs that show: `status`, `config` |
 //! | [`steer`] | the verbs that change something, and waiting for the result |
+//! | [`order`] | who needs whom: `deps` |
 //! | [`logs`] | `logs` |
 //! | [`monitor`] | the verbs for programs that watch: `events`, `metrics` |
 //! | [`root`], [`snapshot`], [`parallel`] | which modules there are; how one of them is; looking at a thousand |
@@ -31,6 +32,7 @@ pub mod format;
 pub mod logs;
 pub mod monitor;
 pub mod not_begun;
+pub mod order;
 pub mod parallel;
 pub mod report;
 pub mod root;
@@ -41,11 +43,12 @@ pub mod steer;
 pub mod usage;
 
 use crate::cli;
-use crate::cli::svctl::{Alarm, Awaited, Cli, Switch, Verb};
+use crate::cli::svctl::{Alarm, Awaited, Cli, Start, Switch, Verb};
 use error::CtlError;
 use exit::Outcome;
 use logs::print;
 use monitor::{events, metrics};
+use order::deps;
 use report::{Out, OutputFormat, Report};
 use root::StatusRoot;
 use show::{config, page, status, watch};
@@ -95,6 +98,8 @@ enum Task<'a> {
     Events(&'a [OsString]),
     /// `metrics`.
     Metrics(&'a [OsString]),
+    /// `deps`.
+    Deps(&'a cli::svctl::Deps),
     /// `config`.
     Config(&'a cli::svctl::Config),
     /// `completions`.
@@ -120,11 +125,13 @@ fn task(verb: &Verb) -> Task<'_> {
         Verb::Logs(arguments) => Task::Logs(arguments),
         Verb::Events(to) => Task::Events(&to.modules),
         Verb::Metrics(to) => Task::Metrics(&to.modules),
+        Verb::Deps(arguments) => Task::Deps(arguments),
         Verb::Config(arguments) => Task::Config(arguments),
         Verb::Completions(arguments) => Task::Completions(arguments),
         Verb::Wait(arguments) => Task::Wait(arguments),
         Verb::Check(to) => Task::Check(&to.modules),
-        Verb::Start(to) => Task::Command(control::START, &to.modules),
+        Verb::Start(Start { no_deps: false, modules }) => Task::Command(control::START, modules),
+        Verb::Start(Start { no_deps: true, modules }) => Task::Command(control::START_ALONE, modules),
         Verb::Stop(to) => Task::Command(control::STOP, &to.modules),
         Verb::Restart(to) => Task::Command(control::RESTART, &to.modules),
         Verb::Once(to) => Task::Command(control::ONCE, &to.modules),
@@ -165,6 +172,7 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
             events::events(&StatusRoot::find_for_later(cli.status_root.as_deref())?, modules, cli.json, out)
         }
         Task::Metrics(modules) => metrics::metrics(&root()?, modules, out),
+        Task::Deps(arguments) => deps::deps(&root()?, arguments, cli.json, out),
         // A file can be checked where nothing runs yet.
         Task::Config(arguments) => config::config(&name, arguments, cli.json, out),
         Task::Completions(arguments) => {

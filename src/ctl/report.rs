@@ -105,6 +105,8 @@ pub struct Extra {
     pub stderr: Vec<String>,
     /// Its `state.json`.
     pub state: Option<Value>,
+    /// Modules that were stopped with it, or for which it was started.
+    pub with: Vec<String>,
 }
 
 /// Results as they come.
@@ -129,6 +131,9 @@ impl<'a> Report<'a> {
         let mut object = json!({ "module": module.json(), "result": outcome.word(), "message": text });
         if !extra.stderr.is_empty() {
             object["stderr"] = extra.stderr.clone().into();
+        }
+        if !extra.with.is_empty() {
+            object["with"] = extra.with.into();
         }
         if let Some(state) = extra.state {
             object["state"] = state;
@@ -189,6 +194,13 @@ impl<'a> Report<'a> {
         let text = format!("waiting for {} of {of}: {}", waiting.len(), waiting.join(" "));
         let _ = write!(io::stderr(), "\r\x1b[K{}", format::cut(&text, columns.saturating_sub(1)));
         self.in_progress = true;
+    }
+
+    /// Says what holds a module up, where there is no progress line.
+    pub fn held_up(&self, module: &Module, why: &str) {
+        if self.format == OutputFormat::Lines && !io::stderr().is_terminal() {
+            self.out.note(&format!("{}: {why}", module.shown()));
+        }
     }
 
     /// Takes the progress line away.

@@ -6,10 +6,12 @@ use super::exit::Outcome;
 use super::not_begun;
 use super::parallel;
 use crate::conf::nearest;
+use crate::conf::relations::TAG;
 use crate::ctl::format;
 use crate::status::dir::TREE_DIR;
+use crate::status::state::StateFile;
 use crate::status::{StatusDir, runit_files};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -71,8 +73,9 @@ impl Missing {
     }
 
     /// Whether the word was meant for several modules.
-    pub fn is_glob(&self) -> bool {
-        self.word.to_string_lossy().contains(GLOB)
+    pub fn is_for_several(&self) -> bool {
+        let word = self.word.to_string_lossy();
+        word.contains(GLOB) || word.starts_with(TAG)
     }
 }
 
@@ -273,6 +276,9 @@ fn matching(word: &OsStr, all: &[Module]) -> Result<Vec<Module>, Missing> {
     if let Some(module) = all.iter().find(|module| OsStr::new(&module.shown()) == word) {
         return Ok(vec![module.clone()]);
     }
+    if let Some(tag) = text.strip_prefix(TAG) {
+        return tagged(tag, all).map_err(missing);
+    }
     if !text.contains(GLOB) {
         let names: Vec<String> = all.iter().map(Module::json).collect();
         let hint = nearest(&text, names.iter().map(String::as_str));
@@ -288,6 +294,30 @@ fn matching(word: &OsStr, all: &[Module]) -> Result<Vec<Module>, Missing> {
         none if none.is_empty() => Err(missing("matches no module".into())),
         some => Ok(some),
     }
+}
+
+/// All tags of these modules.
+pub fn tags(all: &[Module]) -> BTreeSet<String> {
+    parallel::map(all, tags_of).into_iter().flatten().collect()
+}
+
+/// The tags of a module, as its supervisor has read them.
+fn tags_of(module: &Module) -> Vec<String> {
+    let state = StateFile::read(&module.dir.state()).ok().flatten();
+    state.map_or_else(Vec::new, |state| state.tags)
+}
+
+/// The modules that have a tag.
+fn tagged(tag: &str, all: &[Module]) -> Result<Vec<Module>, String> {
+    let tags = parallel::map(all, tags_of);
+    let has_it = |(_, tags): &(&Module, &Vec<String>)| tags.iter().any(|other| other == tag);
+    let some: Vec<Module> = all.iter().zip(&tags).filter(has_it).map(|(module, _)| module.clone()).collect();
+    if some.is_empty() {
+        let hint = nearest(tag, tags.iter().flatten().map(String::as_str));
+        let hint = hint.map_or_else(String::new, |meant| format!(" (did you mean {TAG}{}?)", format::text(meant)));
+        return Err(format!("no module has this tag{hint}"));
+    }
+    Ok(some)
 }
 
 #[cfg(test)]
@@ -350,6 +380,22 @@ mod tests {
     fn a_name_is_taken_as_it_is_shown() {
         let (_dir, root) = root(&["a b", "-x"]);
         assert_eq!(selected(&root, &[r"a\x20b", r"\x2dx"]), [r"a\x20b", r"\x2dx"]);
+    }
+
+    #[test]
+    fn a_tag_means_all_that_have_it() {
+        let (dir, root) = root(&["web", "db", "@odd"]);
+        for (name, tags) in [("web", r#"["blue","front"]"#), ("db", r#"["blue"]"#)] {
+            std::fs::write(dir.path().join(name).join("state.json"), format!(r#"{{"tags":{tags}}}"#)).unwrap();
+        }
+        assert_eq!(selected(&root, &["@blue"]), ["db", "web"]);
+        assert_eq!(selected(&root, &["@front", "web"]), ["web"]);
+        // A name comes first.
+        assert_eq!(selected(&root, &["@odd"]), ["@odd"]);
+        assert_eq!(
+            selected(&root, &["@bleu", "@x"]),
+            ["!@bleu: no module has this tag (did you mean @blue?)", "!@x: no module has this tag"]
+        );
     }
 
     #[test]

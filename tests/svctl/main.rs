@@ -11,6 +11,7 @@ mod faults;
 mod logs;
 mod monitor;
 mod not_begun;
+mod order;
 mod probes;
 mod settings;
 mod single;

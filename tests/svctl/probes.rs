@@ -65,8 +65,8 @@ fn show_tells_on_one_page_what_somebody_has_to_know_at_night() {
     let page = fixture.expect(0, &["show", "sick"]).out;
     for part in [
         "sick: ",
-        "  wanted      up\n",
-        "  enabled     yes\n",
+        "  wanted         up\n",
+        "  enabled        yes\n",
         "exit 3",
         "last events",
         "last lines of",
@@ -241,6 +241,10 @@ fn bash_completes_verbs_and_modules() {
     assert!(names.contains(&"web-back".to_string()) && names.contains(&"web-front".to_string()), "{names:?}");
     assert!(complete("svctl restart ev").iter().all(|name| !name.contains("evil")));
     assert!(complete("svctl alarm o").contains(&"off".to_string()));
+    std::fs::write(fixture.services.join("supervise.conf"), "[web-front]\ntags : blue\n").unwrap();
+    fixture.expect(0, &["reload"]);
+    until("the tag is read", || fixture.state("web-front").filter(|state| state["tags"][0] == "blue"));
+    assert_eq!(complete("svctl stop @b"), ["@blue"]);
 }
 
 #[test]

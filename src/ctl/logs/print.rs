@@ -79,7 +79,7 @@ struct Show<'a> {
 /// # Errors
 /// The status root cannot be read, or inotify is used up.
 pub fn logs(root: &StatusRoot, arguments: &Logs, json: bool, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
-    let one = arguments.modules.len() == 1 && !Missing::new(&arguments.modules[0]).is_glob();
+    let one = arguments.modules.len() == 1 && !Missing::new(&arguments.modules[0]).is_for_several();
     let style = Style { json, bare: one, colour: out.colour, guard: out.terminal.is_some(), width: 0 };
     let filter = Filter::new(arguments.since.as_deref(), arguments.until.as_deref(), arguments.grep.as_deref());
     let filter = filter.map_err(|text| CtlError::new(Outcome::Usage, text))?;

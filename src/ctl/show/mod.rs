@@ -6,6 +6,7 @@
 //! | [`table`] | the table itself |
 //! | [`watch`] | `status --watch` |
 //! | [`page`] | `show`: all about one module |
+//! | [`relations`] | what it needs, and who needs it |
 //! | [`config`] | `config`: what is in force, and where it comes from |
 //! | [`in_force`] | what supervisors go by, where the files have changed |
 //! | [`complaints`] | what is wrong in the files |
@@ -16,6 +17,7 @@ pub mod config;
 pub mod environment;
 pub mod in_force;
 pub mod page;
+pub mod relations;
 pub mod status;
 pub mod table;
 pub mod watch;

@@ -6,9 +6,11 @@ use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::logs::last_words::{self, LastWords};
+use crate::ctl::order::known::Known;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
 use crate::ctl::show::config;
+use crate::ctl::show::relations::Relations;
 use crate::ctl::snapshot::{Snapshot, moment};
 use crate::ctl::usage::{Groups, Usage, processes_of_group};
 use crate::sys::Pid;
@@ -32,6 +34,8 @@ struct Page {
     enabled: Option<bool>,
     /// The parent of a run process that its supervisor has adopted.
     foreign_parent: Option<u32>,
+    /// Who has to do with it.
+    relations: Relations,
     /// Whether it has a `check`.
     has_check: bool,
     events: Vec<String>,
@@ -48,9 +52,10 @@ struct Page {
 pub fn show(root: &StatusRoot, words: &[OsString], json: bool, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
     let mut outcomes = Vec::new();
     let mut objects = Vec::new();
+    let known = Known::read(root)?;
     for found in root.select(words)? {
         let page = match found {
-            Ok(module) => Page::of(root, module),
+            Ok(module) => Page::of(root, module, &known),
             Err(missing) => {
                 Err(CtlError::new(Outcome::NoSuchModule, format!("{}: {}", format::name(&missing.word), missing.why)))
             }
@@ -76,7 +81,7 @@ pub fn show(root: &StatusRoot, words: &[OsString], json: bool, out: &mut Out) ->
 }
 
 impl Page {
-    fn of(root: &StatusRoot, module: Module) -> Result<Page, CtlError> {
+    fn of(root: &StatusRoot, module: Module, known: &Known) -> Result<Page, CtlError> {
         let snapshot = Snapshot::read(&module)?;
         let definition = Path::new(&snapshot.state.definition).to_owned();
         let is_directory = definition.is_absolute() && definition.is_dir();
@@ -85,6 +90,7 @@ impl Page {
         Ok(Page {
             settings: settings(root, &module, &snapshot),
             enabled: is_directory.then(|| std::fs::symlink_metadata(definition.join("down")).is_err()),
+            relations: known.id(&module.name).map(|id| Relations::of(known, id)).unwrap_or_default(),
             has_check: is_directory && crate::sys::files::file::is_executable(&definition.join("check")),
             foreign_parent: pid.and_then(parent_of).filter(|parent| *parent != snapshot.state.supervisor_pid),
             events: events(&module),
@@ -99,7 +105,7 @@ impl Page {
     fn text(&self, now: SystemTime) -> String {
         let state = &self.snapshot.state;
         let mut text = format!("{}: {}\n", self.module.shown(), self.snapshot.describe(now));
-        let mut row = |key: &str, value: String| text += &format!("  {}  {value}\n", format::padded(key, 10));
+        let mut row = |key: &str, value: String| text += &format!("  {}  {value}\n", format::padded(key, 13));
         if let Some(since) = moment(&state.since) {
             row("since", crate::status::log::stamp(since));
         }
@@ -122,6 +128,7 @@ impl Page {
         if let Some(parent) = self.foreign_parent {
             row("adopted", format!("an earlier supervisor started it; its parent is process {parent}"));
         }
+        self.relations.rows().for_each(|(key, value)| row(key, value));
         if self.has_check {
             row("check", format!("svctl check {}", self.module.shown()));
         }
@@ -155,6 +162,7 @@ impl Page {
         };
         let setting = |[key, value, origin]: &[String; 3]| json!({ "key": key, "value": value, "origin": origin });
         object["enabled"] = self.enabled.into();
+        object["needed_by"] = self.relations.needed_by.iter().map(|(name, _)| name.clone()).collect();
         object["adopted"] = self.foreign_parent.is_some().into();
         object["settings"] = self.settings.iter().map(setting).collect();
         object["events"] = self.events.clone().into();

@@ -7,6 +7,7 @@ use crate::ctl::report::{Extra, Report};
 use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::ctl::service::ServiceDirectory;
 use crate::ctl::snapshot::{Snapshot, Supervised};
+use crate::ctl::steer::company::{self, Along, Member};
 use crate::ctl::steer::goal::Goal;
 use crate::ctl::steer::module_wait::ModuleWait;
 use crate::ctl::steer::send;
@@ -32,6 +33,8 @@ pub struct Command {
     pub down_file: Option<DownFileChange>,
     /// What is waited for.
     pub effect: Effect,
+    /// Whom it concerns beside the modules that are named.
+    pub along: Along,
 }
 
 /// What happens to the service's `down` file.
@@ -64,15 +67,21 @@ pub enum Effect {
 }
 
 const fn becomes(bytes: &'static [u8], down_file: Option<DownFileChange>, goal: Goal, told: &'static str) -> Command {
-    Command { bytes, down_file, effect: Effect::Becomes(goal, told) }
+    Command { bytes, down_file, effect: Effect::Becomes(goal, told), along: Along::Nobody }
+}
+
+impl Command {
+    const fn along(self, along: Along) -> Command {
+        Command { along, ..self }
+    }
 }
 
 const fn signal(byte: &'static [u8; 1], name: &'static str) -> Command {
-    Command { bytes: byte, down_file: None, effect: Effect::Signal(name) }
+    Command { bytes: byte, down_file: None, effect: Effect::Signal(name), along: Along::Nobody }
 }
 
 const fn acknowledged(byte: &'static [u8; 1], what: &'static str) -> Command {
-    Command { bytes: byte, down_file: None, effect: Effect::Acknowledged(what) }
+    Command { bytes: byte, down_file: None, effect: Effect::Acknowledged(what), along: Along::Nobody }
 }
 
 /// How long a command that is not waited for may take until the supervisor has counted it. It is a matter of milliseconds, unless the
@@ -80,17 +89,22 @@ const fn acknowledged(byte: &'static [u8; 1], what: &'static str) -> Command {
 const TAKEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// `start`
-pub const START: Command = becomes(b"u", None, Goal::Up, "told to start");
+pub const START: Command = START_ALONE.along(Along::Needed);
+/// `start --no-deps`
+pub const START_ALONE: Command = becomes(b"u", None, Goal::Up, "told to start");
 /// `stop`
-pub const STOP: Command = becomes(b"d", None, Goal::Down, "told to stop");
+pub const STOP: Command = becomes(b"d", None, Goal::Down, "told to stop").along(Along::Dependents("stopped with it"));
 /// `restart`: both bytes in one write, so that nobody else's command comes between them.
-pub const RESTART: Command = becomes(b"du", None, Goal::NewRun, "told to restart");
+pub const RESTART: Command =
+    becomes(b"du", None, Goal::NewRun, "told to restart").along(Along::Dependents("stopped meanwhile"));
 /// `once`
 pub const ONCE: Command = becomes(b"o", None, Goal::Once, "told to run once");
 /// `enable`
-pub const ENABLE: Command = becomes(b"u", Some(DownFileChange::Up), Goal::Up, "enabled, and told to start");
+pub const ENABLE: Command =
+    becomes(b"u", Some(DownFileChange::Up), Goal::Up, "enabled, and told to start").along(Along::Needed);
 /// `disable`
-pub const DISABLE: Command = becomes(b"d", Some(DownFileChange::Down), Goal::Down, "disabled, and told to stop");
+pub const DISABLE: Command = becomes(b"d", Some(DownFileChange::Down), Goal::Down, "disabled, and told to stop")
+    .along(Along::Dependents("stopped with it"));
 /// `pause`
 pub const PAUSE: Command = signal(b"p", "STOP");
 /// `cont`
@@ -159,14 +173,18 @@ pub fn steer(
     // Without inotify a signal is sent all the same, and nobody waits until it is taken.
     let mut waiting = if waits_for_result { Some(Waiting::new()?) } else { Waiting::new().ok() };
     let timeout = if waits_for_result { timeout } else { TAKEN_WITHIN };
-    for module in report.known(selected) {
+    let modules = report.known(selected);
+    for member in company::gather(root, modules, command.along)? {
         if let Some(waiting) = &mut waiting {
-            waiting.watch_next(root, module.dir.path())?;
+            waiting.watch_next(root, member.module.dir.path())?;
         }
-        match command_module(&module, command, waits_for_result, waiting.as_mut()) {
+        match command_module(&member, command, waits_for_result, waiting.as_mut()) {
             Ok(None) => {}
-            Ok(Some(done)) => report.module(&module, Outcome::Done, &done, Extra::default()),
-            Err(error) => report.module(&module, error.outcome, &error.text, Extra::default()),
+            Ok(Some(done)) => {
+                let extra = Extra { with: member.with.clone(), ..Extra::default() };
+                report.module(&member.module, Outcome::Done, &member.told(done), extra);
+            }
+            Err(error) => report.module(&member.module, error.outcome, &member.told(error.text), Extra::default()),
         }
     }
     match waiting {
@@ -177,17 +195,18 @@ pub fn steer(
 
 /// Gives one module its command; the words for a result that is there at once, `None` if it is waited for.
 fn command_module(
-    module: &Module,
+    member: &Member,
     command: Command,
     waits_for_result: bool,
     waiting: Option<&mut Waiting>,
 ) -> Result<Option<String>, CtlError> {
+    let module = &member.module;
     let before = Snapshot::read(module)?;
     let goal = match command.effect {
         Effect::Becomes(goal, _) if waits_for_result => goal,
         Effect::Becomes(..) | Effect::Signal(_) | Effect::Acknowledged(_) => Goal::Taken,
     };
-    let wait = waiting.map(|waiting| (ModuleWait::new(module.clone(), goal, &before, command.bytes.len()), waiting));
+    let wait = waiting.map(|waiting| (ModuleWait::new(member.clone(), goal, &before, command.bytes.len()), waiting));
     match (send_command(module, &before, command)?, wait) {
         (Sent::Told(told), Some((wait, waiting))) => {
             waiting.add(if goal == Goal::Taken { wait.only_told(told) } else { wait });
@@ -280,7 +299,7 @@ pub fn wait(
     for found in root.select(words)? {
         let (module, missing) = match found {
             Ok(module) => (module, None),
-            Err(missing) => match root.would_be(&missing.word).filter(|_| !missing.is_glob()) {
+            Err(missing) => match root.would_be(&missing.word).filter(|_| !missing.is_for_several()) {
                 Some(module) => (module, Some(missing.why)),
                 None => {
                     report.missing(&missing);
@@ -289,7 +308,7 @@ pub fn wait(
             },
         };
         waiting.watch_next(root, module.dir.path())?;
-        waiting.add(ModuleWait::expecting(module, goal, missing));
+        waiting.add(ModuleWait::expecting(Member::alone(module), goal, missing));
     }
     waiting.run(root, from, timeout, report)
 }

@@ -3,12 +3,14 @@
 //! | file | what is in it |
 //! |---|---|
 //! | [`control`], [`send`] | `start`, `stop`, `restart`, signals, `enable` ...: to all first, then waiting |
+//! | [`company`] | what a start needs, and what a stop stops first |
 //! | [`goal`] | when an action is done: pure rules |
 //! | [`module_wait`], [`wait`] | one module on its way to that; waiting for many |
 //! | [`check`] | a service's own `check` script, and the verb `check` |
 //! | [`tree`] | `rescan`, `upgrade`, `shutdown`, `reload` of the whole tree |
 
 pub mod check;
+pub mod company;
 pub mod control;
 pub mod goal;
 pub mod module_wait;

@@ -5,9 +5,9 @@ use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::logs::last_words::Marks;
 use crate::ctl::report::Extra;
-use crate::ctl::root::Module;
 use crate::ctl::snapshot::{Snapshot, SnapshotError};
 use crate::ctl::steer::check::{Running, Script};
+use crate::ctl::steer::company::Member;
 use crate::ctl::steer::goal::{Goal, Progress, Verdict};
 use crate::ctl::steer::send;
 use crate::status::module_state::ModuleState;
@@ -20,6 +20,9 @@ const CHECK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Longest time between two runs of a `check`.
 const CHECK_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// What holds a module up is told after this time: most waits are over by then.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
 
 /// At most so many lines of output are shown after a failure.
 const OUTPUT_LINES: usize = 10;
@@ -43,8 +46,8 @@ enum Check {
 /// One module, until it is settled.
 #[derive(Debug)]
 pub struct ModuleWait {
-    /// The module.
-    pub module: Module,
+    /// The module, and what is said beside its result.
+    pub member: Member,
     /// When it has to be looked at again even if nothing changes.
     pub look_again_at: Option<Mono>,
     goal: Goal,
@@ -60,20 +63,22 @@ pub struct ModuleWait {
     missing: Option<String>,
     /// What the module was told, where only that is waited for that its supervisor has taken it.
     told: Option<String>,
+    /// What it waits for itself, since when, and whether that was told.
+    held_up: Option<(String, Mono, bool)>,
 }
 
 impl ModuleWait {
     /// From `before`, which was seen just now, before a command of so many bytes is sent.
-    pub fn new(module: Module, goal: Goal, before: &Snapshot, bytes: usize) -> ModuleWait {
-        let output = if goal == Goal::Taken { Marks::default() } else { Marks::take(&module, before) };
+    pub fn new(member: Member, goal: Goal, before: &Snapshot, bytes: usize) -> ModuleWait {
+        let output = if goal == Goal::Taken { Marks::default() } else { Marks::take(&member.module, before) };
         let progress = Progress::new(goal, before, Mono::now(), SystemTime::now()).with_command(before, bytes);
-        ModuleWait { progress: Some(progress), output, ..ModuleWait::expecting(module, goal, None) }
+        ModuleWait { progress: Some(progress), output, ..ModuleWait::expecting(member, goal, None) }
     }
 
     /// Of a module that need not exist yet; `missing` says what is wrong with its name if it never does.
-    pub fn expecting(module: Module, goal: Goal, missing: Option<String>) -> ModuleWait {
+    pub fn expecting(member: Member, goal: Goal, missing: Option<String>) -> ModuleWait {
         ModuleWait {
-            module,
+            member,
             look_again_at: None,
             goal,
             progress: None,
@@ -84,6 +89,7 @@ impl ModuleWait {
             output: Marks::default(),
             missing,
             told: None,
+            held_up: None,
         }
     }
 
@@ -93,19 +99,49 @@ impl ModuleWait {
     }
 
     fn told(&self) -> Option<ModuleResult> {
-        self.told.clone().map(|told| (Outcome::Done, told, Extra::default()))
+        let extra = Extra { with: self.member.with.clone(), ..Extra::default() };
+        self.told.clone().map(|told| (Outcome::Done, self.member.told(told), extra))
+    }
+
+    /// Its name, and what it waits for, if that is another module.
+    pub fn shown(&self) -> String {
+        let name = self.member.module.shown();
+        self.held_up.as_ref().map_or_else(|| name.clone(), |(why, ..)| format!("{name} ({why})"))
+    }
+
+    /// What holds it up, once it has done so for a while; each reason once.
+    pub fn take_news(&mut self, at: Mono) -> Option<String> {
+        let (why, _, told) =
+            self.held_up.as_mut().filter(|(_, since, told)| !told && at.since(*since) >= TOLD_AFTER)?;
+        *told = true;
+        Some(why.clone())
+    }
+
+    /// When there will be such news.
+    pub fn news_at(&self) -> Option<Mono> {
+        self.held_up.as_ref().filter(|(.., told)| !told).map(|(_, since, _)| *since + TOLD_AFTER)
+    }
+
+    /// Notes what it waits for itself.
+    fn note_what_holds_it_up(&mut self, snapshot: &Snapshot, at: Mono) {
+        let waits = snapshot.is_supervised() && snapshot.state.state == ModuleState::Waiting;
+        let why = snapshot.state.reason.as_deref().filter(|_| waits).map(format::text);
+        if self.held_up.as_ref().map(|(why, ..)| why) != why.as_ref() {
+            self.held_up = why.map(|why| (why, at, false));
+        }
     }
 
     /// Looks at the module; gives the result if there is one now.
     pub fn look(&mut self, at: Mono) -> Option<ModuleResult> {
         self.look_again_at = None;
-        let snapshot = match Snapshot::read(&self.module) {
+        let snapshot = match Snapshot::read(&self.member.module) {
             Ok(snapshot) => snapshot,
             Err(SnapshotError::Denied(why)) => return Some((Outcome::Denied, why, Extra::default())),
             Err(SnapshotError::Gone) => return self.gone(),
         };
         let progress = self.progress.get_or_insert_with(|| Progress::new(self.goal, &snapshot, at, SystemTime::now()));
         let verdict = progress.look(&snapshot, at);
+        self.note_what_holds_it_up(&snapshot, at);
         self.last = Some(snapshot);
         match verdict {
             Verdict::Reached => self.reached(at),
@@ -130,8 +166,11 @@ impl ModuleWait {
         let snapshot = self.last.as_ref()?;
         let said_so = self.goal == Goal::IsReady && snapshot.state.ready == Some(true);
         if matches!(self.check, Check::NotYet) {
-            let script =
-                if self.goal.wants_check() && !said_so { Script::find(&self.module, snapshot) } else { Ok(None) };
+            let script = if self.goal.wants_check() && !said_so {
+                Script::find(&self.member.module, snapshot)
+            } else {
+                Ok(None)
+            };
             self.check = match script {
                 Ok(Some(script)) => Check::Due(script, at),
                 Ok(None) => Check::Passed,
@@ -145,7 +184,7 @@ impl ModuleWait {
                 (Goal::Down | Goal::IsDown, ..) => snapshot.state_name(),
                 _ => snapshot.describe(SystemTime::now()),
             };
-            (Outcome::Done, text, self.extra(false))
+            (Outcome::Done, self.member.told(text), self.extra(false))
         })
     }
 
@@ -220,7 +259,10 @@ impl ModuleWait {
                 let why = self.check_failed.as_deref().unwrap_or("it has not ended");
                 format!("{now}, but its check has not passed after {waited}: {why}")
             }
-            (Goal::Down | Goal::IsDown, _) => format!("{}{pid}, still there after {waited}", last.state_name()),
+            (Goal::Down | Goal::IsDown, _) => {
+                let why = self.held_up.as_ref().map_or_else(String::new, |(why, ..)| format!(": {why}"));
+                format!("{}{pid}{why}, still there after {waited}", last.state_name())
+            }
             _ if !last.is_supervised() => {
                 let text = format!("{}, after {waited}", send::unsupervised(last));
                 return (Outcome::NotSupervised, text, self.extra(false));
@@ -247,7 +289,8 @@ impl ModuleWait {
     }
 
     fn extra(&self, with_output: bool) -> Extra {
-        let state = self.last.as_ref().and_then(|last| last.json(&self.module));
-        Extra { stderr: if with_output { self.output.lines(OUTPUT_LINES) } else { Vec::new() }, state }
+        let state = self.last.as_ref().and_then(|last| last.json(&self.member.module));
+        let stderr = if with_output { self.output.lines(OUTPUT_LINES) } else { Vec::new() };
+        Extra { stderr, state, with: self.member.with.clone() }
     }
 }

@@ -93,7 +93,7 @@ impl Waiting {
         loop {
             let now = Mono::now();
             self.turn(now, report);
-            let left: Vec<String> = self.waits.iter().flatten().map(|wait| wait.module.shown()).collect();
+            let left: Vec<String> = self.waits.iter().flatten().map(ModuleWait::shown).collect();
             if left.is_empty() {
                 return Ok(());
             }
@@ -102,6 +102,11 @@ impl Waiting {
                 return Ok(());
             }
             report.progress(&left, self.waits.len());
+            for wait in self.waits.iter_mut().flatten() {
+                if let Some(why) = wait.take_news(now) {
+                    report.held_up(&wait.member.module, &format!("waiting: {why}"));
+                }
+            }
             self.sleep(signals.as_ref(), deadline);
             if signals.as_ref().and_then(Signals::next).is_some() {
                 self.settle_all(report, ModuleWait::interrupted);
@@ -127,7 +132,7 @@ impl Waiting {
                 room = room.saturating_sub(usize::from(wait.running().is_some()));
             }
             if let Some((outcome, text, extra)) = settled {
-                report.module(&wait.module, outcome, &text, extra);
+                report.module(&wait.member.module, outcome, &text, extra);
                 *place = None;
             }
         }
@@ -138,14 +143,15 @@ impl Waiting {
     fn settle_all(&mut self, report: &mut Report<'_>, how: impl Fn(&ModuleWait) -> ModuleResult) {
         for wait in self.waits.iter_mut().filter_map(Option::take) {
             let (outcome, text, extra) = how(&wait);
-            report.module(&wait.module, outcome, &text, extra);
+            report.module(&wait.member.module, outcome, &text, extra);
         }
     }
 
     /// Waits until there is something to do.
     fn sleep(&self, signals: Option<&Signals>, deadline: Mono) {
-        let next =
-            self.waits.iter().flatten().filter_map(|wait| wait.look_again_at).chain(self.later.values().copied()).min();
+        let waits = self.waits.iter().flatten();
+        let due = waits.flat_map(|wait| wait.look_again_at.into_iter().chain(wait.news_at()));
+        let next = due.chain(self.later.values().copied()).min();
         let mut descriptors = vec![PollSource::Readable(self.watches.as_fd())];
         descriptors.extend(signals.map(|signals| PollSource::Readable(signals.as_fd())));
         let checks = self.waits.iter().flatten().filter_map(ModuleWait::running);
@@ -177,7 +183,7 @@ impl Waiting {
         }
         for index in lost {
             let Some(wait) = &self.waits[index] else { continue };
-            let directory = wait.module.dir.path().to_owned();
+            let directory = wait.member.module.dir.path().to_owned();
             self.watch(root, &directory, index)?;
             self.dirty.insert(index);
         }
