@@ -39,8 +39,6 @@ fn a_logger_that_cannot_be_started_gives_way_to_stdout_and_no_line_is_lost() {
     let tree = place.tree();
     let (pid, logger) = (web.wait_up(&place), log.wait_up(&place));
     std::fs::remove_dir_all(place.root().join("web/log")).unwrap();
-    tree.signal("HUP");
-    place.wait_told("looking at everything again");
     signal(logger, "TERM");
     wait_written(&place);
     assert_eq!(web.pid(), pid, "it was not left alone");
@@ -122,4 +120,67 @@ fn a_logger_that_is_no_program_is_told_and_comes_with_chmod() {
     let got = place.path().join("got");
     wait_for("a line in the logger's hands", &place, || std::fs::metadata(&got).is_ok_and(|file| file.len() > 0));
     assert!(tree.stop().success());
+}
+
+#[test]
+fn a_logger_whose_directory_is_gone_goes_with_a_rescan_and_a_restart_and_no_line_is_lost() {
+    let place = Place::new();
+    place.conf(FAST);
+    let writer = "n=$(cat ../../n 2> /dev/null || echo 0); while :; do n=$((n + 1)); echo $n; echo $n > ../../n; sleep 0.02; done";
+    place.service("web", &[("run", writer), ("log/run", LOGGER)]);
+    let (web, log) = (place.module("web"), place.module("web/log"));
+    let tree = place.tree();
+    let (pid, logger) = (web.wait_up(&place), log.wait_up(&place));
+    let got = place.path().join("got");
+    wait_for("the logger to read", &place, || std::fs::metadata(&got).is_ok_and(|file| file.len() > 0));
+    std::fs::remove_dir_all(place.root().join("web/log")).unwrap();
+    signal(logger, "KILL");
+    log.wait_text(&place, "supervise.log.wf", "cannot start");
+    let table = || said_by(&place.svctl(&["status"]));
+    assert!(table().contains("web/log  backoff"), "it is still there, for what the service writes");
+    tree.signal("HUP");
+    place.wait_told("web: its log/run is gone");
+    web.send("t");
+    let next = web.wait_new_pid(&place, pid);
+    wait_for("the logger to leave", &place, || !log.is_supervised());
+    assert_eq!(std::fs::read_link(format!("/proc/{next}/fd/1")).unwrap(), web.path("__stdout"));
+    let row = table().lines().find(|line| line.contains("web/log")).map(str::to_string).unwrap_or_default();
+    assert!(row.contains("removed"), "as any service that was removed: {}", table());
+    wait_for("status to be plain", &place, || web.state()["reason"].is_null() && web.state()["log_pid"].is_null());
+    // Put back, it is there again.
+    std::fs::create_dir(place.root().join("web/log")).unwrap();
+    script(&place.root().join("web/log/run"), LOGGER);
+    tree.signal("HUP");
+    log.wait_new_pid(&place, logger);
+    web.wait_new_pid(&place, next);
+    assert!(tree.stop().success());
+    let mut all = numbers(&[&got, &web.path("__stdout")]);
+    all.sort_unstable();
+    all.dedup();
+    let highest = *all.last().unwrap();
+    assert_eq!(all.len() as u64, highest, "{all:?}");
+}
+
+#[test]
+fn a_logger_that_says_at_once_that_it_cannot_run_is_none() {
+    for code in [126, 127] {
+        let place = Place::new();
+        place.conf(FAST);
+        place.service("web", &[("run", WRITER), ("log/run", LOGGER)]);
+        let (web, log) = (place.module("web"), place.module("web/log"));
+        let tree = place.tree();
+        let (pid, logger) = (web.wait_up(&place), log.wait_up(&place));
+        script(&place.root().join("web/log/run"), &format!("exit {code}"));
+        signal(logger, "KILL");
+        wait_written(&place);
+        wait_for("status to say so", &place, || web.state()["reason"].to_string().contains("__stdout"));
+        wait_written(&place);
+        let told = web.text("supervise.log").matches("its logger is back").count();
+        assert_eq!(told, 0, "each try to start it was taken for its return: {}", web.log());
+        script(&place.root().join("web/log/run"), LOGGER);
+        web.wait_text(&place, "supervise.log", "its logger is back");
+        wait_for("status to be plain", &place, || web.state()["reason"].is_null());
+        assert_eq!(web.pid(), pid);
+        assert!(tree.stop().success());
+    }
 }

@@ -170,6 +170,11 @@ impl Service {
         self.streams.change_output(Some(next));
     }
 
+    /// The pipe that nobody will read any more: its logger cannot be started, and the next start leaves it behind.
+    pub fn abandoned_output(&self) -> Option<&Arc<LogPipe>> {
+        self.output().filter(|pipe| self.streams.are_to_change() && pipe.is_broken())
+    }
+
     /// The logger that the tree runs by itself, if it is that.
     pub fn tree_logger(&self) -> Option<&TreeLogger> {
         match &self.definition {

@@ -7,12 +7,21 @@ use crate::status::StatusDir;
 use crate::sys::files::fifo::{Ends, Fifo};
 use crate::sys::files::file;
 use crate::sys::handover;
+use crate::sys::process::pidfd::ExitStatus;
+use crate::sys::time::Mono;
 use parking_lot::Mutex;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+/// What a shell, `env` and their like exit with when they cannot run a program.
+const CANNOT_RUN: [ExitStatus; 2] = [ExitStatus::Code(126), ExitStatus::Code(127)];
+
+/// A logger that ends within this time has not read anything that mattered.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// The FIFO between a service and its logger, shared by their two supervisor threads.
 pub struct LogPipe {
@@ -22,6 +31,9 @@ pub struct LogPipe {
     logger_pid: AtomicU32,
     /// The logger cannot be started.
     broken: AtomicBool,
+    /// The last logger ended at once, and said that it could not run; and when the one of now was started.
+    in_doubt: AtomicBool,
+    logger_began: Mutex<Option<Mono>>,
     /// The pipe was full without a logger, and there has been none since.
     given_way: AtomicBool,
     on_logger_change: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -58,6 +70,8 @@ impl LogPipe {
             released: AtomicBool::new(false),
             on_open: OnceLock::new(),
             broken: AtomicBool::new(false),
+            in_doubt: AtomicBool::new(false),
+            logger_began: Mutex::new(None),
             given_way: AtomicBool::new(false),
         }
     }
@@ -145,8 +159,8 @@ impl LogPipe {
 
     /// Notes the pid of the logger's run process, 0 when it is down.
     pub fn set_logger_pid(&self, pid: u32) {
-        if pid > 0 {
-            self.given_way.store(false, Ordering::Relaxed);
+        if pid > 0 && !self.is_in_doubt() {
+            self.take_back();
         }
         if self.logger_pid.swap(pid, Ordering::Relaxed) != pid
             && let Some(tell) = self.on_logger_change.get()
@@ -155,14 +169,42 @@ impl LogPipe {
         }
     }
 
-    /// Notes whether the logger's last start has shown that it cannot be started.
-    pub fn set_broken(&self, broken: bool) {
-        self.broken.store(broken, Ordering::Relaxed);
+    /// Notes that the logger has been started.
+    pub fn note_logger_began(&self) {
+        *self.logger_began.lock() = Some(Mono::now());
+        self.broken.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes that the logger could not be started; `for_good` if nothing that passes is the reason.
+    pub fn note_logger_failed(&self, for_good: bool) {
+        self.broken.store(for_good, Ordering::Relaxed);
+    }
+
+    /// Notes how the logger has ended. One that says at once that it cannot run is no better than one that cannot be started.
+    pub fn note_logger_ended(&self, status: ExitStatus) {
+        let could_not_run = CANNOT_RUN.contains(&status) && self.logger_is_new();
+        self.in_doubt.store(could_not_run, Ordering::Relaxed);
+        self.broken.store(could_not_run, Ordering::Relaxed);
+    }
+
+    fn logger_is_new(&self) -> bool {
+        self.logger_began.lock().is_some_and(|began| Mono::now().since(began) < AT_ONCE)
+    }
+
+    /// Whether the logger was started a moment ago, after one that could not run.
+    fn is_in_doubt(&self) -> bool {
+        self.in_doubt.load(Ordering::Relaxed) && self.logger_is_new()
     }
 
     /// Whether there is no logger, and none can be started as things are.
     pub fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Relaxed) && self.logger_pid().is_none()
+        let runs = self.logger_pid().is_some();
+        if runs { self.is_in_doubt() } else { self.broken.load(Ordering::Relaxed) }
+    }
+
+    /// The logger is back.
+    pub fn take_back(&self) {
+        self.given_way.store(false, Ordering::Relaxed);
     }
 
     /// Notes that the pipe was full, and nobody there to read it.

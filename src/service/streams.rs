@@ -52,6 +52,11 @@ impl Streams {
         self.next_output = next;
     }
 
+    /// Whether a change waits for the next start.
+    pub(super) fn are_to_change(&self) -> bool {
+        self.next_output.is_some()
+    }
+
     /// Makes the change that waits, at a start. The logger that nobody writes to any more may go.
     pub(super) fn make_change(&mut self) {
         let Some(next) = self.next_output.take() else { return };

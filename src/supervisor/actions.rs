@@ -91,6 +91,7 @@ impl Supervisor {
         let refreshed = self.refresh_own_settings().map(|()| self.set_up_readiness());
         let started = refreshed.and_then(|()| self.next_context()).and_then(|context| {
             self.prepare_log(context.as_deref());
+            self.save_abandoned_output();
             let started = self.spec.service.start(self.record_keeper.lock(), own_group, context.as_deref())?;
             Ok((started, context.map(|context| context.warnings)))
         });
@@ -98,7 +99,7 @@ impl Supervisor {
             Ok((started, warnings)) => {
                 let mut start_warnings = start_warnings(&self.spec.dir, &started);
                 if let Some(pipe) = self.spec.service.input() {
-                    pipe.set_broken(false);
+                    pipe.note_logger_began();
                 }
                 if self.spec.service.output().is_some_and(|pipe| pipe.has_given_way()) {
                     start_warnings.push(NO_LOGGER.into());
@@ -117,7 +118,7 @@ impl Supervisor {
                 self.remove_group();
                 self.report_if_replaced(error);
                 if let Some(pipe) = self.spec.service.input() {
-                    pipe.set_broken(!error.passes_by_itself());
+                    pipe.note_logger_failed(!error.passes_by_itself());
                 }
                 Event::Answer(Answer::StartFailed { error, has_finish: self.spec.service.has_finish() })
             }

@@ -1,5 +1,6 @@
 //! A service's output, when nobody reads it: [`crate::supervisor::processes`] has the rules, here they are followed.
 
+use crate::service::pipe::LogPipe;
 use crate::supervisor::processes::diversion::{Logger, Verdict};
 use crate::supervisor::thread::Supervisor;
 use crate::sys::errno_text;
@@ -20,14 +21,17 @@ impl Supervisor {
     /// Sees to it that a service never waits for ever for a logger that does not come.
     pub(in crate::supervisor) fn keep_output_flowing(&mut self) {
         let Some(pipe) = self.spec.service.output().cloned() else { return };
+        if pipe.has_given_way() && pipe.logger_pid().is_some() && !pipe.is_broken() {
+            pipe.take_back();
+        }
         // Without a run process nobody waits, and the next one begins anew.
         if self.processes.run.is_none() {
             return self.processes.diversion.reset();
         }
-        let logger = match (pipe.logger_pid(), pipe.is_broken()) {
-            (Some(_), _) => Logger::Runs,
-            (None, true) => Logger::Broken,
-            (None, false) => Logger::Away,
+        let logger = match (pipe.is_broken(), pipe.logger_pid()) {
+            (true, _) => Logger::Broken,
+            (false, Some(_)) => Logger::Runs,
+            (false, None) => Logger::Away,
         };
         let verdict = self.processes.diversion.look(logger, || pipe.is_full(), Mono::now());
         match verdict {
@@ -39,8 +43,19 @@ impl Supervisor {
             Verdict::End => return self.say(Level::Info, "its logger is back, and reads what it writes".into()),
             Verdict::GoOn => {}
         }
+        self.empty_into_stdout(&pipe);
+    }
+
+    /// What waits for a logger that is gone for good goes to `__stdout` before the pipe to it is left behind.
+    pub(in crate::supervisor) fn save_abandoned_output(&mut self) {
+        if let Some(pipe) = self.spec.service.abandoned_output().cloned() {
+            self.empty_into_stdout(&pipe);
+        }
+    }
+
+    fn empty_into_stdout(&mut self, pipe: &LogPipe) {
         let path = self.spec.dir.stdout();
-        let emptied = self.processes.diversion.empty(&pipe, &path);
+        let emptied = self.processes.diversion.empty(pipe, &path);
         let complained = std::mem::replace(&mut self.processes.diversion.complained, emptied.is_err());
         if let Err(error) = emptied.as_ref()
             && !complained

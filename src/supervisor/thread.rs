@@ -285,6 +285,9 @@ impl Supervisor {
         // the way: many programs look with `kill -0` whether their predecessor is gone, and to them a zombie is not.
         self.processes.run = None;
         self.processes.scripts.forget_waiting();
+        if let Some(pipe) = self.spec.service.input() {
+            pipe.note_logger_ended(status);
+        }
         self.handle(Event::Reaped(Reaped::Run { status, has_finish: self.spec.service.has_finish() }));
         if self.processes.run.is_none() {
             self.remove_group();

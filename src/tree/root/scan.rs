@@ -101,6 +101,13 @@ pub fn refused_logger(path: &Path) -> Option<&'static str> {
     }
 }
 
+/// Whether the service directory at `path` has nothing called `log/run`.
+pub fn has_no_logger(path: &Path) -> bool {
+    let run = file::child(&file::child(path, "log"), "run");
+    std::fs::symlink_metadata(run)
+        .is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+}
+
 /// A link without a target: whoever made it meant a service by it, and is told so.
 fn dangling_or_gone(path: &Path) -> EntryKind {
     match std::fs::symlink_metadata(path) {

@@ -49,7 +49,12 @@ impl Roster {
         }
         // Only a new logger matters. A logger whose `log/run` is gone still serves the service that writes to it.
         let new_logger = !entry.found.has_logger && found.has_logger;
+        let lost_logger = entry.has_lost_logger(&found);
         match &mut entry.lifecycle {
+            Lifecycle::Supervised if same && lost_logger => {
+                self.give_up_logger(found);
+                Ok(())
+            }
             Lifecycle::Supervised if same && new_logger => {
                 let log = &self.shared.log;
                 log::info!(logger: log, "{}: has a log/run now: restarting it with its logger", found.name);

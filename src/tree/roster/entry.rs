@@ -59,7 +59,7 @@ impl Entry {
             && self.service.is_some()
             && self.logger.is_none()
             && self.pipe.is_some()
-            && self.logger_kind != LoggerKind::OwnUntilNextStart
+            && !self.logger_kind.goes()
     }
 
     pub(super) fn has_threads(&self) -> bool {
@@ -90,6 +90,26 @@ pub(super) enum LoggerKind {
     Own,
     /// The same, but `log` says something else by now: it goes when the service starts the next time.
     OwnUntilNextStart,
+    /// From a `log/run` that is gone, and it has ended: it goes when the service starts the next time.
+    GoneUntilNextStart,
+}
+
+impl LoggerKind {
+    /// Whether it goes when the service starts the next time.
+    pub(super) fn goes(self) -> bool {
+        match self {
+            LoggerKind::Directory | LoggerKind::Own => false,
+            LoggerKind::OwnUntilNextStart | LoggerKind::GoneUntilNextStart => true,
+        }
+    }
+
+    /// Whether the tree runs it by itself.
+    pub(super) fn is_own(self) -> bool {
+        match self {
+            LoggerKind::Own | LoggerKind::OwnUntilNextStart => true,
+            LoggerKind::Directory | LoggerKind::GoneUntilNextStart => false,
+        }
+    }
 }
 
 /// Whether a service writes to the tree's standard output.

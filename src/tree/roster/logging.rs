@@ -12,7 +12,7 @@ use crate::service::pipe::LogPipe;
 use crate::status::StatusDir;
 use crate::supervisor::requests::mailbox::Ask;
 use crate::sys::errno_text;
-use crate::tree::root::scan::ServiceDir;
+use crate::tree::root::scan::{self, ServiceDir};
 use std::sync::Arc;
 
 /// Where a service's output is to go, if it has no logger of its own.
@@ -143,6 +143,8 @@ impl Roster {
         let Some(entry) = self.entries.get_mut(name) else { return };
         match (wants, entry.logger_kind, entry.pipe.clone()) {
             (true, LoggerKind::Own, Some(_)) | (false, LoggerKind::OwnUntilNextStart | LoggerKind::Directory, _) => {}
+            // Whatever `log` says by then is followed when it has gone.
+            (_, LoggerKind::GoneUntilNextStart, Some(_)) | (false, LoggerKind::GoneUntilNextStart, None) => {}
             (true, LoggerKind::OwnUntilNextStart, Some(pipe)) => {
                 // One that reads what is left for it has to end before there is another one.
                 if !pipe.is_released() {
@@ -157,6 +159,19 @@ impl Roster {
             }
             (true, _, None) | (true, LoggerKind::Directory, Some(_)) => self.add_logger(name, service),
         }
+    }
+
+    /// The service's `log/run` is gone, and so is its logger: from its next start on the service goes without.
+    pub(super) fn give_up_logger(&mut self, found: ServiceDir) {
+        let Some(entry) = self.entries.get_mut(&found.name) else { return };
+        let Some(service) = entry.service else { return };
+        entry.logger_kind = LoggerKind::GoneUntilNextStart;
+        let name = found.name.clone();
+        entry.found = found;
+        log::info!(logger: self.shared.log, "{name}: its log/run is gone: from its next start on it has no logger (svctl restart {name})");
+        self.ask(service, Ask::ChangeOutput(NextOutput::Files));
+        // It may want standard output instead.
+        self.follow_log_key(&name);
     }
 
     fn add_logger(&mut self, name: &str, service: u64) {
@@ -179,11 +194,16 @@ impl Roster {
 }
 
 impl Entry {
+    /// Whether its logger has ended and cannot come back, for there is no `log/run` in the directory as it is now.
+    pub(super) fn has_lost_logger(&self, now: &ServiceDir) -> bool {
+        let lost = self.found.has_logger && self.logger_kind == LoggerKind::Directory && !now.has_logger;
+        lost && self.pipe.as_ref().is_some_and(|pipe| pipe.is_broken()) && scan::has_no_logger(&now.path)
+    }
+
     /// The thread of its logger has ended; says whether that is as it was to be, because the service writes elsewhere.
     pub(super) fn logger_has_gone(&mut self) -> bool {
         self.logger = None;
-        let as_wanted = self.logger_kind == LoggerKind::OwnUntilNextStart
-            && self.pipe.as_ref().is_some_and(|pipe| pipe.is_released());
+        let as_wanted = self.logger_kind.goes() && self.pipe.as_ref().is_some_and(|pipe| pipe.is_released());
         if as_wanted {
             (self.logger_kind, self.pipe) = (LoggerKind::Directory, None);
         }

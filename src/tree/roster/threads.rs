@@ -45,7 +45,7 @@ pub(super) enum Part {
 impl Entry {
     fn logger_part(&self, pipe: Arc<LogPipe>) -> Part {
         match self.logger_kind {
-            LoggerKind::Directory => Part::Logger(pipe),
+            LoggerKind::Directory | LoggerKind::GoneUntilNextStart => Part::Logger(pipe),
             LoggerKind::Own | LoggerKind::OwnUntilNextStart => Part::OwnLogger(pipe),
         }
     }
@@ -53,14 +53,17 @@ impl Entry {
     pub(super) fn service_part(&self) -> Part {
         let (pipe, joins_errors) = match &self.stdout {
             Stdout::Now(pipe) | Stdout::UntilNextStart(pipe) => (Some(pipe.clone()), true),
-            Stdout::No | Stdout::FromNextStart(_) => (self.pipe.clone(), self.logger_kind != LoggerKind::Directory),
+            Stdout::No | Stdout::FromNextStart(_) => (self.pipe.clone(), self.logger_kind.is_own()),
         };
         // When it was taken on from an earlier tree, it may write into a pipe that it is not to have any more.
         let next = match (&self.stdout, self.logger_kind, &self.pipe) {
             (Stdout::FromNextStart(pipe), ..) | (Stdout::UntilNextStart(_), LoggerKind::Own, Some(pipe)) => {
                 Some(NextOutput::Pipe(pipe.clone()))
             }
-            (Stdout::UntilNextStart(_), ..) | (Stdout::No, LoggerKind::OwnUntilNextStart, _) => Some(NextOutput::Files),
+            (Stdout::UntilNextStart(_), ..)
+            | (Stdout::No, LoggerKind::OwnUntilNextStart | LoggerKind::GoneUntilNextStart, _) => {
+                Some(NextOutput::Files)
+            }
             (Stdout::Now(_), ..) | (Stdout::No, LoggerKind::Directory | LoggerKind::Own, _) => None,
         };
         Part::Service { pipe, joins_errors, next }
@@ -268,6 +271,9 @@ impl Roster {
                 (found.name.clone(), Definition::Directory(Directory::new(path, instance)), streams)
             }
             Part::Logger(pipe) => {
+                // Its `log/run` may go, and then the service writes elsewhere from its next start on.
+                let logger = mailbox.clone();
+                pipe.tell_when_released(move || logger.ask(Ask::Leave(Leave::EndOfInput)));
                 let streams = Streams::new(&self.status_dir(&log_module), Some(pipe), None);
                 (log_module, Definition::Directory(Directory::logger(path, instance)), streams)
             }
