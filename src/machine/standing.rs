@@ -100,6 +100,8 @@ pub enum Hold {
         /// What is the matter with it.
         lack: Lack,
     },
+    /// It is not known yet who else there is.
+    Early,
     /// It is in a circle, `a needs b needs a`.
     Circle(String),
     /// Others that need it, or come after it, are still to stop.
@@ -116,7 +118,7 @@ impl Hold {
     pub fn name(&self) -> Option<&str> {
         match self {
             Hold::Lacks { name, .. } => Some(name),
-            Hold::Circle(_) | Hold::Others { .. } => None,
+            Hold::Early | Hold::Circle(_) | Hold::Others { .. } => None,
         }
     }
 }
@@ -125,6 +127,7 @@ impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hold::Lacks { relation, name, lack } => write!(f, "{} {name}, {}", relation.key(), lack.text()),
+            Hold::Early => f.write_str("the other modules are not known yet"),
             Hold::Circle(text) => write!(f, "in a circle: {text}"),
             Hold::Others { count: 1, .. } => f.write_str("waits for the end of one that needs it"),
             Hold::Others { count, .. } => write!(f, "waits for the end of {count} that need it"),

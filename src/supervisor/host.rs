@@ -65,6 +65,8 @@ pub enum ToTree {
     Replaced(String),
     /// A service directory itself names others, and nobody had before.
     Ordered,
+    /// This module may not start, for it is in a circle: the tree says so, once for all that are in it.
+    InCircle,
     /// The tree is to end, for this module has ended so, or could not be started.
     ShutDown {
         /// The module's name.

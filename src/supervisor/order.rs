@@ -33,8 +33,14 @@ impl Supervisor {
 
     fn join_order(&mut self, place: &dyn Place) {
         self.standpoint.ordered = true;
-        place.set_patient(self.settings.policy.kill_timeout.is_none());
+        self.tell_patience(place);
         self.handle(Event::Turn(Turn::Ordered(true)));
+    }
+
+    /// Whether anything of it may take for ever to end: what is run, or its `finish`.
+    fn tell_patience(&self, place: &dyn Place) {
+        let policy = &self.settings.policy;
+        place.set_patient(policy.kill_timeout.is_none() || policy.finish_timeout.is_none());
     }
 
     /// The settings were read: what the directory itself says of others counts, too.
@@ -42,6 +48,9 @@ impl Supervisor {
         let Some(place) = self.place() else { return };
         let own = self.own.file();
         let names_others = own.is_some_and(|own| names_others(own.section()));
+        if self.standpoint.ordered {
+            self.tell_patience(&*place);
+        }
         if !names_others && !self.standpoint.declared {
             return;
         }
@@ -88,9 +97,15 @@ impl Supervisor {
         self.standpoint.hold = hold;
         match &self.standpoint.hold {
             None => return Some(Event::Turn(turn)),
+            // It passes within moments.
+            Some(Hold::Early) => {}
             Some(hold) if is_new => {
-                let (level, text) = (level(hold), format!("waiting: {hold}"));
+                let (level, text, in_circle) =
+                    (level(hold), format!("waiting: {hold}"), matches!(hold, Hold::Circle(_)));
                 self.say(level, text);
+                if in_circle {
+                    self.tell_tree(ToTree::InCircle);
+                }
             }
             Some(_) => {}
         }
@@ -115,11 +130,14 @@ impl Supervisor {
     }
 }
 
-/// What passes by itself is a notice, what somebody may have to look at a warning, and what never passes worse.
+/// What passes by itself is a notice, and what somebody may have to look at a warning. Of a circle the tree warns, once for
+/// all that are in it.
 fn level(hold: &Hold) -> Level {
     match hold {
-        Hold::Circle(_) => Level::Error,
         Hold::Lacks { lack: Lack::Unknown | Lack::Failed, .. } => Level::Warn,
-        Hold::Lacks { lack: Lack::Down | Lack::NotReady | Lack::Stopping, .. } | Hold::Others { .. } => Level::Info,
+        Hold::Lacks { lack: Lack::Down | Lack::NotReady | Lack::Stopping, .. }
+        | Hold::Others { .. }
+        | Hold::Early
+        | Hold::Circle(_) => Level::Info,
     }
 }

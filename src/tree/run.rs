@@ -170,6 +170,7 @@ impl Tree {
             recv(self.roster.told()) -> told => match told {
                 Ok(ToTree::Replaced(module)) => self.look_at_replaced(&module),
                 Ok(ToTree::Ordered) => self.roster.begin_order(),
+                Ok(ToTree::InCircle) => self.roster.log_circles(),
                 Ok(ToTree::ShutDown { module, exit }) => self.shut_down_with(&module, exit),
                 Err(_) => {}
             },
@@ -277,15 +278,16 @@ impl Tree {
             return self.scanner.stop();
         }
         let is_first = self.handover_pending && self.scanner.is_there();
+        let names = self.scanner.look_at_root();
+        if self.roster.has_order() {
+            self.announce(names.as_deref().unwrap_or_default());
+        }
         if is_first {
             self.roster.adopt_leftovers(self.scanner.root());
         }
-        if let Some(names) = self.scanner.look_at_root() {
+        if let Some(names) = names {
             let known = self.roster.names().into_iter().map(OsString::from);
             let all: BTreeSet<OsString> = names.into_iter().chain(known).collect();
-            if self.roster.has_order() {
-                self.announce(&all);
-            }
             for name in all {
                 self.look_at(&name);
             }
@@ -297,9 +299,10 @@ impl Tree {
         }
     }
 
-    /// All that are going to be started are known before the first one is: none overtakes another.
-    fn announce(&mut self, all: &BTreeSet<OsString>) {
-        let services: Vec<String> = all.iter().filter_map(|name| self.scanner.service_name(name)).collect();
+    /// All that are going to be started are known before the first one is, be it one that an earlier tree has left: none
+    /// overtakes another.
+    fn announce(&mut self, names: &[OsString]) {
+        let services: Vec<String> = names.iter().filter_map(|name| self.scanner.service_name(name)).collect();
         self.roster.announce(&services);
     }
 
@@ -352,6 +355,8 @@ impl Tree {
         if let Some(config) = config {
             self.tree_dir.keep_config(&config);
             self.roster.configure(Arc::new(config));
+        } else {
+            self.roster.read_own_files();
         }
         self.scanner.forget_what_was_logged();
         self.roster.wake_all();

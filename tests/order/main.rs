@@ -1,10 +1,18 @@
-//! `needs`, `type`, circles, and readiness as others wait for it.
+//! `needs`, `after`, `restart_with`, `type` and `tags`: who starts and stops when.
 
 // A test fails by a panic, and says to the one who runs it what it saw.
 #![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod after;
+mod chains;
+mod circles;
+mod names;
+mod oneshots;
+mod restarts;
+mod stops;
 
 use common::*;
 
@@ -22,67 +30,42 @@ fn go(place: &Place) {
     std::fs::write(place.path().join("go"), "").expect("a file");
 }
 
-#[test]
-fn a_chain_starts_when_what_it_needs_is_ready_and_stops_the_other_way_round() {
-    let place = Place::new();
-    place.conf("[db]\nready : fd\n[web]\nneeds : db setup\n[setup]\ntype : oneshot\n");
-    place.run("db", READY_WHEN_TOLD);
-    place.run("setup", "exit 0");
-    place.run("web", RUNS);
-    // The third link is in the service directory itself.
-    place.run("app", "trap 'echo app >> ../../ended; exit 0' TERM; sleep 1000 & wait");
-    std::fs::write(place.root().join("app/supervise.conf"), "needs : web\n").expect("a file");
-    let _tree = place.tree();
-    wait_for_state(&place, "setup", "done");
-    wait_for_state(&place, "web", "waiting");
-    wait_for_state(&place, "app", "waiting");
-    assert_eq!(place.module("web").state()["waits_for"], "db", "{}", place.story());
-    go(&place);
-    wait_for_state(&place, "app", "up");
-    assert_eq!(place.module("db").state_name(), "ready");
-    place.module("db").send("d");
-    wait_for_state(&place, "db", "down");
-    wait_for_state(&place, "app", "waiting");
-    assert_eq!(std::fs::read_to_string(place.path().join("ended")).unwrap_or_default(), "app\n");
-    let log = place.module("db").text("supervise.log");
-    assert!(log.contains("waiting: waits for the end of one that needs it"), "{log}");
-    place.module("db").send("u");
-    wait_for_state(&place, "app", "up");
+/// A service that tells in the file `story` when it starts, is ready then, and tells when its stop is complete, which takes a
+/// while.
+fn teller(place: &Place, name: &str) {
+    let story = place.path().join("story").display().to_string();
+    place.run(
+        name,
+        &format!("trap 'sleep 0.2; echo -{name} >> {story}; exit 0' TERM; echo +{name} >> {story}; echo >&3; sleep 1000 & wait"),
+    );
 }
 
-#[test]
-fn a_circle_and_an_unknown_name_wait_and_say_so() {
-    let place = Place::new();
-    place.conf("[a]\nneeds : b\n[b]\nneeds : a\n[c]\nneeds : nobody\n");
-    for name in ["a", "b", "c"] {
-        place.run(name, RUNS);
-    }
-    let _tree = place.tree();
-    for (name, why) in [("a", "in a circle: a needs b needs a"), ("c", "needs nobody, which there is not")] {
-        wait_for_state(&place, name, "waiting");
-        wait_for(why, &place, || place.module(name).state()["reason"] == why);
-    }
-    // It starts when that module appears.
-    place.run("nobody", RUNS);
-    wait_for_state(&place, "c", "up");
+/// What those have told.
+fn told(place: &Place) -> Vec<String> {
+    let text = std::fs::read_to_string(place.path().join("story")).unwrap_or_default();
+    text.split_whitespace().map(str::to_string).collect()
 }
 
-#[test]
-fn a_check_makes_ready_and_unhealthy() {
-    let place = Place::new();
-    place.conf("[web]\ncheck_interval : 0.1\ncheck_failures : 2\nunhealthy : ignore\n");
-    place.run("web", RUNS);
-    let check = place.root().join("web/check");
-    script(&check, "echo looked; test -e ../../go");
-    let _tree = place.tree();
-    place.module("web").wait_up(&place);
-    assert_eq!(place.module("web").state()["ready"], false, "{}", place.story());
-    go(&place);
-    wait_for_state(&place, "web", "ready");
-    std::fs::remove_file(place.path().join("go")).expect("it is there");
-    wait_for_state(&place, "web", "unhealthy");
-    assert_eq!(place.module("web").state()["health"], "failing");
-    go(&place);
-    wait_for_state(&place, "web", "ready");
-    assert_eq!(place.module("web").state()["check"], "looked");
+/// Waits until exactly this was told.
+fn wait_told(place: &Place, all: &str) {
+    let all: Vec<&str> = all.split(' ').collect();
+    wait_for(&format!("{all:?}, not {:?}", told(place)), place, || told(place).len() >= all.len());
+    assert_eq!(told(place), all, "{}", place.story());
+}
+
+/// Waits until that is why a module waits.
+fn wait_reason(place: &Place, module: &str, why: &str) {
+    wait_for_state(place, module, "waiting");
+    wait_for(why, place, || place.module(module).state()["reason"] == why);
+}
+
+/// Writes a service directory's own settings.
+fn own(place: &Place, module: &str, text: &str) {
+    std::fs::write(place.root().join(module).join("supervise.conf"), text).expect("a file");
+}
+
+fn svctl(place: &Place, words: &[&str]) -> std::process::Output {
+    let mut command = svctl_command();
+    command.arg("-p").arg(place.status_root()).args(words);
+    place.output(command)
 }

@@ -2,7 +2,7 @@
 
 use super::circles::{components, in_circles, shortest};
 use crate::conf::relations::{Id, Relation, Relations, TAG};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A module, and what its settings say of others.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ static NO_LINKS: Links = Links {
 };
 
 /// What a circle is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Round {
     /// `needs` and `after`: none of them could ever start.
     Order,
@@ -185,15 +185,20 @@ impl Graph {
         }
     }
 
-    /// One module of each circle, by their places.
-    pub fn circles(&self) -> Vec<Id> {
-        let mut seen = HashSet::new();
-        let mut is_new = |id: Id| match self.rounds[id] {
-            Some(Round::Order) => seen.insert((Round::Order, self.by_order[id])),
-            Some(Round::Restart) => seen.insert((Round::Restart, self.by_restart[id])),
-            None => false,
-        };
-        (0..self.links.len()).filter(|id| is_new(*id)).collect()
+    /// The modules of each circle, by their places.
+    pub fn circles(&self) -> Vec<Vec<Id>> {
+        let mut circles: BTreeMap<(Round, usize), Vec<Id>> = BTreeMap::new();
+        for (id, round) in self.rounds.iter().enumerate() {
+            let circle = match round {
+                Some(Round::Order) => (Round::Order, self.by_order[id]),
+                Some(Round::Restart) => (Round::Restart, self.by_restart[id]),
+                None => continue,
+            };
+            circles.entry(circle).or_default().push(id);
+        }
+        let mut circles: Vec<Vec<Id>> = circles.into_values().collect();
+        circles.sort();
+        circles
     }
 }
 

@@ -50,7 +50,8 @@ fn circles(config: &Config, modules: &[Known], graph: &Graph) -> Vec<Complaint> 
         let what = format!("a circle, none of which ever starts: {text}");
         Some(complaint(config, &modules[id], relation, &modules[first].name, what))
     };
-    graph.circles().into_iter().filter_map(tell).collect()
+    let first = |circle: &Vec<usize>| circle.iter().copied().min_by_key(|id| &modules[*id].name);
+    graph.circles().iter().filter_map(first).filter_map(tell).collect()
 }
 
 fn strangers(config: &Config, modules: &[Known], relations: &[(Relations, bool)]) -> Vec<Complaint> {

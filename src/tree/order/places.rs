@@ -25,6 +25,9 @@ pub struct Places {
 struct Inner {
     order: Order,
     mailboxes: HashMap<String, Arc<Mailbox>>,
+    /// Those are declared who were there when the order began. Until then nobody starts by it, for one that has not been seen
+    /// yet would be overtaken.
+    begun: bool,
     /// What service directories themselves say.
     own: HashMap<String, OwnFile>,
     /// Circles that have been told.
@@ -60,6 +63,7 @@ impl Places {
         }
         self.ordered.store(true, Ordering::Relaxed);
         let mut inner = self.inner.lock();
+        inner.begun = true;
         inner.order.set_global(config.global_needs());
         names.into_iter().for_each(|name| inner.declare(config, name));
     }
@@ -67,6 +71,7 @@ impl Places {
     /// A directory has named others, and nobody had before: these are the modules, with their threads.
     pub fn begin<'a>(&self, config: &Config, threads: impl Iterator<Item = (&'a str, &'a Arc<Mailbox>)>) {
         let mut inner = self.inner.lock();
+        inner.begun = true;
         inner.order.set_global(config.global_needs());
         for (name, mailbox) in threads {
             inner.declare(config, name);
@@ -83,6 +88,7 @@ impl Places {
         }
         let is_new = !self.ordered.swap(true, Ordering::Relaxed);
         let mut inner = self.inner.lock();
+        inner.begun = true;
         inner.order.set_global(config.global_needs());
         for (name, mailbox) in threads {
             inner.declare(config, name);
@@ -165,7 +171,14 @@ impl Place for Seat {
     }
 
     fn ask_start(&self) -> Result<(), Hold> {
-        self.at(Ok(()), |order, id| order.ask_start(id))
+        let mut inner = self.places.inner.lock();
+        if !inner.begun {
+            return Err(Hold::Early);
+        }
+        let Some(id) = inner.order.place(&self.name) else { return Ok(()) };
+        let answer = inner.order.ask_start(id);
+        inner.wake();
+        answer
     }
 
     fn ask_stop(&self) -> Result<(), Hold> {

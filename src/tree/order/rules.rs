@@ -173,10 +173,11 @@ impl Order {
         !self.global.is_empty() || self.nodes.iter().any(|node| node.relations.names_others())
     }
 
-    /// The circles, each told from its first module on.
+    /// The circles, each told from the first of its modules on, by name: so it is the same text each time.
     pub fn circles(&mut self) -> Vec<String> {
         self.refresh();
-        self.graph.circles().into_iter().map(|id| self.circle(id)).collect()
+        let first = |circle: &Vec<Id>| circle.iter().copied().min_by_key(|id| &self.nodes[*id].name);
+        self.graph.circles().iter().filter_map(first).map(|id| self.circle(id)).collect()
     }
 
     fn circle(&self, id: Id) -> String {

@@ -205,15 +205,20 @@ impl Roster {
 
     /// Gives all modules new settings.
     pub fn configure(&mut self, config: Arc<Config>) {
-        self.shared.config = config.clone();
+        self.shared.config = config;
         // The order first: whoever hears of it asks by the new relations.
-        self.places.configure(&config, services(&self.members));
+        self.places.configure(&self.shared.config, services(&self.members));
         self.log_circles();
-        for (_, member) in self.members.values() {
-            member.mailbox.ask(Ask::Configure(config.clone()));
-        }
+        self.read_own_files();
         self.stdout.configure(&self.shared.config);
         self.follow_log_keys();
+    }
+
+    /// Has all modules take over the settings, with what their directories say by now.
+    pub fn read_own_files(&self) {
+        for (_, member) in self.members.values() {
+            member.mailbox.ask(Ask::Configure(self.shared.config.clone()));
+        }
     }
 
     /// These services are about to be started.
@@ -236,7 +241,7 @@ impl Roster {
     /// Says which circles there are, each once.
     pub fn log_circles(&self) {
         for circle in self.places.new_circles() {
-            log::error!(logger: self.shared.log, "a circle: {circle}; none of them is started until that is mended");
+            log::warn!(logger: self.shared.log, "a circle: {circle}; none of them is started until that is mended");
         }
     }
 

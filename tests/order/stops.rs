@@ -1,0 +1,127 @@
+//! Stops of what is needed: by whomever, those who need it go first, and none takes for ever.
+
+use crate::common::*;
+use crate::{RUNS, svctl, teller, told, wait_for_state, wait_reason, wait_told};
+use std::time::{Duration, Instant};
+
+/// `app` needs `web`, which needs `db`; `other` needs nobody.
+fn chain(place: &Place) -> Running<'_> {
+    place.conf("[global]\nready : fd\nrestart_delay : 0.01\n[web]\nneeds : db\n[app]\nneeds : web\n");
+    ["app", "db", "web"].iter().for_each(|name| teller(place, name));
+    place.run("other", RUNS);
+    let tree = place.tree();
+    wait_told(place, "+db +web +app");
+    tree
+}
+
+const BACK: &str = "+db +web +app -app -web -db +db +web +app";
+
+#[test]
+fn a_byte_on_the_fifo_stops_in_order() {
+    let place = Place::new();
+    let _tree = chain(&place);
+    let other = place.module("other").wait_up(&place);
+    place.module("db").send("d");
+    wait_told(&place, "+db +web +app -app -web -db");
+    wait_reason(&place, "web", "needs db, which is down");
+    wait_reason(&place, "app", "needs web, which is not ready yet");
+    place.module("db").send("u");
+    wait_told(&place, BACK);
+    assert_eq!(place.module("other").pid(), other);
+}
+
+#[test]
+fn svctl_stop_stops_in_order_and_waits_for_it() {
+    let place = Place::new();
+    let _tree = chain(&place);
+    let stopped = svctl(&place, &["stop", "db"]);
+    assert!(stopped.status.success(), "{stopped:?}");
+    assert_eq!(told(&place)[3..], ["-app", "-web", "-db"]);
+    assert!(svctl(&place, &["start", "db"]).status.success());
+    wait_told(&place, BACK);
+}
+
+#[test]
+fn the_removal_of_a_directory_stops_in_order() {
+    let place = Place::new();
+    let _tree = chain(&place);
+    std::fs::rename(place.root().join("db"), place.path().join("away")).expect("moved");
+    wait_told(&place, "+db +web +app -app -web -db");
+    wait_reason(&place, "web", "needs db, which there is not");
+    wait_reason(&place, "app", "needs web, which is not ready yet");
+    std::fs::rename(place.path().join("away"), place.root().join("db")).expect("moved");
+    wait_told(&place, BACK);
+}
+
+#[test]
+fn the_end_of_the_tree_stops_in_order() {
+    let place = Place::new();
+    let tree = chain(&place);
+    assert!(tree.stop().success());
+    assert_eq!(told(&place)[3..], ["-app", "-web", "-db"]);
+}
+
+/// A service that ends by KILL alone.
+const DEAF: &str = "trap '' TERM; while :; do sleep 1; done";
+
+#[test]
+fn each_is_waited_for_as_long_as_its_own_kill_timeout() {
+    let place = Place::new();
+    place.conf("[global]\nkill_timeout : 0.5\nrestart_delay : 0.01\n[web]\nneeds : db\n[app]\nneeds : web\n");
+    ["app", "db", "web"].iter().for_each(|name| place.run(name, DEAF));
+    let tree = place.tree();
+    wait_for_state(&place, "app", "up");
+    let begin = Instant::now();
+    place.module("db").send("d");
+    wait_for_state(&place, "db", "down");
+    assert!(begin.elapsed() >= Duration::from_millis(1400), "three times half a second: {:?}", begin.elapsed());
+    place.module("db").send("u");
+    wait_for_state(&place, "app", "up");
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn one_who_comes_back_before_the_stop_is_complete_is_back() {
+    let place = Place::new();
+    let _tree = chain(&place);
+    let db = place.module("db").pid();
+    place.module("db").send("du");
+    // Whatever of it was done, all are up again, and in order.
+    wait_for("all to be up again", &place, || {
+        let story = told(&place);
+        story.iter().filter(|word| word.starts_with('+')).count() - 3
+            == story.iter().filter(|word| word.starts_with('-')).count()
+            && ["db", "web", "app"].iter().all(|name| place.module(name).state_name() == "ready")
+            && place.module("db").pid() != db
+    });
+    wait_told(&place, BACK);
+}
+
+#[test]
+fn two_ends_of_a_chain_may_be_stopped_at_once() {
+    let place = Place::new();
+    let _tree = chain(&place);
+    place.module("app").send("d");
+    place.module("db").send("d");
+    wait_told(&place, "+db +web +app -app -web -db");
+    wait_for_state(&place, "app", "down");
+    // It was told so itself, and stays.
+    place.module("db").send("u");
+    wait_told(&place, "+db +web +app -app -web -db +db +web");
+    wait_for_state(&place, "web", "ready");
+    wait_for_state(&place, "app", "down");
+}
+
+#[test]
+fn a_patient_one_is_killed_by_a_second_request_to_end() {
+    let place = Place::new();
+    place.conf("[web]\nneeds : db\nkill_timeout : 0\n");
+    place.run("db", RUNS);
+    place.run("web", DEAF);
+    let tree = place.tree();
+    wait_for_state(&place, "web", "up");
+    tree.signal("TERM");
+    place.module("db").wait_text(&place, "supervise.log", "waiting: waits for the end of one that needs it");
+    tree.signal("TERM");
+    assert!(tree.wait().success());
+}
