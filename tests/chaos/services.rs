@@ -36,7 +36,7 @@ pub struct Design {
     pub logger: bool,
     /// It has a `down` file.
     pub down: bool,
-    /// It is a link to a directory elsewhere.
+    /// It is a link to a directory elsewhere, by way of another link.
     pub link: bool,
 }
 
@@ -118,11 +118,33 @@ impl Design {
         if !self.link {
             self.write(&made)
         } else {
-            let real = place.path().join("real").join(self.id.to_string());
+            let current = self.current(place);
+            let real = place.path().join("real").join(format!("{}.0", self.id));
             self.write(&real);
-            symlink(&real, &made).expect("linked");
+            symlink(&real, &current).expect("linked");
+            symlink(&current, &made).expect("linked");
         }
         made
+    }
+
+    /// The link that a deployment switches.
+    fn current(self, place: &Place) -> PathBuf {
+        place.path().join("real").join(self.id.to_string())
+    }
+
+    /// Lets `current` lead to another directory with the same content.
+    pub fn switch(self, place: &Place, removes_old: bool) {
+        let current = self.current(place);
+        let old = std::fs::read_link(&current).expect("a link");
+        let number: u32 = old.extension().and_then(|number| number.to_str()?.parse().ok()).expect("a number");
+        let new = old.with_extension((number + 1).to_string());
+        self.write(&new);
+        let fresh = place.path().join("real/fresh");
+        symlink(&new, &fresh).expect("linked");
+        std::fs::rename(&fresh, &current).expect("switched");
+        if removes_old {
+            std::fs::remove_dir_all(old).expect("removed");
+        }
     }
 
     /// Makes it where it is to be, file by file.
@@ -135,7 +157,7 @@ impl Design {
     pub fn destroy(self, place: &Place, path: &Path) {
         let dir = if self.link {
             std::fs::remove_file(path).expect("unlinked");
-            place.path().join("real").join(self.id.to_string())
+            std::fs::read_link(self.current(place)).expect("a link")
         } else {
             path.to_owned()
         };

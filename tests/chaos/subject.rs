@@ -36,6 +36,9 @@ pub struct Subject {
     older: usize,
     /// Its directory was moved since all was at rest.
     pub moved: bool,
+    /// Its path leads to another directory since the tree was started: the next start, HUP or tree takes that one, and what was
+    /// wanted of the old one is forgotten.
+    switched: bool,
     /// Its logger was sent something deadly since all was at rest.
     logger_hit: bool,
     /// The same for its service; one that ends by itself is never safe.
@@ -60,6 +63,7 @@ impl Subject {
             wants: Vec::new(),
             older: 0,
             moved: false,
+            switched: false,
             logger_hit: false,
             service_hit: false,
             restarted: false,
@@ -109,6 +113,18 @@ impl Subject {
             };
         }
         self.location = location;
+    }
+
+    /// Its path leads to another directory now.
+    pub fn is_switched(&mut self) {
+        self.moved_to(self.location.clone());
+        self.switched = true;
+    }
+
+    /// What is remembered of it may be lost: its status directory is removed while nobody may be there to write it again.
+    pub fn may_be_forgotten(&mut self) {
+        self.wants.insert(0, self.fresh());
+        self.panicked = true;
     }
 
     /// Somebody has asked for it.
@@ -170,6 +186,9 @@ impl Subject {
     /// What may be wanted of it by now. Where the tree was killed, it may have read the last commands or not; where the
     /// directory was away for a moment, that may have been noticed or not.
     pub fn allowed(&self, crashed: bool) -> &[Want] {
+        if self.switched {
+            return &self.wants;
+        }
         let came_back = self.settled == self.location;
         match (self.moved, crashed || self.panicked) {
             (true, unsure) if unsure || came_back => &self.wants,
@@ -200,6 +219,7 @@ impl Subject {
         self.restarted = true;
         self.left = Left::No;
         self.moved = false;
+        self.switched = false;
         self.logger_hit = false;
         self.service_hit = false;
         self.wants = vec![self.fresh()];
@@ -217,7 +237,8 @@ impl Subject {
         self.moved = false;
         self.logger_hit = false;
         self.service_hit = false;
-        self.wants = want.into_iter().collect();
+        let fresh = self.switched.then(|| self.fresh());
+        self.wants = fresh.into_iter().chain(want).collect();
         self.older = 0;
         self.settled = self.location.clone();
     }

@@ -30,7 +30,7 @@ const LOGGER_COMMANDS: &[u8] = b"ktqiha12wsncru";
 const DEADLY: &[u8] = b"ktqiha12";
 
 /// Whether `condition` comes to hold in time.
-fn happens(mut condition: impl FnMut() -> bool) -> bool {
+pub fn happens(mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + DEADLINE;
     while !condition() {
         if Instant::now() >= deadline {
@@ -110,8 +110,8 @@ impl<'a> World<'a> {
             0..18 => self.kill_service(),
             18..25 => self.kill_logger(),
             25..46 => self.command(),
-            46..52 => self.fault(),
-            52..56 => self.command_logger(),
+            46..54 => self.fault(),
+            54..56 => self.command_logger(),
             56..58 => self.exit(),
             58 => self.exit_logger(),
             59 => self.panic(),
@@ -153,12 +153,12 @@ impl<'a> World<'a> {
     }
 
     /// One that is in the root, and its name.
-    fn any(&mut self) -> Option<(usize, String)> {
+    pub fn any(&mut self) -> Option<(usize, String)> {
         let id = self.random.pick(&self.present())?;
         Some((id, self.subjects[&id].name()?.to_string()))
     }
 
-    fn subject(&mut self, id: usize) -> &mut Subject {
+    pub fn subject(&mut self, id: usize) -> &mut Subject {
         self.subjects.get_mut(&id).expect("known")
     }
 
@@ -265,7 +265,7 @@ impl<'a> World<'a> {
 
     // ----- processes ------------------------------------------------------------------------------------------
 
-    fn kill(&self, role: &Role) {
+    pub fn kill(&self, role: &Role) {
         for (pid, _) in scan(self.place.path()).iter().filter(|(_, is)| is == role) {
             signal(*pid, "KILL");
         }

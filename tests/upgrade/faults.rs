@@ -38,6 +38,33 @@ fn a_root_that_goes_away_at_the_last_moment_ends_no_tree() {
     assert!(tree.stop().success());
 }
 
+/// The lock file is the record of the process; the program that takes over has it open, whatever has become of its name.
+#[test]
+fn a_status_directory_that_is_removed_at_the_last_moment_makes_no_second_copy() {
+    let place = Place::new();
+    place.run("web", SLEEP);
+    place.service("talk", &[("run", SLEEP), ("log/run", "exec cat >/dev/null")]);
+    let (program, tree) = tree_of_own_copy(&place);
+    let modules = ["web", "talk", "talk/log"].map(|name| place.module(name));
+    let pids = modules.each_ref().map(|module| module.wait_up(&place));
+    let fresh = place.path().join("fresh");
+    let status = place.status_root();
+    script(&fresh, &program_that(&format!("rm -rf {0}/web; rm {0}/talk/lock {0}/talk/log/lock", status.display())));
+    std::fs::rename(&fresh, &program).expect("replaced");
+    upgrade(&place, || tree.signal("USR2"));
+    wait_for("all to be supervised", &place, || modules.iter().all(|module| module.is_supervised()));
+    assert_eq!(modules.each_ref().map(|module| module.wait_up(&place)), pids);
+    // It is recorded anew, so that it is found after a KILL, too.
+    tree.kill();
+    let next = place.reaped_tree();
+    wait_for("all to be adopted", &place, || {
+        modules.iter().all(|module| module.is_supervised() && module.state()["supervisor_pid"] == next.pid())
+    });
+    assert_eq!(modules.each_ref().map(|module| module.wait_up(&place)), pids);
+    assert!(next.stop().success());
+    assert!(!pids.iter().any(|pid| is_alive(*pid)));
+}
+
 #[test]
 fn a_tree_without_its_root_stops_what_it_was_handed_over() {
     let place = Place::new();

@@ -22,6 +22,7 @@ use crate::sys::errno_text;
 use crate::sys::files::flock::Lock;
 use crate::sys::files::replace::FilePair;
 use log::Level;
+use std::fs::File;
 
 /// A status directory that is ours alone.
 struct Claimed {
@@ -44,20 +45,46 @@ fn claim(spec: &mut Spec) -> Result<Claimed, OpenError> {
         (None, _) | (_, None) => None,
     };
     let mut inherited = spec.host.tree_mut().and_then(|tree| tree.inherited.take()).unwrap_or_default();
-    let inherited_lock = inherited.descriptors.lock.take();
-    let inherited_lock = inherited_lock.and_then(|lock| Lock::inherit(lock, &spec.dir.lock_path()).ok());
-    let lock = inherited_lock.map_or_else(|| spec.dir.lock(), Ok)?;
+    let taken = take_lock(spec, &mut inherited);
     // In a directory of another user, nothing that is written can be believed.
-    let found =
-        if spec.dir.is_foreign() { Ok(LeftBehind::default()) } else { LeftBehind::look(&lock, &spec.dir, is_first) };
+    let found = taken.and_then(|(lock, removed)| {
+        let mut left_behind = LeftBehind::default();
+        if !spec.dir.is_foreign() {
+            left_behind = LeftBehind::look(&lock, &spec.dir, is_first).map_err(OpenError::Predecessor)?;
+        }
+        if let Some(removed) = &removed {
+            left_behind.look_into(removed).map_err(OpenError::Predecessor)?;
+        }
+        Ok((lock, left_behind))
+    });
     match found {
-        Ok(left_behind) => Ok(Claimed { foreign, lock, is_first, left_behind, inherited }),
+        Ok((lock, left_behind)) => Ok(Claimed { foreign, lock, is_first, left_behind, inherited }),
         Err(error) => {
             if let Some(tree) = spec.host.tree_mut() {
                 tree.inherited = Some(inherited);
             }
-            Err(OpenError::Predecessor(error))
+            Err(error)
         }
+    }
+}
+
+/// The lock that the program before us has handed over, or a new one. Somebody may have removed its file meanwhile: the
+/// record in that counts nevertheless, and the file comes beside the new lock. It stays among what is inherited until then.
+fn take_lock(spec: &Spec, inherited: &mut InheritedModule) -> Result<(Lock, Option<File>), OpenError> {
+    let path = spec.dir.lock_path();
+    let Some(descriptor) = inherited.descriptors.lock.take() else { return Ok((spec.dir.lock()?, None)) };
+    // Should there be no descriptor to spare for a copy, the file's lock is all that matters.
+    let copy = descriptor.try_clone();
+    match (Lock::inherit(descriptor, &path), copy) {
+        (Ok(lock), _) => Ok((lock, None)),
+        (Err(_), Err(error)) => Err(OpenError::Lock(error)),
+        (Err(_), Ok(copy)) => match spec.dir.lock() {
+            Ok(lock) => Ok((lock, Some(File::from(copy)))),
+            Err(error) => {
+                inherited.descriptors.lock = Some(copy);
+                Err(error.into())
+            }
+        },
     }
 }
 

@@ -7,6 +7,7 @@ use crate::status::state::StateFile;
 use crate::supervisor::processes::process::Process;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::record::ProcessRecord;
+use std::fs::File;
 use std::io;
 
 /// What a predecessor has left, as it is found.
@@ -29,6 +30,17 @@ impl LeftBehind {
         let state = state(dir)?;
         let process = Process::adopt(recorded::read(dir, lock.file(), state.as_deref())?)?;
         Ok(LeftBehind { process, state })
+    }
+
+    /// Looks into a lock file that was removed, too, if nothing was found.
+    ///
+    /// # Errors
+    /// As [`LeftBehind::look`].
+    pub(in crate::supervisor) fn look_into(&mut self, removed: &File) -> io::Result<()> {
+        if self.process.is_none() {
+            self.process = Process::adopt(ProcessRecord::read(removed)?.into_iter().collect())?;
+        }
+        Ok(())
     }
 }
 
