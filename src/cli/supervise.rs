@@ -93,6 +93,10 @@ struct Failure {
 
 /// The whole program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = crate::readiness::probe::run_if_asked(&arguments) {
+        return code.into();
+    }
     crate::sys::threads::signals::block_first();
     let arguments = match Arguments::read(arguments) {
         Ok(arguments) => arguments,

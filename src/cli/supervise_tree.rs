@@ -4,6 +4,7 @@ use super::container;
 use super::{NO_DIRECTORY, TEMPORARY, USAGE, default_status_root, fail, parse, prepare, seconds};
 use crate::conf::CONFIG_FILE;
 use crate::conf::source::ConfigSource;
+use crate::readiness::probe;
 use crate::status::dir::MakeError;
 use crate::status::log::Echo;
 use crate::supervisor::panics::catch;
@@ -63,8 +64,11 @@ pub struct Arguments {
 
 /// The whole program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    block_first();
     let words: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = probe::run_if_asked(&words) {
+        return code.into();
+    }
+    block_first();
     let arguments: Arguments = match parse(words.clone()) {
         Ok(arguments) => arguments,
         Err(code) => return code,

@@ -23,7 +23,7 @@ const STATUS_LINE_MAX: u64 = 4096;
 /// Looks, if the arguments (the program's name first) say so.
 ///
 /// `None`: they do not. Otherwise the exit code, and what is wrong has been said on standard error.
-pub fn run_if_asked(arguments: &[OsString]) -> Option<i32> {
+pub fn run_if_asked(arguments: &[OsString]) -> Option<u8> {
     let [_, flag, kind, place] = arguments else { return None };
     if flag != FLAG {
         return None;
@@ -123,7 +123,7 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
-    fn run(kind: &str, place: &str) -> Option<i32> {
+    fn run(kind: &str, place: &str) -> Option<u8> {
         run_if_asked(&["supervise-tree", FLAG, kind, place].map(OsString::from))
     }
 
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_url_has_to_answer_with_success() {
-        let cases: [(&[u8], i32); 7] = [
+        let cases: [(&[u8], u8); 7] = [
             (b"HTTP/1.1 200 OK\r\n\r\n", 0),
             (b"HTTP/1.0 204\r\n\r\n", 0),
             (b"HTTP/1.1 301 Moved\r\n\r\n", 1),

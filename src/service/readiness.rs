@@ -68,8 +68,13 @@ impl Service {
             None => (c"./check".to_owned(), vec![c"./check".to_owned()]),
             Some(Check::Program(words)) => {
                 let name = words.first().map_or("", String::as_str);
-                let found = look_up(OsStr::new(name)).map_err(|errno| StartError { step: Step::Exec, errno })?;
-                let program = if name.contains('/') { word(name)? } else { file::c_path_or_empty(&found) };
+                // One with a slash is found from the service directory, where the child is by then.
+                let program = if name.contains('/') {
+                    word(name)?
+                } else {
+                    let found = look_up(OsStr::new(name)).map_err(|errno| StartError { step: Step::Exec, errno })?;
+                    file::c_path_or_empty(&found)
+                };
                 (program, words.iter().map(|text| word(text)).collect::<Result<_, _>>()?)
             }
             Some(place @ (Check::Tcp { .. } | Check::Socket(_) | Check::Http(_))) => {

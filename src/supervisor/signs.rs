@@ -107,16 +107,19 @@ impl Readiness {
 
 /// Adds `bytes` to `said`, and keeps the last line that is not empty.
 pub(super) fn keep_last_line(said: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        if said.last() == Some(&b'\n') {
-            if *byte == b'\n' {
-                continue;
-            }
+    let is_break = |byte: &u8| *byte == b'\n';
+    let length = bytes.iter().rposition(|byte| !is_break(byte)).map_or(0, |last| last + 1);
+    let (text, breaks) = bytes.split_at(length);
+    if !text.is_empty() {
+        let begin = memchr::memrchr(b'\n', text);
+        if begin.is_some() || said.last().is_some_and(is_break) {
             said.clear();
         }
-        if said.len() < LINE_MAX || *byte == b'\n' {
-            said.push(*byte);
-        }
+        let line = &text[begin.map_or(0, |at| at + 1)..];
+        said.extend(line.iter().take(LINE_MAX.saturating_sub(said.len())));
+    }
+    if !breaks.is_empty() && said.last().is_some_and(|last| !is_break(last)) {
+        said.push(b'\n');
     }
 }
 
@@ -135,6 +138,9 @@ mod tests {
         assert_eq!(said(&[b"one\ntwo\n"]), "two");
         assert_eq!(said(&[b"one\nt", b"wo"]), "two");
         assert_eq!(said(&[b"one\n\n\n"]), "one");
+        assert_eq!(said(&[b"one", b"\n", b"\n", b""]), "one");
+        assert_eq!(said(&[b"one\n", b"two", b" and more", b"\n"]), "two and more");
+        assert_eq!(said(&[b"\none\n\ntwo"]), "two");
         assert_eq!(said(&[b""]), "");
         assert_eq!(said(&[&[b'x'; 100_000], b"\nend"]), "end");
         assert_eq!(said(&[&[b'x'; 100_000]]).len(), 256);
