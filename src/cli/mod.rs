@@ -7,7 +7,7 @@ pub mod supervise_log;
 pub mod supervise_tree;
 pub mod svctl;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -35,9 +35,24 @@ pub fn parse<T: clap::Parser>(arguments: impl IntoIterator<Item = std::ffi::OsSt
             return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }
         let name = T::command().get_name().to_string();
+        let error = nearest_first(error);
         let what = in_one_line(&error.render().to_string());
         fail(&name, USAGE, &format!("{what}; see {name} --help"))
     })
+}
+
+/// The suggestions for a verb that nobody knows, ordered by how near they are.
+fn nearest_first(mut error: clap::Error) -> clap::Error {
+    let typed = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(typed)) => typed.clone(),
+        _ => return error,
+    };
+    if let Some(ContextValue::Strings(names)) = error.get(ContextKind::SuggestedSubcommand) {
+        let mut names = names.clone();
+        names.sort_by_key(|name| strsim::damerau_levenshtein(&typed, name));
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
+    }
+    error
 }
 
 /// clap's message and its tips, without the usage.
@@ -105,6 +120,18 @@ mod tests {
             "error: these are missing:\n  <ROOT>\n  -p <DIR>\n\n  tip: to pass '-x', use '-- -x'\n\nUsage: a b\n";
         assert_eq!(in_one_line(message), "these are missing: <ROOT> -p <DIR>; to pass '-x', use '-- -x'");
         assert_eq!(in_one_line("error: unexpected '\x1b[31m' found\n\nUsage: x\n"), "unexpected '\\u{1b}[31m' found");
+    }
+
+    #[test]
+    fn the_nearest_verb_is_suggested_first() {
+        for (typed, meant) in [("staus", "status"), ("strat", "start"), ("hlep", "help"), ("tial", "tail")] {
+            let error = <svctl::Cli as clap::Parser>::try_parse_from(["svctl", typed]).unwrap_err();
+            let told = in_one_line(&nearest_first(error).render().to_string());
+            assert!(
+                told.contains(&format!("exist: '{meant}'")) || told.contains(&format!("exists: '{meant}'")),
+                "{told}"
+            );
+        }
     }
 
     #[test]

@@ -34,15 +34,15 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Show how all modules are, or those that are named
-    #[command(aliases = ["list", "ps"])]
+    #[command(visible_aliases = ["list", "ps"])]
     Status(Status),
     /// Show all about a module on one page: state, settings, last events, last lines of its output
     Show(Modules),
     /// Want it up; done when it runs, and still does a second later
-    #[command(alias = "up")]
+    #[command(visible_alias = "up")]
     Start(Start),
     /// Want it down; done when it is
-    #[command(alias = "down")]
+    #[command(visible_alias = "down")]
     Stop(Modules),
     /// Stop and start; done when a new process runs, and still does a second later
     Restart(Modules),
@@ -76,6 +76,8 @@ pub enum Verb {
     Enable(Modules),
     /// Make the service's `down` file, and stop it
     Disable(Modules),
+    /// Remove the status directory of a module whose service is gone
+    Forget(Modules),
     /// Raise alarms, or do not
     Alarm(Alarm),
     /// Read the config file again: for these modules, or for the whole tree
@@ -87,7 +89,7 @@ pub enum Verb {
     /// Wait until all of them are in a state
     Wait(Wait),
     /// Show the last lines that modules wrote
-    #[command(alias = "tail")]
+    #[command(visible_alias = "tail")]
     Logs(Logs),
     /// Write how all modules are, and then a line for every change, until nobody reads any more
     Events(SomeModules),

@@ -6,6 +6,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+/// The user who may do everything, on most machines.
+const ROOT: &str = "root";
+
 /// Whether `error` is for want of permission.
 pub fn is_denied(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM))
@@ -26,10 +29,16 @@ pub fn explain(path: &Path, error: &io::Error) -> String {
         // As root, and still refused: a read-only mount, a security module, an immutable file.
         _ if nix::unistd::geteuid().is_root() => format!("{what}, even for root"),
         _ => format!(
-            "{what}: {} belongs to {owner} (mode {mode:04o}); run svctl as {owner} or as root",
-            if culprit == path { "it".into() } else { shown(&culprit) }
+            "{what}: {} belongs to {owner} (mode {mode:04o}); run svctl {}",
+            if culprit == path { "it".into() } else { shown(&culprit) },
+            as_whom(&owner)
         ),
     }
+}
+
+/// Who may do what belongs to `owner`.
+pub fn as_whom(owner: &str) -> String {
+    if owner == ROOT { format!("as {ROOT}") } else { format!("as {owner} or as {ROOT}") }
 }
 
 /// The first directory on the way to `path` that may not be searched, else `path` itself.
@@ -61,6 +70,12 @@ mod tests {
     fn other_errors_are_path_and_text() {
         let error = io::Error::from_raw_os_error(libc::ENOENT);
         assert_eq!(explain(Path::new("status/we\nb"), &error), r"status/we\nb: No such file or directory");
+    }
+
+    #[test]
+    fn nobody_is_named_twice() {
+        assert_eq!(as_whom("root"), "as root");
+        assert_eq!(as_whom("www"), "as www or as root");
     }
 
     #[test]

@@ -11,6 +11,9 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
+/// In fewer columns nobody can read anything.
+const HANGING_MIN: usize = 10;
+
 /// A module's name as it is shown: one word, without anything that moves a cursor, breaks a line, or could be
 /// taken for an option. What is not shown as it is becomes `\x20`, `\n`, `\u{202e}`.
 pub fn name(name: &OsStr) -> String {
@@ -126,6 +129,20 @@ pub fn cut(text: &str, columns: usize) -> String {
     short
 }
 
+/// `text` in lines of at most so many columns, broken at blanks where there are any. At least one line.
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let options = textwrap::Options::new(columns.max(1)).word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options).into_iter().map(std::borrow::Cow::into_owned).collect()
+}
+
+/// `text` after `head`, and where it is too long for one line, its other lines below its beginning.
+pub fn hanging(head: &str, text: &str, columns: usize) -> String {
+    let indent = width(head);
+    let lines = wrapped(text, columns.saturating_sub(indent).max(HANGING_MIN));
+    let gaps = std::iter::once(head.to_string()).chain(std::iter::repeat(" ".repeat(indent)));
+    gaps.zip(lines).map(|(gap, line)| format!("{gap}{line}\n")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +206,14 @@ mod tests {
         assert_eq!(ending(&exit(None, Some("KILL"), false)), "KILL");
         assert_eq!(ending(&exit(None, Some("ABRT"), true)), "ABRT (core dumped)");
         assert_eq!(ending(&exit(None, None, false)), "unknown");
+    }
+
+    #[test]
+    fn nothing_is_lost_where_a_line_is_too_short() {
+        assert_eq!(wrapped("needs db, which is not ready", 12), ["needs db,", "which is not", "ready"]);
+        assert_eq!(wrapped("/a/very/long-path", 8), ["/a/very/", "long-pat", "h"]);
+        assert_eq!(wrapped("服务器 up", 5), ["服务", "器 up"]);
+        assert_eq!(wrapped("", 5), [""]);
     }
 
     #[test]

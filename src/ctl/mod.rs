@@ -56,7 +56,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use steer::control::{self, Command};
 use steer::goal::Goal;
-use steer::{check, tree};
+use steer::{check, forget, tree};
 
 /// The program: answers a shell that asks for completions, or does what the command line says.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -104,6 +104,8 @@ enum Task<'a> {
     Config(&'a cli::svctl::Config),
     /// `completions`.
     Completions(&'a cli::svctl::Completions),
+    /// `forget`.
+    Forget(&'a [OsString]),
     /// `wait`.
     Wait(&'a cli::svctl::Wait),
     /// `check`.
@@ -129,6 +131,7 @@ fn task(verb: &Verb) -> Task<'_> {
         Verb::Config(arguments) => Task::Config(arguments),
         Verb::Completions(arguments) => Task::Completions(arguments),
         Verb::Wait(arguments) => Task::Wait(arguments),
+        Verb::Forget(to) => Task::Forget(&to.modules),
         Verb::Check(to) => Task::Check(&to.modules),
         Verb::Start(Start { no_deps: false, modules }) => Task::Command(control::START, modules),
         Verb::Start(Start { no_deps: true, modules }) => Task::Command(control::START_ALONE, modules),
@@ -182,6 +185,10 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
         Task::Wait(arguments) => {
             let (root, goal) = (StatusRoot::find_for_later(cli.status_root.as_deref())?, goal(arguments.state));
             reporting(cli, out, |report| control::wait(&root, &arguments.modules, goal, cli.wait, report))
+        }
+        Task::Forget(modules) => {
+            let root = root()?;
+            reporting(cli, out, |report| forget::forget(&root, modules, report))
         }
         Task::Check(modules) => {
             let selected = check::select(&root()?, modules)?;

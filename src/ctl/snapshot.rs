@@ -182,6 +182,19 @@ impl Snapshot {
             && matches!(self.state.state, ModuleState::Down | ModuleState::Done | ModuleState::Failed)
     }
 
+    /// Whether a tree that starts now would start it: there is no `down` file. `None` where there is no service directory.
+    pub fn is_enabled(&self) -> Option<bool> {
+        let definition = Path::new(&self.state.definition);
+        // The file may have come or gone without anybody's knowledge.
+        match definition.is_absolute().then(|| std::fs::symlink_metadata(definition.join("down"))) {
+            None => None,
+            Some(Ok(_)) => Some(false),
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound && definition.is_dir() => Some(true),
+            // It is gone, or not for us to see.
+            Some(Err(_)) => self.state.enabled,
+        }
+    }
+
     /// Whether it is wanted up, and ends again and again.
     pub fn is_flapping(&self) -> bool {
         let may = match self.state.state {
@@ -211,13 +224,14 @@ impl Snapshot {
             Some(raw) => serde_json::from_slice(raw).ok()?,
             None => serde_json::to_value(&self.state).ok()?,
         };
-        // Numbers that mean something to us alone.
+        // They mean something to supervisors alone, and may be something else tomorrow.
         if let Some(object) = object.as_object_mut() {
-            object.retain(|key, _| !key.ends_with("config_hash"));
+            object.retain(|key, _| !key.ends_with("config_hash") && key != "memory");
         }
         object["module"] = module.json().into();
         // It was true when it was written, and nobody writes it when an exit has become old.
         object["recent_exits"] = self.state.recent_exits_at(Mono::now()).into();
+        object["enabled"] = self.is_enabled().into();
         object["flapping"] = self.is_flapping().into();
         object["supervised"] = self.is_supervised().into();
         if self.supervised == Supervised::Stale {

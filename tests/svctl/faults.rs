@@ -53,6 +53,30 @@ fn a_removed_service_is_no_alarm() {
     assert_eq!(answer.code, 0, "{answer:?}");
     assert!(answer.out.lines().last().unwrap().starts_with("old "), "{answer:?}");
     fixture.expect(4, &["status", "old"]);
+    assert!(answer.out.contains("svctl forget old\n"), "{answer:?}");
+    let refused = fixture.expect(1, &["forget", "web"]);
+    assert!(refused.out.starts_with("fail: web: web is supervised by pid "), "{refused:?}");
+    // A glob means what is gone, and nothing else.
+    assert!(fixture.expect(0, &["forget", "*"]).out.starts_with("ok: old: forgotten"));
+    assert!(!fixture.status.join("old").exists() && fixture.status.join("web").exists());
+    fixture.expect(0, &["check", "web"]);
+    fixture.expect(4, &["forget", "old"]);
+}
+
+#[test]
+fn nothing_is_forgotten_that_may_come_back_or_still_runs() {
+    let mut fixture = Fixture::tree(&[("web", STEADY)]);
+    let pid = fixture.up("web");
+    fixture.crash();
+    std::fs::remove_dir_all(fixture.services.join("web")).unwrap();
+    let answer = fixture.expect(1, &["forget", "web"]);
+    assert!(answer.out.contains(&format!("its process (pid {pid}) runs on")), "{answer:?}");
+    crate::common::signal(pid, "KILL");
+    until("it is gone", || (!crate::common::is_alive(pid)).then_some(()));
+    let dir = fixture.fabricate("single", &json!({ "definition": "sleep 1", "state": "down" }));
+    let answer = fixture.expect(1, &["forget", "single"]);
+    assert!(answer.out.contains("supervise may be started again for `sleep 1`"), "{answer:?}");
+    assert!(dir.exists());
 }
 
 #[test]
@@ -193,7 +217,7 @@ fn a_service_that_a_later_tree_has_adopted_is_shown_as_such() {
     assert_eq!(fixture.pid("web"), Some(pid));
     assert_eq!(fixture.expect(0, &["--json", "show", "web"]).json()[0]["adopted"], true);
     let page = fixture.expect(0, &["show", "web"]).out;
-    assert!(page.contains("adopted     an earlier supervisor started it"), "{page}");
+    assert!(page.contains("adopted        an earlier supervisor started it"), "{page}");
 }
 
 #[test]

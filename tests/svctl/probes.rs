@@ -260,7 +260,14 @@ fn the_manual_has_every_verb_and_option() {
             assert!(manual.contains(&format!("Fl {}", flag.replace('-', "\\-"))), "{name}: no option {flag}");
         }
     }
-    for key in ["module", "state", "want", "pid", "since", "ready", "paused", "restarts", "last_exit", "reason"] {
+    let own = ["orphaned", "dead", "removed", "stale", "unknown"];
+    let states = supervise_tree::status::module_state::ModuleState::KNOWN;
+    for state in states.iter().map(|state| state.name()).chain(own) {
+        assert!(manual.contains(&format!("\n.It {state}\n")), "no state {state}");
+    }
+    for key in
+        ["module", "state", "enabled", "want", "pid", "since", "ready", "paused", "restarts", "last_exit", "reason"]
+    {
         assert!(manual.contains(&format!(".It Va {key}")), "no JSON key {key}");
     }
     for key in ["next_start", "alarm", "supervisor_pid", "definition", "log_pid", "supervised"] {

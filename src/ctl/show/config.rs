@@ -241,7 +241,7 @@ fn show(
         };
         out.line(&format::json(&parts.iter().flat_map(values).collect()));
     } else {
-        out.put(&table(&parts, config.path()))
+        out.put(&table(&parts, config.path(), out.terminal.map(|size| size.columns)))
     }
     Ok(outcomes)
 }
@@ -268,7 +268,7 @@ pub(super) fn program_of_root(root: &StatusRoot) -> Program {
 }
 
 /// Keys, values, origins; a heading for each module if there are several.
-fn table(parts: &[Part], path: &Path) -> String {
+fn table(parts: &[Part], path: &Path, columns: Option<usize>) -> String {
     let mut text = String::new();
     let cells: Vec<Vec<[String; 3]>> = parts.iter().map(|part| part.rows(path)).collect();
     let width = |column: usize| cells.iter().flatten().map(|row| format::width(&row[column])).max().unwrap_or(0);
@@ -278,7 +278,16 @@ fn table(parts: &[Part], path: &Path) -> String {
             text += &format!("[{}]\n", format::name(&part.name));
         }
         for [key, value, origin] in rows {
-            text += &format!("{}  {}  {origin}\n", format::padded(key, widths[0]), format::padded(value, widths[1]));
+            let (key, padded) = (format::padded(key, widths[0]), format::padded(value, widths[1]));
+            let line = format!("{key}  {padded}  {origin}");
+            match columns {
+                // What does not fit beside each other stands below each other.
+                Some(columns) if format::width(&line) > columns => {
+                    text += &format::hanging(&format!("{key}  "), value, columns);
+                    text += &format::hanging(&" ".repeat(widths[0] + 2), origin, columns);
+                }
+                _ => text += &format!("{line}\n"),
+            }
         }
     }
     text
@@ -340,7 +349,9 @@ mod tests {
         let text = b"[global]\nalarm_interval : 60\nmax_tries : 10\n[web]\nmax_tries : 3\nstop_signal : INT\n";
         let config = Config::parse(Path::new("/srv/supervise.conf"), text);
         let parts = [Part::of_section("web", &config, Program::Tree)];
-        insta::assert_snapshot!(table(&parts, config.path()));
+        insta::assert_snapshot!(table(&parts, config.path(), None));
+        let narrow = table(&parts, config.path(), Some(40));
+        assert!(narrow.lines().all(|line| format::width(line) <= 40), "{narrow}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | [`status`] | `status`, once: as a table or as JSON |
+//! | [`health`] | how a module does, in one word |
 //! | [`table`] | the table itself |
 //! | [`watch`] | `status --watch` |
 //! | [`page`] | `show`: all about one module |
@@ -15,6 +16,7 @@
 pub mod complaints;
 pub mod config;
 pub mod environment;
+pub mod health;
 pub mod in_force;
 pub mod page;
 pub mod relations;

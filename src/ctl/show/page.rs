@@ -64,7 +64,7 @@ pub fn show(root: &StatusRoot, words: &[OsString], json: bool, out: &mut Out) ->
             Ok(page) if json => objects.extend(page.json()),
             Ok(page) => {
                 let gap = if outcomes.is_empty() { "" } else { "\n" };
-                out.put(&format!("{gap}{}", page.text(SystemTime::now())));
+                out.put(&format!("{gap}{}", page.text(SystemTime::now(), out.terminal.map(|size| size.columns))));
             }
             Err(error) => {
                 out.note(&format!("fail: {}", error.text));
@@ -89,7 +89,7 @@ impl Page {
         let usage = pid.map(|pid| Usage::of(&module, pid, &Groups::find())).unwrap_or_default();
         Ok(Page {
             settings: settings(root, &module, &snapshot),
-            enabled: is_directory.then(|| std::fs::symlink_metadata(definition.join("down")).is_err()),
+            enabled: snapshot.is_enabled(),
             relations: known.id(&module.name).map(|id| Relations::of(known, id)).unwrap_or_default(),
             has_check: is_directory && crate::sys::files::file::is_executable(&definition.join("check")),
             foreign_parent: pid.and_then(parent_of).filter(|parent| *parent != snapshot.state.supervisor_pid),
@@ -102,10 +102,14 @@ impl Page {
         })
     }
 
-    fn text(&self, now: SystemTime) -> String {
+    fn text(&self, now: SystemTime, columns: Option<usize>) -> String {
         let state = &self.snapshot.state;
-        let mut text = format!("{}: {}\n", self.module.shown(), self.snapshot.describe(now));
-        let mut row = |key: &str, value: String| text += &format!("  {}  {value}\n", format::padded(key, 13));
+        let columns = columns.unwrap_or(usize::MAX);
+        let head = format!("{}: ", self.module.shown());
+        let mut text = format::hanging(&head, &self.snapshot.describe(now), columns);
+        let mut row = |key: &str, value: String| {
+            text += &format::hanging(&format!("  {}  ", format::padded(key, 13)), &value, columns)
+        };
         if let Some(since) = moment(&state.since) {
             row("since", crate::status::log::stamp(since));
         }
@@ -161,7 +165,6 @@ impl Page {
             lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
         };
         let setting = |[key, value, origin]: &[String; 3]| json!({ "key": key, "value": value, "origin": origin });
-        object["enabled"] = self.enabled.into();
         object["needed_by"] = self.relations.needed_by.iter().map(|(name, _)| name.clone()).collect();
         object["adopted"] = self.foreign_parent.is_some().into();
         object["settings"] = self.settings.iter().map(setting).collect();

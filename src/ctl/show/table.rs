@@ -3,9 +3,11 @@
 use crate::ctl::format;
 use crate::ctl::report::SUMMARY_FROM;
 use crate::ctl::root::Module;
+use crate::ctl::show::health::Health;
 use crate::ctl::snapshot::{STALE, Snapshot, SnapshotError, Supervised};
 use crate::status::module_state::ModuleState;
 use crate::status::record::Want;
+use crate::status::rest::Rest;
 use crate::sys::time::Mono;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -14,142 +16,22 @@ use std::time::SystemTime;
 /// One module, and what is known of it.
 pub type Seen = (Module, Result<Snapshot, SnapshotError>);
 
-/// How a module does, in the order in which the table shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Health {
-    /// Gave up.
-    Failed,
-    /// Ends again and again, whatever it does just now.
-    Flapping,
-    /// Nobody supervises it, though somebody should.
-    Unsupervised,
-    /// What its files say is over.
-    Stale,
-    /// We may not look.
-    Denied,
-    /// Waits for its next start.
-    Backoff,
-    /// Up, and its checks fail.
-    Unhealthy,
-    /// Waits for modules that it needs.
-    Waiting,
-    /// On its way up or down, or in a state that we do not know.
-    Changing,
-    /// Paused.
-    Paused,
-    /// Down, though it is wanted up.
-    NotUp,
-    /// Down, as it is wanted.
-    Down,
-    /// Done, and not to be started again.
-    Done,
-    /// Up.
-    Up,
-    /// The service was removed, and this is left of it.
-    Removed,
-}
-
-impl Health {
-    /// How `seen` does; `None` for one that vanished while we looked.
-    pub fn of(seen: &Result<Snapshot, SnapshotError>) -> Option<Health> {
-        let snapshot = match seen {
-            Ok(snapshot) => snapshot,
-            Err(SnapshotError::Gone) => return None,
-            Err(SnapshotError::Denied(_)) => return Some(Health::Denied),
-        };
-        Some(match snapshot.supervised {
-            Supervised::Removed => Health::Removed,
-            Supervised::No { .. } => Health::Unsupervised,
-            Supervised::NotBegun => Health::Failed,
-            Supervised::Stale => Health::Stale,
-            Supervised::Yes if snapshot.state.state == ModuleState::Unhealthy => Health::Unhealthy,
-            Supervised::Yes if snapshot.is_flapping() => Health::Flapping,
-            Supervised::Yes if snapshot.is_up() => Health::Up,
-            Supervised::Yes => match snapshot.state.state {
-                ModuleState::Failed => Health::Failed,
-                ModuleState::Backoff => Health::Backoff,
-                ModuleState::Paused => Health::Paused,
-                ModuleState::Done => Health::Done,
-                ModuleState::Down if snapshot.state.want == Some(Want::Down) => Health::Down,
-                ModuleState::Down => Health::NotUp,
-                ModuleState::Waiting => Health::Waiting,
-                ModuleState::Unhealthy => Health::Unhealthy,
-                ModuleState::Starting
-                | ModuleState::Reloading
-                | ModuleState::Up
-                | ModuleState::Ready
-                | ModuleState::Stopping
-                | ModuleState::Finishing
-                | ModuleState::Unknown(_) => Health::Changing,
-            },
-        })
-    }
-
-    /// Whether it is as it is wanted: nobody has to look at it.
-    pub fn is_as_wanted(self) -> bool {
-        match self {
-            Health::Down | Health::Done | Health::Up | Health::Removed => true,
-            Health::Failed
-            | Health::Flapping
-            | Health::Unsupervised
-            | Health::Stale
-            | Health::Denied
-            | Health::Backoff
-            | Health::Unhealthy
-            | Health::Waiting
-            | Health::Changing
-            | Health::Paused
-            | Health::NotUp => false,
-        }
-    }
-
-    /// The colour of its state, as SGR parameters.
-    fn colour(self) -> &'static str {
-        match self {
-            Health::Failed | Health::Flapping | Health::Unsupervised | Health::Stale | Health::Denied => "1;31",
-            Health::Backoff | Health::Waiting | Health::Changing | Health::Paused => "33",
-            Health::NotUp | Health::Unhealthy => "1;31",
-            Health::Down => "35",
-            Health::Up | Health::Done => "32",
-            Health::Removed => "2",
-        }
-    }
-
-    /// Its name in the summary.
-    fn name(self) -> &'static str {
-        match self {
-            Health::Failed => "failed",
-            Health::Flapping => "flapping",
-            Health::Unsupervised => "not supervised",
-            Health::Stale => "stale",
-            Health::Denied => "not readable",
-            Health::Backoff => "in backoff",
-            Health::Unhealthy => "unhealthy",
-            Health::Waiting => "waiting",
-            Health::Changing => "changing",
-            Health::Paused => "paused",
-            Health::NotUp => "not up",
-            Health::Down => "down",
-            Health::Done => "done",
-            Health::Up => "up",
-            Health::Removed => "removed",
-        }
-    }
-}
-
 /// How the table is drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
     /// With colours.
     pub colour: bool,
-    /// The columns that there are; lines are cut there. `None`: as long as they get.
+    /// The columns that there are; what is longer goes on in further lines. `None`: as long as they get.
     pub columns: Option<usize>,
     /// The time that is now.
     pub now: SystemTime,
 }
 
-const HEADINGS: [&str; COLUMNS] = ["MODULE", "STATE", "PID", "UPTIME", "RESTARTS", "LAST EXIT", ""];
-const COLUMNS: usize = 7;
+const HEADINGS: [&str; COLUMNS] = ["MODULE", "STATE", "ENABLED", "PID", "UPTIME", "RESTARTS", "LAST EXIT", "REASON"];
+const COLUMNS: usize = 8;
+
+/// Names get at least so many columns, whatever else is in the way.
+const NAME_MIN: usize = 10;
 
 /// Which column is the state's.
 const STATE: usize = 1;
@@ -171,12 +53,7 @@ pub fn draw(all: &[Seen], style: Style) -> String {
     if rows.is_empty() {
         return "no modules\n".into();
     }
-    let mut widths = HEADINGS.map(format::width);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(&row.cells) {
-            *width = (*width).max(format::width(cell));
-        }
-    }
+    let widths = widths(&rows, style.columns);
     let mut text = line(&HEADINGS.map(String::from), &widths, style, None);
     for row in &rows {
         text += &line(&row.cells, &widths, style, Some(row.health));
@@ -185,6 +62,22 @@ pub fn draw(all: &[Seen], style: Style) -> String {
         text += &summary(&rows);
     }
     text
+}
+
+/// The columns' widths. The name's is what is left where that is not enough for all of them.
+fn widths(rows: &[Row], columns: Option<usize>) -> [usize; COLUMNS] {
+    let mut widths = HEADINGS.map(format::width);
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(&row.cells) {
+            *width = (*width).max(format::width(cell));
+        }
+    }
+    if let Some(columns) = columns {
+        // The reason has no width of its own, and the gap before it is not needed at the end of a line.
+        let others: usize = widths[1..COLUMNS - 1].iter().map(|width| width + GAP.len()).sum();
+        widths[0] = widths[0].min(columns.saturating_sub(others).max(NAME_MIN));
+    }
+    widths
 }
 
 /// A logger stands below its service, in the place of whichever of the two needs looking at more.
@@ -226,13 +119,14 @@ fn cells(
         Ok(snapshot) => snapshot,
         Err(unseen) => {
             let why = if let SnapshotError::Denied(why) = unseen { why.clone() } else { String::new() };
-            return [name, "?".into(), none(), none(), none(), none(), why];
+            return [name, "?".into(), none(), none(), none(), none(), none(), why];
         }
     };
-    let (state, note) = state_and_note(snapshot, now);
+    let (state, note) = state_and_note(module, snapshot, now);
     let exit = snapshot.state.last_exit.as_ref().map(|exit| {
         let ago = snapshot.ended_ago(now).map_or(String::new(), |ago| format!(", {} ago", format::duration(ago)));
-        format!("{}{ago}", format::ending(exit))
+        // The widest cell of all, and the room is scarce.
+        format!("{}{ago}", format::ending(exit).replace("(core dumped)", "(core)"))
     });
     let uptime = match snapshot.supervised {
         Supervised::Yes => snapshot.uptime(now).map(format::duration),
@@ -242,6 +136,7 @@ fn cells(
     [
         name,
         state,
+        snapshot.is_enabled().map_or("-", |enabled| if enabled { "yes" } else { "no" }).into(),
         snapshot.state.pid.map_or_else(none, |pid| pid.to_string()),
         uptime.unwrap_or_else(none),
         snapshot.state.restarts.to_string(),
@@ -250,7 +145,7 @@ fn cells(
     ]
 }
 
-fn state_and_note(snapshot: &Snapshot, now: SystemTime) -> (String, String) {
+fn state_and_note(module: &Module, snapshot: &Snapshot, now: SystemTime) -> (String, String) {
     let state = snapshot.state_name();
     let next = match snapshot.next_start(now) {
         Some(wait) if snapshot.state.state == ModuleState::Backoff => {
@@ -266,10 +161,14 @@ fn state_and_note(snapshot: &Snapshot, now: SystemTime) -> (String, String) {
         }
         Some(Want::Down | Want::Up | Want::Once) | None => None,
     };
-    let reason = snapshot.state.reason.as_deref().map(format::text);
-    let says = |state: &str, why: &str| (state.to_string(), why.to_string());
+    // That it is not enabled stands in a column.
+    let reason =
+        snapshot.state.reason.as_deref().filter(|reason| *reason != Rest::DownFile.to_string()).map(format::text);
     match (snapshot.supervised, snapshot.state.pid) {
-        (Supervised::Removed, _) => says("removed", "the service directory is gone"),
+        (Supervised::Removed, _) => (
+            "removed".into(),
+            format!("the service directory is gone; to be rid of this: svctl forget {}", module.shown()),
+        ),
         (Supervised::NotBegun, _) => (state, reason.unwrap_or_default()),
         (Supervised::Stale, _) => ("stale".into(), format!("{STALE}, was {state}")),
         (Supervised::No { runs_on: true }, _) => {
@@ -291,14 +190,16 @@ fn state_and_note(snapshot: &Snapshot, now: SystemTime) -> (String, String) {
     }
 }
 
-/// One row. The last cell says why: where the line is too short for it, it gets one of its own.
+/// One row. The last cell says why: where the line is too short for it, it gets lines of its own. So does a name that is too
+/// long.
 fn line(cells: &[String; COLUMNS], widths: &[usize; COLUMNS], style: Style, health: Option<Health>) -> String {
     let (why, cells) = cells.split_last().unwrap_or((&cells[0], &[]));
     let mut text = String::new();
     let mut used = 0;
     for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
         let room = style.columns.map_or(usize::MAX, |columns| columns.saturating_sub(used));
-        let cell = format::cut(cell, room);
+        let is_long_name = column == 0 && format::width(cell) > *width;
+        let cell = if is_long_name { String::new() } else { format::cut(cell, room) };
         let blanks = " ".repeat((*width).min(room) - format::width(&cell));
         match health {
             Some(health) if style.colour && column == STATE => {
@@ -308,12 +209,24 @@ fn line(cells: &[String; COLUMNS], widths: &[usize; COLUMNS], style: Style, heal
         }
         used += width + GAP.len();
     }
+    let name = if format::width(&cells[0]) > widths[0] { below(&cells[0], "", style.columns) } else { String::new() };
     match style.columns {
-        Some(columns) if used + format::width(why) > columns && !why.is_empty() => {
-            format!("{}\n{}\n", text.trim_end(), format::cut(&format!("{INDENT}{why}"), columns))
+        Some(columns) if used + format::width(why) > columns => {
+            // The title of what stands on lines of its own would stand above nothing.
+            let why = if health.is_some() { below(why, INDENT, style.columns) } else { String::new() };
+            format!("{name}{}\n{why}", text.trim_end())
         }
-        _ => format!("{}\n", (text + why).trim_end()),
+        _ => format!("{name}{}\n", (text + why).trim_end()),
     }
+}
+
+/// `text` on lines of its own.
+fn below(text: &str, indent: &str, columns: Option<usize>) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let lines = format::wrapped(text, columns.map_or(usize::MAX, |columns| columns.saturating_sub(indent.len())));
+    lines.into_iter().map(|line| format!("{indent}{line}\n")).collect()
 }
 
 /// `1000 modules: 1 failed, 999 up`
@@ -332,119 +245,4 @@ fn summary(rows: &[Row]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::status::StatusDir;
-    use crate::status::state::{LastExit, StateFile};
-    use std::time::{Duration, UNIX_EPOCH};
-
-    /// 2026-01-31 12:00:00 UTC.
-    const NOW: u64 = 1_769_860_800;
-
-    fn ago(seconds: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(NOW - seconds)
-    }
-
-    fn stamp(at: SystemTime) -> String {
-        chrono::DateTime::<chrono::Utc>::from(at).to_rfc3339()
-    }
-
-    fn module(name: &str) -> Module {
-        Module { name: name.into(), dir: StatusDir::new("/nowhere") }
-    }
-
-    fn seen(name: &str, state: &str, pid: Option<u32>, since: u64, more: impl FnOnce(&mut Snapshot)) -> Seen {
-        let state = StateFile {
-            state: ModuleState::from_name(state),
-            want: Want::from_name(if matches!(state, "down" | "stopping") { "down" } else { "up" }),
-            pid,
-            ..StateFile::default()
-        };
-        let mut snapshot = Snapshot { supervised: Supervised::Yes, state, raw: None, changed: Some(ago(since)) };
-        more(&mut snapshot);
-        (module(name), Ok(snapshot))
-    }
-
-    fn ended(snapshot: &mut Snapshot, code: Option<i32>, signal: Option<&str>, core: bool, at: u64) {
-        snapshot.state.last_exit = Some(LastExit { code, signal: signal.map(Into::into), core, at: stamp(ago(at)) });
-    }
-
-    fn three_in_the_morning() -> Vec<Seen> {
-        vec![
-            seen("api", "up", Some(812), 273_600, |_| ()),
-            seen("api/log", "up", Some(813), 273_601, |_| ()),
-            seen("cache", "paused", Some(900), 7320, |_| ()),
-            seen("db", "failed", None, 125, |s| {
-                s.state.restarts = 10;
-                s.state.reason = Some("gave up after 10 restarts in 60 s".into());
-                ended(s, Some(3), None, false, 125);
-            }),
-            seen("mail", "down", None, 4000, |s| ended(s, None, Some("TERM"), false, 4000)),
-            seen("queue", "up", Some(1200), 31, |_| ()),
-            seen("queue/log", "backoff", None, 2, |s| {
-                s.state.restarts = 7;
-                s.state.next_start = Some(stamp(UNIX_EPOCH + Duration::from_secs(NOW + 3)));
-                ended(s, None, Some("SEGV"), true, 2);
-            }),
-            seen("web", "stopping", Some(77), 100_000, |_| ()),
-        ]
-    }
-
-    fn style(colour: bool, columns: Option<usize>) -> Style {
-        Style { colour, columns, now: ago(0) }
-    }
-
-    #[test]
-    fn what_is_not_up_comes_first_and_says_why() {
-        insta::assert_snapshot!(draw(&three_in_the_morning(), style(false, None)));
-    }
-
-    #[test]
-    fn states_have_colours_and_columns_still_line_up() {
-        let text = draw(&three_in_the_morning(), style(true, None));
-        insta::assert_snapshot!(text.replace('\x1b', "^"));
-    }
-
-    #[test]
-    fn a_narrow_terminal_cuts_lines_and_wraps_none() {
-        let text = draw(&three_in_the_morning(), style(false, Some(40)));
-        assert!(text.lines().all(|line| format::width(line.trim_end()) <= 40), "{text}");
-        insta::assert_snapshot!(text);
-    }
-
-    #[test]
-    fn what_is_left_of_a_dead_tree_says_so() {
-        let left = |runs_on| move |s: &mut Snapshot| s.supervised = Supervised::No { runs_on };
-        let all = [
-            seen("gone", "down", None, 90, |s| s.supervised = Supervised::Removed),
-            seen("idle", "down", None, 90, left(false)),
-            seen("lives", "up", Some(5), 90, left(true)),
-            (module("secret"), Err(SnapshotError::Denied("status/secret: Permission denied".into()))),
-            seen("stale", "up", Some(6), 90, left(false)),
-            (module("vanished"), Err(SnapshotError::Gone)),
-        ];
-        insta::assert_snapshot!(draw(&all, style(false, None)));
-    }
-
-    #[test]
-    fn any_name_is_one_word_in_one_line() {
-        let names =
-            ["a b", "line\nbreak", "\x1b[31mred", "-option", "服务器", "x".repeat(60).as_str()].map(String::from);
-        let all: Vec<Seen> = names.iter().map(|name| seen(name, "up", Some(1), 5, |_| ())).collect();
-        insta::assert_snapshot!(draw(&all, style(false, None)));
-    }
-
-    #[test]
-    fn many_modules_are_summed_up() {
-        let mut all: Vec<Seen> = (0..11).map(|n| seen(&format!("w{n:02}"), "up", Some(n), 5, |_| ())).collect();
-        all.push(seen("z", "failed", None, 5, |_| ()));
-        let text = draw(&all, style(false, None));
-        assert_eq!(text.lines().last(), Some("12 modules: 1 failed, 11 up"));
-        assert!(text.lines().nth(1).is_some_and(|line| line.starts_with("z ")), "{text}");
-    }
-
-    #[test]
-    fn nothing_is_said_to_be_nothing() {
-        assert_eq!(draw(&[], style(false, None)), "no modules\n");
-    }
-}
+mod tests;

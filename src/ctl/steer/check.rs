@@ -14,7 +14,7 @@ use crate::ctl::format;
 use crate::ctl::report::{Extra, Report};
 use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::ctl::service::{Owner, ServiceDirectory};
-use crate::ctl::show::table::Health;
+use crate::ctl::show::health::Health;
 use crate::ctl::snapshot::Snapshot;
 use crate::ctl::steer::send::unsupervised;
 use crate::service::context::Resolved;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`control`], [`send`] | `start`, `stop`, `restart`, signals, `enable` ...: to all first, then waiting |
 //! | [`company`] | what a start needs, and what a stop stops first |
+//! | [`forget`] | `forget`: what is left of a service that is gone |
 //! | [`goal`] | when an action is done: pure rules |
 //! | [`module_wait`], [`wait`] | one module on its way to that; waiting for many |
 //! | [`check`] | a service's own `check` script, and the verb `check` |
@@ -12,6 +13,7 @@
 pub mod check;
 pub mod company;
 pub mod control;
+pub mod forget;
 pub mod goal;
 pub mod module_wait;
 pub mod send;
