@@ -61,7 +61,12 @@ impl TreeState {
     pub fn read(path: &Path) -> Option<TreeState> {
         let mut bytes = Vec::new();
         file::read(path).ok()?.take(SIZE_MAX).read_to_end(&mut bytes).ok()?;
-        serde_json::from_slice(&bytes).ok()
+        TreeState::decode(&bytes)
+    }
+
+    /// Reads the bytes of the file; `None` if it is none of ours.
+    pub fn decode(bytes: &[u8]) -> Option<TreeState> {
+        serde_json::from_slice(bytes).ok()
     }
 
     /// Notes what came of an upgrade at `at`.

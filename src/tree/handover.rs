@@ -29,9 +29,9 @@ pub struct ReExec {
 }
 
 /// What one program tells the next.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct HandoverState {
+pub struct HandoverState {
     pub(super) own_lock: RawFd,
     pub(super) nofile: Nofile,
     pub(super) umask: u32,
@@ -45,9 +45,9 @@ pub(super) struct HandoverState {
 }
 
 /// The settings that hold, as they stand in their file.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct HandedSettings {
+pub struct HandedSettings {
     pub(super) path: Vec<u8>,
     /// A descriptor of a file without a name.
     pub(super) text: RawFd,
@@ -118,7 +118,21 @@ impl Handover {
 impl HandoverState {
     fn read(number: RawFd) -> Result<HandoverState, HandoverError> {
         let text = handover::read_letter(number).map_err(HandoverError::Read)?;
-        serde_json::from_slice(&text).map_err(HandoverError::Parse)
+        HandoverState::decode(&text).map_err(HandoverError::Parse)
+    }
+
+    /// Reads the letter's text. Keys that another version has written, and this one does not know, are passed over.
+    ///
+    /// # Errors
+    /// What serde_json says of a text that is none of ours.
+    pub fn decode(text: &[u8]) -> serde_json::Result<HandoverState> {
+        serde_json::from_slice(text)
+    }
+
+    /// The letter's text.
+    pub fn encode(&self) -> Vec<u8> {
+        // Only maps with keys that are no strings make this fail.
+        serde_json::to_vec(self).unwrap_or_default()
     }
 }
 

@@ -164,11 +164,7 @@ fn replace(mut state: HandoverState, roster: &Roster, own_lock: &Lock, next: Nex
         let path = roster.config().path().as_os_str().as_bytes().to_vec();
         HandedSettings { path, text: file.as_raw_fd() }
     });
-    let text = match serde_json::to_vec(&state) {
-        Ok(text) => text,
-        Err(error) => return ProgramFault::HandOver(error.into()),
-    };
-    let file = match handover::letter(&text) {
+    let file = match handover::letter(&state.encode()) {
         Ok(file) => file,
         Err(error) => return ProgramFault::HandOver(error),
     };

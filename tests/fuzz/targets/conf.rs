@@ -1,38 +1,3 @@
-//! `supervise.conf`, in any bytes: it never fails, complains of lines that are there, and yields settings in range.
-
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use std::path::Path;
-use std::time::Duration;
-use supervise_tree::conf::settings::GSM_MAX;
-use supervise_tree::conf::{Config, GLOBAL, Origin, Program};
-
-fuzz_target!(|bytes: &[u8]| {
-    let config = Config::parse(Path::new("supervise.conf"), bytes);
-    let lines = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
-    for complaint in config.complaints() {
-        assert!(complaint.line.is_none_or(|line| (1..=lines).contains(&line)), "{complaint}");
-        assert!(!complaint.to_string().contains('\n'), "one line for a log: {complaint:?}");
-    }
-    let text = String::from_utf8_lossy(bytes);
-    let names = text.lines().filter_map(|line| line.trim_end().strip_prefix('[')?.strip_suffix(']'));
-    for module in names.chain([GLOBAL, "web", "web/log"]).take(20) {
-        for program in [Program::Tree, Program::Single] {
-            let effective = config.effective(module, None, program);
-            let settings = &effective.settings;
-            assert!(settings.policy.interval.is_none_or(|interval| interval >= Duration::from_secs(60)));
-            assert!(settings.policy.delay_max >= settings.policy.delay);
-            assert!(settings.alarms.gsm.len() <= GSM_MAX);
-            assert!((1..=64).contains(&settings.policy.stop_signal));
-            // What a mailer could take for an option, a file or a command.
-            assert!(settings.alarms.mail.iter().all(|address| !address.starts_with(['-', '|', '/', '+'])));
-            for value in effective.values {
-                match value.origin {
-                    Origin::Default => {}
-                    Origin::Global(line) | Origin::Directory(line) | Origin::Own(line) => assert!((1..=lines).contains(&line)),
-                }
-            }
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| supervise_tree_fuzz::conf::check(bytes));

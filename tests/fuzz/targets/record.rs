@@ -1,13 +1,3 @@
-//! The 20 bytes of `status`, as any reader may find them: what can be read means one thing only.
-
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use supervise_tree::status::record::Record;
-
-fuzz_target!(|bytes: &[u8]| {
-    let Some(record) = Record::decode(bytes) else { return };
-    assert_eq!(Record::decode(&record.encode()), Some(record));
-    // `svctl` shows it.
-    let _ = supervise_tree::status::state::rfc3339(record.changed);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| supervise_tree_fuzz::record::check(bytes));

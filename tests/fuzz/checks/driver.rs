@@ -4,8 +4,9 @@
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::Duration;
+use supervise_tree::conf::policy::Policy;
 use supervise_tree::machine::words::command::Command;
-use supervise_tree::machine::{Action, Answer, Control, Event, Leave, Machine, Note, Reaped, State, Turn, Want};
+use supervise_tree::machine::{Action, Answer, Control, Event, Leave, Machine, Note, Reaped, Setup, State, Turn, Want};
 use supervise_tree::sys::Errno;
 use supervise_tree::sys::process::pidfd::ExitStatus;
 use supervise_tree::sys::process::start::{StartError, Step};
@@ -22,11 +23,22 @@ pub struct World {
     next_pid: i32,
     starts_fail: bool,
     has_finish: bool,
+    restart_hook: bool,
 }
 
 impl World {
-    pub fn new(machine: Machine, now: Mono, has_finish: bool) -> World {
-        World { machine, now, run: None, helper: None, scripts: VecDeque::new(), next_pid: 1000, starts_fail: false, has_finish }
+    pub fn new(setup: Setup, policy: Policy, now: Mono, has_finish: bool) -> World {
+        World {
+            restart_hook: setup.restart_hook,
+            machine: Machine::new(setup, policy),
+            now,
+            run: None,
+            helper: None,
+            scripts: VecDeque::new(),
+            next_pid: 1000,
+            starts_fail: false,
+            has_finish,
+        }
     }
 
     fn pid(&mut self) -> Pid {
@@ -53,22 +65,21 @@ impl World {
                         let wanted =
                             self.machine.want() != Want::Down || self.machine.leave() == Some(Leave::EndOfInput);
                         assert!(wanted, "a start that nobody wants");
-                        events.push(match self.starts_fail {
-                            true => Event::Answer(Answer::StartFailed {
-                                error: StartError { step: Step::Stdin, errno: Errno::ENOENT },
-                                has_finish: self.has_finish,
-                            }),
-                            false => {
-                                self.run = Some(self.pid());
-                                Event::Answer(Answer::Started(self.run.expect("just set")))
-                            }
-                        });
+                        events.push(Event::Answer(if self.starts_fail {
+                            let error = StartError { step: Step::Stdin, errno: Errno::ENOENT };
+                            Answer::StartFailed { error, has_finish: self.has_finish }
+                        } else {
+                            let pid = self.pid();
+                            self.run = Some(pid);
+                            Answer::Started(pid)
+                        }));
                     }
                     Action::RunHook(_) | Action::RunFinish { .. } => {
                         assert!(self.helper.is_none() && self.run.is_none());
                         self.helper = self.has_finish.then(|| self.pid());
                         events.push(match action {
-                            Action::RunHook(_) => Event::Answer(Answer::HookStarted(self.helper)),
+                            // The restart command takes the place of `finish`.
+                            Action::RunHook(_) if !self.restart_hook => Event::Answer(Answer::HookStarted(self.helper)),
                             _ => Event::Answer(Answer::FinishStarted(self.helper)),
                         });
                     }
@@ -79,10 +90,10 @@ impl World {
                     Action::RunControl(control) => {
                         let run = self.run.expect("a script for nobody");
                         // Some commands have one, and some have none.
-                        match control.letter() as u32 % 2 == 0 {
-                            true if self.scripts.contains(&(control, run)) => {}
-                            true => self.scripts.push_back((control, run)),
-                            false => events.push(Event::Control { control, run, done: false }),
+                        if !u32::from(control.letter()).is_multiple_of(2) {
+                            events.push(Event::Control { control, run, done: false });
+                        } else if !self.scripts.contains(&(control, run)) {
+                            self.scripts.push_back((control, run));
                         }
                     }
                     Action::KillControls => self.scripts.clear(),
@@ -146,7 +157,10 @@ impl World {
             State::PreStart { pid, .. } | State::Finishing { pid, .. } => assert_eq!(Some(pid), self.helper),
             _ => assert_eq!(self.helper, None, "{state:?}"),
         }
-        assert!(!matches!(state, State::PreStartRequested | State::StartRequested | State::FinishRequested(_)), "{state:?}");
+        assert!(
+            !matches!(state, State::PreStartRequested | State::StartRequested | State::FinishRequested(_)),
+            "{state:?}"
+        );
     }
 }
 
