@@ -6,9 +6,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long an action waits for its result unless `-w` says otherwise, in seconds: what runit's `sv` waits.
-pub const WAIT_DEFAULT: &str = "7";
-
 const EXIT_CODES: &str = "Exit codes: 0 done, or all as wanted; 1 something failed or timed out; 3 status: at least one is \
     not as it is wanted; 4 not supervised, or no such module; 100 usage; 111 no status root, or no permission.";
 
@@ -22,9 +19,10 @@ pub struct Cli {
     /// Print JSON, and nothing else, on standard output
     #[arg(long, global = true)]
     pub json: bool,
-    /// How long to wait for the result; 0 does not wait
-    #[arg(short = 'w', value_name = "SECONDS", default_value = WAIT_DEFAULT, value_parser = seconds, global = true)]
-    pub wait: Duration,
+    /// How long to wait for the result: 0 does not wait, inf is as long as it takes [default: 7, or as long as the modules'
+    /// own time-outs allow]
+    #[arg(short = 'w', value_name = "SECONDS", value_parser = seconds, global = true)]
+    pub wait: Option<Duration>,
     /// What to do
     #[command(subcommand)]
     pub verb: Verb,
@@ -275,7 +273,7 @@ mod tests {
         let before = Cli::try_parse_from(["svctl", "-p", "s", "-w", "0.5", "start", "web"]).unwrap();
         let after = Cli::try_parse_from(["svctl", "start", "web", "-p", "s", "-w", "0.5"]).unwrap();
         for cli in [before, after] {
-            assert_eq!((cli.status_root, cli.wait), (Some("s".into()), Duration::from_millis(500)));
+            assert_eq!((cli.status_root, cli.wait), (Some("s".into()), Some(Duration::from_millis(500))));
         }
     }
 

@@ -56,7 +56,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use steer::control::{self, Command};
 use steer::goal::Goal;
-use steer::{check, forget, tree};
+use steer::{check, forget, patience, tree};
 
 /// The program: answers a shell that asks for completions, or does what the command line says.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -169,6 +169,9 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
         Task::Status(arguments) if arguments.watch => watch::watch(&root()?, &arguments.modules, cli.json, out),
         Task::Status(arguments) => status::once(&root()?, arguments, cli.json, out),
         Task::Show(modules) => page::show(&root()?, modules, cli.json, out),
+        Task::Logs(arguments) if arguments.follow => {
+            print::logs(&StatusRoot::find_for_later(cli.status_root.as_deref())?, arguments, cli.json, out)
+        }
         Task::Logs(arguments) => print::logs(&root()?, arguments, cli.json, out),
         // Who watches may have come before the tree.
         Task::Events(modules) => {
@@ -193,7 +196,7 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
         Task::Check(modules) => {
             let selected = check::select(&root()?, modules)?;
             reporting(cli, out, |report| {
-                check::check(selected, cli.wait, report);
+                check::check(selected, cli.wait.unwrap_or(patience::USUAL), report);
                 Ok(())
             })
         }
@@ -215,7 +218,9 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
                 config::report_complaints(root, &[], report);
             }
         }),
-        Task::Upgrade => on_tree(cli, out, |root, report| tree::upgrade(root, cli.wait, report)),
+        Task::Upgrade => {
+            on_tree(cli, out, |root, report| tree::upgrade(root, cli.wait.unwrap_or(patience::USUAL), report))
+        }
         Task::Shutdown => on_tree(cli, out, |root, report| tree::shutdown(root, cli.wait, report)),
     }
 }

@@ -284,6 +284,13 @@ impl Snapshot {
         }
     }
 
+    /// `; its check says: no answer`, while it is not ready, or not well.
+    pub fn check_said(&self) -> String {
+        let fails = self.state.ready == Some(false) || self.state.state == ModuleState::Unhealthy;
+        let said = self.state.check.as_deref().filter(|said| fails && !said.is_empty());
+        said.map_or_else(String::new, |said| format!("; its check says: {}", format::text(said)))
+    }
+
     /// The state's name, whatever the file says, as one harmless word.
     pub fn state_name(&self) -> String {
         match self.state.state.name() {

@@ -37,6 +37,16 @@ fn append(path: &std::path::Path, text: &str) {
 }
 
 #[test]
+fn a_status_root_without_modules_gets_them_while_it_is_followed() {
+    let mut fixture = Fixture::new();
+    std::fs::create_dir_all(&fixture.status).unwrap();
+    let following = Following::start(&fixture, &["logs", "-f"]);
+    fixture.service("late", "#!/bin/sh\necho here I am\nexec sleep 1000\n");
+    fixture.start_tree();
+    following.sees("here I am");
+}
+
+#[test]
 fn the_last_lines_of_one_are_bare_and_of_several_have_names() {
     let fixture = Fixture::new();
     for name in ["web", "db"] {

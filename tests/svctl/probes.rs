@@ -98,7 +98,7 @@ fn enable_and_disable_are_done_without_a_tree_too() {
     fixture.up("web");
     fixture.expect(0, &["shutdown"]);
     let answer = fixture.expect(0, &["disable", "web"]);
-    assert!(answer.out.contains("nobody supervises it now"), "{answer:?}");
+    assert!(answer.out.contains("no supervise-tree runs now"), "{answer:?}");
     assert!(fixture.services.join("web/down").exists());
     fixture.expect(0, &["enable", "web"]);
     assert!(!fixture.services.join("web/down").exists());
@@ -139,6 +139,21 @@ fn a_check_has_a_session_of_its_own_and_one_that_writes_without_end_holds_nobody
     assert_ne!(session, ours);
     let names = std::fs::read_to_string(fixture.services.join("web/names")).unwrap();
     assert_eq!(names.trim(), format!("web {}", fixture.status.display()));
+}
+
+#[test]
+fn what_a_check_of_the_supervisor_says_is_shown() {
+    let mut fixture = Fixture::with(&[("web", STEADY)]);
+    script(&fixture.services.join("web/check"), "#!/bin/sh\necho no answer yet\nexit 1\n");
+    std::fs::write(fixture.services.join("supervise.conf"), "[web]\nready : check\n").unwrap();
+    fixture.start_tree();
+    until("it has said so", || fixture.state("web").filter(|state| state["check"] == "no answer yet"));
+    let answer = fixture.expect(1, &["check", "web"]);
+    assert!(answer.err.contains("not ready; its check says: no answer yet"), "{answer:?}");
+    let answer = fixture.expect(1, &["-w", "0.2", "wait", "ready", "web"]);
+    assert!(answer.out.contains("not ready after 0.2 s; its check says: no answer yet"), "{answer:?}");
+    let page = fixture.expect(0, &["show", "web"]).out;
+    assert!(page.contains("  check said     no answer yet\n"), "{page}");
 }
 
 #[test]

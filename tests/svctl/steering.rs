@@ -81,6 +81,17 @@ fn a_service_that_ignores_term_is_a_timeout() {
 }
 
 #[test]
+fn a_stop_is_waited_for_as_long_as_its_settings_allow() {
+    let run = "#!/bin/sh\ntrap 'sleep 8; exit 0' TERM\necho ready\nwhile :; do sleep 0.05; done\n";
+    let fixture = Fixture::tree(&[("slow", run)]);
+    until("the trap is set", || std::fs::read(fixture.status.join("slow/__stdout")).ok().filter(|out| !out.is_empty()));
+    // The usual 7 s are over by then, but not the 10 s of kill_timeout.
+    assert_eq!(fixture.expect(0, &["stop", "slow"]).out, "ok: slow: down\n");
+    fixture.expect(0, &["-w", "inf", "start", "slow"]);
+    fixture.expect(0, &["kill", "slow"]);
+}
+
+#[test]
 fn without_waiting_it_only_tells() {
     let fixture = Fixture::tree(&[("web", STEADY)]);
     fixture.up("web");

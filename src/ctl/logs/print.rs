@@ -90,7 +90,8 @@ pub fn logs(root: &StatusRoot, arguments: &Logs, json: bool, out: &mut Out) -> R
     show.gather(watches.as_mut(), out, true)?;
     show.first(out);
     match watches {
-        Some(watches) if !show.streams.is_empty() => show.follow(watches, out)?,
+        // Where all are meant, they may be still to come.
+        Some(watches) if !show.streams.is_empty() || arguments.modules.is_empty() => show.follow(watches, out)?,
         _ => {}
     }
     Ok(show.outcomes)

@@ -13,6 +13,7 @@ use crate::ctl::snapshot::{Snapshot, Supervised};
 use crate::status::state::StateFile;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::time::Duration;
 
 /// All modules that can be in an order, and its edges.
 #[derive(Debug)]
@@ -102,6 +103,33 @@ impl Known {
         *self.links(id) != Links::default()
     }
 
+    /// The longest way from a module along `edges`, each module with its weight. Who is in a circle is counted once.
+    pub fn longest(
+        &self,
+        from: Id,
+        edges: impl Fn(&Links) -> &Vec<Id>,
+        weight: &mut impl FnMut(Id) -> Duration,
+    ) -> Duration {
+        let mut done: HashMap<Id, Duration> = HashMap::new();
+        let mut begun = HashSet::from([from]);
+        let mut open = vec![(from, 0)];
+        // A chain may be thousands long, so this keeps its own stack: a module is done after all that it leads to.
+        while let Some((id, edge)) = open.last_mut() {
+            let (id, next) = (*id, edges(self.links(*id)));
+            let Some(other) = next.get(*edge).copied() else {
+                let ahead = next.iter().filter_map(|other| done.get(other)).max().copied().unwrap_or_default();
+                done.insert(id, ahead + weight(id));
+                open.pop();
+                continue;
+            };
+            *edge += 1;
+            if begun.insert(other) {
+                open.push((other, 0));
+            }
+        }
+        done.get(&from).copied().unwrap_or_default()
+    }
+
     fn reached(&self, from: Id, edges: impl Fn(&Links) -> &Vec<Id>) -> Vec<Id> {
         let mut seen = HashSet::from([from]);
         let mut open = vec![from];
@@ -174,6 +202,17 @@ pub(crate) mod tests {
         assert_eq!(known.circle(id("init")), None);
         assert_eq!(names(&known, &known.dependents(id("init"))), "web db");
         assert_eq!(names(&known, &known.needed(id("web"))), "init db");
+    }
+
+    #[test]
+    fn the_longest_way_counts_whatever_is_side_by_side_once() {
+        let all = [("app", "up", "web db"), ("db", "up", "disk"), ("disk", "up", ""), ("web", "up", "db")];
+        let known = known(&all, "");
+        let mut second = |_| Duration::from_secs(1);
+        assert_eq!(known.longest(0, |links| &links.needs, &mut second), Duration::from_secs(4));
+        assert_eq!(known.longest(2, |links| &links.needed_by, &mut second), Duration::from_secs(4));
+        let circle = super::tests::known(&[("a", "up", "b"), ("b", "up", "a")], "");
+        assert_eq!(circle.longest(0, |links| &links.needs, &mut second), Duration::from_secs(2));
     }
 
     #[test]

@@ -133,6 +133,12 @@ impl Page {
             row("adopted", format!("an earlier supervisor started it; its parent is process {parent}"));
         }
         self.relations.rows().for_each(|(key, value)| row(key, value));
+        if let Some(says) = state.status.as_deref() {
+            row("says", format::text(says));
+        }
+        if let Some(said) = state.check.as_deref() {
+            row("check said", format::text(said));
+        }
         if self.has_check {
             row("check", format!("svctl check {}", self.module.shown()));
         }

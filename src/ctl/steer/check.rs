@@ -262,7 +262,9 @@ fn probe(module: &Module) -> Result<(Snapshot, Option<Script>), CtlError> {
         return Err(CtlError::new(Outcome::NotSupervised, unsupervised(&snapshot)));
     }
     if !snapshot.is_up() || snapshot.state.ready == Some(false) {
-        return Err(CtlError::failed(snapshot.describe(SystemTime::now())));
+        let not_ready = if snapshot.is_up() { ", not ready" } else { "" };
+        let (now, said) = (snapshot.describe(SystemTime::now()), snapshot.check_said());
+        return Err(CtlError::failed(format!("{now}{not_ready}{said}")));
     }
     let script = Script::find(module, &snapshot).map_err(CtlError::denied)?;
     Ok((snapshot, script))

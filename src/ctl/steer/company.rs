@@ -47,17 +47,33 @@ impl Member {
     }
 }
 
+/// All that get a command.
+#[derive(Debug, Default)]
+pub struct Company {
+    /// In the order in which they get it.
+    pub members: Vec<Member>,
+    /// The order of all modules, where it had to be looked at.
+    pub known: Option<Known>,
+}
+
 /// Those that get a command for `modules`. Modules that have nothing to do with others cost a start no look at any other.
 ///
 /// # Errors
 /// The status root cannot be read.
-pub fn gather(root: &StatusRoot, modules: Vec<Module>, along: Along) -> Result<Vec<Member>, CtlError> {
+pub fn gather(root: &StatusRoot, modules: Vec<Module>, along: Along) -> Result<Company, CtlError> {
     let needs = |module: &Module| Snapshot::read_now(module).is_ok_and(|snapshot| !snapshot.state.needs.is_empty());
-    match along {
-        Along::Needed if modules.iter().any(needs) => Ok(with_needed(&Known::read(root)?, modules)),
-        Along::Dependents(told) => Ok(with_dependents(&Known::read(root)?, modules, told)),
-        Along::Needed | Along::Nobody => Ok(modules.into_iter().map(Member::alone).collect()),
-    }
+    let has_to_look = match along {
+        Along::Nobody => false,
+        Along::Needed => modules.iter().any(needs),
+        Along::Dependents(_) => true,
+    };
+    let known = if has_to_look { Some(Known::read(root)?) } else { None };
+    let members = match (&known, along) {
+        (Some(known), Along::Needed) => with_needed(known, modules),
+        (Some(known), Along::Dependents(told)) => with_dependents(known, modules, told),
+        (Some(_), Along::Nobody) | (None, _) => modules.into_iter().map(Member::alone).collect(),
+    };
+    Ok(Company { members, known })
 }
 
 /// What is needed and does not run comes before those that need it.

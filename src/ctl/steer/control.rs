@@ -10,10 +10,14 @@ use crate::ctl::snapshot::{Snapshot, Supervised};
 use crate::ctl::steer::company::{self, Along, Member};
 use crate::ctl::steer::goal::Goal;
 use crate::ctl::steer::module_wait::ModuleWait;
+use crate::ctl::steer::patience::{self, Allowances};
 use crate::ctl::steer::send;
 use crate::ctl::steer::wait::Waiting;
+use crate::status::StatusDir;
+use crate::status::dir::TREE_DIR;
 use crate::status::record::Want;
 use crate::sys::Errno;
+use crate::sys::files::fifo;
 use crate::sys::time::Mono;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
@@ -157,7 +161,8 @@ pub fn select(
     Ok(selected)
 }
 
-/// Sends `command` to all of `selected`, then waits for all; `timeout` of zero does not wait.
+/// Sends `command` to all of `selected`, then waits for all; a time of zero does not wait, and `None` is as long as the
+/// modules' settings allow.
 ///
 /// # Errors
 /// inotify is used up; nothing has been sent then.
@@ -165,16 +170,20 @@ pub fn steer(
     root: &StatusRoot,
     selected: Vec<Result<Module, Missing>>,
     command: Command,
-    timeout: Duration,
+    wait: Option<Duration>,
     report: &mut Report<'_>,
 ) -> Result<(), CtlError> {
     let from = Mono::now();
-    let waits_for_result = matches!(command.effect, Effect::Becomes(..)) && !timeout.is_zero();
+    let waits_for_result = matches!(command.effect, Effect::Becomes(..)) && wait.is_none_or(|wait| !wait.is_zero());
     // Without inotify a signal is sent all the same, and nobody waits until it is taken.
     let mut waiting = if waits_for_result { Some(Waiting::new()?) } else { Waiting::new().ok() };
-    let timeout = if waits_for_result { timeout } else { TAKEN_WITHIN };
-    let modules = report.known(selected);
-    for member in company::gather(root, modules, command.along)? {
+    let company = company::gather(root, report.known(selected), command.along)?;
+    let timeout = match (command.effect, wait) {
+        (Effect::Becomes(goal, _), None) => Allowances::default().of_company(&company, command.along, goal),
+        (Effect::Becomes(..), Some(wait)) if !wait.is_zero() => wait,
+        (Effect::Becomes(..) | Effect::Signal(_) | Effect::Acknowledged(_), _) => TAKEN_WITHIN,
+    };
+    for member in company.members {
         if let Some(waiting) = &mut waiting {
             waiting.watch_next(root, member.module.dir.path())?;
         }
@@ -236,7 +245,10 @@ fn send_command(module: &Module, snapshot: &Snapshot, command: Command) -> Resul
     if let Some(change) = command.down_file {
         change_down_file(module, snapshot, change)?;
         if !snapshot.is_supervised() {
-            return Ok(Sent::Noted(format!("{}; nobody supervises it now", change.told())));
+            let tree = StatusDir::new(module.status_root().join(TREE_DIR));
+            let runs = fifo::has_reader(&tree.control()).unwrap_or(false);
+            let why = if runs { "nobody supervises it now" } else { "no supervise-tree runs now" };
+            return Ok(Sent::Noted(format!("{}; {why}", change.told())));
         }
     }
     send::to_module(module, snapshot, command.bytes)?;
@@ -291,11 +303,12 @@ pub fn wait(
     root: &StatusRoot,
     words: &[OsString],
     goal: Goal,
-    timeout: Duration,
+    wait: Option<Duration>,
     report: &mut Report<'_>,
 ) -> Result<(), CtlError> {
     let mut waiting = Waiting::new()?;
     let from = Mono::now();
+    let (mut allowances, mut allowed) = (Allowances::default(), Duration::ZERO);
     for found in root.select(words)? {
         let (module, missing) = match found {
             Ok(module) => (module, None),
@@ -307,8 +320,11 @@ pub fn wait(
                 }
             },
         };
+        if wait.is_none() {
+            allowed = allowed.max(allowances.of(&module, goal));
+        }
         waiting.watch_next(root, module.dir.path())?;
         waiting.add(ModuleWait::expecting(Member::alone(module), goal, missing));
     }
-    waiting.run(root, from, timeout, report)
+    waiting.run(root, from, wait.unwrap_or_else(|| patience::enough(allowed)), report)
 }

@@ -8,6 +8,7 @@
 //! | [`goal`] | when an action is done: pure rules |
 //! | [`module_wait`], [`wait`] | one module on its way to that; waiting for many |
 //! | [`check`] | a service's own `check` script, and the verb `check` |
+//! | [`patience`] | how long a result is waited for |
 //! | [`tree`] | `rescan`, `upgrade`, `shutdown`, `reload` of the whole tree |
 
 pub mod check;
@@ -16,6 +17,7 @@ pub mod control;
 pub mod forget;
 pub mod goal;
 pub mod module_wait;
+pub mod patience;
 pub mod send;
 pub mod tree;
 pub mod wait;

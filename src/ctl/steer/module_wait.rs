@@ -270,6 +270,9 @@ impl ModuleWait {
             (Goal::NewRun, _) if last.state.state == ModuleState::Stopping => {
                 format!("stopping{pid}, still there after {waited}")
             }
+            (Goal::Up | Goal::NewRun | Goal::IsReady, _) if last.is_up() && last.state.ready == Some(false) => {
+                format!("{now}, not ready after {waited}{}", last.check_said())
+            }
             (Goal::Up | Goal::NewRun | Goal::Once, _) if last.is_up() => {
                 format!("{now}: cannot tell after {waited} whether it stays up")
             }

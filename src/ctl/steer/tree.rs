@@ -5,6 +5,7 @@ use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::Report;
 use crate::ctl::root::StatusRoot;
+use crate::ctl::steer::patience::Allowances;
 use crate::ctl::steer::send;
 use crate::status::tree_state::TreeState;
 use crate::sys::Pid;
@@ -26,8 +27,9 @@ pub fn hup(root: &StatusRoot, told: &str, report: &mut Report<'_>) {
     }
 }
 
-/// `shutdown`: the byte for TERM; waits until the tree has ended, as long as `timeout` allows.
-pub fn shutdown(root: &StatusRoot, timeout: Duration, report: &mut Report<'_>) {
+/// `shutdown`: the byte for TERM; waits until the tree has ended, as long as `wait` or the services' settings allow.
+pub fn shutdown(root: &StatusRoot, wait: Option<Duration>, report: &mut Report<'_>) {
+    let timeout = wait.unwrap_or_else(|| Allowances::default().of_tree(root));
     let pid = holder(root);
     // Before the byte: afterwards the number could be somebody else's.
     let pidfd = pid.and_then(|pid| Pidfd::open(pid).ok());
