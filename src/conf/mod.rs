@@ -231,7 +231,20 @@ impl Config {
     /// share them. A logger runs as its service's `log_user`, unless its own section says another `user`.
     pub fn settings(&self, module: &str, own: Option<&OwnFile>, program: Program) -> Arc<Settings> {
         let settings = self.shared_settings(module, own, program);
-        let Some(service) = module.strip_suffix("/log") else { return settings };
+        match module.strip_suffix("/log") {
+            None => settings,
+            Some(service) => self.logger_settings((module, service), settings, program),
+        }
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn logger_settings(
+        &self,
+        (module, service): (&str, &str),
+        settings: Arc<Settings>,
+        program: Program,
+    ) -> Arc<Settings> {
         let user = self.shared_settings(service, None, program).log.user.clone();
         let has_own = self.sections.get(module).is_some_and(|own| own.get("user").is_some());
         match user {
@@ -248,11 +261,15 @@ impl Config {
         let [tree, single] = &self.common;
         let common = if program == Program::Tree { tree } else { single };
         match (self.scope(module), own) {
-            ((_, None), None) => {
-                common.get_or_init(|| Arc::new(self.effective(GLOBAL, None, program).settings)).clone()
-            }
-            _ => Arc::new(self.effective(module, own, program).settings),
+            ((_, None), None) => common.get_or_init(|| self.own_settings(GLOBAL, None, program)).clone(),
+            _ => self.own_settings(module, own, program),
         }
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn own_settings(&self, module: &str, own: Option<&OwnFile>, program: Program) -> Arc<Settings> {
+        Arc::new(self.effective(module, own, program).settings)
     }
 
     /// The settings of `module`, whose service directory has the file `own`, and where each comes from.

@@ -91,7 +91,13 @@ impl Machine {
             Unhealthy::Alarm if self.alarm => {
                 let (reason, uptime) = (AlarmReason::Unhealthy(failures), now.since(run.since));
                 let restarts = self.limits.restarts_in_window();
-                actions.push(Action::Alarm(Alarm { reason, exit: None, pid: Some(run.pid), uptime, restarts }));
+                actions.push(Action::Alarm(Box::new(Alarm {
+                    reason,
+                    exit: None,
+                    pid: Some(run.pid),
+                    uptime,
+                    restarts,
+                })));
             }
             Unhealthy::Alarm | Unhealthy::Ignore => {}
         }

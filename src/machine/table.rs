@@ -481,7 +481,7 @@ impl Machine {
     /// `event` cannot come in this state. Nothing follows from it, but a process that it brings must not be forgotten.
     fn bug(&self, event: Event, actions: &mut Actions) {
         let stray = event.process();
-        actions.push(Action::Log(Note::Bug(Box::new(event), self.state)));
+        actions.push(Action::Log(Note::Bug(Box::new((event, self.state)))));
         actions.extend(stray.map(Action::KillStray));
     }
 }

@@ -1,7 +1,7 @@
 //! A service directory: `run`, `finish`, `down`; its `control/` is in the file of that name.
 
 use super::context::Resolved;
-use super::entries::{Entries, Seen};
+use super::entries::{Contents, Entries, Seen};
 use super::streams::Streams;
 use super::telling::Telling;
 use crate::sys::Errno;
@@ -45,6 +45,11 @@ impl Directory {
             run: [c"./run".to_owned()],
             seen: Seen::default(),
         }
+    }
+
+    /// The same, of which `contents` was seen a moment ago.
+    pub fn seen(self, contents: Contents) -> Directory {
+        Directory { seen: Seen::before(contents), ..self }
     }
 
     /// The logger's directory in the service directory at `path`. It may be replaced at any time, but the service directory

@@ -1,17 +1,19 @@
 //! Which optional entries a service directory has: `env`, `supervise.conf`, `control`, `check`,
-//! `notification-fd`.
+//! `notification-fd`, `finish`, `log`.
 //!
 //! Each start has to know, and most directories have none of them. So they are looked for only when the directory has
 //! changed: whoever makes or removes an entry changes its time of modification. One look at the directory then stands for
-//! one at each entry.
+//! one at each entry. What the scan of the services root has seen counts for the first start, too: that one looks at the
+//! directory once, as a start without any of this would look for `control/u`.
 
 use crate::conf::CONFIG_FILE;
 use crate::sys::files::file;
 use crate::sys::files::file_id::FileId;
+use crate::sys::files::listing;
 use std::cell::Cell;
 use std::fs::Metadata;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The directory of variables.
 pub const ENV_DIR: &str = "env";
@@ -29,6 +31,15 @@ pub const NOTIFICATION_FD: &str = "notification-fd";
 /// kernel's clock for files goes by ticks of up to 10 ms, that of some file systems by two seconds.
 const COARSE: Duration = Duration::from_secs(3);
 
+/// The same where the time has more digits than file systems of whole seconds have.
+const FINE: Duration = Duration::from_millis(100);
+
+/// The program that runs after an end.
+const FINISH: &str = "finish";
+
+/// The logger's directory.
+const LOG_DIR: &str = "log";
+
 /// The entries that are there, whatever they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entries {
@@ -42,17 +53,84 @@ pub struct Entries {
     pub check: bool,
     /// `notification-fd`.
     pub notification_fd: bool,
+    /// `finish`.
+    pub finish: bool,
+    /// `log`.
+    pub log: bool,
+}
+
+impl Entries {
+    /// Those in the directory at `path`, by a list of all names in it, or, where that is long or cannot be had, one by one.
+    fn read(path: &Path) -> Entries {
+        let mut listed = Entries::default();
+        match listing::names(path, |name| listed.note(name)) {
+            Ok(true) => listed,
+            Ok(false) | Err(_) => Entries::look_for(path),
+        }
+    }
+
+    fn note(&mut self, name: &[u8]) {
+        let place = match name {
+            b"env" => &mut self.env,
+            b"supervise.conf" => &mut self.conf,
+            b"control" => &mut self.control,
+            b"check" => &mut self.check,
+            b"notification-fd" => &mut self.notification_fd,
+            b"finish" => &mut self.finish,
+            b"log" => &mut self.log,
+            _ => return,
+        };
+        *place = true;
+    }
+
+    fn look_for(path: &Path) -> Entries {
+        let has = |name| std::fs::symlink_metadata(file::child(path, name)).is_ok();
+        Entries {
+            env: has(ENV_DIR),
+            conf: has(CONFIG_FILE),
+            control: has(CONTROL_DIR),
+            check: has(CHECK),
+            notification_fd: has(NOTIFICATION_FD),
+            finish: has(FINISH),
+            log: has(LOG_DIR),
+        }
+    }
+}
+
+/// The entries of a directory, and how long that is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// The entries.
+    pub entries: Entries,
+    /// Of which state of the directory that is known for good.
+    stamp: Option<Stamp>,
+}
+
+impl Contents {
+    /// What is in the directory at `path`, which `metadata` describes.
+    pub fn of(path: &Path, metadata: &Metadata) -> Contents {
+        let stamp = Stamp::of(metadata).filter(|stamp| is_past(stamp.changed));
+        Contents { entries: Entries::read(path), stamp }
+    }
 }
 
 /// A state of a directory.
-type Stamp = (FileId, SystemTime);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    directory: FileId,
+    changed: SystemTime,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Option<Stamp> {
+        Some(Stamp { directory: FileId::of(metadata), changed: metadata.modified().ok()? })
+    }
+}
 
 /// What was seen in a directory.
 #[derive(Debug, Default)]
 pub struct Seen {
-    entries: Cell<Entries>,
-    /// Of which state of the directory that is known for good.
-    stamp: Cell<Option<Stamp>>,
+    contents: Cell<Contents>,
     /// Whether there was a look before: the first one counts for now, the second is remembered.
     known: Cell<bool>,
     /// Nothing has been waited for since the last look.
@@ -60,12 +138,17 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Somebody has looked already.
+    pub fn before(contents: Contents) -> Seen {
+        Seen { contents: Cell::new(contents), known: Cell::new(contents.stamp.is_some()), fresh: Cell::default() }
+    }
+
     /// What is in the directory at `path`.
     pub fn look(&self, path: &Path) -> Entries {
         if !self.fresh.replace(true) {
             self.look_anew(path);
         }
-        self.entries.get()
+        self.contents.get().entries
     }
 
     /// Time has passed: the next look is one.
@@ -76,28 +159,24 @@ impl Seen {
     fn look_anew(&self, path: &Path) {
         // Most services are started once: that start is spared what only a later one could make use of.
         let stamp = if self.known.replace(true) { stamp(path) } else { None };
-        if stamp.is_some() && stamp == self.stamp.get() {
+        if stamp.is_some() && stamp == self.contents.get().stamp {
             return;
         }
-        let has = |name| std::fs::symlink_metadata(file::child(path, name)).is_ok();
-        self.entries.set(Entries {
-            env: has(ENV_DIR),
-            conf: has(CONFIG_FILE),
-            control: has(CONTROL_DIR),
-            check: has(CHECK),
-            notification_fd: has(NOTIFICATION_FD),
-        });
-        self.stamp.set(stamp.filter(|(_, changed)| is_past(*changed)));
+        let stamp = stamp.filter(|stamp| is_past(stamp.changed));
+        self.contents.set(Contents { entries: Entries::read(path), stamp });
     }
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {
-    let of = |metadata: Metadata| Some((FileId::of(&metadata), metadata.modified().ok()?));
-    std::fs::metadata(path).ok().and_then(of)
+    std::fs::metadata(path).ok().and_then(|metadata| Stamp::of(&metadata))
 }
 
+/// Whether the next change will have another time. Times of whole hundredths of a second may be those of a file system that
+/// knows no others.
 fn is_past(changed: SystemTime) -> bool {
-    SystemTime::now().duration_since(changed).is_ok_and(|ago| ago > COARSE)
+    let digits = changed.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+    let enough = if digits.is_multiple_of(10_000_000) { COARSE } else { FINE };
+    SystemTime::now().duration_since(changed).is_ok_and(|ago| ago > enough)
 }
 
 #[cfg(test)]

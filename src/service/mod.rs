@@ -6,7 +6,7 @@ pub mod command;
 pub mod context;
 mod control;
 pub mod directory;
-mod entries;
+pub mod entries;
 pub mod logger;
 pub mod pipe;
 mod readiness;

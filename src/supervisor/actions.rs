@@ -21,6 +21,8 @@ use log::Level;
 const NO_LOGGER: &str = "its logger does not run: what it writes goes to __stdout until a start with a logger";
 
 impl Supervisor {
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     pub(super) fn carry_out(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Start => return Some(self.start()),
@@ -80,6 +82,8 @@ impl Supervisor {
         if is_restart_hook { Answer::FinishStarted(pid) } else { Answer::HookStarted(pid) }
     }
 
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn start(&mut self) -> Event {
         // Output would go nowhere, and the record could not be found, in a directory that was removed.
         if !self.keep_lock() && self.lost_lock.is_some() {

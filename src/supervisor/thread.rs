@@ -44,13 +44,14 @@ pub struct Supervisor {
     pub(super) own: OwnSettings,
     /// What has changed of them and the machine does not know yet.
     pub(super) new_policy: Option<Box<Policy>>,
-    pub(super) machine: Machine,
-    pub(super) processes: Processes,
+    // Boxes, so that they are put together one after the other: see `sys::threads::thread`.
+    pub(super) machine: Box<Machine>,
+    pub(super) processes: Box<Processes>,
     pub(super) readiness: Readiness,
     pub(super) standpoint: Standpoint,
-    pub(super) reports: Reports,
+    pub(super) reports: Box<Reports>,
     pub(super) fifos: Fifos,
-    pub(super) runit: Option<Runit>,
+    pub(super) runit: Option<Box<Runit>>,
     /// Who may read the status directory, and give commands.
     pub(super) access: Access,
     pub(super) outcome: Option<Outcome>,
@@ -59,7 +60,7 @@ pub struct Supervisor {
     /// Where to come to rest when this turn is over.
     pub(super) parking: Option<Arc<Parking>>,
     /// Taken when it begins.
-    pub(super) left_behind: LeftBehind,
+    pub(super) left_behind: Option<Box<LeftBehind>>,
     /// Another supervisor has the lock.
     pub(super) lost_lock: Option<LostLock>,
     // Last: it is let go of when everything else is closed.
@@ -198,7 +199,7 @@ impl Supervisor {
                 self.processes.awaited_run().map(Process::source),
                 self.processes.helper.as_ref().map(Process::source),
                 self.processes.scripts.source(),
-                self.runit.as_ref().and_then(Runit::control).map(Readable),
+                self.runit.as_deref().and_then(Runit::control).map(Readable),
                 self.readiness.fifo_source(),
                 self.readiness.socket_source(),
                 self.readiness.check_source(),
@@ -369,7 +370,7 @@ impl Supervisor {
     }
 
     fn take_runit_commands(&mut self) {
-        for command in self.runit.as_ref().map(Runit::commands).unwrap_or_default() {
+        for command in self.runit.as_deref().map(Runit::commands).unwrap_or_default() {
             // A logger ends with its service.
             self.reports.publisher.note_command();
             if command != Command::StopAndExit || self.spec.service.input().is_none() {
@@ -396,7 +397,8 @@ impl Supervisor {
         // Seldom more than one event follows a step, so this seldom needs memory.
         let mut later = VecDeque::new();
         while let Some(event) = next.take().or_else(|| later.pop_front()) {
-            for action in self.machine.step(event, Mono::now()) {
+            let mut actions = self.machine.step(event, Mono::now());
+            for action in actions.drain(..) {
                 match self.carry_out(action) {
                     Some(first) if next.is_none() && later.is_empty() => next = Some(first),
                     another => later.extend(another),

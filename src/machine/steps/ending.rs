@@ -180,7 +180,7 @@ impl Machine {
         }
         if let Some(restarts) = alarm {
             let reason = gave_up.map_or(AlarmReason::Exited, AlarmReason::GaveUp);
-            actions.push(Action::Alarm(Alarm { reason, exit: Some(exit), pid, uptime, restarts }));
+            actions.push(Action::Alarm(Box::new(Alarm { reason, exit: Some(exit), pid, uptime, restarts })));
         }
         let given_up = next == Next::GiveUp && self.policy.shutdown_on != ShutdownOn::Never;
         if next == Next::ShutDown || given_up {

@@ -193,15 +193,21 @@ pub fn brief(actions: &[Action]) -> String {
             Action::AskStop => "ask-stop".into(),
             Action::RunCheck => "check".into(),
             Action::KillCheck => "kill-check".into(),
-            Action::Alarm(Alarm { reason: AlarmReason::Unhealthy(_), .. }) => "alarm(Unhealthy)".into(),
+            Action::Alarm(alarm) => alarm_word(alarm),
             Action::Log(Note::Bug(..)) => "bug".into(),
             Action::ShutDown(_) => "shutdown".into(),
-            Action::Alarm(Alarm { reason: AlarmReason::Exited, .. }) => "alarm(Exited)".into(),
-            Action::Alarm(Alarm { reason: AlarmReason::GaveUp(reason), .. }) => format!("alarm({reason})"),
             Action::Log(_) => return None,
         })
     };
     actions.iter().filter_map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn alarm_word(alarm: &Alarm) -> String {
+    match alarm.reason {
+        AlarmReason::Exited => "alarm(Exited)".into(),
+        AlarmReason::Unhealthy(_) => "alarm(Unhealthy)".into(),
+        AlarmReason::GaveUp(reason) => format!("alarm({reason})"),
+    }
 }
 
 /// What the log is told.

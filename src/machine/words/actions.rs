@@ -7,7 +7,7 @@ use crate::sys::process::start::StartError;
 use nix::unistd::Pid;
 use std::time::Duration;
 
-/// Actions, in order.
+/// Actions, in order. What is seldom and large is in a box: each step has room for several of them on the stack.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Run the restart hook, or `control/u`, if there is one, with this count of exits.
@@ -45,7 +45,7 @@ pub enum Action {
     /// Kill the look that is under way.
     KillCheck,
     /// Raise an alarm.
-    Alarm(Alarm),
+    Alarm(Box<Alarm>),
     /// Have the tree stop everything and leave with this exit: `shutdown_on`.
     ShutDown(Result<ExitStatus, StartError>),
     /// Write a line into the log.

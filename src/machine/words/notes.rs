@@ -103,7 +103,7 @@ pub enum Note {
     /// Another module's stop or restart takes the run process along.
     Called(Call, Pid),
     /// An event came in a state in which it cannot.
-    Bug(Box<Event>, State),
+    Bug(Box<(Event, State)>),
 }
 
 /// What runs before a start or after an end.
@@ -248,7 +248,7 @@ impl Display for Line<'_> {
             Note::Called(Call::Restart, pid) => {
                 write!(f, "restarting pid {pid}, for what it is restarted with was replaced")
             }
-            Note::Bug(event, state) => write!(f, "bug: {event:?} in state {state:?}; it is ignored"),
+            Note::Bug(what) => write!(f, "bug: {:?} in state {:?}; it is ignored", what.0, what.1),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Opening a status directory: each step needs what the one before it has got.
 
+use crate::conf::settings::Settings;
 use crate::machine::{Machine, Setup};
 use crate::status::fifo::Fifos;
 use crate::status::log::Log;
@@ -7,7 +8,6 @@ use crate::supervisor::begin::left_behind::LeftBehind;
 use crate::supervisor::begin::record_keeper::RecordKeeper;
 use crate::supervisor::own_settings::OwnSettings;
 use crate::supervisor::place::Standpoint;
-use crate::supervisor::processes::running::Processes;
 use crate::supervisor::report::access::Access;
 use crate::supervisor::report::publish::Publisher;
 use crate::supervisor::report::reports::Reports;
@@ -38,7 +38,9 @@ struct Claimed {
 
 /// Makes the status directory, makes sure that nobody else supervises the service, takes the lock, and looks for what an
 /// earlier supervisor has left.
-fn claim(spec: &mut Spec) -> Result<Claimed, OpenError> {
+// Own frame: see `sys::threads::thread`.
+#[inline(never)]
+fn claim(spec: &mut Spec) -> Result<Box<Claimed>, OpenError> {
     let is_first = spec.dir.make().map_err(OpenError::Directory)?;
     let foreign = match (spec.host.tree().and_then(|tree| tree.runit.as_ref()), spec.service.path()) {
         (Some(_), Some(path)) => foreign::claim(path, &spec.dir)?,
@@ -58,7 +60,7 @@ fn claim(spec: &mut Spec) -> Result<Claimed, OpenError> {
         Ok((lock, left_behind))
     });
     match found {
-        Ok((lock, left_behind)) => Ok(Claimed { foreign, lock, is_first, left_behind, inherited }),
+        Ok((lock, left_behind)) => Ok(Box::new(Claimed { foreign, lock, is_first, left_behind, inherited })),
         Err(error) => {
             if let Some(tree) = spec.host.tree_mut() {
                 tree.inherited = Some(inherited);
@@ -94,10 +96,15 @@ impl Supervisor {
     /// # Errors
     /// Why not; the spec comes back, to be tried again.
     pub fn open(mut spec: Box<Spec>) -> Result<Box<Supervisor>, (Box<Spec>, OpenError)> {
-        let mut claimed = match claim(&mut spec) {
-            Ok(claimed) => claimed,
-            Err(error) => return Err((spec, error)),
-        };
+        match claim(&mut spec) {
+            Ok(claimed) => Ok(Supervisor::open_claimed(spec, claimed)),
+            Err(error) => Err((spec, error)),
+        }
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn open_claimed(spec: Box<Spec>, mut claimed: Box<Claimed>) -> Box<Supervisor> {
         let (foreign, control) = (claimed.foreign.take(), claimed.inherited.descriptors.runit.take());
         let mut supervisor = Supervisor::assemble(spec, claimed);
         if supervisor.spec.host.is_single() {
@@ -109,7 +116,7 @@ impl Supervisor {
             (supervisor.spec.host.tree().and_then(|tree| tree.runit.as_ref()), supervisor.spec.service.path())
         {
             let runit = Runit::open(tree, path, &supervisor.spec.dir, control, &mut supervisor.reports.lines);
-            supervisor.runit = Some(runit);
+            supervisor.runit = Some(Box::new(runit));
         }
         // Whoever waited for the foreign lock finds our files now.
         drop(foreign);
@@ -122,29 +129,28 @@ impl Supervisor {
         if let Err(error) = supervisor.spec.dir.link_svcontrol() {
             supervisor.say(Level::Warn, format!("svcontrol: {}", errno_text(&error)));
         }
-        Ok(supervisor)
+        supervisor
     }
 
     /// Puts it together.
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
-    fn assemble(spec: Box<Spec>, claimed: Claimed) -> Box<Supervisor> {
-        let Claimed { foreign: _, lock, is_first, left_behind, inherited } = claimed;
+    fn assemble(spec: Box<Spec>, claimed: Box<Claimed>) -> Box<Supervisor> {
+        let Claimed { foreign: _, lock, is_first, left_behind, inherited } = *claimed;
         let mut own = OwnSettings::default();
         // What cannot be read is told by the start, which fails for it.
         let _ = own.read(&spec.service);
         let settings = spec.config.settings(&spec.module, own.file(), spec.host.program());
-        let publisher = Publisher::new(if is_first { FilePair::Absent } else { FilePair::Unknown });
-        let log = Log::new(&spec.dir, &spec.module, spec.echo);
+        let (machine, reports) = (machine(&spec, &settings), reports(&spec, is_first));
         Box::new(Supervisor {
-            machine: Machine::new(setup(&spec), policy(&settings, &spec)),
+            machine,
             settings,
             own,
             new_policy: None,
-            processes: Processes::default(),
+            processes: Box::default(),
             readiness: Readiness::default(),
             standpoint: Standpoint::default(),
-            reports: Reports::new(log, publisher, spec.service.describe()),
+            reports,
             fifos: Fifos::inherit(inherited.descriptors.control, inherited.descriptors.ok),
             runit: None,
             // The mode of a directory that somebody has made for `supervise` is theirs to choose.
@@ -154,10 +160,24 @@ impl Supervisor {
             parking: None,
             record_keeper: RecordKeeper::new(lock, left_behind.process.as_ref().map(|(record, _)| *record)),
             lost_lock: None,
-            left_behind,
+            left_behind: (!left_behind.is_nothing()).then(|| Box::new(left_behind)),
             spec,
         })
     }
+}
+
+// Own frame: see `sys::threads::thread`.
+#[inline(never)]
+fn machine(spec: &Spec, settings: &Settings) -> Box<Machine> {
+    Box::new(Machine::new(setup(spec), policy(settings, spec)))
+}
+
+// Own frame: see `sys::threads::thread`.
+#[inline(never)]
+fn reports(spec: &Spec, is_first: bool) -> Box<Reports> {
+    let publisher = Publisher::new(if is_first { FilePair::Absent } else { FilePair::Unknown });
+    let log = Log::new(&spec.dir, &spec.module, spec.echo);
+    Box::new(Reports::new(log, publisher, spec.service.describe()))
 }
 
 /// How the service is run.

@@ -44,7 +44,7 @@ impl Supervisor {
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     fn first_event(&mut self) -> (Option<ProcessRecord>, Event) {
-        let LeftBehind { process, state } = std::mem::take(&mut self.left_behind);
+        let LeftBehind { process, state } = self.left_behind.take().map_or_else(LeftBehind::default, |left| *left);
         if process.is_none() && !self.spec.dir.is_foreign() {
             self.kill_what_is_left();
         }

@@ -32,6 +32,11 @@ impl LeftBehind {
         Ok(LeftBehind { process, state })
     }
 
+    /// Whether there is nothing of it.
+    pub(in crate::supervisor) fn is_nothing(&self) -> bool {
+        self.process.is_none() && self.state.is_none()
+    }
+
     /// Looks into a lock file that was removed, too, if nothing was found.
     ///
     /// # Errors

@@ -71,7 +71,7 @@ impl Supervisor {
             log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
             log_dir: self.spec.service.tree_logger().map(TreeLogger::directory),
             directory,
-            svdir: self.runit.as_ref().map(Runit::svdir),
+            svdir: self.runit.as_deref().map(Runit::svdir),
             note,
             hold: self.standpoint.hold(self.machine.state()),
             check: self.readiness.check_line(),
@@ -92,7 +92,7 @@ impl Supervisor {
             && self.record_keeper.is_in_order()
             && !self.reports.publisher.last_write_failed()
             && self.fifos.are_open()
-            && self.runit.as_ref().is_none_or(Runit::is_in_order);
+            && self.runit.as_deref().is_none_or(Runit::is_in_order);
         self.reports.repair_at = (!in_order).then(|| Mono::now() + REPAIR_INTERVAL);
     }
 
@@ -164,7 +164,7 @@ impl Supervisor {
     }
 
     pub(in crate::supervisor) fn share(&mut self) {
-        let runit = self.runit.as_ref().map(Runit::directory);
+        let runit = self.runit.as_deref().map(Runit::directory);
         self.access.share(&self.spec.dir, runit, &mut self.reports.lines);
     }
 

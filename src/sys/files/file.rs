@@ -218,8 +218,13 @@ pub fn is_fifo(path: &Path) -> bool {
 
 /// Whether we may execute `path` and it is a regular file.
 pub fn is_executable(path: &Path) -> bool {
-    let Ok(c_path) = c_path(path) else { return false };
+    executable(path).is_some()
+}
+
+/// What is known of `path`, if we may execute it and it is a regular file.
+pub fn executable(path: &Path) -> Option<Metadata> {
+    let c_path = c_path(path).ok()?;
     // SAFETY: a path that lives through the call. Access first: it answers for the common case of a missing file in one call.
     let may = unsafe { libc::access(c_path.as_ptr(), libc::X_OK) } == 0;
-    may && std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+    if may { std::fs::metadata(path).ok().filter(Metadata::is_file) } else { None }
 }

@@ -130,16 +130,14 @@ impl Lock {
     /// # Errors
     /// `ENOSPC`, and what `fallocate` and `write` give.
     pub fn make_room(&self, bytes: usize) -> io::Result<()> {
-        let there = self.file.metadata()?.len();
-        if there >= bytes as u64 {
-            return Ok(());
-        }
+        // It does nothing to a file that is long enough.
         match nix::fcntl::fallocate(&*self.file, FallocateFlags::empty(), 0, bytes as i64) {
             Ok(()) => Ok(()),
             // The file system has no such call.
             Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {
-                let there = usize::try_from(there).unwrap_or(0);
-                self.file.write_all_at(&vec![0; bytes.saturating_sub(there)], there as u64)
+                let there = self.file.metadata()?.len();
+                let missing = usize::try_from(there).map_or(0, |there| bytes.saturating_sub(there));
+                self.file.write_all_at(&vec![0; missing], there)
             }
             Err(errno) => Err(errno.into()),
         }

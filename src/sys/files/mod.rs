@@ -10,6 +10,7 @@
 //! | [`mod@replace`] | new content in the place of a file's old one, in one step |
 //! | [`inotify`] | directories watched for changes |
 //! | [`removals`] | directories watched for what is removed from them |
+//! | [`listing`] | the names in a small directory |
 //! | [`mod@last_lines`] | the last lines of an output that somebody else writes |
 //! | [`path_error`] | what went wrong, and at which path |
 //! | [`datagrams`] | a socket that receives datagrams with their senders |
@@ -22,6 +23,7 @@ pub mod file_id;
 pub mod flock;
 pub mod inotify;
 pub mod last_lines;
+pub mod listing;
 pub mod path_error;
 pub mod removals;
 pub mod replace;

@@ -1,6 +1,8 @@
 //! What an entry of the services root is.
 
+use super::trust::{self, Writer};
 use crate::conf::CONFIG_FILE;
+use crate::service::entries::Contents;
 use crate::sys::Errno;
 use crate::sys::files::file;
 use crate::sys::files::file_id::FileInstance;
@@ -21,6 +23,10 @@ pub struct ServiceDir {
     pub instance: FileInstance,
     /// Whether it has a logger, in its `log/`.
     pub has_logger: bool,
+    /// What else is in it.
+    pub contents: Contents,
+    /// Who beside root may write it, or its `run`, if anybody may.
+    pub writer: Option<Box<Writer>>,
 }
 
 /// What a name in the services root is.
@@ -82,12 +88,13 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> EntryKind {
     let Some(name) = name.to_str().filter(|name| !name.chars().any(char::is_control)) else {
         return EntryKind::Refused(Refusal::Name);
     };
-    if !file::is_executable(&file::child(&path, "run")) {
-        return EntryKind::NotYet;
-    }
-    let log = file::child(&path, "log");
-    let has_logger = file::is_executable(&file::child(&log, "run"));
-    EntryKind::Service(ServiceDir { name: name.to_string(), instance: FileInstance::of(&metadata), path, has_logger })
+    let run = file::child(&path, "run");
+    let Some(executable) = file::executable(&run) else { return EntryKind::NotYet };
+    let contents = Contents::of(&path, &metadata);
+    let has_logger = contents.entries.log && file::is_executable(&file::child(&file::child(&path, "log"), "run"));
+    let writer = trust::writer_of(&path, &metadata).or_else(|| trust::writer_of(&run, &executable)).map(Box::new);
+    let (name, instance) = (name.to_string(), FileInstance::of(&metadata));
+    EntryKind::Service(ServiceDir { name, path, instance, has_logger, contents, writer })
 }
 
 /// Why the `log/run` in the service directory at `path` makes no logger; `None` if there is none, or it does.

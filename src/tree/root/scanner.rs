@@ -6,7 +6,7 @@
 
 use super::debounce::NewDirectories;
 use super::scan::{self, EntryKind, Refusal, ServiceDir};
-use super::trust;
+use super::trust::{self, Writer};
 use super::watch::{Changes, Pending, Watch};
 use super::watch_error::WatchError;
 use crate::status::log::Log;
@@ -78,6 +78,10 @@ pub struct RootScanner {
     refused_loggers: BTreeSet<OsString>,
     /// Services that somebody other than root may write are refused.
     strict: bool,
+    /// Only root has something to lose by them.
+    is_root: bool,
+    /// Who beside root may write the root, if that was looked at since something has changed.
+    root_writer: Option<Option<Writer>>,
     new_directories: NewDirectories,
     /// Since when the root is not there.
     root_gone: Option<Mono>,
@@ -100,6 +104,8 @@ impl RootScanner {
             untrusted_logged: BTreeSet::new(),
             refused_loggers: BTreeSet::new(),
             strict,
+            is_root: nix::unistd::geteuid().is_root(),
+            root_writer: None,
             new_directories: NewDirectories::default(),
             root_gone: None,
             rescan_at: None,
@@ -140,6 +146,7 @@ impl RootScanner {
 
     /// Takes the names of those directories.
     pub fn take_incomplete(&mut self) -> BTreeSet<OsString> {
+        self.root_writer = None;
         self.new_directories.take()
     }
 
@@ -157,6 +164,7 @@ impl RootScanner {
 
     /// What has changed since the last call.
     pub fn take_changes(&mut self) -> RootChanges {
+        self.root_writer = None;
         let Pending { names, made, taken, all, root } = self.changes.take();
         let now = Mono::now();
         for name in made {
@@ -174,7 +182,7 @@ impl RootScanner {
 
     /// Watches the root anew if it is another directory, and returns all names in it; `None` if it cannot be read now.
     pub fn look_at_root(&mut self) -> Option<Vec<OsString>> {
-        self.rescan_at = None;
+        (self.rescan_at, self.root_writer) = (None, None);
         let Some(identity) = self.root_identity() else {
             self.root_is_gone();
             return None;
@@ -284,7 +292,8 @@ impl RootScanner {
     /// A logger that somebody meant and that cannot be run is told once, and is there as soon as it can.
     fn with_logger(&mut self, name: &OsStr, mut found: ServiceDir) -> ServiceDir {
         let log = found.path.join("log");
-        let refused = if found.has_logger { None } else { scan::refused_logger(&found.path) };
+        let may_be_meant = !found.has_logger && found.contents.entries.log;
+        let refused = if may_be_meant { scan::refused_logger(&found.path) } else { None };
         let Some(why) = refused else {
             if self.refused_loggers.remove(name)
                 && let Some(watch) = &mut self.watch
@@ -305,12 +314,14 @@ impl RootScanner {
 
     /// Whether to refuse it because of who may write it; says once who that is. Only root has something to lose by it.
     fn is_untrusted(&mut self, name: &OsStr, found: &ServiceDir) -> bool {
-        if !nix::unistd::geteuid().is_root() {
+        if !self.is_root {
             return false;
         }
-        let of_root = trust::writer(&self.root).map(|writer| (OsString::new(), writer));
-        let of_service = || trust::writer_of_service(&found.path).map(|writer| (name.to_owned(), writer));
-        let Some((whose, writer)) = of_root.or_else(of_service) else {
+        let of_root = self.root_writer.get_or_insert_with(|| trust::writer(&self.root)).clone();
+        let of_entries = || trust::writer_of_entries(&found.path, found.contents.entries);
+        let of_service =
+            || found.writer.as_deref().cloned().or_else(of_entries).map(|writer| (name.to_owned(), writer));
+        let Some((whose, writer)) = of_root.map(|writer| (OsString::new(), writer)).or_else(of_service) else {
             self.untrusted_logged.remove(name);
             return false;
         };

@@ -1,12 +1,10 @@
 //! Who may write what the tree executes as root. Whoever may is root, for `run`, `finish` and `control/` run as the tree does.
 
+use crate::service::entries::Entries;
 use crate::sys::files::file;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// What in a service directory decides what is executed there.
-const ENTRIES: [&str; 4] = ["run", "finish", "control", "supervise.conf"];
 
 /// The bits of a mode by which a group, and everybody, may write.
 const GROUP_WRITES: u32 = 0o020;
@@ -38,15 +36,21 @@ impl std::fmt::Display for Writer {
     }
 }
 
-/// Who beside root may say what is executed in the service directory at `path`, if anybody may.
-pub fn writer_of_service(path: &Path) -> Option<Writer> {
-    writer(path).or_else(|| ENTRIES.iter().find_map(|entry| writer(&file::child(path, entry))))
+/// Who beside root may say what is executed in the service directory at `path`, by those of its entries that decide that
+/// beside `run`, if anybody may.
+pub fn writer_of_entries(path: &Path, entries: Entries) -> Option<Writer> {
+    let deciding = [(entries.finish, "finish"), (entries.control, "control"), (entries.conf, "supervise.conf")];
+    deciding.into_iter().filter(|(is_there, _)| *is_there).find_map(|(_, entry)| writer(&file::child(path, entry)))
 }
 
 /// Who beside root may write what is at `path`, if anybody may. What is not there, nobody can.
 pub fn writer(path: &Path) -> Option<Writer> {
-    let who = who(&std::fs::metadata(path).ok()?)?;
-    Some(Writer { path: path.to_owned(), who })
+    writer_of(path, &std::fs::metadata(path).ok()?)
+}
+
+/// The same of what `metadata` describes.
+pub fn writer_of(path: &Path, metadata: &Metadata) -> Option<Writer> {
+    Some(Writer { path: path.to_owned(), who: who(metadata)? })
 }
 
 fn who(metadata: &Metadata) -> Option<Who> {
@@ -72,7 +76,9 @@ mod tests {
         let (path, run) = (dir.path(), dir.path().join("run"));
         std::fs::write(&run, "").unwrap();
         let chmod = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
-        let told = || writer_of_service(path).map(|writer| writer.to_string());
+        let finish = Entries { finish: true, ..Entries::default() };
+        let of_service = || writer(path).or_else(|| writer(&run)).or_else(|| writer_of_entries(path, finish));
+        let told = || of_service().map(|writer| writer.to_string());
         chmod(path, 0o775);
         chmod(&run, 0o755);
         assert_eq!(told(), None, "the group is root's");
@@ -84,5 +90,11 @@ mod tests {
         chmod(&run, 0o755);
         chown(&run, Some(4711), None).unwrap();
         assert_eq!(told(), Some(format!("uid 4711 may write {}", run.display())));
+        chown(&run, Some(0), None).unwrap();
+        let finish = path.join("finish");
+        std::fs::write(&finish, "").unwrap();
+        assert_eq!(told(), None);
+        chmod(&finish, 0o757);
+        assert_eq!(told(), Some(format!("everybody may write {}", finish.display())));
     }
 }

@@ -2,6 +2,7 @@
 //! directory may be gone, renamed, incomplete for the moment, or replaced by another one.
 
 use super::members::Roster;
+use crate::service::entries::Contents;
 use crate::status::StatusDir;
 use crate::status::recorded;
 use crate::status::state::StateFile;
@@ -65,7 +66,8 @@ impl Roster {
         if service.is_some_and(|service| service.runs) && standard_output::is_left(self.stdout.dir(), &name) {
             self.left.on_stdout.insert(name.clone());
         }
-        let found = |instance| ServiceDir { name: name.clone(), path, has_logger, instance };
+        let contents = Contents::default();
+        let found = |instance| ServiceDir { name: name.clone(), path, has_logger, instance, contents, writer: None };
         // If no thread can be started, the scan of the root logs that, and tries again what it can see.
         let _ = match look(root, &name, directory) {
             Place::Incomplete(instance) if runs => {

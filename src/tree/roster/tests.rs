@@ -3,6 +3,7 @@
 use super::entry::{Entry, Lifecycle, LoggerKind, Stdout, SupervisorThread, ThreadExit};
 use super::members::{Roster, Shared};
 use crate::conf::source::ConfigSource;
+use crate::service::entries::Contents;
 use crate::status::StatusDir;
 use crate::status::log::{Echo, Log};
 use crate::supervisor::requests::mailbox::Mailbox;
@@ -39,7 +40,14 @@ fn roster(top: &Path, lifecycle: Lifecycle) -> Roster {
     // Nothing is started.
     std::fs::write(path.join("down"), "").unwrap();
     let instance = FileInstance::at(&path).unwrap();
-    let found = ServiceDir { name: "web".into(), path, instance, has_logger: false };
+    let found = ServiceDir {
+        name: "web".into(),
+        path,
+        instance,
+        has_logger: false,
+        contents: Contents::default(),
+        writer: None,
+    };
     let (logger_kind, stdout) = (LoggerKind::Directory, Stdout::No);
     let entry = Entry { found, service: Some(MEMBER), logger: None, pipe: None, logger_kind, stdout, lifecycle };
     roster.entries.insert("web".into(), entry);

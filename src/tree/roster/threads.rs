@@ -268,7 +268,8 @@ impl Roster {
                 }
                 let mut streams = Streams::new(&self.status_dir(&found.name), None, pipe).with_errors(joins_errors);
                 streams.change_output(next);
-                (found.name.clone(), Definition::Directory(Directory::new(path, instance)), streams)
+                let directory = Directory::new(path, instance).seen(found.contents);
+                (found.name.clone(), Definition::Directory(directory), streams)
             }
             Part::Logger(pipe) => {
                 // Its `log/run` may go, and then the service writes elsewhere from its next start on.
