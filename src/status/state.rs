@@ -111,7 +111,7 @@ pub struct StateFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unrecorded: Option<String>,
     /// For the next supervisor, if this one is killed; null once it has left in good order.
-    pub memory: Option<Memory>,
+    pub memory: Option<Box<Memory>>,
 }
 
 /// What a supervisor needs to go on where another one of the same boot was killed. Times are nanoseconds of

@@ -4,14 +4,14 @@
 //! the new program's `execve`.
 
 use crate::conf::policy::KillMode;
-use crate::machine::{Action, Answer, Event};
+use crate::machine::{Action, Alarm, Answer, Control, Event, Note};
 use crate::service::context::Resolved;
 use crate::service::start_warnings;
 use crate::supervisor::host::ToTree;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::report::alarm::Message;
 use crate::supervisor::thread::Supervisor;
-use crate::sys::process::pidfd::{Pidfd, signal_name};
+use crate::sys::process::pidfd::{ExitStatus, Pidfd, signal_name};
 use crate::sys::process::record::{ProcessRecord, Role};
 use crate::sys::process::start::{StartError, Started, Step};
 use crate::sys::{Errno, Pid, describe};
@@ -28,15 +28,9 @@ impl Supervisor {
             Action::Start => return Some(self.start()),
             Action::RunHook(exits) => return Some(Event::Answer(self.run_hook(exits))),
             Action::RunFinish { has_finish: false, .. } => return Some(Event::Answer(Answer::FinishStarted(None))),
-            Action::RunFinish { exit, has_finish: true } => {
-                let started = self.spec.service.finish(&self.spec.module, exit, self.record_keeper.lock());
-                return Some(Event::Answer(Answer::FinishStarted(self.run_helper(Role::Finish, started))));
-            }
+            Action::RunFinish { exit, has_finish: true } => return Some(Event::Answer(self.run_finish(exit))),
             Action::Signal { number, group } => self.signal(number, group),
-            Action::RunControl(control) => {
-                let run = self.processes.run.as_ref()?.pid;
-                return self.processes.scripts.run(control, run, &self.spec.service, &mut self.reports.lines);
-            }
+            Action::RunControl(control) => return self.run_control(control),
             Action::AskStart => return self.ask_start(),
             Action::AskStop => return self.ask_stop(),
             Action::RunCheck => return self.run_check(),
@@ -52,19 +46,44 @@ impl Supervisor {
                     let _ = process.signal_group(libc::SIGKILL).or_else(|_| process.pidfd.signal(libc::SIGKILL));
                 }
             }
-            Action::Alarm(alarm) => {
-                let spec = &self.spec;
-                if let Some(message) = Message::new(&alarm, &spec.module, &spec.dir, &self.settings, &self.reports.log)
-                {
-                    spec.alarms.send(message);
-                }
-            }
+            Action::Alarm(alarm) => self.raise(&alarm),
             Action::ShutDown(exit) => self.tell_tree(ToTree::ShutDown { module: self.spec.module.clone(), exit }),
-            Action::Log(note) => self.say(note.level(), note.line(&self.spec.module).to_string()),
+            Action::Log(note) => self.note(&note),
         }
         None
     }
 
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn run_finish(&mut self, exit: Option<ExitStatus>) -> Answer {
+        let started = self.spec.service.finish(&self.spec.module, exit, self.record_keeper.lock());
+        Answer::FinishStarted(self.run_helper(Role::Finish, started))
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn run_control(&mut self, control: Control) -> Option<Event> {
+        let run = self.processes.run.as_ref()?.pid;
+        self.processes.scripts.run(control, run, &self.spec.service, &mut self.reports.lines)
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn raise(&self, alarm: &Alarm) {
+        let spec = &self.spec;
+        if let Some(message) = Message::new(alarm, &spec.module, &spec.dir, &self.settings, &self.reports.log) {
+            spec.alarms.send(message);
+        }
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn note(&mut self, note: &Note) {
+        self.say(note.level(), note.line(&self.spec.module).to_string());
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn run_hook(&mut self, exits: u32) -> Answer {
         if !self.spec.service.may_have_pre_start() {
             return Answer::HookStarted(None);
@@ -90,43 +109,56 @@ impl Supervisor {
             let error = StartError { step: Step::Directory, errno: Errno::EBUSY };
             return Event::Answer(Answer::StartFailed { error, has_finish: false });
         }
+        match self.try_to_start() {
+            Ok((started, warnings)) => self.has_started(started, warnings),
+            Err(error) => self.could_not_start(error),
+        }
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn try_to_start(&mut self) -> Result<(Started, Option<Vec<String>>), StartError> {
         // With --foreground there may be a terminal, whose interrupt is meant for us alone.
         let own_group = self.settings.policy.kill_mode != KillMode::Process || self.spec.host.may_have_terminal();
-        let refreshed = self.refresh_own_settings().map(|()| self.set_up_readiness());
-        let started = refreshed.and_then(|()| self.next_context()).and_then(|context| {
-            self.prepare_log(context.as_deref());
-            self.save_abandoned_output();
-            let started = self.spec.service.start(self.record_keeper.lock(), own_group, context.as_deref())?;
-            Ok((started, context.map(|context| context.warnings)))
-        });
-        match started {
-            Ok((started, warnings)) => {
-                let mut start_warnings = start_warnings(&self.spec.dir, &started);
-                if let Some(pipe) = self.spec.service.input() {
-                    pipe.note_logger_began();
-                }
-                if self.spec.service.output().is_some_and(|pipe| pipe.has_given_way()) {
-                    start_warnings.push(NO_LOGGER.into());
-                }
-                start_warnings.extend(warnings.into_iter().flatten());
-                for text in self.processes.new_warnings(start_warnings) {
-                    self.say(Level::Warn, text);
-                }
-                let Started { pid, pidfd, unwritten_record, .. } = started;
-                self.note_started(Role::Run, (pid, &pidfd), unwritten_record);
-                self.reports.acted_this_turn = true;
-                self.processes.run = Some(Process::child(pid, pidfd));
-                Event::Answer(Answer::Started(pid))
-            }
-            Err(error) => {
-                self.remove_group();
-                self.report_if_replaced(error);
-                if let Some(pipe) = self.spec.service.input() {
-                    pipe.note_logger_failed(!error.passes_by_itself());
-                }
-                Event::Answer(Answer::StartFailed { error, has_finish: self.spec.service.has_finish() })
-            }
+        self.refresh_own_settings()?;
+        self.set_up_readiness();
+        let context = self.next_context()?;
+        self.prepare_log(context.as_deref());
+        self.save_abandoned_output();
+        let started = self.spec.service.start(self.record_keeper.lock(), own_group, context.as_deref())?;
+        Ok((started, context.map(|context| context.warnings)))
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn has_started(&mut self, started: Started, warnings: Option<Vec<String>>) -> Event {
+        let mut start_warnings = start_warnings(&self.spec.dir, &started);
+        if let Some(pipe) = self.spec.service.input() {
+            pipe.note_logger_began();
         }
+        if self.spec.service.output().is_some_and(|pipe| pipe.has_given_way()) {
+            start_warnings.push(NO_LOGGER.into());
+        }
+        start_warnings.extend(warnings.into_iter().flatten());
+        for text in self.processes.new_warnings(start_warnings) {
+            self.say(Level::Warn, text);
+        }
+        let Started { pid, pidfd, unwritten_record, .. } = started;
+        self.note_started(Role::Run, (pid, &pidfd), unwritten_record);
+        self.reports.acted_this_turn = true;
+        self.processes.run = Some(Process::child(pid, pidfd));
+        Event::Answer(Answer::Started(pid))
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn could_not_start(&mut self, error: StartError) -> Event {
+        self.remove_group();
+        self.report_if_replaced(error);
+        if let Some(pipe) = self.spec.service.input() {
+            pipe.note_logger_failed(!error.passes_by_itself());
+        }
+        Event::Answer(Answer::StartFailed { error, has_finish: self.spec.service.has_finish() })
     }
 
     /// A logger that the tree runs by itself may need its directory made for its user.
@@ -145,6 +177,8 @@ impl Supervisor {
         }
     }
 
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     pub(super) fn tell_tree(&self, what: ToTree) {
         if let Some(tree) = self.spec.host.tree() {
             // It fails only when the main loop is gone, and the process with it.
@@ -175,6 +209,8 @@ impl Supervisor {
         }
     }
 
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn signal(&mut self, number: i32, group: bool) {
         let Some(run) = &self.processes.run else { return };
         self.reports.acted_this_turn = true;

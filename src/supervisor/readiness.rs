@@ -21,6 +21,8 @@ use crate::supervisor::signs::{Channel, Check, DATAGRAMS_AT_ONCE, FD_DEFAULT};
 
 impl Supervisor {
     /// The rules, and over what it says that it is ready, by the settings and the files of the service directory.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn resolve_readiness(&mut self) -> (HealthRules, Channel) {
         let settings = &self.settings.readiness;
         let (fd, mut complaint) = match self.spec.service.notification_fd() {
@@ -158,6 +160,8 @@ impl Supervisor {
     }
 
     /// Something was written on the readiness descriptor: a newline says that the service is ready.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     pub(super) fn read_readiness_fifo(&mut self) {
         let Some(fifo) = &self.readiness.fifo else { return };
         let (mut room, mut is_told) = ([0; 512], false);
@@ -173,6 +177,8 @@ impl Supervisor {
     }
 
     /// Datagrams have come.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     pub(super) fn read_notify_socket(&mut self) {
         let mut room = vec![0; DATAGRAM_MAX];
         for _ in 0..DATAGRAMS_AT_ONCE {
@@ -268,10 +274,14 @@ impl Supervisor {
         }
     }
 
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     pub(super) fn check_has_written(&mut self) {
         self.readiness.read_output();
     }
 
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     pub(super) fn check_has_ended(&mut self, now: Mono) {
         self.readiness.read_output();
         // What it has started goes with it.

@@ -152,12 +152,18 @@ impl Supervisor {
                 return Ok(outcome);
             }
             if let Err(text) = catch(|| self.turn()) {
-                let lines = self.reports.lines.take(&self.spec.dir);
-                lines.iter().for_each(|(level, text)| log::log!(logger: self.reports.log, *level, "{text}"));
-                log::error!(logger: self.reports.log, "{text}; this is a bug; supervision begins anew and adopts what runs");
+                self.log_panic(&text);
                 return Err(self.spec);
             }
         }
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn log_panic(&mut self, text: &str) {
+        let lines = self.reports.lines.take(&self.spec.dir);
+        lines.iter().for_each(|(level, text)| log::log!(logger: self.reports.log, *level, "{text}"));
+        log::error!(logger: self.reports.log, "{text}; this is a bug; supervision begins anew and adopts what runs");
     }
 
     /// One turn: wait, deal with whatever has happened, and tell of it.
@@ -257,6 +263,8 @@ impl Supervisor {
     }
 
     /// Rests, with everything written down and the descriptors left open for the next program.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn park(&self, parking: &Parking) {
         let pipe = self.spec.service.input();
         let keep = |keep| {
@@ -273,6 +281,8 @@ impl Supervisor {
         keep(false);
     }
 
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn run_has_ended(&mut self, now: Mono) {
         let Some(run) = &mut self.processes.run else { return };
         // Before it is reaped: until then the group's number cannot belong to anybody else.
@@ -296,6 +306,8 @@ impl Supervisor {
         self.reports.publisher.note_exit(&self.machine);
     }
 
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn helper_has_ended(&mut self, now: Mono) {
         let Some(status) =
             self.processes.helper.as_mut().and_then(|helper| helper.reap(self.machine.leave().is_none(), now))
@@ -320,6 +332,8 @@ impl Supervisor {
         self.handle(Event::Reaped(ended));
     }
 
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn take_orders(&mut self) {
         for order in self.spec.host.take_orders() {
             match order {
@@ -356,6 +370,8 @@ impl Supervisor {
         }
     }
 
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn take_commands(&mut self) {
         let bytes = self.fifos.read();
         #[cfg(debug_assertions)]
@@ -369,6 +385,8 @@ impl Supervisor {
         }
     }
 
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn take_runit_commands(&mut self) {
         for command in self.runit.as_deref().map(Runit::commands).unwrap_or_default() {
             // A logger ends with its service.
@@ -379,6 +397,8 @@ impl Supervisor {
         }
     }
 
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn script_has_ended(&mut self, now: Mono) {
         if let Some(event) = self.processes.scripts.reap(now) {
             self.handle(event);
@@ -392,6 +412,8 @@ impl Supervisor {
     }
 
     /// Feeds `event` to the machine, and carries out what it wants done, until that is all.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     pub(super) fn handle(&mut self, event: Event) {
         let mut next = Some(event);
         // Seldom more than one event follows a step, so this seldom needs memory.

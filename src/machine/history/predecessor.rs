@@ -49,6 +49,11 @@ impl Successor {
     }
 }
 
+/// The first event for the machine of `successor`, where nothing is left of anybody else.
+pub fn begin(successor: &Successor) -> Event {
+    Event::Begin(successor.wanted && !successor.leaves)
+}
+
 /// The first event for the machine of `successor`.
 pub fn decide(predecessor: Predecessor, successor: &Successor) -> Event {
     let Predecessor { process, saved } = predecessor;
@@ -59,7 +64,7 @@ pub fn decide(predecessor: Predecessor, successor: &Successor) -> Event {
         saved.map(|saved| if successor.begins_anew && !saved.by_ourselves { saved.wanted_anew() } else { saved });
     match process {
         Some(process) => adopt(process, saved.unwrap_or(SavedState::UNKNOWN)),
-        None if successor.leaves => Event::Begin(false),
+        None if successor.leaves => begin(successor),
         None => go_on_without_process(saved, successor),
     }
 }
@@ -74,7 +79,7 @@ fn adopt(process: Survivor, saved: SavedState) -> Event {
 
 fn go_on_without_process(saved: Option<SavedState>, successor: &Successor) -> Event {
     match saved {
-        None => Event::Begin(successor.wanted),
+        None => begin(successor),
         // The supervisor that gave up has ended: the next one counts from the beginning.
         Some(saved) if saved.failed && successor.begins_anew => Event::Begin(successor.wanted),
         // `x` came before the program replaced itself, and the run process has ended meanwhile.

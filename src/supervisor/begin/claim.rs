@@ -23,6 +23,8 @@ use crate::sys::files::flock::Lock;
 use crate::sys::files::replace::FilePair;
 use log::Level;
 use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// A status directory that is ours alone.
 struct Claimed {
@@ -72,6 +74,8 @@ fn claim(spec: &mut Spec) -> Result<Box<Claimed>, OpenError> {
 
 /// The lock that the program before us has handed over, or a new one. Somebody may have removed its file meanwhile: the
 /// record in that counts nevertheless, and the file comes beside the new lock. It stays among what is inherited until then.
+// Own frame: see `sys::threads::thread`.
+#[inline(never)]
 fn take_lock(spec: &Spec, inherited: &mut InheritedModule) -> Result<(Lock, Option<File>), OpenError> {
     let path = spec.dir.lock_path();
     let Some(descriptor) = inherited.descriptors.lock.take() else { return Ok((spec.dir.lock()?, None)) };
@@ -96,28 +100,28 @@ impl Supervisor {
     /// # Errors
     /// Why not; the spec comes back, to be tried again.
     pub fn open(mut spec: Box<Spec>) -> Result<Box<Supervisor>, (Box<Spec>, OpenError)> {
-        match claim(&mut spec) {
-            Ok(claimed) => Ok(Supervisor::open_claimed(spec, claimed)),
-            Err(error) => Err((spec, error)),
-        }
+        let mut claimed = match claim(&mut spec) {
+            Ok(claimed) => claimed,
+            Err(error) => return Err((spec, error)),
+        };
+        let parts = parts(&spec, claimed.is_first);
+        let (foreign, control) = (claimed.foreign.take(), claimed.inherited.descriptors.runit.take());
+        let mut supervisor = assemble(spec, claimed, parts);
+        supervisor.show(foreign, control);
+        Ok(supervisor)
     }
 
+    /// Makes the files of the status directory that others look for first.
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
-    fn open_claimed(spec: Box<Spec>, mut claimed: Box<Claimed>) -> Box<Supervisor> {
-        let (foreign, control) = (claimed.foreign.take(), claimed.inherited.descriptors.runit.take());
-        let mut supervisor = Supervisor::assemble(spec, claimed);
+    fn show(&mut self, foreign: Option<Lock>, control: Option<OwnedFd>) {
+        let supervisor = self;
         if supervisor.spec.host.is_single() {
             supervisor.reports.log.make_files();
         }
         supervisor.watch_directory();
         supervisor.keep_fifos();
-        if let (Some(tree), Some(path)) =
-            (supervisor.spec.host.tree().and_then(|tree| tree.runit.as_ref()), supervisor.spec.service.path())
-        {
-            let runit = Runit::open(tree, path, &supervisor.spec.dir, control, &mut supervisor.reports.lines);
-            supervisor.runit = Some(Box::new(runit));
-        }
+        supervisor.open_runit(control);
         // Whoever waited for the foreign lock finds our files now.
         drop(foreign);
         supervisor.access.look_up(&supervisor.settings, &mut supervisor.reports.lines);
@@ -129,41 +133,61 @@ impl Supervisor {
         if let Err(error) = supervisor.spec.dir.link_svcontrol() {
             supervisor.say(Level::Warn, format!("svcontrol: {}", errno_text(&error)));
         }
-        supervisor
     }
 
-    /// Puts it together.
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
-    fn assemble(spec: Box<Spec>, claimed: Box<Claimed>) -> Box<Supervisor> {
-        let Claimed { foreign: _, lock, is_first, left_behind, inherited } = *claimed;
-        let mut own = OwnSettings::default();
-        // What cannot be read is told by the start, which fails for it.
-        let _ = own.read(&spec.service);
-        let settings = spec.config.settings(&spec.module, own.file(), spec.host.program());
-        let (machine, reports) = (machine(&spec, &settings), reports(&spec, is_first));
-        Box::new(Supervisor {
-            machine,
-            settings,
-            own,
-            new_policy: None,
-            processes: Box::default(),
-            readiness: Readiness::default(),
-            standpoint: Standpoint::default(),
-            reports,
-            fifos: Fifos::inherit(inherited.descriptors.control, inherited.descriptors.ok),
-            runit: None,
-            // The mode of a directory that somebody has made for `supervise` is theirs to choose.
-            access: Access::new(!is_first && !spec.host.is_single()),
-            outcome: None,
-            adoption_guard: inherited.adoption_guard,
-            parking: None,
-            record_keeper: RecordKeeper::new(lock, left_behind.process.as_ref().map(|(record, _)| *record)),
-            lost_lock: None,
-            left_behind: (!left_behind.is_nothing()).then(|| Box::new(left_behind)),
-            spec,
-        })
+    fn open_runit(&mut self, control: Option<OwnedFd>) {
+        let tree = self.spec.host.tree().and_then(|tree| tree.runit.as_ref());
+        let (Some(tree), Some(path)) = (tree, self.spec.service.path()) else { return };
+        self.runit = Some(Box::new(Runit::open(tree, path, &self.spec.dir, control, &mut self.reports.lines)));
     }
+}
+
+/// The large parts of a supervisor. Each is made in a frame of its own: see `sys::threads::thread`.
+struct Parts {
+    own: OwnSettings,
+    settings: Arc<Settings>,
+    machine: Box<Machine>,
+    reports: Box<Reports>,
+}
+
+#[inline(never)]
+fn parts(spec: &Spec, is_first: bool) -> Parts {
+    let mut own = OwnSettings::default();
+    // What cannot be read is told by the start, which fails for it.
+    let _ = own.read(&spec.service);
+    let settings = spec.config.settings(&spec.module, own.file(), spec.host.program());
+    let (machine, reports) = (machine(spec, &settings), reports(spec, is_first));
+    Parts { own, settings, machine, reports }
+}
+
+/// Puts it together. This frame is large, and nothing deep is called from it.
+#[inline(never)]
+fn assemble(spec: Box<Spec>, claimed: Box<Claimed>, parts: Parts) -> Box<Supervisor> {
+    let Claimed { foreign: _, lock, is_first, left_behind, inherited } = *claimed;
+    let Parts { own, settings, machine, reports } = parts;
+    Box::new(Supervisor {
+        machine,
+        settings,
+        own,
+        new_policy: None,
+        processes: Box::default(),
+        readiness: Readiness::default(),
+        standpoint: Standpoint::default(),
+        reports,
+        fifos: Fifos::inherit(inherited.descriptors.control, inherited.descriptors.ok),
+        runit: None,
+        // The mode of a directory that somebody has made for `supervise` is theirs to choose.
+        access: Access::new(!is_first && !spec.host.is_single()),
+        outcome: None,
+        adoption_guard: inherited.adoption_guard,
+        parking: None,
+        record_keeper: RecordKeeper::new(lock, left_behind.process.as_ref().map(|(record, _)| *record)),
+        lost_lock: None,
+        left_behind: (!left_behind.is_nothing()).then(|| Box::new(left_behind)),
+        spec,
+    })
 }
 
 // Own frame: see `sys::threads::thread`.

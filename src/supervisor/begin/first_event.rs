@@ -1,7 +1,7 @@
 //! The machine's first event: the service is begun, or what a predecessor has left is taken on.
 
 use crate::conf::policy::KillMode;
-use crate::machine::history::predecessor::{Predecessor, Successor, Survivor, decide};
+use crate::machine::history::predecessor::{Predecessor, Successor, Survivor, begin, decide};
 use crate::machine::words::command::Command;
 use crate::machine::{Event, SavedState};
 use crate::supervisor::begin::left_behind::LeftBehind;
@@ -41,13 +41,21 @@ impl Supervisor {
     }
 
     /// What there is to begin with.
-    // Own frame: see `sys::threads::thread`.
-    #[inline(never)]
     fn first_event(&mut self) -> (Option<ProcessRecord>, Event) {
-        let LeftBehind { process, state } = self.left_behind.take().map_or_else(LeftBehind::default, |left| *left);
-        if process.is_none() && !self.spec.dir.is_foreign() {
+        let left = self.left_behind.take();
+        if left.as_ref().is_none_or(|left| left.process.is_none()) && !self.spec.dir.is_foreign() {
             self.kill_what_is_left();
         }
+        match left {
+            Some(left) => self.event_after(*left),
+            None => (None, begin(&self.successor())),
+        }
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn event_after(&mut self, left: LeftBehind) -> (Option<ProcessRecord>, Event) {
+        let LeftBehind { process, state } = left;
         let record = process.map(|process| self.adopt(process));
         if let Some(state) = &state {
             self.reports.publisher.restore(state);
@@ -88,6 +96,8 @@ impl Supervisor {
 
     /// With `kill_mode : group`, nothing of the old process group lives beside the new one, also where its leader has ended
     /// while there was no supervisor.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn kill_what_is_left(&mut self) {
         self.kill_left_group();
         if self.settings.policy.kill_mode != KillMode::Group {

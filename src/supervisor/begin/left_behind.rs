@@ -23,6 +23,8 @@ impl LeftBehind {
     ///
     /// # Errors
     /// Out of descriptors or memory, so the answer is unknown. To begin then would be to start a second copy.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     pub(in crate::supervisor) fn look(lock: &Lock, dir: &StatusDir, is_first: bool) -> io::Result<LeftBehind> {
         if is_first {
             return Ok(LeftBehind::default());
@@ -41,6 +43,8 @@ impl LeftBehind {
     ///
     /// # Errors
     /// As [`LeftBehind::look`].
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     pub(in crate::supervisor) fn look_into(&mut self, removed: &File) -> io::Result<()> {
         if self.process.is_none() {
             self.process = Process::adopt(ProcessRecord::read(removed)?.into_iter().collect())?;

@@ -140,6 +140,12 @@ impl RecordKeeper {
             self.failure_logged = false;
             return Ownership::Ours;
         }
+        self.make_lock_anew(dir, lines)
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn make_lock_anew(&mut self, dir: &StatusDir, lines: &mut Lines) -> Ownership {
         let fresh = dir.make().map_err(OpenError::Directory).and_then(|_| Ok(dir.lock()?));
         match fresh {
             Ok(fresh) => {

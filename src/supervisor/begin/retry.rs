@@ -65,6 +65,8 @@ fn tell(spec: &Spec, error: &OpenError) {
 }
 
 /// Waits for the next try, or until supervision is to end: nothing runs that would have to be stopped.
+// Own frame: see `sys::threads::thread`.
+#[inline(never)]
 fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
     match pause(spec, OPEN_RETRY_INTERVAL) {
         Pause::Over => None,
@@ -74,6 +76,8 @@ fn wait_to_open(spec: &mut Spec) -> Option<Outcome> {
 }
 
 /// Waits a moment, or until there is an order that cannot wait: what runs is adopted then, and gets the order.
+// Own frame: see `sys::threads::thread`.
+#[inline(never)]
 fn wait_after_panic(spec: &mut Spec) -> Option<Outcome> {
     match pause(spec, AFTER_PANIC) {
         Pause::Over => None,

@@ -68,6 +68,8 @@ impl Supervisor {
     }
 
     /// With `kill_mode : cgroup`, kills everything that the service ever started.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     pub(in crate::supervisor) fn kill_group(&mut self) {
         let Some(group) = self.processes.group.as_ref().filter(|_| self.settings.policy.kill_mode == KillMode::Cgroup)
         else {
@@ -80,6 +82,8 @@ impl Supervisor {
     }
 
     /// Removes the group, once there is nothing in it.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     pub(in crate::supervisor) fn remove_group(&mut self) {
         let Some(group) = &self.processes.group else { return };
         // What was killed just now may take a moment to end.

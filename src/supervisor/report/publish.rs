@@ -13,13 +13,16 @@ use crate::sys::files::path_error::PathError;
 use crate::sys::files::replace::FilePair;
 use crate::sys::process::record::boot;
 use crate::sys::time::Mono;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 /// Writes the two files, and remembers what is in them.
 #[derive(Debug)]
 pub struct Publisher {
-    written: Option<(Record, Vec<u8>)>,
+    /// Of `state.json`, a number for its content: kept whole, it would be a fifth of what a service costs.
+    written: Option<(Record, u64)>,
     /// What was wanted at first. A later supervisor assumes the same if it finds no file.
     first_want: Option<Want>,
     /// The end of the present delay, and its text in `next_start`. The text is computed once per delay: computed again, it would
@@ -164,11 +167,12 @@ impl Publisher {
         self.note(machine);
         self.command_is_untold = false;
         let record = self.record(machine);
-        let state = self.encode_state(machine, facts);
-        let result = self.write(&record, &state, dir);
+        let state = self.encode_state(machine, &facts);
+        let number = number_of(&state);
+        let result = self.write(&record, (&state, number), dir);
         match result {
             Ok(()) => {
-                self.written = Some((record, state));
+                self.written = Some((record, number));
                 self.failing = false;
                 Ok(())
             }
@@ -179,13 +183,12 @@ impl Publisher {
         }
     }
 
-    fn write(&mut self, record: &Record, state: &[u8], dir: &StatusDir) -> Result<(), PathError> {
+    fn write(&mut self, record: &Record, (state, number): (&[u8], u64), dir: &StatusDir) -> Result<(), PathError> {
         let written = self.written.take();
-        let (old_record, old_state) = written.as_ref().map_or((None, None), |(r, s)| (Some(r), Some(s.as_slice())));
-        if old_record != Some(record) {
+        if written.as_ref().is_none_or(|(old, _)| old != record) {
             put(&mut self.status_file, &dir.status(), &record.encode())?;
         }
-        if old_state != Some(state) {
+        if written.as_ref().is_none_or(|(_, old)| *old != number) {
             put(&mut self.state_file, &dir.state(), state)?;
         }
         Ok(())
@@ -216,14 +219,16 @@ impl Publisher {
 
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
-    fn encode_state(&mut self, machine: &Machine, facts: StatusContext<'_>) -> Vec<u8> {
+    fn encode_state(&mut self, machine: &Machine, facts: &StatusContext<'_>) -> Vec<u8> {
         self.state(machine, facts).encode()
     }
 
-    fn state(&mut self, machine: &Machine, facts: StatusContext<'_>) -> StateFile {
+    // Own frame, and boxes for what is large: see `sys::threads::thread`.
+    #[inline(never)]
+    fn state(&mut self, machine: &Machine, facts: &StatusContext<'_>) -> Box<StateFile> {
         let tally = machine.tally();
         let enabled = facts.directory.map(|_| is_enabled(facts.definition));
-        StateFile {
+        Box::new(StateFile {
             module: facts.module.to_string(),
             state: machine.shown_state(),
             want: Some(machine.shown_want()),
@@ -264,8 +269,15 @@ impl Publisher {
             svdir: facts.svdir.map(|path| path.to_string_lossy().into_owned()),
             unrecorded: facts.unrecorded.map(|why| format!("the next tree would start a second copy: {why}")),
             memory: facts.remember.then(|| memory(machine, facts)),
-        }
+        })
     }
+}
+
+/// A number for `content`, which nobody outside of this process can foresee: no two contents share one but by chance, and that
+/// is once in 2^64 changes.
+fn number_of(content: &[u8]) -> u64 {
+    static KEYS: OnceLock<RandomState> = OnceLock::new();
+    KEYS.get_or_init(RandomState::new).hash_one(content)
 }
 
 /// Whether a new tree starts the service in `directory`.
@@ -290,9 +302,12 @@ fn put(known: &mut FilePair, path: &Path, content: &[u8]) -> Result<(), PathErro
     known.replace(path, content).map_err(PathError::at(path))
 }
 
-fn memory(machine: &Machine, facts: StatusContext<'_>) -> Memory {
-    let (directory, process) = (facts.directory, facts.record.map(str::to_string));
-    let mut memory = Memory { boot: boot().to_string(), directory, process, ..Memory::default() };
+// Own frame: see `sys::threads::thread`.
+#[inline(never)]
+fn memory(machine: &Machine, facts: &StatusContext<'_>) -> Box<Memory> {
+    let mut memory = Box::<Memory>::default();
+    (memory.boot, memory.directory) = (boot().to_string(), facts.directory);
+    memory.process = facts.record.map(str::to_string);
     machine.remember(&mut memory);
     memory
 }

@@ -46,6 +46,8 @@ impl Supervisor {
     }
 
     /// Writes the files, if the status directory is ours, and notes when to try again what could not be written.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn write_files(&mut self, ours: bool) {
         self.record_keeper.write_record(|pid| self.processes.own().any(|process| process.pid == pid), &self.spec.dir);
         if let Some(pipe) = self.spec.service.input() {
@@ -97,6 +99,8 @@ impl Supervisor {
     }
 
     /// Writes the waiting lines to the module's log, or to the tree's if the directory belongs to somebody else by now.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn write_lines(&mut self, ours: bool) {
         let lines = self.reports.lines.take(&self.spec.dir);
         let module = &self.spec.module;
@@ -133,6 +137,15 @@ impl Supervisor {
     /// Makes the lock file and the names that belong to it anew if they are gone. Returns whether the directory is ours.
     pub(in crate::supervisor) fn keep_lock(&mut self) -> bool {
         match self.record_keeper.keep_lock(&self.spec.dir, &mut self.reports.lines) {
+            Ownership::Ours => true,
+            other => self.note_ownership(other),
+        }
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn note_ownership(&mut self, ownership: Ownership) -> bool {
+        match ownership {
             Ownership::Ours => true,
             Ownership::Theirs => false,
             Ownership::Lost(holder) => {

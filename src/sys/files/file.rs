@@ -4,7 +4,10 @@
 use crate::sys::files::file_id::FileInstance;
 use crate::sys::threads::poll;
 use crate::sys::time::Mono;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::{Mode, fstat};
 use std::ffi::{CStr, CString};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -50,8 +53,13 @@ pub fn append_other(path: &Path) -> io::Result<File> {
 /// # Errors
 /// `ELOOP` for a symbolic link, `InvalidInput` for anything that is not a regular file, and what `open` gives.
 pub fn append(path: &Path) -> io::Result<(File, u64)> {
-    let (file, metadata) = regular(OpenOptions::new().append(true).create(true).mode(0o644), path)?;
-    Ok((file, metadata.len()))
+    let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT;
+    let file = open(path, flags, 0o644)?;
+    let there = fstat(&file)?;
+    if there.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return Err(not_regular());
+    }
+    Ok((file, u64::try_from(there.st_size).unwrap_or(0)))
 }
 
 /// Opens a regular file for reading.
@@ -59,7 +67,7 @@ pub fn append(path: &Path) -> io::Result<(File, u64)> {
 /// # Errors
 /// As [`append`].
 pub fn read(path: &Path) -> io::Result<File> {
-    regular(OpenOptions::new().read(true), path).map(|(file, _)| file)
+    regular(open(path, OFlag::O_RDONLY, 0)?).map(|(file, _)| file)
 }
 
 /// Reads what an administrator has named: a file, a device, or a pipe (`<(...)`) whose writer gets `patience` to come and to
@@ -117,18 +125,29 @@ fn inherited_pipe(path: &Path) -> Option<BorrowedFd<'static>> {
 /// # Errors
 /// As [`append`].
 pub fn read_write(path: &Path, mode: u32) -> io::Result<(File, FileInstance)> {
-    let (file, metadata) = regular(OpenOptions::new().read(true).write(true).create(true).mode(mode), path)?;
+    let (file, metadata) = regular(open(path, OFlag::O_RDWR | OFlag::O_CREAT, mode)?)?;
     Ok((file, FileInstance::of(&metadata)))
 }
 
-fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<(File, Metadata)> {
-    let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_file() {
-        Ok((file, metadata))
-    } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+/// Opens what is at `path`, whatever it is. The standard library puts the path together on the stack.
+fn open(path: &Path, how: OFlag, mode: u32) -> io::Result<File> {
+    let path = c_path(path)?;
+    let how = how | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    loop {
+        match nix::fcntl::open(&*path, how, Mode::from_bits_truncate(mode)) {
+            Err(Errno::EINTR) => {}
+            opened => return Ok(File::from(opened?)),
+        }
     }
+}
+
+fn regular(file: File) -> io::Result<(File, Metadata)> {
+    let metadata = file.metadata()?;
+    if metadata.is_file() { Ok((file, metadata)) } else { Err(not_regular()) }
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
 /// The owner of `path`, or of the link that it is, who is neither root nor we.

@@ -16,6 +16,7 @@ use crate::sys::errno_text;
 use crate::sys::threads::thread::Thread;
 use crate::tree::capacity::{self, Demand};
 use crate::tree::root::scan::ServiceDir;
+use crossbeam_channel::Sender;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -208,8 +209,7 @@ impl Roster {
         let thread = Thread::spawn(&module, STACK_SIZE, move || {
             its_mailbox.attend();
             let outcome = catch(|| supervise(spec)).ok();
-            // It fails only when the main loop is gone, and the process with it.
-            let _ = reporter.send(ThreadExit { member: id, outcome });
+            tell_end(&reporter, ThreadExit { member: id, outcome });
             if shutting_down.load(Ordering::Relaxed) {
                 // The end of the process takes all threads' memory down at once; one by one, each unmapping would
                 // interrupt every other processor.
@@ -288,4 +288,11 @@ impl Roster {
             }
         }
     }
+}
+
+// Own frame: see `sys::threads::thread`.
+#[inline(never)]
+fn tell_end(reporter: &Sender<ThreadExit>, exit: ThreadExit) {
+    // It fails only when the main loop is gone, and the process with it.
+    let _ = reporter.send(exit);
 }

@@ -97,7 +97,7 @@ impl World {
                         }
                     }
                     Action::KillControls => self.scripts.clear(),
-                    Action::Log(Note::Bug(event, state)) => panic!("{event:?} in {state:?}"),
+                    Action::Log(Note::Bug(what)) => panic!("{:?} in {:?}", what.0, what.1),
                     Action::KillStray(pid) => panic!("{pid} is a stray"),
                     // Nobody else is in the order, and nothing is looked at.
                     Action::AskStart => events.push(Event::Turn(Turn::MayStart)),
