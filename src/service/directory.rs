@@ -7,6 +7,7 @@ use super::telling::Telling;
 use crate::sys::Errno;
 use crate::sys::files::file;
 use crate::sys::files::file_id::{FileId, FileInstance};
+use crate::sys::files::statx::Look;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::RecordWriter;
 use crate::sys::process::start::{Environment, Plan, StartError, Started, Step, WorkingDirectory, start};
@@ -71,7 +72,7 @@ impl Directory {
 
     /// Whether it stays down when supervision begins.
     pub fn has_down_file(&self) -> bool {
-        std::fs::symlink_metadata(file::child(&self.path, "down")).is_ok()
+        Look::at(&file::child(&self.path, "down")).is_ok()
     }
 
     pub(super) fn run(

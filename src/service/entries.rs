@@ -10,6 +10,7 @@ use crate::conf::CONFIG_FILE;
 use crate::sys::files::file;
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::listing;
+use crate::sys::files::statx::Look;
 use std::cell::Cell;
 use std::fs::Metadata;
 use std::path::Path;
@@ -84,7 +85,7 @@ impl Entries {
     }
 
     fn look_for(path: &Path) -> Entries {
-        let has = |name| std::fs::symlink_metadata(file::child(path, name)).is_ok();
+        let has = |name| Look::at(&file::child(path, name)).is_ok();
         Entries {
             env: has(ENV_DIR),
             conf: has(CONFIG_FILE),
@@ -109,7 +110,7 @@ pub struct Contents {
 impl Contents {
     /// What is in the directory at `path`, which `metadata` describes.
     pub fn of(path: &Path, metadata: &Metadata) -> Contents {
-        let stamp = Stamp::of(metadata).filter(|stamp| is_past(stamp.changed));
+        let stamp = Some(Stamp::of(Look::of(metadata))).filter(|stamp| is_past(stamp.changed));
         Contents { entries: Entries::read(path), stamp }
     }
 }
@@ -122,8 +123,8 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Option<Stamp> {
-        Some(Stamp { directory: FileId::of(metadata), changed: metadata.modified().ok()? })
+    fn of(look: Look) -> Stamp {
+        Stamp { directory: FileId { device: look.device, inode: look.inode }, changed: look.changed }
     }
 }
 
@@ -168,7 +169,7 @@ impl Seen {
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {
-    std::fs::metadata(path).ok().and_then(|metadata| Stamp::of(&metadata))
+    Look::behind(path).ok().map(Stamp::of)
 }
 
 /// Whether the next change will have another time. Times of whole hundredths of a second may be those of a file system that

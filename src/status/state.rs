@@ -20,7 +20,7 @@ use std::time::SystemTime;
 const SIZE_MAX: u64 = 64 * 1024;
 
 /// Most files are not larger than this, in bytes.
-const SIZE_USUAL: usize = 1024;
+const SIZE_USUAL: usize = 1280;
 
 /// The content of the file. Readers ignore keys that they do not know; all may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -111,7 +111,7 @@ pub struct StateFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unrecorded: Option<String>,
     /// For the next supervisor, if this one is killed; null once it has left in good order.
-    pub memory: Option<Box<Memory>>,
+    pub memory: Option<Memory>,
 }
 
 /// What a supervisor needs to go on where another one of the same boot was killed. Times are nanoseconds of

@@ -63,7 +63,9 @@ impl Supervisor {
             let text = complaint.clone().unwrap_or_default();
             self.say(Level::Warn, text);
         }
-        self.readiness.complaint = complaint;
+        if complaint != self.readiness.complaint {
+            self.readiness.complaint = complaint;
+        }
         (rules, channel)
     }
 
@@ -84,8 +86,7 @@ impl Supervisor {
             // No run process lives, so nothing follows from it.
             self.machine.step(Event::HealthRules(Box::new(rules)), Mono::now());
         }
-        (self.readiness.status, self.readiness.check_line) = (None, None);
-        (self.readiness.fifo, self.readiness.socket) = (None, None);
+        self.readiness.forget_run();
         let telling = match channel {
             Channel::Silent => Telling::default(),
             Channel::Descriptor(number) => {

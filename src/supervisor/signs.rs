@@ -6,6 +6,7 @@ use crate::sys::files::datagrams::Datagrams;
 use crate::sys::files::fifo::Fifo;
 use crate::sys::process::pidfd::signal_group;
 use crate::sys::threads::poll::PollSource;
+use std::ops::{Deref, DerefMut};
 use std::os::fd::AsFd;
 
 /// The descriptor on which readiness is told where nothing says which.
@@ -17,9 +18,38 @@ pub(super) const LINE_MAX: usize = 512;
 /// So many datagrams are read in one turn: the run process's end is looked at in between.
 pub(super) const DATAGRAMS_AT_ONCE: usize = 64;
 
-/// What is held open for the run process, and what it has said.
+/// [`Signs`], if there ever were any: most services start without a word, and their threads hold a null pointer for it.
 #[derive(Debug, Default)]
-pub(super) struct Readiness {
+pub(super) struct Readiness(Option<Box<Signs>>);
+
+impl Deref for Readiness {
+    type Target = Signs;
+
+    fn deref(&self) -> &Signs {
+        static NONE: Signs = Signs::NONE;
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Readiness {
+    fn deref_mut(&mut self) -> &mut Signs {
+        self.0.get_or_insert_with(|| Box::new(Signs::NONE))
+    }
+}
+
+impl Readiness {
+    /// Forgets what belongs to the last run process.
+    pub(super) fn forget_run(&mut self) {
+        if let Some(signs) = &mut self.0 {
+            (signs.status, signs.check_line) = (None, None);
+            (signs.fifo, signs.socket) = (None, None);
+        }
+    }
+}
+
+/// What is held open for the run process, and what it has said.
+#[derive(Debug)]
+pub(super) struct Signs {
     pub(super) fifo: Option<Fifo>,
     pub(super) socket: Option<Datagrams>,
     pub(super) check: Option<Check>,
@@ -62,7 +92,19 @@ pub(super) enum Channel {
     Silent,
 }
 
-impl Readiness {
+impl Signs {
+    const NONE: Signs = Signs {
+        fifo: None,
+        socket: None,
+        check: None,
+        output: None,
+        said: Vec::new(),
+        check_line: None,
+        status: None,
+        complaint: None,
+        check_failed: None,
+    };
+
     pub(super) fn fifo_source(&self) -> Option<PollSource<'_>> {
         self.fifo.as_ref().map(|fifo| PollSource::Readable(fifo.as_fd()))
     }

@@ -11,6 +11,7 @@
 //! | [`handover`] | descriptors that stay open while the program replaces itself |
 //! | [`logging`] | what supervise-log stands on: a pipe, a file as memory, idle priority |
 //! | [`memory`] | whether there is any left |
+//! | [`passing`] | a box for a large value that is needed for a moment |
 //! | [`time`] | the monotonic clock and the boot id |
 
 pub mod context;
@@ -19,6 +20,7 @@ pub mod fnv;
 pub mod handover;
 pub mod logging;
 pub mod memory;
+pub mod passing;
 pub mod process;
 pub mod terminal;
 pub mod threads;

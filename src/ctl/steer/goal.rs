@@ -363,7 +363,7 @@ mod tests {
         let mut signalled = up.clone();
         let until = (T0 + EXPECTED_EXIT_WINDOW).nanoseconds();
         let memory = crate::status::state::Memory { expected_exit_until: Some(until), ..Default::default() };
-        signalled.state.memory = Some(Box::new(memory));
+        signalled.state.memory = Some(memory);
         let mut trace_of = trace(Goal::Up, &up);
         assert_eq!(trace_of.look(&signalled, in_ms(10)), Verdict::NotYet(Some(in_ms(1000))));
         assert_eq!(trace_of.clone().look(&signalled, in_ms(1000)), Verdict::Reached);

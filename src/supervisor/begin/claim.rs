@@ -21,6 +21,7 @@ use crate::supervisor::thread::Supervisor;
 use crate::sys::errno_text;
 use crate::sys::files::flock::Lock;
 use crate::sys::files::replace::FilePair;
+use crate::sys::passing::Passing;
 use log::Level;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -42,7 +43,7 @@ struct Claimed {
 /// earlier supervisor has left.
 // Own frame: see `sys::threads::thread`.
 #[inline(never)]
-fn claim(spec: &mut Spec) -> Result<Box<Claimed>, OpenError> {
+fn claim(spec: &mut Spec) -> Result<Passing<Claimed>, OpenError> {
     let is_first = spec.dir.make().map_err(OpenError::Directory)?;
     let foreign = match (spec.host.tree().and_then(|tree| tree.runit.as_ref()), spec.service.path()) {
         (Some(_), Some(path)) => foreign::claim(path, &spec.dir)?,
@@ -62,7 +63,7 @@ fn claim(spec: &mut Spec) -> Result<Box<Claimed>, OpenError> {
         Ok((lock, left_behind))
     });
     match found {
-        Ok((lock, left_behind)) => Ok(Box::new(Claimed { foreign, lock, is_first, left_behind, inherited })),
+        Ok((lock, left_behind)) => Ok(Passing::new(Claimed { foreign, lock, is_first, left_behind, inherited })),
         Err(error) => {
             if let Some(tree) = spec.host.tree_mut() {
                 tree.inherited = Some(inherited);
@@ -164,8 +165,8 @@ fn parts(spec: &Spec, is_first: bool) -> Parts {
 
 /// Puts it together. This frame is large, and nothing deep is called from it.
 #[inline(never)]
-fn assemble(spec: Box<Spec>, claimed: Box<Claimed>, parts: Parts) -> Box<Supervisor> {
-    let Claimed { foreign: _, lock, is_first, left_behind, inherited } = *claimed;
+fn assemble(spec: Box<Spec>, claimed: Passing<Claimed>, parts: Parts) -> Box<Supervisor> {
+    let Claimed { foreign: _, lock, is_first, left_behind, inherited } = claimed.into_inner();
     let Parts { own, settings, machine, reports } = parts;
     Box::new(Supervisor {
         machine,

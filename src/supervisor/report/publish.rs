@@ -8,9 +8,12 @@ use crate::status::module_state::ModuleState;
 use crate::status::record::{Record, Want};
 use crate::status::rest::Rest;
 use crate::status::state::{LastExit, Memory, StateFile, rfc3339};
+use crate::sys::files::file;
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::path_error::PathError;
 use crate::sys::files::replace::FilePair;
+use crate::sys::files::statx::Look;
+use crate::sys::passing::Passing;
 use crate::sys::process::record::boot;
 use crate::sys::time::Mono;
 use std::hash::{BuildHasher, RandomState};
@@ -220,57 +223,65 @@ impl Publisher {
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     fn encode_state(&mut self, machine: &Machine, facts: &StatusContext<'_>) -> Vec<u8> {
-        self.state(machine, facts).encode()
+        let mut file = blank();
+        self.fill_in(&mut file, machine, facts);
+        if facts.remember {
+            remember(&mut file, machine, facts);
+        }
+        file.encode()
     }
 
-    // Own frame, and boxes for what is large: see `sys::threads::thread`.
+    // Own frame: see `sys::threads::thread`.
     #[inline(never)]
-    fn state(&mut self, machine: &Machine, facts: &StatusContext<'_>) -> Box<StateFile> {
+    fn fill_in(&mut self, file: &mut StateFile, machine: &Machine, facts: &StatusContext<'_>) {
         let tally = machine.tally();
         let enabled = facts.directory.map(|_| is_enabled(facts.definition));
-        Box::new(StateFile {
-            module: facts.module.to_string(),
-            state: machine.shown_state(),
-            want: Some(machine.shown_want()),
-            pid: machine.run().map(|run| run.pid.as_raw().unsigned_abs()),
-            since: rfc3339(self.since),
-            ready: machine.run().and(machine.ready()),
-            paused: machine.run().is_some_and(|run| run.paused),
-            restarts: machine.restarts(),
-            starts: tally.starts,
-            exits: tally.exits,
-            failed_starts: tally.failed_starts,
-            recent_exits: tally.recent.count(Mono::now()),
-            commands: Some(self.commands),
-            enabled,
-            last_exit: self.last_exit.clone(),
-            reason: facts
-                .hold
-                .map(Hold::to_string)
-                .or_else(|| reason(machine, enabled))
-                .or_else(|| facts.note.map(str::to_string)),
-            next_start: self.next_start(machine),
-            alarm: machine.alarm(),
-            supervisor_pid: std::process::id(),
-            definition: facts.definition.to_string(),
-            check: facts.check.map(str::to_string),
-            status: facts.status.map(str::to_string),
-            health: machine.health().map(str::to_string),
-            waits_for: facts.hold.and_then(Hold::name).map(str::to_string),
-            needs: facts.relations.needs.clone(),
-            after: facts.relations.after.clone(),
-            restart_with: facts.relations.restart_with.clone(),
-            tags: facts.relations.tags.clone(),
-            log_pid: facts.log_pid.filter(|_| machine.state() != State::Ended),
-            log_dir: facts.log_dir.map(|path| path.to_string_lossy().into_owned()),
-            config: (!facts.config.as_os_str().is_empty()).then(|| facts.config.to_string_lossy().into_owned()),
-            config_hash: facts.hashes[0],
-            own_config_hash: facts.hashes[1],
-            svdir: facts.svdir.map(|path| path.to_string_lossy().into_owned()),
-            unrecorded: facts.unrecorded.map(|why| format!("the next tree would start a second copy: {why}")),
-            memory: facts.remember.then(|| memory(machine, facts)),
-        })
+        file.module = facts.module.to_string();
+        file.state = machine.shown_state();
+        file.want = Some(machine.shown_want());
+        file.pid = machine.run().map(|run| run.pid.as_raw().unsigned_abs());
+        file.since = rfc3339(self.since);
+        file.ready = machine.run().and(machine.ready());
+        file.paused = machine.run().is_some_and(|run| run.paused);
+        file.restarts = machine.restarts();
+        file.starts = tally.starts;
+        file.exits = tally.exits;
+        file.failed_starts = tally.failed_starts;
+        file.recent_exits = tally.recent.count(Mono::now());
+        file.commands = Some(self.commands);
+        file.enabled = enabled;
+        file.last_exit = self.last_exit.clone();
+        file.reason = facts
+            .hold
+            .map(Hold::to_string)
+            .or_else(|| reason(machine, enabled))
+            .or_else(|| facts.note.map(str::to_string));
+        file.next_start = self.next_start(machine);
+        file.alarm = machine.alarm();
+        file.supervisor_pid = std::process::id();
+        file.definition = facts.definition.to_string();
+        file.check = facts.check.map(str::to_string);
+        file.status = facts.status.map(str::to_string);
+        file.health = machine.health().map(str::to_string);
+        file.waits_for = facts.hold.and_then(Hold::name).map(str::to_string);
+        file.needs = facts.relations.needs.clone();
+        file.after = facts.relations.after.clone();
+        file.restart_with = facts.relations.restart_with.clone();
+        file.tags = facts.relations.tags.clone();
+        file.log_pid = facts.log_pid.filter(|_| machine.state() != State::Ended);
+        file.log_dir = facts.log_dir.map(|path| path.to_string_lossy().into_owned());
+        file.config = (!facts.config.as_os_str().is_empty()).then(|| facts.config.to_string_lossy().into_owned());
+        file.config_hash = facts.hashes[0];
+        file.own_config_hash = facts.hashes[1];
+        file.svdir = facts.svdir.map(|path| path.to_string_lossy().into_owned());
+        file.unrecorded = facts.unrecorded.map(|why| format!("the next tree would start a second copy: {why}"));
     }
+}
+
+/// A file to be filled in where it is: it is large, and the stack is not.
+#[inline(never)]
+fn blank() -> Passing<StateFile> {
+    Passing::new(StateFile::default())
 }
 
 /// A number for `content`, which nobody outside of this process can foresee: no two contents share one but by chance, and that
@@ -282,7 +293,7 @@ fn number_of(content: &[u8]) -> u64 {
 
 /// Whether a new tree starts the service in `directory`.
 fn is_enabled(directory: &str) -> bool {
-    std::fs::symlink_metadata(Path::new(directory).join("down")).is_err()
+    Look::at(&file::child(Path::new(directory), "down")).is_err()
 }
 
 /// Why it is as it is. Who disables a service stops it by a command, too.
@@ -304,10 +315,9 @@ fn put(known: &mut FilePair, path: &Path, content: &[u8]) -> Result<(), PathErro
 
 // Own frame: see `sys::threads::thread`.
 #[inline(never)]
-fn memory(machine: &Machine, facts: &StatusContext<'_>) -> Box<Memory> {
-    let mut memory = Box::<Memory>::default();
+fn remember(file: &mut StateFile, machine: &Machine, facts: &StatusContext<'_>) {
+    let memory = file.memory.insert(Memory::default());
     (memory.boot, memory.directory) = (boot().to_string(), facts.directory);
     memory.process = facts.record.map(str::to_string);
-    machine.remember(&mut memory);
-    memory
+    machine.remember(memory);
 }

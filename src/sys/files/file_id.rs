@@ -1,11 +1,11 @@
 //! Which file it is, whatever its name.
 
+use super::statx::Look;
 use serde::{Deserialize, Serialize};
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
 /// Device and inode of a file or directory. In `state.json` it is an array of both numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,11 +48,16 @@ pub struct FileInstance {
     pub born: u128,
 }
 
+impl From<Look> for FileInstance {
+    fn from(look: Look) -> FileInstance {
+        FileInstance { id: FileId { device: look.device, inode: look.inode }, born: look.born }
+    }
+}
+
 impl FileInstance {
     /// The file that `metadata` describes.
     pub fn of(metadata: &Metadata) -> FileInstance {
-        let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        FileInstance { id: FileId::of(metadata), born: born.map_or(0, |since| since.as_nanos()) }
+        FileInstance::from(Look::of(metadata))
     }
 
     /// The file at `path`; of a symbolic link, the link itself.
@@ -60,7 +65,7 @@ impl FileInstance {
     /// # Errors
     /// What `lstat` gives.
     pub fn at(path: &Path) -> io::Result<FileInstance> {
-        std::fs::symlink_metadata(path).map(|metadata| FileInstance::of(&metadata))
+        Look::at(path).map(FileInstance::from)
     }
 
     /// Whether both may be the same file: device and inode are, and the age where it is known of both.

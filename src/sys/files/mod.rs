@@ -8,6 +8,7 @@
 //! | [`fifo`] | FIFOs, opened so that nobody waits for the other end |
 //! | [`flock`] | the lock that keeps a second supervisor out |
 //! | [`mod@replace`] | new content in the place of a file's old one, in one step |
+//! | [`statx`] | one look at what a name leads to |
 //! | [`inotify`] | directories watched for changes |
 //! | [`removals`] | directories watched for what is removed from them |
 //! | [`listing`] | the names in a small directory |
@@ -27,3 +28,4 @@ pub mod listing;
 pub mod path_error;
 pub mod removals;
 pub mod replace;
+pub mod statx;

@@ -112,16 +112,19 @@ impl Pidfd {
     /// Whether the kernel gives a number of its own to each process of a boot (since Linux 6.9).
     pub fn are_numbered() -> bool {
         static ARE: OnceLock<bool> = OnceLock::new();
-        *ARE.get_or_init(|| Pidfd::open(nix::unistd::getpid()).is_ok_and(|ours| ours.number().is_some()))
+        *ARE.get_or_init(|| Pidfd::open(nix::unistd::getpid()).is_ok_and(|ours| ours.is_numbered()))
     }
 
     /// The number that the kernel has given to this process, and gives to no other one of this boot, whatever its pid:
     /// the inode of a pidfd is that where pidfds have a file system of their own. `None` on older kernels.
     pub fn number(&self) -> Option<u64> {
-        let kind = nix::sys::statfs::fstatfs(&self.0).ok()?.filesystem_type();
-        let number = nix::sys::stat::fstat(&self.0).ok()?.st_ino;
-        // On machines of 32 bits it is half of the number alone.
-        (kind.0 == PIDFS_MAGIC && size_of::<libc::c_long>() == 8).then_some(number)
+        if Pidfd::are_numbered() { nix::sys::stat::fstat(&self.0).ok().map(|there| there.st_ino) } else { None }
+    }
+
+    fn is_numbered(&self) -> bool {
+        let kind = nix::sys::statfs::fstatfs(&self.0).map(|there| there.filesystem_type());
+        // On machines of 32 bits an inode is half of the number alone.
+        kind.is_ok_and(|kind| kind.0 == PIDFS_MAGIC) && size_of::<libc::c_long>() == 8
     }
 
     /// Sends a signal to this very process; nothing happens if it has been reaped.

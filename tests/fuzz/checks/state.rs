@@ -21,7 +21,7 @@ pub fn check(bytes: &[u8]) {
     let Some(memory) = &mut state.memory else { return };
     // Nothing of another boot is believed; so it is of this one.
     let of_another_boot =
-        StateFile { memory: Some(Box::new(Memory { boot: "another".into(), ..(**memory).clone() })), ..state.clone() };
+        StateFile { memory: Some(Memory { boot: "another".into(), ..memory.clone() }), ..state.clone() };
     assert!(SavedState::read(&of_another_boot, boot(), std::process::id(), Mono::now()).is_none());
     let Some(memory) = &mut state.memory else { return };
     memory.boot = boot().to_string();
@@ -54,7 +54,7 @@ pub fn check(bytes: &[u8]) {
             // What it would write down can be read again.
             let mut memory = Memory::default();
             world.machine.remember(&mut memory);
-            let state = StateFile { memory: Some(Box::new(memory)), ..StateFile::default() };
+            let state = StateFile { memory: Some(memory), ..StateFile::default() };
             assert_eq!(StateFile::decode(&state.encode()), Some(state));
         }
     }
