@@ -283,7 +283,7 @@ impl Tree {
             self.announce(names.as_deref().unwrap_or_default());
         }
         if is_first {
-            self.roster.adopt_leftovers(self.scanner.root());
+            self.roster.adopt_leftovers((self.scanner.root(), self.scanner.identity()));
         }
         if let Some(names) = names {
             let known = self.roster.names().into_iter().map(OsString::from);
@@ -394,7 +394,7 @@ impl Tree {
     fn stop_all(&mut self) {
         if std::mem::take(&mut self.handover_pending) {
             // Without a root, what runs has no place any more, and is stopped.
-            self.roster.adopt_leftovers(self.scanner.root());
+            self.roster.adopt_leftovers((self.scanner.root(), self.scanner.identity()));
             self.adoption = Some(self.roster.drop_handover());
         }
         self.scanner.stop();

@@ -127,9 +127,18 @@ fn dangling_or_gone(path: &Path) -> EntryKind {
 /// Whether the directory that was `root` when it was last looked at, and is it now, has no entry `name`. Asked of the open
 /// directory: by its path, another one might answer, or none, if it is moved away for a moment.
 pub fn is_gone(root: &Path, instance: Option<FileInstance>, name: &std::ffi::OsStr) -> bool {
+    is_missing(root, instance, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+}
+
+/// The same for an entry that may be there as a link that leads nowhere.
+pub fn leads_nowhere(root: &Path, instance: Option<FileInstance>, name: &std::ffi::OsStr) -> bool {
+    is_missing(root, instance, name, AtFlags::empty())
+}
+
+fn is_missing(root: &Path, instance: Option<FileInstance>, name: &std::ffi::OsStr, flags: AtFlags) -> bool {
     let Ok(directory) = std::fs::File::open(root) else { return false };
     let same = directory.metadata().is_ok_and(|metadata| Some(FileInstance::of(&metadata)) == instance);
-    same && fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) == Err(Errno::ENOENT)
+    same && fstatat(&directory, name, flags) == Err(Errno::ENOENT)
 }
 
 /// All names in `root`, sorted.

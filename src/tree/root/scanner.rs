@@ -118,6 +118,11 @@ impl RootScanner {
         &self.root
     }
 
+    /// The directory that the root was when it was last looked at, if it was there.
+    pub fn identity(&self) -> Option<FileInstance> {
+        self.identity
+    }
+
     /// Whether the root is there.
     pub fn is_there(&self) -> bool {
         self.root_identity().is_some()

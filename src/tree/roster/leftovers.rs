@@ -31,13 +31,16 @@ enum Place {
     Incomplete(FileInstance),
     /// It is gone, or another one is in its place.
     Gone,
+    /// The root was moved away just now, or another one is in its place: nobody has removed anything.
+    Unknown,
 }
 
 impl Roster {
     /// Takes on what an earlier tree has left. A service whose directory is still there goes on, even if its `run` is missing
     /// for the moment. A service whose directory is gone or replaced is stopped first, and the new directory follows it, under
-    /// whatever name. So this has to be called before the first scan of the root.
-    pub fn adopt_leftovers(&mut self, root: &Path) {
+    /// whatever name. So this has to be called before the first scan of the root. `root` is where the root is, with the
+    /// directory that it was when it was last looked at, if it was there.
+    pub fn adopt_leftovers(&mut self, root: (&Path, Option<FileInstance>)) {
         let Ok(entries) = std::fs::read_dir(self.status_root()) else { return };
         for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
             if !name.starts_with('.') {
@@ -46,8 +49,8 @@ impl Roster {
         }
     }
 
-    fn adopt_leftover(&mut self, root: &Path, name: String) {
-        let path = root.join(&name);
+    fn adopt_leftover(&mut self, root: (&Path, Option<FileInstance>), name: String) {
+        let path = root.0.join(&name);
         let log_path = path.join("log");
         let service = Leftover::read(&self.status_dir(&name), &path);
         let logger = Leftover::read(&self.status_dir(&format!("{name}/log")), &log_path);
@@ -87,6 +90,8 @@ impl Roster {
             // The directory may be on its way out, file by file; then nobody else would ever correct its status files. If
             // it becomes complete again, the service begins anew.
             Place::Incomplete(instance) => self.start_to_leave(found(instance), false),
+            // The next look at the root decides.
+            Place::Unknown => self.start(found(was_in(directory))),
             Place::Gone => {
                 if runs {
                     log::info!(logger: self.log(), "{name}: runs on from an earlier tree, and its directory is gone: stopping it");
@@ -120,16 +125,18 @@ impl Leftover {
     }
 }
 
-fn look(root: &Path, name: &str, directory: Option<FileId>) -> Place {
+fn look(root: (&Path, Option<FileInstance>), name: &str, directory: Option<FileId>) -> Place {
     let was = |there: &FileInstance| directory.is_none_or(|was| was == there.id);
-    match std::fs::metadata(root.join(name)) {
-        Ok(metadata) => match (FileInstance::of(&metadata), scan::look(root, name.as_ref())) {
+    let gone = || if scan::leads_nowhere(root.0, root.1, name.as_ref()) { Place::Gone } else { Place::Unknown };
+    match std::fs::metadata(root.0.join(name)) {
+        Ok(metadata) => match (FileInstance::of(&metadata), scan::look(root.0, name.as_ref())) {
             (there, _) if !was(&there) => Place::Gone,
             (_, EntryKind::Service(found)) => Place::Kept(found),
             (there, EntryKind::NotYet | EntryKind::Unknown) => Place::Incomplete(there),
-            (_, EntryKind::Gone | EntryKind::Ignored | EntryKind::Refused(_)) => Place::Gone,
+            (_, EntryKind::Gone) => gone(),
+            (_, EntryKind::Ignored | EntryKind::Refused(_)) => Place::Gone,
         },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Place::Gone,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => gone(),
         Err(_) => Place::Incomplete(was_in(directory)),
     }
 }
@@ -137,4 +144,28 @@ fn look(root: &Path, name: &str, directory: Option<FileId>) -> Place {
 /// The directory in which a module was started, as far as it was written down.
 fn was_in(directory: Option<FileId>) -> FileInstance {
     FileInstance::of_unknown_age(directory.unwrap_or(FileId::NONE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_gone_while_the_root_is_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, away) = (dir.path().join("sv"), dir.path().join("away"));
+        std::fs::create_dir_all(root.join("web")).unwrap();
+        let identity = FileInstance::at(&root).ok();
+        let name = |name| look((&root, identity), name, None);
+        assert!(matches!(name("web"), Place::Incomplete(_)));
+        assert!(matches!(name("db"), Place::Gone));
+        std::os::unix::fs::symlink("nowhere", root.join("link")).unwrap();
+        assert!(matches!(name("link"), Place::Gone));
+        std::fs::rename(&root, &away).unwrap();
+        assert!(matches!(name("web"), Place::Unknown));
+        // Somebody has put another one in its place.
+        std::fs::create_dir(&root).unwrap();
+        assert!(matches!(name("web"), Place::Unknown));
+        assert!(matches!(look((&root, None), "web", None), Place::Unknown));
+    }
 }
