@@ -109,6 +109,10 @@ impl Supervisor {
             let error = StartError { step: Step::Directory, errno: Errno::EBUSY };
             return Event::Answer(Answer::StartFailed { error, has_finish: false });
         }
+        // From here, where the stack is not deep yet: it may have to list the service directory.
+        if let Err(error) = self.refresh_own_settings() {
+            return self.could_not_start(error);
+        }
         match self.try_to_start() {
             Ok((started, warnings)) => self.has_started(started, warnings),
             Err(error) => self.could_not_start(error),
@@ -120,7 +124,6 @@ impl Supervisor {
     fn try_to_start(&mut self) -> Result<(Started, Option<Vec<String>>), StartError> {
         // With --foreground there may be a terminal, whose interrupt is meant for us alone.
         let own_group = self.settings.policy.kill_mode != KillMode::Process || self.spec.host.may_have_terminal();
-        self.refresh_own_settings()?;
         self.set_up_readiness();
         let context = self.next_context()?;
         self.prepare_log(context.as_deref());
@@ -162,6 +165,8 @@ impl Supervisor {
     }
 
     /// A logger that the tree runs by itself may need its directory made for its user.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn prepare_log(&mut self, context: Option<&Resolved>) {
         let Some(logger) = self.spec.service.tree_logger() else { return };
         let ids = context.map(|context| &context.change.ids);

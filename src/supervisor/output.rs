@@ -53,6 +53,8 @@ impl Supervisor {
         }
     }
 
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn empty_into_stdout(&mut self, pipe: &LogPipe) {
         let path = self.spec.dir.stdout();
         let emptied = self.processes.diversion.empty(pipe, &path);

@@ -20,12 +20,20 @@ impl Supervisor {
     ///
     /// # Errors
     /// The part that cannot be had.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     pub(in crate::supervisor) fn next_context(&mut self) -> Result<Option<Box<Resolved>>, StartError> {
         self.refresh_own_settings()?;
         let resolved = self.spec.service.context(&self.settings.context)?;
         if !self.wants_group() {
             return Ok(resolved);
         }
+        self.in_group(resolved).map(Some)
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn in_group(&mut self, resolved: Option<Box<Resolved>>) -> Result<Box<Resolved>, StartError> {
         let alone = self.settings.policy.kill_mode == KillMode::Cgroup;
         let Prepared { group, warnings } =
             cgroup::prepare(&self.settings.context.group, &self.spec.module, &self.owner(), alone)?;
@@ -33,7 +41,7 @@ impl Supervisor {
         resolved.change.cgroup = group.as_ref().map(Group::entrance);
         resolved.warnings.extend(warnings);
         self.processes.group = group;
-        Ok(Some(resolved))
+        Ok(resolved)
     }
 
     fn wants_group(&self) -> bool {

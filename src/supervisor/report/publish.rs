@@ -223,7 +223,7 @@ impl Publisher {
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     fn encode_state(&mut self, machine: &Machine, facts: &StatusContext<'_>) -> Vec<u8> {
-        let mut file = blank();
+        let mut file = Passing::<StateFile>::blank();
         self.fill_in(&mut file, machine, facts);
         if facts.remember {
             remember(&mut file, machine, facts);
@@ -276,12 +276,6 @@ impl Publisher {
         file.svdir = facts.svdir.map(|path| path.to_string_lossy().into_owned());
         file.unrecorded = facts.unrecorded.map(|why| format!("the next tree would start a second copy: {why}"));
     }
-}
-
-/// A file to be filled in where it is: it is large, and the stack is not.
-#[inline(never)]
-fn blank() -> Passing<StateFile> {
-    Passing::new(StateFile::default())
 }
 
 /// A number for `content`, which nobody outside of this process can foresee: no two contents share one but by chance, and that

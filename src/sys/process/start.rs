@@ -20,7 +20,7 @@ use crate::sys::process::setup::{self, Nofile, OUR_UMASK, inherited};
 use crate::sys::process::stack::{Stack, StackLoan};
 use nix::errno::Errno;
 use nix::unistd::Pid;
-use std::ffi::{OsStr, c_char};
+use std::ffi::{CString, OsStr, c_char};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -88,12 +88,9 @@ impl std::fmt::Display for StartError {
 pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
     let failed = |step, errno| StartError { step, errno };
     let stack = Stack::take().map_err(|errno| failed(Step::Clone, errno))?;
-    let arguments: Vec<*const c_char> = plan.arguments.iter().map(|word| word.as_ptr()).chain([null()]).collect();
-    let shell_arguments: Vec<*const c_char> = [c"sh".as_ptr(), plan.program.as_ptr()]
-        .into_iter()
-        .chain(plan.arguments.iter().skip(1).map(|word| word.as_ptr()))
-        .chain([null()])
-        .collect();
+    let arguments = pointers(&[], plan.arguments);
+    let shell = [c"sh".as_ptr(), plan.program.as_ptr()];
+    let shell_arguments = pointers(&shell, plan.arguments.get(1..).unwrap_or_default());
     let order = ChildPlan {
         plan,
         arguments: arguments.as_ptr(),
@@ -120,6 +117,19 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
     drop(stack);
     let (pid, pidfd) = cloned.map_err(|errno| failed(Step::Clone, errno))?;
     outcome(&order, pid, pidfd)
+}
+
+/// What `execve` takes: these, then the words, then a null.
+// Own frame: see `sys::threads::thread`.
+#[inline(never)]
+fn pointers(first: &[*const c_char], words: &[CString]) -> Vec<*const c_char> {
+    let mut all = Vec::with_capacity(first.len() + words.len() + 1);
+    all.extend_from_slice(first);
+    for word in words {
+        all.push(word.as_ptr());
+    }
+    all.push(null());
+    all
 }
 
 /// Makes the child, and waits until it has executed its program or ended. No signal reaches it on the way.

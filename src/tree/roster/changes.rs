@@ -69,13 +69,13 @@ impl Roster {
                 Ok(())
             }
             Lifecycle::Exited => {
-                entry.lifecycle = Lifecycle::Leaving(Some(found.clone()));
+                entry.lifecycle = Lifecycle::Leaving(Some(Box::new(found.clone())));
                 self.pending_successors.insert(found.name);
                 self.start_pending()
             }
             Lifecycle::Leaving(next) => {
                 self.pending_successors.insert(found.name.clone());
-                *next = Some(found);
+                *next = Some(Box::new(found));
                 Ok(())
             }
         }
@@ -189,7 +189,7 @@ impl Roster {
                 log::info!(logger: self.shared.log, "{name}: left, as told by x; HUP brings it back");
                 entry.lifecycle = Lifecycle::Exited;
             } else if entry.lifecycle == Lifecycle::Supervised {
-                entry.lifecycle = Lifecycle::Leaving(Some(entry.found.clone()));
+                entry.lifecycle = Lifecycle::Leaving(Some(Box::new(entry.found.clone())));
                 self.pending_successors.insert(name.clone());
             }
             if let Some(logger) = entry.logger {
@@ -240,7 +240,7 @@ impl Roster {
         if next.is_some() {
             self.pending_successors.insert(name.to_string());
         }
-        entry.lifecycle = Lifecycle::Leaving(next);
+        entry.lifecycle = Lifecycle::Leaving(next.map(Box::new));
         let (service, logger) = (entry.service, entry.logger);
         match (service, logger) {
             (Some(service), _) => self.ask(service, Ask::Leave(Leave::Stop)),

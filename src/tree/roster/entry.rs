@@ -43,7 +43,7 @@ impl Entry {
     /// An entry that has to wait until another one has left the same directory.
     pub(super) fn pending(found: ServiceDir) -> Entry {
         Entry {
-            lifecycle: Lifecycle::Leaving(Some(found.clone())),
+            lifecycle: Lifecycle::Leaving(Some(Box::new(found.clone()))),
             found,
             logger_kind: LoggerKind::Directory,
             stdout: Stdout::No,
@@ -69,7 +69,7 @@ impl Entry {
     /// What is to come in its place.
     pub(super) fn successor(&self) -> Option<&ServiceDir> {
         match &self.lifecycle {
-            Lifecycle::Leaving(next) => next.as_ref(),
+            Lifecycle::Leaving(next) => next.as_deref(),
             Lifecycle::Supervised | Lifecycle::Exited => None,
         }
     }
@@ -130,8 +130,8 @@ pub(super) enum Stdout {
 pub(super) enum Lifecycle {
     /// Nobody has told it to leave.
     Supervised,
-    /// It was told to leave; what is to come in its place.
-    Leaving(Option<ServiceDir>),
+    /// It was told to leave; what is to come in its place: in a box, for few entries have it and all have room for it.
+    Leaving(Option<Box<ServiceDir>>),
     /// Its thread ended by `x`: it stays away until somebody wants it back.
     Exited,
 }
