@@ -184,3 +184,25 @@ fn a_logger_that_says_at_once_that_it_cannot_run_is_none() {
         assert!(tree.stop().success());
     }
 }
+
+/// Nobody has asked for a start: a logger that comes, or comes back, is no command.
+#[test]
+fn a_service_that_was_stopped_stays_down_when_it_gets_a_logger() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", SLEEP);
+    let tree = place.tree();
+    let web = place.module("web");
+    web.wait_up(&place);
+    web.send("d");
+    web.wait_state(&place, "down");
+    script(&place.root().join("web/log/run"), LOGGER);
+    tree.signal("HUP");
+    place.module("web/log").wait_up(&place);
+    wait_for("the service to be supervised again", &place, || web.is_supervised() && web.state()["want"] == "down");
+    assert_eq!(web.pid(), 0);
+    assert!(!web.text("supervise.log").contains("there is a down file"), "{}", web.text("supervise.log"));
+    web.send("u");
+    web.wait_up(&place);
+    assert!(tree.stop().success());
+}

@@ -2,6 +2,7 @@
 
 use crate::conf::Program;
 use crate::status::log::Log;
+use crate::status::state::StateFile;
 use crate::supervisor::place::Place;
 use crate::supervisor::requests::mailbox::{Ask, Mailbox};
 use crate::supervisor::requests::parking::InheritedModule;
@@ -52,6 +53,8 @@ pub struct InTree {
     pub inherited: Option<InheritedModule>,
     /// Tells the tree of what is removed from status directories.
     pub removals: Option<Arc<Removals>>,
+    /// What the supervisor before us wanted and counted, if the same service is begun anew.
+    pub continued: Option<Box<StateFile>>,
     /// Runit's files are kept, too.
     pub runit: Option<Arc<RunitTree>>,
     /// Its place in the order of modules; a logger has none.

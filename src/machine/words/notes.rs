@@ -221,7 +221,7 @@ impl Display for Line<'_> {
             Note::AdoptedHelper(helper, pid) => {
                 write!(f, "adopted: {helper}, pid {pid}, runs on from an earlier supervisor")
             }
-            Note::NothingAdopted => f.write_str("going on where an earlier supervisor was killed; nothing runs"),
+            Note::NothingAdopted => f.write_str("going on where an earlier supervisor ended; nothing runs"),
             Note::Ready(pid, after) => write!(f, "pid {pid} is ready after {}", seconds(*after)),
             Note::WellAgain(pid) => write!(f, "pid {pid} is ready and well again"),
             Note::EndsByItself(pid) => write!(f, "pid {pid} says that it is going to end"),

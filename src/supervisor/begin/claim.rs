@@ -57,6 +57,9 @@ fn claim(spec: &mut Spec) -> Result<Passing<Claimed>, OpenError> {
         if !spec.dir.is_foreign() {
             left_behind = LeftBehind::look(&lock, &spec.dir, is_first).map_err(OpenError::Predecessor)?;
         }
+        if let Some(continued) = spec.host.tree_mut().and_then(|tree| tree.continued.take()) {
+            left_behind.state = Some(continued);
+        }
         if let Some(removed) = &removed {
             left_behind.look_into(removed).map_err(OpenError::Predecessor)?;
         }

@@ -3,6 +3,8 @@
 use super::entry::{Entry, Lifecycle, ThreadExit};
 use super::members::Roster;
 use crate::machine::Leave;
+use crate::status::record::Want;
+use crate::status::state::StateFile;
 use crate::supervisor::requests::mailbox::Ask;
 use crate::supervisor::spec::Outcome;
 use crate::sys::files::file_id::FileInstance;
@@ -58,6 +60,7 @@ impl Roster {
             Lifecycle::Supervised if same && new_logger => {
                 let log = &self.shared.log;
                 log::info!(logger: log, "{}: has a log/run now: restarting it with its logger", found.name);
+                self.keep_what_is_wanted(&found.name);
                 self.leave(&found.name.clone(), Some(found));
                 Ok(())
             }
@@ -233,6 +236,14 @@ impl Roster {
             }
         }
         result
+    }
+
+    /// A service that was stopped by command stays down when it is begun anew in the same directory.
+    fn keep_what_is_wanted(&mut self, name: &str) {
+        let state = StateFile::read(&self.status_dir(name).state()).ok().flatten();
+        if let Some(state) = state.filter(|state| state.want != Some(Want::Up)) {
+            self.continued.insert(name.to_string(), Box::new(state));
+        }
     }
 
     pub(super) fn leave(&mut self, name: &str, next: Option<ServiceDir>) {

@@ -8,6 +8,7 @@ use crate::conf::Config;
 use crate::conf::source::ConfigSource;
 use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
+use crate::status::state::StateFile;
 use crate::supervisor::host::ToTree;
 use crate::supervisor::report::alarm::Alarms;
 use crate::supervisor::requests::mailbox::{Ask, Mailbox};
@@ -64,6 +65,8 @@ pub struct Roster {
     pub(super) seen: HashSet<FileId>,
     /// Names of the entries that have a successor: an index, so that a thread's end need not search all entries.
     pub(super) pending_successors: BTreeSet<String>,
+    /// What modules that are begun anew for a logger wanted and counted: they are the same services.
+    pub(super) continued: BTreeMap<String, Box<StateFile>>,
     /// What an earlier tree has left, until it begins here.
     pub(super) left: OutputsLeft,
     /// Standard output, for services.
@@ -98,6 +101,7 @@ impl Roster {
             places: Arc::default(),
             seen: HashSet::new(),
             pending_successors: BTreeSet::new(),
+            continued: BTreeMap::new(),
             left: OutputsLeft::default(),
             stdout,
             shutting_down: Arc::default(),

@@ -248,6 +248,7 @@ impl Roster {
                 log: self.shared.log.clone(),
                 reports: self.to_tree.0.clone(),
                 inherited: self.handover.modules.remove(&module),
+                continued: self.continued.remove(&module),
                 removals: self.shared.removals.clone(),
                 runit: self.shared.runit.clone(),
                 place,
