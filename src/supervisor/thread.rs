@@ -353,7 +353,8 @@ impl Supervisor {
                 Order::Ask(Ask::ChangeOutput(next)) => self.spec.service.change_output(next),
                 Order::Ask(Ask::Park(parking)) => self.parking = Some(parking),
                 Order::Ask(Ask::Look) => self.look_at_order(),
-                Order::Ask(Ask::Publish | Ask::ComeBack) => {}
+                Order::Ask(Ask::Publish) => self.reports.publisher.forget_what_is_gone(&self.spec.dir),
+                Order::Ask(Ask::ComeBack) => {}
                 Order::ResetLimits => {
                     self.say(Level::Info, "got SIGALRM: the limits count from the beginning".into());
                     self.handle(Event::ResetLimits);

@@ -66,6 +66,29 @@ fn a_status_directory_that_is_removed_at_the_last_moment_makes_no_second_copy() 
 }
 
 #[test]
+fn what_has_left_comes_back_by_a_hup_while_the_root_is_away() {
+    let place = Place::new();
+    ["web", "left"].iter().for_each(|name| place.run(name, SLEEP));
+    let (program, tree) = tree_of_own_copy(&place);
+    let (web, left) = (place.module("web"), place.module("left"));
+    web.wait_up(&place);
+    left.wait_up(&place);
+    left.send("dx");
+    place.own().wait_text(&place, "supervise.log", "left: left, as told by x");
+    let (root, away) = (place.root(), place.path().join("away"));
+    let fresh = place.path().join("fresh");
+    script(&fresh, &program_that(&format!("mv {} {}", root.display(), away.display())));
+    std::fs::rename(&fresh, &program).expect("replaced");
+    tree.signal("USR2");
+    place.wait_told("is not there: services go on");
+    tree.signal("HUP");
+    place.own().wait_text(&place, "supervise.log", "looking at everything again");
+    std::fs::rename(&away, &root).expect("moved back");
+    left.wait_up(&place);
+    assert!(tree.stop().success());
+}
+
+#[test]
 fn a_tree_without_its_root_stops_what_it_was_handed_over() {
     let place = Place::new();
     place.run("web", SLEEP);

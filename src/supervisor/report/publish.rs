@@ -116,6 +116,13 @@ impl Publisher {
         self.state_file = FilePair::Unknown;
     }
 
+    /// The same, if one of the files is gone: somebody has removed it, and nothing else may have changed.
+    pub fn forget_what_is_gone(&mut self, dir: &StatusDir) {
+        if !(dir.status().exists() && dir.state().exists()) {
+            self.forget();
+        }
+    }
+
     /// Whether the files could not be written.
     pub fn last_write_failed(&self) -> bool {
         self.failing

@@ -133,6 +133,8 @@ impl Roster {
         for (_, member) in self.members.values() {
             member.mailbox.ask(Ask::ComeBack);
         }
+        // Nor may this program have begun what the one before has told of them, while the root is away.
+        self.handover.told_to_exit.clear();
         for (name, entry) in &mut self.entries {
             if entry.lifecycle == Lifecycle::Exited {
                 entry.lifecycle = Lifecycle::Leaving(None);
