@@ -254,18 +254,22 @@ fn parts(module: &Module) -> Vec<Vec<u8>> {
 /// followed: one to a directory above would never end.
 fn look(entries: std::fs::ReadDir) -> (bool, Vec<OsString>) {
     let mut is_one = false;
+    let (mut has_lock, mut is_log) = (false, false);
     let mut directories = Vec::new();
     for entry in entries.flatten() {
         let name = entry.file_name();
         match name.as_bytes() {
-            b"status" | b"state.json" | b"control" | b"lock" => is_one = true,
+            b"status" | b"state.json" | b"control" => is_one = true,
+            b"lock" => has_lock = true,
+            // A logger writes here, and has a lock of its own.
+            b"current" => is_log = true,
             // The kernel hands the kind over with the name: this costs no further call.
             hidden if hidden.starts_with(b".") => {}
             _ if entry.file_type().is_ok_and(|kind| kind.is_dir()) => directories.push(name),
             _ => {}
         }
     }
-    (is_one, directories)
+    (is_one || (has_lock && !is_log), directories)
 }
 
 /// The modules that a word means which is not a module's name by itself.
@@ -347,6 +351,11 @@ mod tests {
     fn all_modules_are_found_each_before_its_logger() {
         let (dir, root) = root(&["web/log", "web", "web-a", "db", "group/cache", ".supervise-tree", "a b"]);
         std::fs::create_dir(dir.path().join("empty")).unwrap();
+        // What supervise-log keeps by itself below its module.
+        std::fs::create_dir(dir.path().join("web/log/main")).unwrap();
+        ["lock", "current", "journal"].iter().for_each(|file| {
+            std::fs::write(dir.path().join("web/log/main").join(file), "").unwrap();
+        });
         std::os::unix::fs::symlink(".", dir.path().join("loop")).unwrap();
         let names: Vec<String> = root.modules().unwrap().iter().map(Module::shown).collect();
         assert_eq!(names, [r"a\x20b", "db", "group/cache", "web", "web/log", "web-a"]);

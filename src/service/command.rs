@@ -10,13 +10,15 @@ use crate::sys::process::start::{
 };
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A command, its words taken as they are.
 #[derive(Debug)]
 pub struct CommandLine {
     words: Vec<CString>,
+    /// What is executed, if not what the first word names.
+    file: Option<PathBuf>,
     restart_hook: Option<OsString>,
     environment: Arc<Environment>,
     /// Where it is started; `None`: where its supervisor is.
@@ -37,13 +39,18 @@ impl CommandLine {
             Err("the command is empty".into())
         } else {
             let environment = Environment::inherited();
-            Ok(CommandLine { words, restart_hook, environment, directory: None, is_ours: false })
+            Ok(CommandLine { words, file: None, restart_hook, environment, directory: None, is_ours: false })
         }
     }
 
-    /// One of the tree's own programs, started in `directory` if there is one. That is entered before the change of user,
+    /// One of the tree's own programs, executed from `file` if it is not what the first word names, and started in `directory`
+    /// if there is one. That is entered before the change of user,
     /// who may not be allowed to come there by the path. A NUL byte, which no path and no line of a file has, ends a word.
-    pub fn of_ours(words: impl IntoIterator<Item = OsString>, directory: Option<&Path>) -> CommandLine {
+    pub fn of_ours(
+        words: impl IntoIterator<Item = OsString>,
+        file: Option<PathBuf>,
+        directory: Option<&Path>,
+    ) -> CommandLine {
         let until_nul = |word: OsString| {
             let mut bytes = word.into_vec();
             bytes.truncate(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
@@ -51,6 +58,7 @@ impl CommandLine {
         };
         CommandLine {
             words: words.into_iter().map(until_nul).collect(),
+            file,
             restart_hook: None,
             environment: Environment::inherited(),
             directory: directory.map(file::c_path_or_empty),
@@ -74,7 +82,8 @@ impl CommandLine {
 
     /// Found anew for each start, as `execvp` does: it may have been installed somewhere else meanwhile.
     fn program(&self) -> Result<CString, StartError> {
-        let name = self.words.first().map_or(OsStr::new(""), |word| OsStr::from_bytes(word.as_bytes()));
+        let first = self.words.first().map_or(OsStr::new(""), |word| OsStr::from_bytes(word.as_bytes()));
+        let name = self.file.as_ref().map_or(first, |file| file.as_os_str());
         let path = look_up(name).map_err(|errno| StartError { step: Step::Exec, errno })?;
         Ok(file::c_path_or_empty(&path))
     }

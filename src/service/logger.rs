@@ -6,7 +6,8 @@ use crate::conf::{Config, Program};
 use crate::status::StatusDir;
 use crate::sys::context::Ids;
 use crate::sys::errno_text;
-use std::ffi::OsString;
+use crate::sys::process::start::look_up;
+use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -38,7 +39,7 @@ pub struct TreeLogger {
 impl TreeLogger {
     /// The logger of the module `service`, by what `config` says of that.
     pub fn new(service: &str, status: StatusDir, config: &Config) -> TreeLogger {
-        let (service, directory, command) = (service.to_string(), PathBuf::new(), CommandLine::of_ours([], None));
+        let (service, directory, command) = (service.to_string(), PathBuf::new(), CommandLine::of_ours([], None, None));
         let mut logger = TreeLogger { service, status, directory, is_below_status: false, command };
         logger.configure(config);
         logger
@@ -71,8 +72,9 @@ impl TreeLogger {
         let options = settings.log.options.iter().map(String::as_str).chain([module.as_str(), "--"]);
         // A user may not be allowed to come there by the path: then it is started there.
         let place = if has_user { OsString::from(".") } else { self.directory.clone().into() };
-        let words = std::iter::once(program()).chain(options.map(OsString::from)).chain([place]);
-        let command = CommandLine::of_ours(words, has_user.then_some(&*self.directory));
+        let OwnProgram { name, file } = program();
+        let words = std::iter::once(name).chain(options.map(OsString::from)).chain([place]);
+        let command = CommandLine::of_ours(words, file, has_user.then_some(&*self.directory));
         std::mem::replace(&mut self.command, command).describe() != self.command.describe()
     }
 
@@ -100,13 +102,24 @@ impl TreeLogger {
     }
 }
 
-/// Beside our own program, wherever that has been moved; else the one that `PATH` has.
-pub fn program() -> OsString {
+/// How supervise-log is executed.
+#[derive(Debug)]
+pub struct OwnProgram {
+    /// Its name: a path, or one that `PATH` has.
+    pub name: OsString,
+    /// The file, if the name does not lead to it.
+    pub file: Option<PathBuf>,
+}
+
+/// Beside our own program, wherever that has been moved; else the one that `PATH` has; else our own, which is that one by that
+/// name.
+pub fn program() -> OwnProgram {
     let ours = std::env::current_exe().ok();
     let beside = ours.as_deref().and_then(Path::parent).map(|dir| dir.join(PROGRAM));
-    beside
-        .filter(|path| crate::sys::files::file::is_executable(path))
-        .map_or_else(|| PROGRAM.into(), PathBuf::into_os_string)
+    match beside.filter(|path| crate::sys::files::file::is_executable(path)) {
+        Some(path) => OwnProgram { name: path.into_os_string(), file: None },
+        None => OwnProgram { name: PROGRAM.into(), file: ours.filter(|_| look_up(OsStr::new(PROGRAM)).is_err()) },
+    }
 }
 
 #[cfg(test)]

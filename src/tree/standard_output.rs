@@ -5,7 +5,7 @@
 //! has not written when it ends is still in the modules' FIFOs.
 
 use crate::conf::{Config, GLOBAL, Program};
-use crate::service::logger::program;
+use crate::service::logger::{OwnProgram, program};
 use crate::status::log::Log;
 use crate::sys::errno_text;
 use crate::sys::files::file;
@@ -20,7 +20,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,7 +149,9 @@ impl Shared {
 
     fn start(&self) -> io::Result<Writer> {
         let mut requests = self.requests.lock();
-        let mut command = Command::new(program());
+        let OwnProgram { name, file } = program();
+        let mut command = Command::new(file.as_deref().map_or(name.as_os_str(), Path::as_os_str));
+        command.arg0(name);
         command.arg("--merge").arg(&self.dir).args(&requests.options).stdin(Stdio::piped());
         // An interrupt from the terminal is meant for the tree, and last words are still to come.
         command.process_group(0);

@@ -187,3 +187,31 @@ fn svctl_shows_what_the_logger_wrote_old_and_compressed_files_included() {
     following.kill();
     assert!(tree.stop().success());
 }
+
+/// A fresh build of one program, or an image with one file, has no supervise-log beside it.
+#[test]
+fn the_trees_own_file_is_the_logger_where_there_is_no_other() {
+    let place = Place::new();
+    place.conf(&format!("{FAST}log : yes\nlog_stamp : none\nlog_size : 4K\nlog_compress : gzip\n"));
+    place.run("web", "#!/bin/sh\nseq 1 2000\nexec sleep 1000\n");
+    let alone = place.path().join("bin/supervise-tree");
+    std::fs::create_dir(place.path().join("bin")).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_supervise-tree"), &alone).unwrap();
+    let mut command = std::process::Command::new(&alone);
+    command.arg("-p").arg(place.status_root()).arg(place.root()).env("PATH", "/usr/bin:/bin");
+    let tree = place.start(command);
+    place.module("web").wait_up(&place);
+    wait_logged(&place, &current(&place), "2000\n");
+    wait_for("an old file to be compressed", &place, || {
+        let names = std::fs::read_dir(current(&place).parent().unwrap()).unwrap();
+        names.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(".gz"))
+    });
+    // By another name, it is another program.
+    let svctl = place.path().join("bin/svctl");
+    std::os::unix::fs::symlink(&alone, &svctl).unwrap();
+    let mut command = std::process::Command::new(&svctl);
+    command.arg("-p").arg(place.status_root()).arg("status");
+    let told = said_by(&place.output(command));
+    assert!(told.contains("web/log") && !told.contains("log/main"), "{told}");
+    assert!(tree.stop().success());
+}

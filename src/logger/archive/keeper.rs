@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -213,6 +214,8 @@ impl Work {
 /// Has our own program compress `path` in a process of its own.
 fn compress(path: &Path) -> Result<(), String> {
     let mut command = Command::new("/proc/self/exe");
+    // The file may be that of the tree, which is this program by this name.
+    command.arg0("supervise-log");
     command.arg("--compress-file").arg(path).arg("--for").arg(std::process::id().to_string());
     command.stdin(Stdio::null()).stdout(Stdio::null());
     match command.status() {
