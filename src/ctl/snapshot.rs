@@ -38,7 +38,7 @@ const STALE_AFTER: Duration = Duration::from_secs(1);
 const STALE_LOOK: Duration = Duration::from_millis(50);
 
 /// What is said of a module whose files tell of the past.
-pub const STALE: &str = "its process has ended, and its supervisor could not write what came then (is the disk full?)";
+pub const STALE: &str = "its supervisor could not write what came later (is the disk full?)";
 
 /// Processes start a little before their start is written down; the clock's ticks are 10 ms.
 const START_SLACK: Duration = Duration::from_secs(2);
@@ -48,8 +48,7 @@ const START_SLACK: Duration = Duration::from_secs(2);
 pub enum Supervised {
     /// Yes.
     Yes,
-    /// Yes, but the files name a run process that has ended, and nothing newer could be written since: the disk is full, or
-    /// read-only.
+    /// Yes, but the files tell of the past, and nothing newer could be written since: the disk is full, or read-only.
     Stale,
     /// No; whether the last run process lives on without a supervisor.
     No {
@@ -365,8 +364,10 @@ fn from_record(record: Option<&Record>) -> StateFile {
 }
 
 fn supervised(module: &Module, state: &StateFile, changed: Option<SystemTime>) -> Supervised {
-    let yes = match fifo::has_reader(&module.dir.ok()) {
-        Ok(yes) => yes,
+    let yes = match fifo::look(&module.dir.ok()) {
+        // Its supervisor says so: see `Fifos::mark_stale`.
+        Ok(reader) if reader.has_unread => return Supervised::Stale,
+        Ok(reader) => reader.is_there,
         // Who may read the directory but not write the FIFO can still see whether the supervisor is there.
         Err(error) if access::is_denied(&error) => {
             let comm = std::fs::read_to_string(format!("/proc/{}/comm", state.supervisor_pid));

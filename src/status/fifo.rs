@@ -1,7 +1,7 @@
 //! `control` and `ok`: where commands come in, and how a writer can tell that somebody reads them.
 
 use super::StatusDir;
-use crate::sys::files::fifo::{Ends, Fifo};
+use crate::sys::files::fifo::{self, Ends, Fifo};
 use crate::sys::handover;
 use log::Level;
 use std::io;
@@ -28,13 +28,17 @@ pub struct Fifos {
     ok: Option<Fifo>,
     /// The failures have been reported, and nothing has been well since.
     reported: bool,
+    /// Whether something lies in `ok`, as far as that is known.
+    is_marked: Option<bool>,
 }
 
 impl Fifos {
     /// Those that the program before us had open.
     pub fn inherit(control: Option<OwnedFd>, ok: Option<OwnedFd>) -> Fifos {
         let inherit = |fifo: Option<OwnedFd>| fifo.and_then(|fifo| Fifo::inherit(fifo).ok());
-        Fifos { control: inherit(control), ok: inherit(ok), reported: false }
+        let ok = inherit(ok);
+        let is_marked = ok.is_none().then_some(false);
+        Fifos { control: inherit(control), ok, reported: false, is_marked }
     }
 
     /// Says whether both stay open when the program is replaced, and returns their descriptors' numbers.
@@ -52,7 +56,8 @@ impl Fifos {
     /// and not read), or it cannot be made.
     pub fn keep(&mut self, dir: &StatusDir) -> Result<(), FifoError> {
         let control = keep(&mut self.control, &dir.control(), Ends::Both);
-        let ok = keep(&mut self.ok, &dir.ok(), Ends::Read);
+        let is_there = self.ok.as_ref().is_some_and(|ok| ok.is_at(&dir.ok()));
+        let ok = if is_there { Ok(()) } else { self.open_ok(dir) };
         match control.and(ok) {
             Ok(()) => {
                 self.reported = false;
@@ -66,9 +71,31 @@ impl Fifos {
         }
     }
 
+    fn open_ok(&mut self, dir: &StatusDir) -> Result<(), FifoError> {
+        self.is_marked = Some(false);
+        keep(&mut self.ok, &dir.ok(), Ends::Read)
+    }
+
     /// Whether both are open, and in their places.
     pub fn are_open(&self) -> bool {
         self.control.is_some() && self.ok.is_some() && !self.reported
+    }
+
+    /// Notes whether what the files tell is old, because nothing newer can be written. A byte that nobody reads lies in `ok`
+    /// for as long: it needs no room on any disk. Says whether it was old until now, and is not any more.
+    pub fn mark_stale(&mut self, dir: &StatusDir, stale: bool) -> bool {
+        let Some(ok) = self.ok.as_ref().filter(|_| self.is_marked != Some(stale)) else { return false };
+        self.is_marked = Some(stale);
+        if stale {
+            // It fails where somebody else has filled it, which says the same.
+            let _ = fifo::send(&dir.ok(), b"s");
+            return false;
+        }
+        let mut was_marked = false;
+        while ok.read(&mut [0; READ_SIZE]) > 0 {
+            was_marked = true;
+        }
+        was_marked
     }
 
     /// The descriptor to wait for.

@@ -107,6 +107,9 @@ pub struct StateFile {
     pub own_config_hash: Option<u64>,
     /// What `SVDIR` has to be for runit's tools, with `--runit-compat`.
     pub svdir: Option<String>,
+    /// Whether the files were written over, for want of room for new ones.
+    #[serde(skip_serializing_if = "is_false")]
+    pub disk_full: bool,
     /// Why a later supervisor would not find the run process, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unrecorded: Option<String>,
@@ -250,7 +253,9 @@ impl StateFile {
 
     /// Reads the bytes of a file; `None` if they are no such object.
     pub fn decode(bytes: &[u8]) -> Option<StateFile> {
-        serde_json::from_slice(bytes).ok()
+        // What follows the line was there before: its writer was killed in the middle, on a full disk.
+        let line = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        serde_json::from_slice(line).or_else(|_| serde_json::from_slice(bytes)).ok()
     }
 }
 

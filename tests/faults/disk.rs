@@ -1,7 +1,7 @@
 //! Status roots that cannot be written: supervision goes on, and the files become true when they can.
 
 use crate::common::host::count;
-use crate::common::{FAST, Module, Place, holds_for, is_alive, signal, wait_for};
+use crate::common::{FAST, Module, Place, holds_for, is_alive, said_by, signal, wait_for};
 use crate::stage::{Mounted, on_stage};
 use std::io::Write;
 use std::path::Path;
@@ -71,7 +71,9 @@ fn services_run_on_a_full_disk_and_their_files_are_true_when_there_is_room() {
         web.wait_up(&place);
         fill(&place.status_root());
         web_is_kept(&place, &web);
-        assert_ne!(web.pid(), told_pid(&place, "web"), "the disk was not full");
+        assert!(std::fs::write(place.status_root().join("more"), "x").is_err(), "the disk was not full");
+        // What is there already has room.
+        wait_for("the status to be true", &place, || web.pid() == told_pid(&place, "web") && web.state_name() == "up");
         // A service that is new runs, too.
         place.run("new", TELLS_ITS_PID);
         wait_told(&place, "new", 0);
@@ -84,6 +86,36 @@ fn services_run_on_a_full_disk_and_their_files_are_true_when_there_is_room() {
         let new = place.module("new");
         wait_for("the status of the new one", &place, || new.pid() == told_pid(&place, "new"));
         assert!(tree.stop().success());
+    });
+}
+
+#[test]
+fn on_a_full_disk_the_status_is_true_and_a_command_outlives_the_tree() {
+    on_stage(|| {
+        let place = Place::new();
+        let _disk = Mounted::tmpfs(&place.status_root(), "size=400k");
+        place.run("web", TELLS_ITS_PID);
+        let tree = place.reaped_tree();
+        let web = place.module("web");
+        let pid = web.wait_up(&place);
+        fill(&place.status_root());
+        web.send("d");
+        wait_for("web to be down, and said to be", &place, || !is_alive(pid) && web.pid() == 0);
+        wait_for("state.json, too", &place, || web.state_name() == "down" && web.state()["want"] == "down");
+        assert!(!place.svctl(&["check", "web"]).status.success());
+        let table = place.svctl(&["status", "web"]);
+        assert_eq!(table.status.code(), Some(3), "the disk is not as it is wanted");
+        let table = said_by(&table);
+        assert!(table.contains("is full") && !table.contains("stale"), "{table}");
+        assert!(std::fs::write(place.status_root().join("more"), "x").is_err(), "the disk was not full");
+        tree.kill();
+        let _next = place.tree();
+        wait_for("the next tree", &place, || web.is_supervised());
+        holds_for(Duration::from_millis(300), "the command is remembered", &place, || told_pid(&place, "web") == pid);
+        web.send("u");
+        wait_told(&place, "web", pid);
+        std::fs::remove_file(place.status_root().join("fill")).unwrap();
+        wait_for("everything to be well again", &place, || place.svctl(&["status", "web"]).status.success());
     });
 }
 
@@ -118,6 +150,9 @@ fn services_run_on_a_read_only_disk_and_their_files_are_true_when_it_can_be_writ
         let read_only = Mounted::read_only(&place.status_root());
         web_is_kept(&place, &web);
         assert_ne!(web.pid(), told_pid(&place, "web"), "the disk was not read-only");
+        // Nothing tells of the new process but what the supervisor says beside its files.
+        assert!(said_by(&place.svctl(&["status", "web"])).contains("stale"));
+        assert!(!place.svctl(&["check", "web"]).status.success());
         // A service that is new has nowhere to be locked, and two copies would be worse than none.
         place.run("new", TELLS_ITS_PID);
         wait_for("new to be refused", &place, || count(&place.path().join("stderr"), "cannot make") > 0);
@@ -126,6 +161,7 @@ fn services_run_on_a_read_only_disk_and_their_files_are_true_when_it_can_be_writ
 
         drop(read_only);
         web_is_true_again(&place, &web);
+        assert!(place.svctl(&["check", "web"]).status.success());
         wait_told(&place, "new", 0);
         assert!(tree.stop().success());
     });

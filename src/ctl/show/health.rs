@@ -19,6 +19,8 @@ pub enum Health {
     Denied,
     /// Waits for its next start.
     Backoff,
+    /// There is no room on the disk for what its files tell.
+    DiskFull,
     /// Up, and its checks fail.
     Unhealthy,
     /// Waits for modules that it needs.
@@ -47,7 +49,7 @@ impl Health {
             Err(SnapshotError::Gone) => return None,
             Err(SnapshotError::Denied(_)) => return Some(Health::Denied),
         };
-        Some(match snapshot.supervised {
+        let health = match snapshot.supervised {
             Supervised::Removed => Health::Removed,
             Supervised::No { .. } => Health::Unsupervised,
             Supervised::NotBegun => Health::Failed,
@@ -72,7 +74,9 @@ impl Health {
                 | ModuleState::Finishing
                 | ModuleState::Unknown(_) => Health::Changing,
             },
-        })
+        };
+        let cramped = snapshot.state.disk_full && snapshot.supervised == Supervised::Yes && health.is_as_wanted();
+        Some(if cramped { Health::DiskFull } else { health })
     }
 
     /// Whether it is as it is wanted: nobody has to look at it.
@@ -85,6 +89,7 @@ impl Health {
             | Health::Stale
             | Health::Denied
             | Health::Backoff
+            | Health::DiskFull
             | Health::Unhealthy
             | Health::Waiting
             | Health::Changing
@@ -97,7 +102,7 @@ impl Health {
     pub fn colour(self) -> &'static str {
         match self {
             Health::Failed | Health::Flapping | Health::Unsupervised | Health::Stale | Health::Denied => "1;31",
-            Health::Backoff | Health::Waiting | Health::Changing | Health::Paused => "33",
+            Health::DiskFull | Health::Backoff | Health::Waiting | Health::Changing | Health::Paused => "33",
             Health::NotUp | Health::Unhealthy => "1;31",
             Health::Down => "35",
             Health::Up | Health::Done => "32",
@@ -123,6 +128,7 @@ impl Health {
             Health::Done => "done",
             Health::Up => "up",
             Health::Removed => "removed",
+            Health::DiskFull => "on a full disk",
         }
     }
 }

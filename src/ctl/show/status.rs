@@ -79,6 +79,7 @@ impl View {
             Health::Failed
             | Health::Flapping
             | Health::Stale
+            | Health::DiskFull
             | Health::Backoff
             | Health::Unhealthy
             | Health::Waiting

@@ -184,7 +184,8 @@ fn state_and_note(module: &Module, snapshot: &Snapshot, now: SystemTime) -> (Str
                 let exits = snapshot.state.recent_exits_at(Mono::now());
                 format!("flapping: {exits} exits in 5 minutes")
             });
-            let parts: Vec<String> = [flapping, reason, wanted, next, unrecorded].into_iter().flatten().collect();
+            let full = snapshot.state.disk_full.then(|| "the disk of its status directory is full".to_string());
+            let parts: Vec<String> = [flapping, reason, wanted, next, full, unrecorded].into_iter().flatten().collect();
             (state, parts.join("; "))
         }
     }

@@ -176,21 +176,35 @@ impl Publisher {
     pub fn publish(&mut self, machine: &Machine, facts: StatusContext<'_>, dir: &StatusDir) -> Result<(), PathError> {
         self.note(machine);
         self.command_is_untold = false;
-        let record = self.record(machine);
-        let state = self.encode_state(machine, &facts);
-        let number = number_of(&state);
-        let result = self.write(&record, (&state, number), dir);
-        match result {
+        // A full disk is looked at again each time.
+        let was_full = self.is_written_over();
+        if was_full {
+            self.written = None;
+        }
+        match self.write_new(machine, &facts, dir) {
             Ok(()) => {
-                self.written = Some((record, number));
                 self.failing = false;
-                Ok(())
+                if self.is_written_over() == was_full { Ok(()) } else { self.write_new(machine, &facts, dir) }
             }
             Err(error) => {
                 self.written = None;
                 if std::mem::replace(&mut self.failing, true) { Ok(()) } else { Err(error) }
             }
         }
+    }
+
+    /// Whether there was no room for new files the last time, and what was there was written over.
+    pub fn is_written_over(&self) -> bool {
+        [self.status_file, self.state_file].contains(&FilePair::WrittenOver)
+    }
+
+    fn write_new(&mut self, machine: &Machine, facts: &StatusContext<'_>, dir: &StatusDir) -> Result<(), PathError> {
+        let record = self.record(machine);
+        let state = self.encode_state(machine, facts);
+        let number = number_of(&state);
+        self.write(&record, (&state, number), dir)?;
+        self.written = Some((record, number));
+        Ok(())
     }
 
     fn write(&mut self, record: &Record, (state, number): (&[u8], u64), dir: &StatusDir) -> Result<(), PathError> {
@@ -281,6 +295,7 @@ impl Publisher {
         file.config_hash = facts.hashes[0];
         file.own_config_hash = facts.hashes[1];
         file.svdir = facts.svdir.map(|path| path.to_string_lossy().into_owned());
+        file.disk_full = self.is_written_over();
         file.unrecorded = facts.unrecorded.map(|why| format!("the next tree would start a second copy: {why}"));
     }
 }

@@ -82,7 +82,14 @@ impl Supervisor {
             remember: !has_ended,
         };
         if ours {
-            if let Err(error) = self.reports.publisher.publish(&self.machine, facts, &self.spec.dir) {
+            let dir = &self.spec.dir;
+            let mut published = self.reports.publisher.publish(&self.machine, facts, dir);
+            if self.fifos.mark_stale(dir, self.reports.publisher.last_write_failed()) {
+                // Who waits for a change has seen old files when they were written: once more.
+                self.reports.publisher.forget();
+                published = published.and(self.reports.publisher.publish(&self.machine, facts, dir));
+            }
+            if let Err(error) = published {
                 self.say(Level::Warn, format!("{error}; supervision goes on, tried again within 5 s"));
             }
             if let Some(runit) = &mut self.runit {
@@ -93,6 +100,7 @@ impl Supervisor {
         let in_order = ours
             && self.record_keeper.is_in_order()
             && !self.reports.publisher.last_write_failed()
+            && !self.reports.publisher.is_written_over()
             && self.fifos.are_open()
             && self.runit.as_deref().is_none_or(Runit::is_in_order);
         self.reports.repair_at = (!in_order).then(|| Mono::now() + REPAIR_INTERVAL);

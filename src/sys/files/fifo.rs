@@ -114,18 +114,48 @@ impl AsFd for Fifo {
     }
 }
 
+/// What can be told of a FIFO from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// Somebody has it open for reading.
+    pub is_there: bool,
+    /// Something is in it that was not read.
+    pub has_unread: bool,
+}
+
 /// Whether somebody has the FIFO at `path` open for reading. Nothing is written, and nothing waits.
 ///
 /// # Errors
 /// `NotFound`, `PermissionDenied` and the like; something that is not a FIFO has no reader.
 pub fn has_reader(path: &Path) -> io::Result<bool> {
+    look(path).map(|reader| reader.is_there)
+}
+
+/// The same, and whether it is empty.
+///
+/// # Errors
+/// As [`has_reader`].
+pub fn look(path: &Path) -> io::Result<Reader> {
     let mut options = OpenOptions::new();
     options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY);
     match options.open(path) {
-        Ok(file) => Ok(file.metadata()?.file_type().is_fifo()),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ELOOP)) => Ok(false),
+        Ok(file) => {
+            let is_there = file.metadata()?.file_type().is_fifo();
+            Ok(Reader { is_there, has_unread: is_there && unread(&file) > 0 })
+        }
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ELOOP)) => {
+            Ok(Reader { is_there: false, has_unread: false })
+        }
         Err(error) => Err(error),
     }
+}
+
+/// How many bytes wait in a FIFO.
+fn unread(fifo: &File) -> libc::c_int {
+    let mut count: libc::c_int = 0;
+    // SAFETY: writes one integer, which lives through the call.
+    let told = unsafe { libc::ioctl(fifo.as_raw_fd(), libc::FIONREAD, &raw mut count) };
+    if told == 0 { count } else { 0 }
 }
 
 /// Writes `bytes` into the FIFO at `path`, without ever waiting for a reader.

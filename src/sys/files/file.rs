@@ -18,6 +18,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+/// A file that somebody has a lease on is tried so often, and so long after each other: a lease lasts for one `write`.
+const LEASE_TRIES: u32 = 200;
+const LEASE_PAUSE: Duration = Duration::from_millis(1);
+
 /// The mode bits that no file of ours has.
 static FORBIDDEN_BITS: AtomicU32 = AtomicU32::new(0o022);
 
@@ -67,7 +71,17 @@ pub fn append(path: &Path) -> io::Result<(File, u64)> {
 /// # Errors
 /// As [`append`].
 pub fn read(path: &Path) -> io::Result<File> {
-    regular(open(path, OFlag::O_RDONLY, 0)?).map(|(file, _)| file)
+    let mut tries_left = LEASE_TRIES;
+    loop {
+        match open(path, OFlag::O_RDONLY, 0).and_then(regular) {
+            // It is being written over just now: see [`crate::sys::files::replace`].
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries_left > 0 => {
+                tries_left -= 1;
+                std::thread::sleep(LEASE_PAUSE);
+            }
+            opened => return opened.map(|(file, _)| file),
+        }
+    }
 }
 
 /// Reads what an administrator has named: a file, a device, or a pipe (`<(...)`) whose writer gets `patience` to come and to

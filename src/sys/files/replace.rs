@@ -5,18 +5,29 @@
 //! kernel or the file system cannot do the other; but services that restart all the time would have the file system
 //! make and remove inodes all the time, and ext4 searches through all that were removed in the last minutes before it
 //! makes the next one.
+//!
+//! On a disk that is full there may be no room for a spare. What is there already has room: then the file itself is written
+//! over, in one call, while a lease keeps everybody else from opening it.
 
 use crate::sys::files::file;
 use std::ffi::{CStr, OsStr};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 /// What the spare's name has behind that of the file.
 const SPARE: &str = ".new";
+
+/// Whoever reads a file that is to be written over is through with it by then.
+const LEASE_TRIES: u32 = 50;
+const LEASE_PAUSE: Duration = Duration::from_millis(1);
+
+/// Size of the blocks that `stat` counts, in bytes.
+const BLOCK: u64 = 512;
 
 /// What is known of a file and its spare. If it is wrong, somebody has touched them, and nothing worse comes of it than a
 /// system call more, or an error and a second try.
@@ -31,6 +42,8 @@ pub enum FilePair {
     FileOnly,
     /// Both are there.
     FileAndSpare,
+    /// The disk was full, and the file was written over.
+    WrittenOver,
 }
 
 impl FilePair {
@@ -39,12 +52,23 @@ impl FilePair {
     /// # Errors
     /// What `open`, `write` and `rename` give; `path` is then as it was.
     pub fn replace(&mut self, path: &Path, content: &[u8]) -> io::Result<()> {
+        match self.exchange(path, content) {
+            Err(error) if is_full(&error) => {
+                write_over(path, content).map_err(|_| error)?;
+                *self = FilePair::WrittenOver;
+                Ok(())
+            }
+            replaced => replaced,
+        }
+    }
+
+    fn exchange(&mut self, path: &Path, content: &[u8]) -> io::Result<()> {
         let before = std::mem::take(self);
         let (c_path, c_spare) = (file::c_path(path)?, file::c_path_with_suffix(path, SPARE)?);
         let spare = Path::new(OsStr::from_bytes(c_spare.to_bytes()));
         let reused = match before {
             FilePair::Absent | FilePair::FileOnly => None,
-            FilePair::Unknown | FilePair::FileAndSpare => reuse(spare),
+            FilePair::Unknown | FilePair::FileAndSpare | FilePair::WrittenOver => reuse(spare),
         };
         let (mut file, size) = match reused {
             Some(reused) => reused,
@@ -68,25 +92,61 @@ impl FilePair {
 
 /// Opens the spare and gives its size, if it is what we have left there and nobody is still reading it.
 fn reuse(spare: &Path) -> Option<(File, u64)> {
+    let (spare, metadata) = open_ours(spare)?;
+    let is_open_once = lease(&spare, libc::F_WRLCK) && lease(&spare, libc::F_UNLCK);
+    is_open_once.then_some((spare, metadata.len()))
+}
+
+/// Opens for writing what is ours alone.
+fn open_ours(path: &Path) -> Option<(File, Metadata)> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let spare = OpenOptions::new().write(true).custom_flags(flags).open(spare).ok()?;
-    let metadata = spare.metadata().ok()?;
+    let file = OpenOptions::new().write(true).custom_flags(flags).open(path).ok()?;
+    let metadata = file.metadata().ok()?;
     let ours = metadata.is_file()
         && metadata.nlink() == 1
         && metadata.uid() == nix::unistd::geteuid().as_raw()
         && file::obeys_umask(&metadata);
-    (ours && is_open_once(&spare)).then_some((spare, metadata.len()))
+    ours.then_some((file, metadata))
 }
 
-/// Whether nobody else has the file open, which is when the kernel grants a lease for writing.
+/// Takes or gives back a lease. For writing, the kernel grants it when nobody else has the file open.
 ///
-/// Whoever opens it in this moment causes a SIGIO, which [`crate::sys::process::setup::prepare`] has had ignored.
-fn is_open_once(file: &File) -> bool {
-    let lease = |kind: libc::c_int| {
-        // SAFETY: takes or gives back a lease on a descriptor that is open; no memory is involved.
-        unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) == 0 }
-    };
-    lease(libc::F_WRLCK) && lease(libc::F_UNLCK)
+/// Whoever opens it meanwhile waits, and causes a SIGIO, which [`crate::sys::process::setup::prepare`] has had ignored.
+fn lease(file: &File, kind: libc::c_int) -> bool {
+    // SAFETY: takes or gives back a lease on a descriptor that is open; no memory is involved.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) == 0 }
+}
+
+/// Whether there is no room.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Writes over the file itself, if it has room for `content`, and nobody is reading it. Until that is done, whoever opens it
+/// waits.
+///
+/// What is killed in the middle leaves a whole line in any case: the one call writes it, and what was longer follows it for
+/// the moment.
+fn write_over(path: &Path, content: &[u8]) -> io::Result<()> {
+    let (file, metadata) = open_ours(path).ok_or(io::ErrorKind::NotFound)?;
+    let room = metadata.len().max(metadata.blocks() * BLOCK);
+    if content.len() as u64 > room {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    let mut tries_left = LEASE_TRIES;
+    while !lease(&file, libc::F_WRLCK) {
+        if tries_left == 0 {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        tries_left -= 1;
+        std::thread::sleep(LEASE_PAUSE);
+    }
+    // The lease ends with the descriptor.
+    file.write_all_at(content, 0)?;
+    if metadata.len() > content.len() as u64 {
+        file.set_len(content.len() as u64)?;
+    }
+    Ok(())
 }
 
 /// Makes the spare anew: what has its name may be a link to something precious, a FIFO, or a leftover.
@@ -180,6 +240,38 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_written_over_is_never_seen_in_part() {
+        // SAFETY: ignores a signal, as our programs do.
+        unsafe { nix::sys::signal::signal(nix::sys::signal::SIGIO, nix::sys::signal::SigHandler::SigIgn) }.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let text = |digit: char| format!("{}\n", digit.to_string().repeat(if digit == '7' { 900 } else { 1000 }));
+        std::fs::write(&path, text('1')).unwrap();
+        let write = |digit: char| write_over(&path, text(digit).as_bytes());
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                for _ in 0..2000 {
+                    let mut seen = String::new();
+                    file::read(&path).unwrap().read_to_string(&mut seen).unwrap();
+                    assert!(('1'..='9').any(|digit| seen == text(digit)), "{seen}");
+                }
+            });
+            let mut written = 0;
+            while !reader.is_finished() {
+                written += ('1'..='9').filter(|digit| write(*digit).is_ok()).count();
+            }
+            assert!(written > 0);
+        });
+        // Who has it open keeps it as it is.
+        write('5').unwrap();
+        let held = File::open(&path).unwrap();
+        assert_eq!(write('6').unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        drop(held);
+        assert_eq!(write_over(&path, &[b'x'; 70_000]).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text('5'));
     }
 
     #[test]
