@@ -91,6 +91,9 @@ fn fail(world: &World<'_>, seed: u64, round: usize, problems: &[String]) -> ! {
             .filter(|name| problems.iter().any(|problem| problem.contains(name) || problem.starts_with(&lines)));
         logs.extend(name.into_iter().flat_map(|name| [world.module(name), world.module(&format!("{name}/log"))]));
     }
+    let gone = problems.iter().filter_map(|problem| problem.split_once(", which is gone")).map(|(name, _)| name);
+    let gone: std::collections::BTreeSet<&str> = gone.collect();
+    logs.extend(gone.into_iter().flat_map(|name| [world.module(name), world.module(&format!("{name}/log"))]));
     for module in logs {
         let lines = [tail(&module.text("supervise.log")), tail(&module.text("supervise.log.wf"))].concat();
         text += &format!("--- {}\n{lines}{}", module.dir().display(), module.text("state.json"));

@@ -32,9 +32,10 @@ impl Supervisor {
     }
 
     fn join_order(&mut self, place: &dyn Place) {
-        self.standpoint.ordered = true;
         self.tell_patience(place);
+        // Before the first event nothing is known of the service, so nothing is told of it yet.
         self.handle(Event::Turn(Turn::Ordered(true)));
+        self.standpoint.ordered = true;
     }
 
     /// Whether anything of it may take for ever to end: what is run, or its `finish`.

@@ -39,7 +39,7 @@ impl World<'_> {
         if self.random.chance(50) {
             self.rescan();
         } else {
-            self.signal_tree("USR2");
+            self.ask_for_upgrade();
         }
         self.pause();
         std::fs::rename(&away, &conf).expect("back");
@@ -62,6 +62,9 @@ impl World<'_> {
 
     /// The whole root, with a service that ends meanwhile, or a tree that looks for it.
     fn root_away(&mut self) {
+        if self.is_upgrading {
+            return self.tell("the root stays: the program may just be replacing itself".into());
+        }
         let away = self.place.path().join("sv.away");
         let order = self.random.below(4);
         let victim = self.any();
@@ -73,7 +76,7 @@ impl World<'_> {
                 self.subject(id).service_was_hit();
                 self.kill(&Role::Service(id));
             }
-            (1, _) => self.signal_tree("USR2"),
+            (1, _) => self.ask_for_upgrade(),
             (2, _) => self.rescan(),
             _ => {}
         }
@@ -116,6 +119,8 @@ impl World<'_> {
         self.tell(format!("log/run of {name} ({id}) away and back"));
         let away = self.place.path().join("log.run.away");
         std::fs::rename(&run, &away).expect("away");
+        // A tree that looks just now starts the service without it: what that writes then is in __stdout.
+        self.subject(id).lines_may_go_elsewhere();
         if self.random.chance(50) {
             self.subject(id).logger_was_hit();
             self.kill(&Role::Logger(id));

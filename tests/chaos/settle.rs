@@ -40,6 +40,7 @@ impl World<'_> {
             self.start_tree();
         }
         self.ticker.stop();
+        self.is_upgrading = false;
         let crashes = std::mem::take(&mut self.crashes);
         for subject in self.subjects.values_mut() {
             subject.note_what_cannot_be_kept(crashes);

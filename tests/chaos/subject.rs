@@ -127,6 +127,11 @@ impl Subject {
         self.panicked = true;
     }
 
+    /// Its service may be without its logger for a moment.
+    pub fn lines_may_go_elsewhere(&mut self) {
+        self.forgive = true;
+    }
+
     /// Somebody has asked for it.
     pub fn asked(&mut self, want: Want) {
         self.wants.push(want);

@@ -49,6 +49,8 @@ pub struct World<'a> {
     pub runit: bool,
     /// The tree's pid, while it runs.
     pub tree: Option<u32>,
+    /// It was told to replace its program since all was at rest.
+    pub is_upgrading: bool,
     /// How often the tree was killed since all was at rest.
     pub crashes: usize,
     /// What was done, for whoever has to find out why it went wrong.
@@ -72,6 +74,7 @@ impl<'a> World<'a> {
             runit: seed.is_multiple_of(2),
             subjects: BTreeMap::new(),
             tree: None,
+            is_upgrading: false,
             crashes: 0,
             story: Vec::new(),
             overdue: Vec::new(),
@@ -452,6 +455,11 @@ impl<'a> World<'a> {
 
     fn upgrade(&mut self) {
         self.tell("USR2 to the tree".into());
+        self.ask_for_upgrade();
+    }
+
+    pub fn ask_for_upgrade(&mut self) {
+        self.is_upgrading = true;
         self.signal_tree("USR2");
     }
 }

@@ -12,6 +12,7 @@ mod circles;
 mod names;
 mod oneshots;
 mod restarts;
+mod samples;
 mod stops;
 
 use common::*;

@@ -125,3 +125,35 @@ fn a_patient_one_is_killed_by_a_second_request_to_end() {
     tree.signal("TERM");
     assert!(tree.wait().success());
 }
+
+/// The stops had begun, and those that need what is being stopped were not gone, when the tree was killed. There are some such
+/// pairs, for the threads of the next tree begin in no order.
+#[test]
+fn a_stop_goes_on_in_order_after_the_tree_was_killed() {
+    const PAIRS: usize = 12;
+    let place = Place::new();
+    let story = place.path().join("story").display().to_string();
+    let mut conf = "[global]\nready : fd\nrestart_delay : 0.01\n".to_string();
+    let slow = "trap 'sleep 1; echo -NAME >> STORY; exit 0' TERM; echo +NAME >> STORY; echo >&3; sleep 1000 & wait";
+    for number in 0..PAIRS {
+        conf += &format!("[web{number}]\nneeds : db{number}\n");
+        teller(&place, &format!("db{number}"));
+        place.run(&format!("web{number}"), &slow.replace("STORY", &story).replace("NAME", &format!("web{number}")));
+    }
+    place.conf(&conf);
+    let killed = place.reaped_tree();
+    wait_for("all", &place, || told(&place).len() == 2 * PAIRS);
+    (0..PAIRS).for_each(|number| place.module(&format!("db{number}")).send("d"));
+    for number in 0..PAIRS {
+        place.module(&format!("db{number}")).wait_text(&place, "supervise.log", "waiting: waits for the end of");
+    }
+    killed.kill();
+    let _tree = place.tree();
+    for number in 0..PAIRS {
+        wait_for_state(&place, &format!("db{number}"), "down");
+        wait_reason(&place, &format!("web{number}"), &format!("needs db{number}, which is down"));
+        let (told, find) = (told(&place), |word: String| move |told: &String| *told == word);
+        let [web, db] = ["web", "db"].map(|name| told.iter().position(find(format!("-{name}{number}"))));
+        assert!(web.is_some() && web < db, "{number}: {told:?}\n{}", place.story());
+    }
+}

@@ -1,7 +1,11 @@
 //! Random histories in the simulated world: what must never happen does not, and what is asked for comes.
 
 use crate::conf::policy::{KillMode, Policy, RestartPolicy};
+use crate::conf::readiness::Unhealthy;
+use crate::conf::relations::Kind;
 use crate::machine::Leave;
+use crate::machine::health::{HealthRules, Notice, ReadyWhen};
+use crate::machine::standing::Call;
 use crate::machine::tests::story::{CORE, NO_FILE, NO_PROCESSES, PLAIN, WITH_CONTROLS, WITH_HOOK, policy, seconds};
 use crate::machine::tests::world::{Op, World};
 use crate::machine::words::command::Command;
@@ -64,6 +68,46 @@ fn any_op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// All ways of getting ready, and all that can follow from being unwell.
+fn any_health() -> impl Strategy<Value = HealthRules> {
+    let ready =
+        vec![ReadyWhen::Started, ReadyWhen::Told, ReadyWhen::Checked, ReadyWhen::Lived(seconds(1.0)), ReadyWhen::Never];
+    let times = || select(vec![None, Some(0.5), Some(3.0)]);
+    let unhealthy = select(vec![Unhealthy::Restart, Unhealthy::Alarm, Unhealthy::Ignore]);
+    (select(ready), times(), times(), times(), 1u32..4, unhealthy).prop_map(
+        |(ready, timeout, interval, watchdog, check_failures, unhealthy)| HealthRules {
+            ready,
+            ready_timeout: timeout.map(seconds),
+            check_interval: interval.map(seconds),
+            watchdog: watchdog.map(seconds),
+            check_failures,
+            unhealthy,
+            ..HealthRules::default()
+        },
+    )
+}
+
+/// What the order and the run process have to say, and the looks at that.
+fn any_word() -> impl Strategy<Value = Op> {
+    let notices = vec![
+        Notice::Ready,
+        Notice::Ready,
+        Notice::Reloading,
+        Notice::Stopping,
+        Notice::Alive,
+        Notice::Unwell,
+        Notice::WatchdogInterval(seconds(0.3)),
+        Notice::WatchdogInterval(seconds(0.0)),
+        Notice::Extend(seconds(5.0)),
+    ];
+    prop_oneof![
+        4 => (any::<bool>(), any::<bool>()).prop_map(|(starts, stops)| Op::Order { starts, stops }),
+        1 => select(vec![Op::Call(Call::Halt), Op::Call(Call::Restart)]),
+        3 => select(notices).prop_map(Op::Says),
+        4 => any::<bool>().prop_map(Op::CheckEnds),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -74,6 +118,28 @@ proptest! {
         let mut world = World::new(setup, policy, wanted);
         for op in ops.into_iter() {
             if world.can(op) {
+                world.happens(op);
+            }
+        }
+        world.can_leave();
+        world.can_come_up();
+        world.can_go_down();
+    }
+
+    /// In an order, with readiness and health: besides, nothing is ready without a process, nothing is stopped before those that
+    /// need it, and each stop ends once the order allows it.
+    #[test]
+    fn no_history_in_an_order_breaks_the_rules(
+        setup in select(vec![PLAIN, WITH_CONTROLS]), policy in any_policy(), health in any_health(), wanted in any::<bool>(),
+        ops in prop::collection::vec(prop_oneof![2 => any_op(), 1 => any_word()], 1..200)
+    ) {
+        let kind = if health.ready == ReadyWhen::Never { Kind::Oneshot } else { Kind::Longrun };
+        let mut world = World::ordered(setup, Policy { kind, ..policy }, health, wanted);
+        for op in ops.into_iter() {
+            // The kind of a service stays: what it has to say goes by that.
+            let op = if let Op::Policy(policy) = op { Op::Policy(Policy { kind, ..policy }) } else { op };
+            // Loggers alone are told to read the rest, and they have no place in the order.
+            if world.can(op) && !matches!(op, Op::Leave(Leave::EndOfInput)) {
                 world.happens(op);
             }
         }

@@ -412,7 +412,9 @@ impl World {
 
     /// Where there may be scripts, nothing but KILL is sent unless one was asked, and has not done it.
     fn may_send(&self, number: i32) -> bool {
-        if !self.machine.setup.controls || number == libc::SIGKILL {
+        // Scripts are for commands: nobody has commanded the end of one that is not well.
+        let is_unwell = self.machine.run().is_some_and(|run| run.failed);
+        if !self.machine.setup.controls || number == libc::SIGKILL || is_unwell {
             return true;
         }
         match self.answer {

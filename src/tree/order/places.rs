@@ -100,6 +100,17 @@ impl Places {
         inner.wake();
     }
 
+    /// An earlier tree has left something of this module running, and its thread begins later.
+    pub fn note_running(&self, config: &Config, name: &str) {
+        let mut inner = self.inner.lock();
+        inner.declare(config, name);
+        if let Some(id) = inner.order.place(name) {
+            inner.order.report(id, Standing::Up);
+            // Nothing ends it until its thread begins, which may fail.
+            inner.order.set_patient(id, true);
+        }
+    }
+
     /// The place of a module whose thread is about to begin.
     pub fn take(self: &Arc<Places>, config: &Config, name: &str, mailbox: &Arc<Mailbox>) -> Arc<dyn Place> {
         if self.are_ordered() {

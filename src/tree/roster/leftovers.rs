@@ -42,11 +42,17 @@ impl Roster {
     /// directory that it was when it was last looked at, if it was there.
     pub fn adopt_leftovers(&mut self, root: (&Path, Option<FileInstance>)) {
         let Ok(entries) = std::fs::read_dir(self.status_root()) else { return };
-        for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
-            if !name.starts_with('.') {
-                self.adopt_leftover(root, name);
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+        if self.places.are_ordered() {
+            // All before the first thread begins: one that goes on with its stop waits for those that need it.
+            for name in &names {
+                if Leftover::read(&self.status_dir(name), &root.0.join(name)).is_some_and(|service| service.runs) {
+                    self.places.note_running(&self.shared.config, name);
+                }
             }
         }
+        names.into_iter().for_each(|name| self.adopt_leftover(root, name));
     }
 
     fn adopt_leftover(&mut self, root: (&Path, Option<FileInstance>), name: String) {
