@@ -1,5 +1,5 @@
-//! The same services as another user and with five variables of their own: by keys under the tree, by the tools that come
-//! with runit and s6 under these.
+//! The same services as another user and with five variables of their own, by the tools that come with runit and s6 under
+//! these, and by keys under the tree, which sets a limit, too.
 
 use super::peers::Peer;
 use super::place::Place;
@@ -48,7 +48,7 @@ fn by_keys(place: &Place) -> io::Result<()> {
     }
     let file = place.path().join("variables");
     std::fs::write(&file, variables)?;
-    let text = format!("[global]\nuser : {USER}\nenv_file : {}\n", file.display());
+    let text = format!("[global]\nuser : {USER}\nenv_file : {}\nlimit_nofile : 4096\n", file.display());
     std::fs::write(place.root().join("supervise.conf"), text)
 }
 

@@ -36,9 +36,9 @@ fn its_keys_count_at_every_start_and_the_shared_section_wins() {
     web.send("t");
     let second = web.wait_new_pid(&place, first);
     assert_eq!((nice(second), variables(second)[1].as_str()), (4, "global"));
-    let told = web.text("supervise.log.wf");
-    assert!(told.contains("web/supervise.conf:2: nice is indented"), "{told}");
-    assert!(told.contains("web/supervise.conf:3: [web] has no place"), "{told}");
+    // The log may come a moment after the start.
+    web.wait_text(&place, "supervise.log.wf", "web/supervise.conf:2: nice is indented");
+    web.wait_text(&place, "supervise.log.wf", "web/supervise.conf:3: [web] has no place");
 
     std::fs::remove_file(own(&place, "web")).expect("gone");
     web.send("t");
