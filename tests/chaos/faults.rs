@@ -127,6 +127,8 @@ impl World<'_> {
         }
         self.pause();
         std::fs::rename(&away, &run).expect("back");
+        // A tree that has looked meanwhile knows of no logger, and watches no directory without a run for one.
+        self.rescan();
     }
 
     /// What the link of a service leads to by way of another link becomes another directory, as a deployment does it. No

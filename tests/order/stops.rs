@@ -157,3 +157,31 @@ fn a_stop_goes_on_in_order_after_the_tree_was_killed() {
         assert!(web.is_some() && web < db, "{number}: {told:?}\n{}", place.story());
     }
 }
+
+/// Those that need it may be told to stop before their threads have begun. If nobody told them, it would take a minute.
+#[test]
+fn what_was_removed_while_no_tree_ran_stops_soon_and_in_order() {
+    const PAIRS: usize = 12;
+    let place = Place::new();
+    let mut conf = "[global]\nready : fd\nrestart_delay : 0.01\n".to_string();
+    for number in 0..PAIRS {
+        conf += &format!("[web{number}]\nneeds : db{number}\n");
+        teller(&place, &format!("db{number}"));
+        teller(&place, &format!("web{number}"));
+    }
+    place.conf(&conf);
+    let killed = place.reaped_tree();
+    wait_for("all", &place, || told(&place).len() == 2 * PAIRS);
+    killed.kill();
+    for number in 0..PAIRS {
+        std::fs::rename(place.root().join(format!("db{number}")), place.path().join(format!("db{number}"))).unwrap();
+    }
+    let tree = place.tree();
+    for number in 0..PAIRS {
+        wait_for("the end", &place, || told(&place).contains(&format!("-db{number}")));
+        let (told, find) = (told(&place), |word: String| move |told: &String| *told == word);
+        let [web, db] = ["web", "db"].map(|name| told.iter().position(find(format!("-{name}{number}"))));
+        assert!(web.is_some() && web < db, "{number}: {told:?}\n{}", place.story());
+    }
+    assert!(tree.stop().success());
+}

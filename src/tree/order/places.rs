@@ -117,6 +117,10 @@ impl Places {
             let mut inner = self.inner.lock();
             inner.declare(config, name);
             inner.mailboxes.insert(name.to_string(), mailbox.clone());
+            // What it was told while nobody was there to hear of it: others may wait for its end.
+            if inner.order.is_called(name) {
+                mailbox.ask(Ask::Look);
+            }
         }
         Arc::new(Seat { places: self.clone(), name: name.to_string(), mailbox: mailbox.clone() })
     }

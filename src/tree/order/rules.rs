@@ -311,6 +311,11 @@ impl Order {
         }
     }
 
+    /// Whether a message waits for the thread of the module called `name`.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.place(name).and_then(|id| self.nodes.get(id)).is_some_and(|node| node.call.is_some())
+    }
+
     /// Takes the messages for the module's thread.
     pub fn take_call(&mut self, id: Id) -> Option<Call> {
         self.refresh();
