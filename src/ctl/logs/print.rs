@@ -105,17 +105,20 @@ impl Show<'_> {
         out: &mut Out,
         first: bool,
     ) -> Result<(), CtlError> {
+        if let Some(watches) = watches.as_deref_mut() {
+            // What is wrong with the root is said before it is watched.
+            self.root.directories()?;
+            watch(watches, self.root.path(), ANEW.into(), Interest::Entries)?;
+            // One that is not a module yet may be about to become one. What becomes one meanwhile is among those that are
+            // selected after this.
+            for (module, _) in self.root.directories()?.iter().filter(|(_, is_one)| !is_one) {
+                watch(watches, module.dir.path(), ANEW.into(), Interest::Entries)?;
+            }
+        }
         let mut modules = self.selected(out, first)?;
         let tree = self.root.tree();
         if self.arguments.supervisor && self.arguments.modules.is_empty() && tree.path().is_dir() {
             modules.insert(0, Module { name: "supervise-tree".into(), dir: tree });
-        }
-        if let Some(watches) = watches.as_deref_mut() {
-            watch(watches, self.root.path(), ANEW.into(), Interest::Entries)?;
-            // One that is not a module yet may be about to become one.
-            for (module, _) in self.root.directories()?.iter().filter(|(_, is_one)| !is_one) {
-                watch(watches, module.dir.path(), ANEW.into(), Interest::Entries)?;
-            }
         }
         for module in modules {
             if let Some(watches) = watches.as_deref_mut() {
