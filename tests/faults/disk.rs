@@ -97,7 +97,8 @@ fn on_a_full_disk_the_status_is_true_and_a_command_outlives_the_tree() {
         place.run("web", TELLS_ITS_PID);
         let tree = place.reaped_tree();
         let web = place.module("web");
-        let pid = web.wait_up(&place);
+        web.wait_up(&place);
+        let pid = wait_told(&place, "web", 0);
         fill(&place.status_root());
         web.send("d");
         wait_for("web to be down, and said to be", &place, || !is_alive(pid) && web.pid() == 0);
