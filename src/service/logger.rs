@@ -4,6 +4,7 @@ use super::command::CommandLine;
 use crate::conf::log::Destination;
 use crate::conf::{Config, Program};
 use crate::status::StatusDir;
+use crate::status::dir::OWN_LOG;
 use crate::sys::context::Ids;
 use crate::sys::errno_text;
 use crate::sys::process::start::look_up;
@@ -15,9 +16,6 @@ use std::path::{Path, PathBuf};
 
 /// The program, which lies beside ours.
 const PROGRAM: &str = "supervise-log";
-
-/// The log's directory in the logger's status directory: that one has a `lock` of its own.
-const DIRECTORY: &str = "main";
 
 /// Modes of the log's directory: for the logger's user alone, and for a group that may read, which new files inherit.
 const OURS: u32 = 0o750;
@@ -32,6 +30,8 @@ pub struct TreeLogger {
     status: StatusDir,
     /// Where it writes, from its next start on.
     directory: PathBuf,
+    /// The same as we reach it: in a status directory that is held open, through the descriptor.
+    place: PathBuf,
     is_below_status: bool,
     command: CommandLine,
 }
@@ -39,8 +39,9 @@ pub struct TreeLogger {
 impl TreeLogger {
     /// The logger of the module `service`, by what `config` says of that.
     pub fn new(service: &str, status: StatusDir, config: &Config) -> TreeLogger {
-        let (service, directory, command) = (service.to_string(), PathBuf::new(), CommandLine::of_ours([], None, None));
-        let mut logger = TreeLogger { service, status, directory, is_below_status: false, command };
+        let (service, command) = (service.to_string(), CommandLine::of_ours([], None, None));
+        let (directory, place) = Default::default();
+        let mut logger = TreeLogger { service, status, directory, place, is_below_status: false, command };
         logger.configure(config);
         logger
     }
@@ -60,45 +61,49 @@ impl TreeLogger {
         let settings = config.settings(&self.service, None, Program::Tree);
         let directory = match &settings.log.destination {
             // When `log` says something else by now, what is in the pipe goes there.
-            Destination::Files | Destination::Stdout | Destination::StatusDir => self.status.path().join(DIRECTORY),
+            Destination::Files | Destination::Stdout | Destination::StatusDir => self.status.path().join(OWN_LOG),
             Destination::Directory(path) => path.clone(),
             Destination::Below(path) => path.join(&self.service),
         };
         self.is_below_status = directory.starts_with(self.status.path());
         self.directory = std::path::absolute(&directory).unwrap_or(directory);
+        let is_held = self.is_below_status && self.status.is_held();
+        self.place = if is_held { self.status.own_log() } else { self.directory.clone() };
         let module = format!("{}/log", self.service);
         let has_user = config.settings(&module, None, Program::Tree).context.user.is_some();
         let module = format!("--module={}", self.service);
         let options = settings.log.options.iter().map(String::as_str).chain([module.as_str(), "--"]);
-        // A user may not be allowed to come there by the path: then it is started there.
-        let place = if has_user { OsString::from(".") } else { self.directory.clone().into() };
+        // A user may not be allowed to come there by the path, or somebody may exchange it: then it is started there.
+        let by_directory = has_user || is_held;
+        let place = if by_directory { OsString::from(".") } else { self.directory.clone().into() };
         let OwnProgram { name, file } = program();
         let words = std::iter::once(name).chain(options.map(OsString::from)).chain([place]);
-        let command = CommandLine::of_ours(words, file, has_user.then_some(&*self.directory));
+        let command = CommandLine::of_ours(words, file, by_directory.then_some(&*self.place));
         std::mem::replace(&mut self.command, command).describe() != self.command.describe()
     }
 
-    /// Makes the directory before a start, if somebody else than we is to own it (`uid` and `gid`), or a group to read it.
+    /// Makes the directory before a start, if somebody else than we is to own it (`uid` and `gid`), or a group to read it, or if
+    /// the logger is started in it.
     ///
     /// # Errors
     /// A line for the log. The start is tried all the same: what is there already may do.
     pub fn prepare(&self, ids: Option<&Ids>, readers: Option<u32>) -> Result<(), String> {
         let readers = readers.filter(|_| self.is_below_status);
         let owner = ids.filter(|ids| ids.uid.is_some());
-        if owner.is_none() && readers.is_none() {
+        if owner.is_none() && readers.is_none() && self.place == self.directory {
             return Ok(());
         }
         let about = |error: io::Error| format!("{}: {}", self.directory.display(), errno_text(&error));
-        match std::fs::DirBuilder::new().mode(OURS).create(&self.directory) {
+        match std::fs::DirBuilder::new().mode(OURS).create(&self.place) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
             made => made.map_err(about)?,
         }
         if let Some(owner) = owner {
-            std::os::unix::fs::lchown(&self.directory, owner.uid, owner.gid).map_err(about)?;
+            std::os::unix::fs::lchown(&self.place, owner.uid, owner.gid).map_err(about)?;
         }
         let Some(readers) = readers else { return Ok(()) };
-        std::os::unix::fs::lchown(&self.directory, None, Some(readers)).map_err(about)?;
-        std::fs::set_permissions(&self.directory, Permissions::from_mode(SHARED)).map_err(about)
+        std::os::unix::fs::lchown(&self.place, None, Some(readers)).map_err(about)?;
+        std::fs::set_permissions(&self.place, Permissions::from_mode(SHARED)).map_err(about)
     }
 }
 

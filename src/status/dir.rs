@@ -1,12 +1,13 @@
 //! The directory, what its entries are called, whose it has to be, and its lock.
 
 use crate::sys::files::file;
+use crate::sys::files::file_id::FileId;
 use crate::sys::files::flock::{Lock, LockError};
+use crate::sys::files::held::{self, HeldDirectory};
 use crate::sys::process::record;
 use crate::sys::{Errno, errno_text};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,12 @@ pub const TREE_DIR: &str = ".supervise-tree";
 /// The directory of the sockets of sd_notify(3), in the status root.
 pub const NOTIFY_DIR: &str = ".notify";
 
+/// What the tree's own logger keeps its files in, in its status directory: that one has a `lock` of its own.
+pub const OWN_LOG: &str = "main";
+
+/// All may pass through it, to a socket whose name they know.
+const NOTIFY_DIR_MODE: u32 = 0o711;
+
 /// A module's status directory; it need not exist yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusDir {
@@ -26,21 +33,21 @@ pub struct StatusDir {
     /// Outputs and logs may be links, FIFOs or devices where nobody else can have put them there, and one that belongs to
     /// somebody else may do: scripts of the C program rely on it.
     for_scripts: bool,
-    /// It belongs to somebody else, and every entry is opened below this descriptor.
+    /// Somebody else may exchange it, and every entry is opened below this descriptor.
     held: Option<Held>,
 }
 
-/// A directory that is held open. Its owner may put another one in its place, or a link; what we open stays in this one.
+/// A directory that is held open. Somebody may put another one in its place, or a link; what we open stays in this one.
 #[derive(Clone, Debug)]
 struct Held {
-    /// A path through our own descriptor, which children can open, too.
-    path: PathBuf,
-    _directory: Arc<File>,
+    directory: Arc<HeldDirectory>,
+    /// It belongs to somebody else.
+    is_foreign: bool,
 }
 
 impl PartialEq for Held {
     fn eq(&self, other: &Held) -> bool {
-        self.path == other.path
+        self.directory.path() == other.directory.path()
     }
 }
 
@@ -89,20 +96,45 @@ impl StatusDir {
         let mut options = OpenOptions::new();
         let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
         let directory = options.read(true).custom_flags(flags).open(&self.path)?;
-        let path = format!("/proc/{}/fd/{}", std::process::id(), directory.as_raw_fd()).into();
-        self.held = Some(Held { path, _directory: Arc::new(directory) });
+        self.held = Some(Held { directory: Arc::new(HeldDirectory::of(directory.into())), is_foreign: true });
         Ok(Some(owner))
+    }
+
+    /// The same directory in a status root where somebody else may exchange it: from [`StatusDir::make`] on it is held open, and
+    /// what takes its place is looked at before it is used. The path of the status root may have no link in it.
+    ///
+    /// # Errors
+    /// As [`HeldDirectory::reserve`].
+    pub fn held(self) -> io::Result<StatusDir> {
+        let directory = Arc::new(HeldDirectory::reserve()?);
+        Ok(StatusDir { held: Some(Held { directory, is_foreign: false }), ..self })
+    }
+
+    /// Whether somebody but the caller has a copy of it, which is held open with it.
+    pub fn is_shared(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| Arc::strong_count(&held.directory) > 1)
     }
 
     /// Whether nothing in it can be believed.
     pub fn is_foreign(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.is_foreign)
+    }
+
+    /// Whether its entries are reached through a descriptor.
+    pub fn is_held(&self) -> bool {
         self.held.is_some()
+    }
+
+    /// Whether its path leads elsewhere than to the directory that is held open.
+    pub fn is_displaced(&self) -> bool {
+        let there = || std::fs::symlink_metadata(&self.path).ok().map(|metadata| FileId::of(&metadata));
+        self.held.as_ref().is_some_and(|held| !held.is_foreign && held.directory.id().ok() != there())
     }
 
     /// `text` with the path that the caller knows.
     pub fn shown(&self, text: String) -> String {
         match &self.held {
-            Some(held) => text.replace(&*held.path.to_string_lossy(), &self.path.to_string_lossy()),
+            Some(held) => text.replace(&*held.directory.path().to_string_lossy(), &self.path.to_string_lossy()),
             None => text,
         }
     }
@@ -118,7 +150,7 @@ impl StatusDir {
     }
 
     fn child(&self, name: &str) -> PathBuf {
-        file::child(self.held.as_ref().map_or(&self.path, |held| &held.path), name)
+        file::child(self.held.as_ref().map_or(&self.path, |held| held.directory.path()), name)
     }
 
     /// Where it is.
@@ -132,8 +164,10 @@ impl StatusDir {
     /// # Errors
     /// See [`MakeError`].
     pub fn make(&self) -> Result<bool, MakeError> {
-        if self.held.is_some() {
-            return Ok(false);
+        match &self.held {
+            Some(held) if held.is_foreign => return Ok(false),
+            Some(held) => return self.make_held(&held.directory),
+            None => {}
         }
         // Most often it is missing, and its parent is not; what was made just now is ours.
         if self.own == 1 && std::fs::DirBuilder::new().mode(0o700).create(&self.path).is_ok() {
@@ -144,6 +178,36 @@ impl StatusDir {
         self.mkdir().map_err(MakeError::Io)?;
         self.check_owner()?;
         Ok(false)
+    }
+
+    /// The same where somebody may exchange it under our hands: each step goes through a descriptor.
+    fn make_held(&self, held: &HeldDirectory) -> Result<bool, MakeError> {
+        let root = self.root();
+        let io = MakeError::Io;
+        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(root).map_err(io)?;
+        let (mut directory, mut is_new) = (held::open_without_links(root).map_err(io)?, false);
+        let mut path = root.to_owned();
+        for name in self.path.strip_prefix(root).unwrap_or(&self.path).components() {
+            path.push(name);
+            let opened = held::make_in(&directory, Path::new(&name), 0o700);
+            (directory, is_new) = opened.map_err(|error| match file::foreign_owner(&path) {
+                Ok(Some(owner)) => MakeError::Foreign { path: path.clone(), owner },
+                Ok(None) | Err(_) => MakeError::Io(error),
+            })?;
+            let owner = held::owner(&directory).map_err(io)?;
+            if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
+                return Err(MakeError::Foreign { path, owner });
+            }
+        }
+        if held.id().ok() != held::id(&directory).ok() {
+            held.put(&directory).map_err(io)?;
+        }
+        Ok(is_new)
+    }
+
+    /// The status root.
+    fn root(&self) -> &Path {
+        self.path.ancestors().nth(self.own).unwrap_or(Path::new(""))
     }
 
     /// In a directory of somebody else's, files may be exchanged under our hands and commands be given by its owner;
@@ -179,7 +243,7 @@ impl StatusDir {
     pub fn lock(&self) -> Result<Lock, LockError> {
         let lock = Lock::take(&self.lock_path())?;
         // What its owner has given a second name here may be a file of ours.
-        if self.held.is_some() && lock.file().metadata().map_err(LockError::Io)?.nlink() != 1 {
+        if self.is_foreign() && lock.file().metadata().map_err(LockError::Io)?.nlink() != 1 {
             return Err(LockError::Io(io::Error::new(io::ErrorKind::InvalidInput, "it has a second name elsewhere")));
         }
         // On a full disk there is none; then it is tried again when a process is recorded.
@@ -210,19 +274,47 @@ impl StatusDir {
 
     /// The FIFO into which the run process says that it is ready, if it does so by a descriptor.
     pub fn ready(&self) -> PathBuf {
-        file::child(&self.path, "ready")
+        self.child("ready")
     }
 
     /// The FIFO into which `check` writes.
     pub fn check_output(&self) -> PathBuf {
-        file::child(&self.path, "check")
+        self.child("check")
     }
 
     /// The socket of sd_notify(3). It lies beside the status directories: whoever writes into it may not enter those.
     pub fn notify_socket(&self) -> PathBuf {
-        let root = self.path.ancestors().nth(self.own).unwrap_or(Path::new(""));
-        let module = self.path.strip_prefix(root).unwrap_or(&self.path).to_string_lossy().replace('/', "%2f");
-        file::child(&file::child(root, NOTIFY_DIR), &module)
+        file::child(&file::child(self.root(), NOTIFY_DIR), &self.notify_name())
+    }
+
+    fn notify_name(&self) -> String {
+        self.path.strip_prefix(self.root()).unwrap_or(&self.path).to_string_lossy().replace('/', "%2f")
+    }
+
+    /// Makes the directory of the sockets, and has `bind` make this one's: at its own path, or, where somebody may exchange that
+    /// directory, at one through a descriptor.
+    ///
+    /// # Errors
+    /// What `mkdir` and `bind` give.
+    pub fn bind_notify_socket<T>(&self, bind: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+        if self.held.as_ref().is_none_or(|held| held.is_foreign) {
+            let made = std::fs::DirBuilder::new().mode(NOTIFY_DIR_MODE).create(file::child(self.root(), NOTIFY_DIR));
+            return match made {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                Ok(()) | Err(_) => bind(&self.notify_socket()),
+            };
+        }
+        let (directory, _) =
+            held::make_in(&held::open_without_links(self.root())?, Path::new(NOTIFY_DIR), NOTIFY_DIR_MODE)?;
+        let owner = held::owner(&directory)?;
+        if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("{NOTIFY_DIR} belongs to uid {owner}"),
+            ));
+        }
+        let directory = HeldDirectory::of(directory);
+        bind(&file::child(directory.path(), &self.notify_name()))
     }
 
     /// The FIFO that takes commands.
@@ -258,6 +350,11 @@ impl StatusDir {
     /// The FIFO from a service to this module, its logger.
     pub fn log_pipe(&self) -> PathBuf {
         self.child("stdin")
+    }
+
+    /// The directory of the tree's own logger's files.
+    pub fn own_log(&self) -> PathBuf {
+        self.child(OWN_LOG)
     }
 
     /// NOTICE lines.

@@ -15,7 +15,7 @@ use crate::sys::files::file;
 use crate::sys::process::pidfd::{ExitStatus, signal_group};
 use crate::sys::time::Mono;
 use log::Level;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 
 use crate::supervisor::signs::{Channel, Check, DATAGRAMS_AT_ONCE, FD_DEFAULT};
 
@@ -116,15 +116,8 @@ impl Supervisor {
     }
 
     fn bind_socket(&mut self) -> std::io::Result<std::path::PathBuf> {
-        let path = self.spec.dir.notify_socket();
-        if let Some(dir) = path.parent()
-            && let Err(error) = std::fs::DirBuilder::new().mode(0o711).create(dir)
-            && error.kind() != std::io::ErrorKind::AlreadyExists
-        {
-            return Err(error);
-        }
-        self.readiness.socket = Some(Datagrams::bind(&path)?);
-        Ok(path)
+        self.readiness.socket = Some(self.spec.dir.bind_notify_socket(Datagrams::bind)?);
+        Ok(self.spec.dir.notify_socket())
     }
 
     /// For a run process that an earlier supervisor has started: it has its end of the FIFO, and the socket's name.

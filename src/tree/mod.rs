@@ -13,6 +13,7 @@
 //! | [`upgrade`] | the program replaces itself |
 //! | [`shutdown`] | how the tree ends, and its exit code |
 //! | [`standard_output`] | the tree's standard output, for services |
+//! | [`status_root`] | where the status directories are |
 //! | [`tree_dir`] | the tree's own status directory and its lock |
 //! | `begin` | what it needs before anything else |
 //! | [`error`] | what keeps a tree from beginning |
@@ -33,5 +34,6 @@ pub mod run;
 pub mod shutdown;
 pub mod signals;
 pub mod standard_output;
+pub mod status_root;
 pub mod tree_dir;
 pub mod upgrade;

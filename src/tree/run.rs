@@ -26,6 +26,7 @@ use crate::sys::process::start::StartError;
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
 use crate::tree::capacity;
+use crate::tree::status_root::StatusRoot;
 use crate::tree::tree_dir::TreeDir;
 use crossbeam_channel::{Receiver, after, never, select};
 use log::Level;
@@ -48,8 +49,8 @@ pub fn run(mut options: Options) -> Result<u8, TreeError> {
         check_root(&options.root)?;
     }
     let lock = options.handover.own_lock.take();
-    let mut tree_dir =
-        if is_upgrade { TreeDir::take_over(&options.status_root, lock)? } else { TreeDir::take(&options.status_root)? };
+    let status_root = StatusRoot::new(options.status_root.clone());
+    let mut tree_dir = if is_upgrade { TreeDir::take_over(&status_root, lock)? } else { TreeDir::take(&status_root)? };
     let wanted = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2, Signal::SIGCHLD];
     let signals = patiently(is_upgrade, || Signals::take(&wanted).map_err(TreeError::Signals))?;
     let services = scan::names(&options.root).map_or(0, |names| names.len());
@@ -63,7 +64,12 @@ pub fn run(mut options: Options) -> Result<u8, TreeError> {
     let removals = tree_dir.watch(&log);
     let messages = thread.listen(signals, (tree_dir.dir().clone(), removals), log.clone(), inherited);
     tree_dir.begin_state(&options.root, is_upgrade);
-    Ok(Tree::new(options, log, tree_dir).run(&messages))
+    if let Some(writer) = status_root.writer() {
+        let dir = status_root.path().display();
+        log::warn!(logger: log, "{writer}, and so can exchange what is in the status root {dir}: each status directory is held open, \
+            and a link in its place is not followed");
+    }
+    Ok(Tree::new(options, status_root, log, tree_dir).run(&messages))
 }
 
 struct Tree {
@@ -88,16 +94,16 @@ struct Tree {
 }
 
 impl Tree {
-    fn new(mut options: Options, log: Log, tree_dir: TreeDir) -> Tree {
+    fn new(mut options: Options, status_root: StatusRoot, log: Log, tree_dir: TreeDir) -> Tree {
         let (config, complaint) = options.source.after_upgrade(options.handover.config.take());
         for complaint in complaint.iter().chain(config.complaints()) {
             log::warn!(logger: log, "{complaint}");
         }
         tree_dir.keep_config(&config);
-        let runit = || RunitTree::new(options.root.clone(), options.status_root.clone(), log.clone());
+        let runit = || RunitTree::new(options.root.clone(), options.status_root, log.clone());
         let shared = Shared {
             runit: options.runit.then(|| Arc::new(runit())),
-            status_root: options.status_root,
+            status_root,
             removals: tree_dir.removals(),
             config: Arc::new(config),
             source: options.source,

@@ -11,6 +11,7 @@ use crate::sys::files::flock::{Lock, LockError};
 use crate::sys::files::removals::Removals;
 use crate::sys::files::replace::FilePair;
 use crate::sys::{Errno, describe};
+use crate::tree::status_root::StatusRoot;
 use nix::unistd::Pid;
 use std::fmt;
 use std::io;
@@ -42,8 +43,8 @@ impl TreeDir {
     ///
     /// # Errors
     /// It cannot be made, or another tree has it.
-    pub fn take(status_root: &Path) -> Result<TreeDir, TreeDirError> {
-        let dir = StatusDir::of(status_root, TREE_DIR);
+    pub fn take(status_root: &StatusRoot) -> Result<TreeDir, TreeDirError> {
+        let dir = tree_dir(status_root)?;
         dir.make().map_err(|error| TreeDirError::Make(dir.path().to_owned(), error))?;
         let lock = dir.lock().map_err(|error| TreeDirError::of_lock(&dir, error))?;
         Ok(TreeDir::new(dir, lock))
@@ -54,9 +55,12 @@ impl TreeDir {
     ///
     /// # Errors
     /// Another tree has it.
-    pub fn take_over(status_root: &Path, inherited: Option<OwnedFd>) -> Result<TreeDir, TreeDirError> {
+    pub fn take_over(status_root: &StatusRoot, inherited: Option<OwnedFd>) -> Result<TreeDir, TreeDirError> {
         if let Some(lock) = inherited.and_then(|lock| Lock::inherit_anywhere(lock).ok()) {
-            return Ok(TreeDir::new(StatusDir::of(status_root, TREE_DIR), lock));
+            let dir = tree_dir(status_root)?;
+            // If it cannot be made now, it is made later.
+            let _ = dir.make();
+            return Ok(TreeDir::new(dir, lock));
         }
         loop {
             match TreeDir::take(status_root) {
@@ -111,7 +115,7 @@ impl TreeDir {
 
     /// Whether the next program would find it as it is.
     pub fn is_in_place(&self) -> bool {
-        self.lock.is_at(&self.dir.lock_path())
+        self.lock.is_at(&self.dir.lock_path()) && !self.dir.is_displaced()
     }
 
     /// Says in `state.json` that this program works on `root` now, after the one before it if it was handed over to.
@@ -192,6 +196,11 @@ impl TreeDir {
             }
         }
     }
+}
+
+fn tree_dir(status_root: &StatusRoot) -> Result<StatusDir, TreeDirError> {
+    let failed = |error| TreeDirError::Make(status_root.path().join(TREE_DIR), MakeError::Io(error));
+    status_root.dir(TREE_DIR).map_err(failed)
 }
 
 fn watch(removals: &Removals, dir: &StatusDir) -> Result<(), Errno> {

@@ -12,6 +12,7 @@ mod stage;
 mod clock;
 mod disk;
 mod events;
+mod exchanged;
 mod limits;
 mod planted;
 mod vanished;

@@ -136,7 +136,7 @@ impl RecordKeeper {
     /// Makes the status directory and the lock anew if somebody has removed them: a lock file that is not there keeps
     /// nobody out.
     pub(in crate::supervisor) fn keep_lock(&mut self, dir: &StatusDir, lines: &mut Lines) -> Ownership {
-        if self.lock.is_at(&dir.lock_path()) {
+        if self.lock.is_at(&dir.lock_path()) && !dir.is_displaced() {
             self.failure_logged = false;
             return Ownership::Ours;
         }
@@ -161,7 +161,8 @@ impl RecordKeeper {
                     lines.say(Level::Error, format!("{}; tried again within 5 s", error.describe(dir)));
                 }
                 match error {
-                    OpenError::Directory(MakeError::Foreign { .. }) => Ownership::Theirs,
+                    // One that is held open is ours, wherever it has been moved to.
+                    OpenError::Directory(MakeError::Foreign { .. }) if !dir.is_held() => Ownership::Theirs,
                     OpenError::Held(holder) => Ownership::Lost(holder),
                     _ => Ownership::Ours,
                 }

@@ -11,6 +11,7 @@
 //! | [`statx`] | one look at what a name leads to |
 //! | [`inotify`] | directories watched for changes |
 //! | [`removals`] | directories watched for what is removed from them |
+//! | [`held`] | directories reached through a descriptor, whoever exchanges their names |
 //! | [`listing`] | the names in a small directory |
 //! | [`mod@last_lines`] | the last lines of an output that somebody else writes |
 //! | [`path_error`] | what went wrong, and at which path |
@@ -22,6 +23,7 @@ pub mod fifo;
 pub mod file;
 pub mod file_id;
 pub mod flock;
+pub mod held;
 pub mod inotify;
 pub mod last_lines;
 pub mod listing;

@@ -53,6 +53,17 @@ pub fn writer_of(path: &Path, metadata: &Metadata) -> Option<Writer> {
     Some(Writer { path: path.to_owned(), who: who(metadata)? })
 }
 
+/// Who beside root may put something else in the place of what is at `path`, by exchanging it or a directory above it, if anybody
+/// may. The path has no links; what is not there yet is root's.
+pub fn exchanger(path: &Path) -> Option<Writer> {
+    path.ancestors().find_map(|dir| {
+        let metadata = std::fs::metadata(dir).ok()?;
+        // In a directory with the sticky bit, each name is its owner's.
+        let is_shared = metadata.mode() & libc::S_ISVTX != 0 && metadata.uid() == 0;
+        if is_shared { None } else { writer_of(dir, &metadata) }
+    })
+}
+
 fn who(metadata: &Metadata) -> Option<Who> {
     match () {
         () if metadata.mode() & ALL_WRITE != 0 => Some(Who::Everybody),

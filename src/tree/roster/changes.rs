@@ -242,7 +242,8 @@ impl Roster {
 
     /// A service that was stopped by command stays down when it is begun anew in the same directory.
     fn keep_what_is_wanted(&mut self, name: &str) {
-        let state = StateFile::read(&self.status_dir(name).state()).ok().flatten();
+        let dir = self.shared.status_root.left(name);
+        let state = dir.and_then(|dir| StateFile::read(&dir.state()).ok().flatten());
         if let Some(state) = state.filter(|state| state.want != Some(Want::Up)) {
             self.continued.insert(name.to_string(), Box::new(state));
         }

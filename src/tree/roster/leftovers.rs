@@ -47,7 +47,7 @@ impl Roster {
         if self.places.are_ordered() {
             // All before the first thread begins: one that goes on with its stop waits for those that need it.
             for name in &names {
-                if Leftover::read(&self.status_dir(name), &root.0.join(name)).is_some_and(|service| service.runs) {
+                if self.left_of(name, &root.0.join(name)).is_some_and(|service| service.runs) {
                     self.places.note_running(&self.shared.config, name);
                 }
             }
@@ -55,11 +55,15 @@ impl Roster {
         names.into_iter().for_each(|name| self.adopt_leftover(root, name));
     }
 
+    fn left_of(&self, module: &str, definition: &Path) -> Option<Leftover> {
+        Leftover::read(&self.shared.status_root.left(module)?, definition)
+    }
+
     fn adopt_leftover(&mut self, root: (&Path, Option<FileInstance>), name: String) {
         let path = root.0.join(&name);
         let log_path = path.join("log");
-        let service = Leftover::read(&self.status_dir(&name), &path);
-        let logger = Leftover::read(&self.status_dir(&format!("{name}/log")), &log_path);
+        let service = self.left_of(&name, &path);
+        let logger = self.left_of(&format!("{name}/log"), &log_path);
         let runs = [service, logger].iter().flatten().any(|left| left.runs);
         if service.is_none() && logger.is_none() {
             return;

@@ -21,11 +21,11 @@ use crate::tree::capacity::Demand;
 use crate::tree::handover::Handover;
 use crate::tree::order::Places;
 use crate::tree::standard_output::StandardOutput;
+use crate::tree::status_root::StatusRoot;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::os::fd::RawFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,7 +36,7 @@ const SEEN_SPARE: usize = 64;
 #[derive(Debug)]
 pub struct Shared {
     /// Where the status directories are.
-    pub status_root: PathBuf,
+    pub status_root: StatusRoot,
     /// Tells of what is removed from them.
     pub removals: Option<Arc<Removals>>,
     /// The settings of all modules.
@@ -91,7 +91,7 @@ impl Roster {
     /// A roster without entries.
     pub fn new(shared: Shared, handover: Handover) -> Roster {
         let (reporter, reports) = unbounded();
-        let dir = shared.status_root.join(TREE_DIR).join("stdout");
+        let dir = shared.status_root.path().join(TREE_DIR).join("stdout");
         let stdout = StandardOutput::new(dir, shared.log.clone(), &shared.config);
         Roster {
             handover,

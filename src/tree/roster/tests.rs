@@ -14,6 +14,7 @@ use crate::sys::time::Mono;
 use crate::tree::capacity::Demand;
 use crate::tree::handover::Handover;
 use crate::tree::root::scan::ServiceDir;
+use crate::tree::status_root::StatusRoot;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ fn roster(top: &Path, lifecycle: Lifecycle) -> Roster {
     let source = ConfigSource::none();
     let shared = Shared {
         removals: None,
-        status_root: top.join("status"),
+        status_root: StatusRoot::new(top.join("status")),
         config: Arc::new(source.first().0),
         source,
         echo: Echo::Nothing,

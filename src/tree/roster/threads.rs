@@ -142,8 +142,8 @@ impl Roster {
         let module = format!("{}/log", entry.found.name);
         // The logger's directory lies in it, and would be made with a parent that all may read. What is wrong with
         // it, the service's own thread says.
-        let _ = self.status_dir(&entry.found.name).make();
-        let to_logger = Arc::new(self.log_pipe(&module));
+        let _ = self.status_dir(&entry.found.name)?.make();
+        let to_logger = Arc::new(self.log_pipe(&module)?);
         entry.pipe = Some(to_logger.clone());
         if !self.has_exited(&module) {
             entry.logger = Some(self.spawn(&entry.found, entry.logger_part(to_logger), leave)?);
@@ -174,21 +174,21 @@ impl Roster {
         }
     }
 
-    fn log_pipe(&mut self, module: &str) -> LogPipe {
-        let dir = self.status_dir(module);
-        match self.handover.modules.get_mut(module).and_then(|inherited| inherited.descriptors.pipe.take()) {
+    fn log_pipe(&mut self, module: &str) -> io::Result<LogPipe> {
+        let dir = self.status_dir(module)?;
+        Ok(match self.handover.modules.get_mut(module).and_then(|inherited| inherited.descriptors.pipe.take()) {
             Some(descriptor) => LogPipe::inherit(dir, descriptor),
             None => LogPipe::new(dir),
-        }
+        })
     }
 
     /// Where the status directories are.
     pub(super) fn status_root(&self) -> &Path {
-        &self.shared.status_root
+        self.shared.status_root.path()
     }
 
-    pub(super) fn status_dir(&self, module: &str) -> StatusDir {
-        StatusDir::of(&self.shared.status_root, module)
+    fn status_dir(&self, module: &str) -> io::Result<StatusDir> {
+        self.shared.status_root.dir(module)
     }
 
     fn demand_of(&self, is_logger: bool) -> Demand {
@@ -199,7 +199,7 @@ impl Roster {
     pub(super) fn spawn(&mut self, found: &ServiceDir, part: Part, leave: Option<Leave>) -> io::Result<u64> {
         let demand = self.demand_of(matches!(part, Part::Logger(_) | Part::OwnLogger(_)));
         let mailbox = Arc::new(Mailbox::default());
-        let spec = self.spec(found, part, leave, &mailbox);
+        let spec = self.spec(found, part, leave, &mailbox)?;
         let module = spec.module.clone();
         let id = self.next_member;
         self.next_member += 1;
@@ -223,17 +223,22 @@ impl Roster {
     }
 
     /// What makes the supervisor of one of a service directory's modules.
-    fn spec(&mut self, found: &ServiceDir, part: Part, leave: Option<Leave>, mailbox: &Arc<Mailbox>) -> Box<Spec> {
+    fn spec(
+        &mut self,
+        found: &ServiceDir,
+        part: Part,
+        leave: Option<Leave>,
+        mailbox: &Arc<Mailbox>,
+    ) -> io::Result<Box<Spec>> {
         // Loggers are outside of the order.
         let is_service = matches!(part, Part::Service { .. });
-        let (module, definition, streams) = self.what_to_run(found, part, mailbox);
+        let (dir, module, definition, streams) = self.what_to_run(found, part, mailbox)?;
         let place = is_service.then(|| self.places.take(&self.shared.config, &module, mailbox));
         let wanted = match &definition {
             Definition::Directory(directory) => !directory.has_down_file(),
             Definition::Command(_) | Definition::Logger(_) => true,
         };
-        let dir = self.status_dir(&module);
-        Box::new(Spec {
+        Ok(Box::new(Spec {
             service: Service::new(definition, streams),
             dir,
             config: self.shared.config.clone(),
@@ -254,40 +259,46 @@ impl Roster {
                 place,
             }),
             module,
-        })
+        }))
     }
 
-    /// The name of one of a service directory's modules, what it runs, and where its output goes.
-    fn what_to_run(&self, found: &ServiceDir, part: Part, mailbox: &Arc<Mailbox>) -> (String, Definition, Streams) {
+    /// The status directory and the name of one of a service directory's modules, what it runs, and where its output goes.
+    fn what_to_run(
+        &self,
+        found: &ServiceDir,
+        part: Part,
+        mailbox: &Arc<Mailbox>,
+    ) -> io::Result<(StatusDir, String, Definition, Streams)> {
         let (path, instance) = (found.path.clone(), found.instance);
         let log_module = format!("{}/log", found.name);
-        match part {
+        let is_logger = matches!(part, Part::Logger(_) | Part::OwnLogger(_));
+        let dir = self.status_dir(if is_logger { &log_module } else { &found.name })?;
+        Ok(match part {
             Part::Service { pipe, joins_errors, next } => {
                 if let Some(pipe) = &pipe {
                     let service = mailbox.clone();
                     pipe.tell_when_logger_changes(move || service.ask(Ask::Publish));
                 }
-                let mut streams = Streams::new(&self.status_dir(&found.name), None, pipe).with_errors(joins_errors);
+                let mut streams = Streams::new(&dir, None, pipe).with_errors(joins_errors);
                 streams.change_output(next);
                 let directory = Directory::new(path, instance).seen(found.contents);
-                (found.name.clone(), Definition::Directory(directory), streams)
+                (dir, found.name.clone(), Definition::Directory(directory), streams)
             }
             Part::Logger(pipe) => {
                 // Its `log/run` may go, and then the service writes elsewhere from its next start on.
                 let logger = mailbox.clone();
                 pipe.tell_when_released(move || logger.ask(Ask::Leave(Leave::EndOfInput)));
-                let streams = Streams::new(&self.status_dir(&log_module), Some(pipe), None);
-                (log_module, Definition::Directory(Directory::logger(path, instance)), streams)
+                let streams = Streams::new(&dir, Some(pipe), None);
+                (dir, log_module, Definition::Directory(Directory::logger(path, instance)), streams)
             }
             Part::OwnLogger(pipe) => {
                 let logger = mailbox.clone();
                 pipe.tell_when_released(move || logger.ask(Ask::Leave(Leave::EndOfInput)));
-                let status = self.status_dir(&log_module);
-                let streams = Streams::new(&status, Some(pipe), None);
-                let logger = TreeLogger::new(&found.name, status, &self.shared.config);
-                (log_module, Definition::Logger(logger), streams)
+                let streams = Streams::new(&dir, Some(pipe), None);
+                let logger = TreeLogger::new(&found.name, dir.clone(), &self.shared.config);
+                (dir, log_module, Definition::Logger(logger), streams)
             }
-        }
+        })
     }
 }
 
