@@ -104,7 +104,15 @@ pub fn run(options: Options, dir: &Path) -> Result<(), String> {
             None
         }
     };
-    logger.work().and_then(|()| logger.end())
+    loop {
+        logger.work()?;
+        let result = logger.end();
+        if logger.phase == Phase::Ends && logger.has_more() {
+            logger.phase = Phase::Runs;
+            continue;
+        }
+        return result;
+    }
 }
 
 /// Takes the directory and its journal, however long that takes; `None` if we are told to end first.
@@ -409,6 +417,11 @@ impl Logger {
             say(&format!("{}: the journal was removed; it is made anew", self.directory.path().display()));
         }
         Ok(())
+    }
+
+    /// Whether somebody has begun to write into the FIFO anew, while old files were compressed, say.
+    fn has_more(&self) -> bool {
+        self.intake.is_pipe() && self.intake.available().is_ok_and(|bytes| bytes > 0)
     }
 
     fn end(&mut self) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! Old files.
 
-use super::pipe::{Pipe, wait_until};
+use super::pipe::{Logger, Pipe, wait_until};
 use nix::sys::signal::Signal;
 use std::os::unix::fs::PermissionsExt;
 use supervise_tree::logger::archive::names;
@@ -90,6 +90,60 @@ fn a_compressor_that_is_killed_is_tried_again_and_half_files_go() {
     wait_until("a compressed file", || old_files(&pipe) == [format!("{name}.gz")]);
     wait_until("no half file", || !pipe.log().join(format!("{name}.gz.part")).exists());
     assert_eq!(pipe.lossy(), "one\n");
+}
+
+/// The process that compresses for a logger, if it runs.
+fn compressor_of(logger: &Logger) -> Option<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", logger.pid())).ok()?;
+    let children = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    children.collect::<String>().split_whitespace().next()?.parse().ok()
+}
+
+/// Makes an old file that takes a while to be compressed, and a logger that has just begun to do it.
+fn stopped_compressor(pipe: &Pipe, name: &str) -> (Logger, nix::unistd::Pid) {
+    std::fs::create_dir(pipe.log()).unwrap();
+    std::fs::write(pipe.log().join(name), lines(0, 60_000)).unwrap();
+    let logger = pipe.logger(&["--stamp", "none", "-z", "gzip"]);
+    wait_until("a compressor with a half file", || {
+        compressor_of(&logger).is_some() && pipe.log().join(format!("{name}.gz.part")).exists()
+    });
+    let compressor = nix::unistd::Pid::from_raw(compressor_of(&logger).unwrap());
+    nix::sys::signal::kill(compressor, Signal::SIGSTOP).unwrap();
+    (logger, compressor)
+}
+
+#[test]
+fn what_is_written_anew_while_the_last_file_is_compressed_is_read_too() {
+    let mut pipe = Pipe::new();
+    let (mut logger, compressor) = stopped_compressor(&pipe, "log-00000001-20261125T094116Z");
+    pipe.write(b"before the end\n");
+    pipe.let_go();
+    wait_until("the logger to have seen the end", || {
+        // The hash that a logger leaves which ends in good order.
+        let journal = std::fs::read(pipe.log().join("journal")).unwrap();
+        journal[12 * 8..13 * 8] != [0; 8]
+    });
+    pipe.write(b"after the end\n");
+    nix::sys::signal::kill(compressor, Signal::SIGCONT).unwrap();
+    wait_until("the end of the logger", || !logger.is_running());
+    assert!(pipe.lossy().ends_with("before the end\nafter the end\n"));
+    assert_eq!(pipe.errors(), "");
+}
+
+#[test]
+fn reading_never_waits_for_a_compressor_and_a_killed_one_is_tried_once_more() {
+    let pipe = Pipe::new();
+    let name = "log-00000001-20261125T094116Z";
+    let (logger, compressor) = stopped_compressor(&pipe, name);
+    pipe.write(b"two\n");
+    wait_until("a line", || std::fs::read_to_string(pipe.current()).is_ok_and(|text| text == "two\n"));
+    logger.signal(Signal::SIGALRM);
+    wait_until("the rotation", || old_files(&pipe).len() == 2);
+    nix::sys::signal::kill(compressor, Signal::SIGKILL).unwrap();
+    pipe.wait_error("cannot compress: the compressor ended with signal: 9 (SIGKILL); it is tried once more");
+    wait_until("all to be compressed", || old_files(&pipe).iter().all(|name| name.ends_with(".gz")));
+    wait_until("no half file", || !pipe.log().join(format!("{name}.gz.part")).exists());
+    assert_eq!(pipe.lossy(), lines(0, 60_000) + "two\n");
 }
 
 #[test]

@@ -2,25 +2,9 @@
 //!
 //! `LOG_KILLS=200 LOG_LINES=3000000 cargo test --release --test logger kill -- --nocapture` takes minutes.
 
-use super::pipe::{Pipe, wait_until};
+use super::pipe::{Pipe, Random, number, wait_until};
 use std::io::Write;
 use std::time::{Duration, Instant};
-
-/// A row of numbers that looks random (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % most
-    }
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |value| value.parse().expect(name))
-}
 
 /// A line: its number, and a length of all magnitudes up to 100 KB, so that each can be checked by itself.
 fn line(number: u64, random: &mut Random, into: &mut Vec<u8>) {

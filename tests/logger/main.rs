@@ -8,6 +8,7 @@ mod archive;
 mod common;
 mod in_tree;
 mod kill;
+mod kill_all;
 mod lines;
 mod pipe;
 mod standard_output;

@@ -73,23 +73,7 @@ impl Pipe {
 
     /// All that was written, the oldest first.
     pub fn text(&self) -> Vec<u8> {
-        let mut all = Vec::new();
-        for name in names::list(&self.log()).unwrap_or_default() {
-            let path = self.log().join(name.text());
-            // A file and its compressed copy are there together for a moment.
-            if !name.is_compressed() && self.log().join(format!("{}.gz", name.text())).exists() {
-                continue;
-            }
-            if name.is_compressed() {
-                GzDecoder::new(File::open(path).unwrap()).read_to_end(&mut all).unwrap()
-            } else {
-                File::open(path).unwrap().read_to_end(&mut all).unwrap()
-            };
-        }
-        if let Ok(mut current) = File::open(self.current()) {
-            current.read_to_end(&mut all).unwrap();
-        }
-        all
+        text_of(&self.log())
     }
 
     pub fn lossy(&self) -> String {
@@ -109,6 +93,44 @@ impl Pipe {
     /// Nobody but writers has the FIFO from now on: when they go, it ends.
     pub fn let_go(&mut self) {
         self.held = None;
+    }
+}
+
+/// All that a logger has written into `dir`, the oldest first.
+pub fn text_of(dir: &Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for name in names::list(dir).unwrap_or_default() {
+        let path = dir.join(name.text());
+        // A file and its compressed copy are there together for a moment.
+        if !name.is_compressed() && dir.join(format!("{}.gz", name.text())).exists() {
+            continue;
+        }
+        if name.is_compressed() {
+            GzDecoder::new(File::open(path).unwrap()).read_to_end(&mut all).unwrap()
+        } else {
+            File::open(path).unwrap().read_to_end(&mut all).unwrap()
+        };
+    }
+    if let Ok(mut current) = File::open(dir.join("current")) {
+        current.read_to_end(&mut all).unwrap();
+    }
+    all
+}
+
+/// A number from the environment.
+pub fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |value| value.parse().expect(name))
+}
+
+/// A row of numbers that looks random (xorshift).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, most: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % most
     }
 }
 
