@@ -7,6 +7,7 @@ mod common;
 
 use common::host::*;
 use common::*;
+use std::path::Path;
 use std::time::Duration;
 
 /// Waits until the exit of a process that was not our child is known; with code `code` where the kernel tells.
@@ -65,6 +66,49 @@ fn an_adopted_service_that_is_told_to_stop_tells_finish_how_it_ended() {
         web.send("u");
     }
     assert_eq!(std::fs::read_to_string(&ends).unwrap(), "7 0\n".repeat(6));
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn an_end_while_no_tree_lived_is_told_once() {
+    let place = Place::new();
+    let alarm = place.path().join("alarm");
+    script(&alarm, "echo alarm >> alarms");
+    let keys = "restart_delay : 0.05\nalarm_interval : 60\nmax_tries : 2";
+    place.conf(&format!("[global]\n{keys}\nalarm_command : {}\n", alarm.display()));
+    place.service("web", &[("run", HOLD), ("finish", "echo $1 $2 >> ../../ends")]);
+    let (ends, alarms) = (place.path().join("ends"), place.path().join("alarms"));
+    let web = place.module("web");
+    let mut tree = place.reaped_tree();
+    for round in 1..=2 {
+        let pid = web.wait_up(&place);
+        tree.kill();
+        signal(pid, "KILL");
+        wait_for("its end", &place, || !Path::new(&format!("/proc/{pid}")).exists());
+        tree = place.reaped_tree();
+        wait_for("finish", &place, || count(&ends, "-1 0") == round);
+        web.wait_new_pid(&place, pid);
+        wait_for("the count", &place, || web.state()["restarts"] == round);
+        web.wait_text(
+            &place,
+            "supervise.log.wf",
+            &format!("pid {pid} ended while there was no supervisor: exit status unknown"),
+        );
+        // It is the next one's only if it happens again.
+        tree.kill();
+        tree = place.reaped_tree();
+        wait_for("the new tree's word", &place, || web.state()["supervisor_pid"] == tree.pid());
+    }
+    wait_for("an alarm", &place, || count(&alarms, "alarm") == 1);
+    // The third end is one too many.
+    let pid = web.pid();
+    tree.kill();
+    signal(pid, "KILL");
+    wait_for("its end", &place, || !Path::new(&format!("/proc/{pid}")).exists());
+    let tree = place.reaped_tree();
+    web.wait_state(&place, "failed");
+    wait_for("the last alarm", &place, || count(&alarms, "alarm") == 2);
+    assert_eq!(std::fs::read_to_string(&ends).unwrap(), "-1 0\n".repeat(3));
     assert!(tree.stop().success());
 }
 

@@ -12,8 +12,30 @@ use nix::unistd::Pid;
 pub struct Predecessor {
     /// A process that still lives, found by its record.
     pub process: Option<Survivor>,
+    /// The run process that was recorded last, and nothing after it, if it lives no more.
+    pub ended: Option<Ended>,
     /// What was saved.
     pub saved: Option<SavedState>,
+}
+
+/// A run process that has ended while there was no supervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The pid that it had.
+    pub pid: Pid,
+    /// There is a `finish` to be run.
+    pub has_finish: bool,
+}
+
+/// What is left of a killed supervisor's processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remains {
+    /// Nothing, and nothing is to be told of.
+    Nothing,
+    /// It lives.
+    Lives(Role, Pid),
+    /// The run process, whose end nobody has been told of.
+    Ended(Ended),
 }
 
 /// A process of a killed supervisor that still lives.
@@ -56,7 +78,7 @@ pub fn begin(successor: &Successor) -> Event {
 
 /// The first event for the machine of `successor`.
 pub fn decide(predecessor: Predecessor, successor: &Successor) -> Event {
-    let Predecessor { process, saved } = predecessor;
+    let Predecessor { process, ended, saved } = predecessor;
     // What was wanted of another directory with this name says nothing about the one that is there now.
     let saved = saved.filter(|saved| successor.is_of_directory(saved.directory));
     // After a panic, the same program goes on, and keeps to what it was told.
@@ -65,7 +87,7 @@ pub fn decide(predecessor: Predecessor, successor: &Successor) -> Event {
     match process {
         Some(process) => adopt(process, saved.unwrap_or(SavedState::UNKNOWN)),
         None if successor.leaves => begin(successor),
-        None => go_on_without_process(saved, successor),
+        None => go_on_without_process(saved, ended, successor),
     }
 }
 
@@ -74,16 +96,22 @@ fn adopt(process: Survivor, saved: SavedState) -> Event {
     let run = saved.run.filter(|run| run.pid == Some(process.pid));
     // The predecessor may have been killed between the signal and the write to the file, so the process itself is asked.
     let paused = process.is_stopped;
-    Event::Resume(Box::new(SavedState { run, paused, ..saved }), Some((process.role, process.pid)))
+    Event::Resume(Box::new(SavedState { run, paused, ..saved }), Remains::Lives(process.role, process.pid))
 }
 
-fn go_on_without_process(saved: Option<SavedState>, successor: &Successor) -> Event {
+fn go_on_without_process(saved: Option<SavedState>, ended: Option<Ended>, successor: &Successor) -> Event {
     match saved {
         None => begin(successor),
         // The supervisor that gave up has ended: the next one counts from the beginning.
         Some(saved) if saved.failed && successor.begins_anew => Event::Begin(successor.wanted),
         // `x` came before the program replaced itself, and the run process has ended meanwhile.
         Some(saved) if saved.leaving && successor.has_replaced_itself => Event::Command(Command::Exit),
-        Some(saved) => Event::Resume(Box::new(SavedState { run: None, paused: false, ..saved }), None),
+        Some(saved) => {
+            // Whoever calls `supervise` begins with it. The file may tell of a process before the one that was recorded last.
+            let tells = saved.by_ourselves || !successor.begins_anew;
+            let run = saved.run.filter(|run| tells && run.pid.is_some() && run.pid == ended.map(|ended| ended.pid));
+            let remains = ended.filter(|_| run.is_some()).map_or(Remains::Nothing, Remains::Ended);
+            Event::Resume(Box::new(SavedState { run, paused: false, ..saved }), remains)
+        }
     }
 }

@@ -62,7 +62,9 @@ impl Machine {
         if !requested {
             self.tally.note_exit(now);
         }
-        let uptime = now.since(run.since);
+        // The end was not seen: it may have come long ago.
+        let seen = matches!(self.state, State::Up(_));
+        let uptime = if seen { now.since(run.since) } else { Duration::ZERO };
         let at = self.limits.next_after_exit(&self.policy, requested, now);
         let end = End { exit: Ok(status), counts: !requested, failed: run.failed, pid: Some(run.pid), uptime };
         let judgement = if self.is_done(run, status) {
@@ -78,7 +80,7 @@ impl Machine {
         let is_fine =
             requested || is_done || (has_finish && status == ExitStatus::Code(0)) || self.is_usual(&judgement);
         let then = self.then(judgement.next, at, has_finish, now);
-        actions.push(Action::Log(Note::Ended { pid: run.pid, uptime, status, then, is_fine }));
+        actions.push(Action::Log(Note::Ended { pid: run.pid, uptime: seen.then_some(uptime), status, then, is_fine }));
         self.carry_out_judgement(judgement, &end, has_finish, actions);
     }
 
@@ -318,8 +320,11 @@ fn shuts_down_with(setting: ShutdownOn, end: &End) -> bool {
 
 /// Whether the tree ends with a service that ended so, or could not be started. A limit that was reached is not known here.
 fn shuts_down_after(setting: ShutdownOn, exit: Result<ExitStatus, StartError>) -> bool {
+    // How a process has ended that somebody else has started, nobody may know.
+    let is_known = exit != Ok(ExitStatus::Unknown);
     match setting {
         ShutdownOn::Never | ShutdownOn::Failed => false,
+        ShutdownOn::Failure | ShutdownOn::Exit if !is_known => false,
         ShutdownOn::Failure => exit != Ok(ExitStatus::Code(0)),
         ShutdownOn::Exit => true,
     }

@@ -2,48 +2,64 @@
 
 use crate::machine::core::{Actions, Machine};
 use crate::machine::health::{Fitness, Health};
+use crate::machine::history::predecessor::{Ended, Remains};
 use crate::machine::history::saved::{SavedRun, SavedState};
 use crate::machine::steps::stopping::EXPECTED_EXIT_WINDOW;
 use crate::machine::words::actions::Action;
 use crate::machine::words::notes::{Helper, Note};
 use crate::machine::words::states::{Leave, Next, Reason, Run, State, Stop, Want};
+use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::Role;
 use crate::sys::time::Mono;
 use nix::unistd::Pid;
 
 impl Machine {
     /// Takes over what is saved, and the process that lives.
-    pub(in crate::machine) fn resume(
-        &mut self,
-        saved: SavedState,
-        live: Option<(Role, Pid)>,
-        now: Mono,
-        actions: &mut Actions,
-    ) {
+    pub(in crate::machine) fn resume(&mut self, saved: SavedState, remains: Remains, now: Mono, actions: &mut Actions) {
         self.want = saved.want;
         self.alarm = saved.alarm;
         self.tally = saved.tally;
         self.limits = saved.limits;
-        if saved.leaving && live.is_some() {
+        if saved.leaving && matches!(remains, Remains::Lives(..)) {
             self.leave_at_least(Leave::WhenDown);
         }
-        match live {
-            Some((Role::Run, pid)) => self.adopt_run(&saved, pid, now, actions),
-            Some((Role::Finish, pid)) => self.adopt_finish(&saved, pid, now, actions),
+        match remains {
+            Remains::Lives(Role::Run, pid) => self.adopt_run(&saved, pid, now, actions),
+            Remains::Lives(Role::Finish, pid) => self.adopt_finish(&saved, pid, now, actions),
             // The restart command of `supervise` runs after an end.
-            Some((Role::Hook, pid)) if !self.setup.controls => {
+            Remains::Lives(Role::Hook, pid) if !self.setup.controls => {
                 self.state = State::Finishing { pid, until: None, next: Next::AsWanted };
                 actions.push(Action::Log(Note::AdoptedHelper(Helper::RestartHook, pid)));
             }
-            Some((Role::Hook, pid)) => {
+            Remains::Lives(Role::Hook, pid) => {
                 self.state = State::PreStart { pid, until: self.hook_deadline(now) };
                 actions.push(Action::Log(Note::AdoptedHelper(self.hook(), pid)));
             }
-            None => self.resume_idle(&saved, now, actions),
+            Remains::Ended(ended) => self.ended_unseen(&saved, ended, now, actions),
+            Remains::Nothing => self.resume_idle(&saved, now, actions),
         }
     }
 
     fn adopt_run(&mut self, saved: &SavedState, pid: Pid, now: Mono, actions: &mut Actions) {
+        let run = self.saved_run(saved, pid, now);
+        let Run { stop, restart_after_stop, .. } = run;
+        self.state = State::Up(run);
+        actions.push(Action::Log(Note::AdoptedRun(pid)));
+        if (self.want == Want::Down || restart_after_stop) && stop == Stop::No {
+            self.stop(run, now, actions);
+        }
+    }
+
+    /// Nobody has seen the end, and nobody knows how it came: limits, alarms and `finish` are told of it all the same.
+    fn ended_unseen(&mut self, saved: &SavedState, ended: Ended, now: Mono, actions: &mut Actions) {
+        let run = self.saved_run(saved, ended.pid, now);
+        // When it came is not known either: an end that was expected at all is this one.
+        let run = Run { expected_exit_until: run.expected_exit_until.map(|until| until.max(now)), ..run };
+        self.run_ended(run, ExitStatus::Unknown, ended.has_finish, now, actions);
+    }
+
+    /// The run process as it was saved.
+    fn saved_run(&self, saved: &SavedState, pid: Pid, now: Mono) -> Run {
         let unknown = SavedRun {
             pid: None,
             since: now,
@@ -65,12 +81,7 @@ impl Machine {
         };
         let paused = saved.paused;
         let failed = false;
-        let run = Run { pid, since, paused, got_term, stop, expected_exit_until, restart_after_stop, failed, health };
-        self.state = State::Up(run);
-        actions.push(Action::Log(Note::AdoptedRun(pid)));
-        if (self.want == Want::Down || restart_after_stop) && stop == Stop::No {
-            self.stop(run, now, actions);
-        }
+        Run { pid, since, paused, got_term, stop, expected_exit_until, restart_after_stop, failed, health }
     }
 
     fn adopt_finish(&mut self, saved: &SavedState, pid: Pid, now: Mono, actions: &mut Actions) {

@@ -1,5 +1,6 @@
 //! The scripts in `control/`: runit's rules.
 
+use crate::machine::history::predecessor::Remains;
 use crate::machine::tests::story::*;
 use crate::machine::words::command::{Command, Signal};
 use crate::machine::{Answer, Control, Event, Leave, Next, Note, Reaped, SavedRun, SavedState, State, Stop, Want};
@@ -160,7 +161,7 @@ fn a_stop_that_was_asked_for_when_its_supervisor_was_killed_begins_anew() {
         };
         let saved = SavedState { want, run: Some(run), ..SavedState::UNKNOWN };
         let pid = crate::sys::Pid::from_raw(300);
-        assert_eq!(story.step(Event::Resume(Box::new(saved), Some((Role::Run, pid)))), "control/t");
+        assert_eq!(story.step(Event::Resume(Box::new(saved), Remains::Lives(Role::Run, pid))), "control/t");
         assert!(
             matches!(story.state(), State::Up(run) if run.stop == Stop::Requested && run.restart_after_stop == again)
         );

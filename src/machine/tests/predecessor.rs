@@ -1,6 +1,6 @@
 //! What a killed supervisor left, and the first event that follows: one row each.
 
-use crate::machine::history::predecessor::{Predecessor, Successor, Survivor, decide};
+use crate::machine::history::predecessor::{Ended, Predecessor, Remains, Successor, Survivor, decide};
 use crate::machine::history::tally::Tally;
 use crate::machine::tests::story::at;
 use crate::machine::words::command::Command;
@@ -33,7 +33,7 @@ fn lives(role: Role) -> Option<Survivor> {
 }
 
 fn resume(saved: SavedState, role: Option<Role>) -> Event {
-    Event::Resume(Box::new(saved), role.map(|role| (role, pid())))
+    Event::Resume(Box::new(saved), role.map_or(Remains::Nothing, |role| Remains::Lives(role, pid())))
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn nothing_runs() {
         ("to leave at once, nothing saved", None, Successor { leaves: true, ..TREE }, Event::Begin(false)),
     ];
     for (what, saved, successor, expected) in rows {
-        assert_eq!(decide(Predecessor { process: None, saved }, &successor), expected, "{what}");
+        assert_eq!(decide(Predecessor { process: None, ended: None, saved }, &successor), expected, "{what}");
     }
 }
 
@@ -106,7 +106,44 @@ fn a_process_lives() {
         ("to leave at once", lives(Role::Run), Some(SAVED), leaves, SAVED),
     ];
     for (what, process, saved, successor, expected) in rows {
-        let event = decide(Predecessor { process, saved }, &successor);
+        let event = decide(Predecessor { process, ended: None, saved }, &successor);
         assert_eq!(event, resume(expected, process.map(|process| process.role)), "{what}");
+    }
+}
+
+#[test]
+fn a_run_process_has_ended_unseen() {
+    let run = |pid| SavedRun {
+        pid: Some(Pid::from_raw(pid)),
+        since: at(0.0),
+        stop: Stop::No,
+        expected_exit_until: None,
+        restart_after_stop: false,
+        fitness: crate::machine::health::Fitness::Ready,
+    };
+    let up = SavedState { want: Want::Up, run: Some(run(4711)), ..SAVED };
+    let idle = SavedState { run: None, ..up };
+    let ended = Some(Ended { pid: pid(), has_finish: true });
+    let single = Successor { begins_anew: true, directory: None, ..TREE };
+    let ours = SavedState { by_ourselves: true, ..up };
+    let told = |saved| Event::Resume(Box::new(saved), Remains::Ended(Ended { pid: pid(), has_finish: true }));
+    let rows = [
+        ("it was up", ended, Some(up), TREE, told(up)),
+        ("no process was recorded, or another after it", None, Some(up), TREE, resume(idle, None)),
+        (
+            "the file tells of the one before it",
+            ended,
+            Some(SavedState { run: Some(run(4700)), ..up }),
+            TREE,
+            resume(idle, None),
+        ),
+        ("its end was told", ended, Some(idle), TREE, resume(idle, None)),
+        ("in an earlier boot", ended, None, TREE, Event::Begin(true)),
+        ("in another directory", ended, Some(SavedState { directory: ELSEWHERE, ..up }), TREE, Event::Begin(true)),
+        ("a command is begun anew", ended, Some(up), single, resume(idle.wanted_anew(), None)),
+        ("a command after a panic", ended, Some(ours), single, told(ours)),
+    ];
+    for (what, ended, saved, successor, expected) in rows {
+        assert_eq!(decide(Predecessor { process: None, ended, saved }, &successor), expected, "{what}");
     }
 }

@@ -5,6 +5,7 @@
 use crate::conf::policy::{Policy, RestartPolicy};
 use crate::conf::relations::Kind;
 use crate::machine::health::Notice;
+use crate::machine::history::predecessor::{Ended, Remains};
 use crate::machine::history::tally::Tally;
 use crate::machine::standing::Call;
 use crate::machine::tests::story::*;
@@ -51,7 +52,7 @@ listed! {
     On {
         BeginUp, BeginDown,
         // Where another supervisor was killed: nothing runs any more, or the run process does.
-        Resume, Adopt,
+        Resume, Adopt, EndedUnseen,
         Up, Down, Once, Term, Hup, Pause, Continue, Exit, StopAndExit, Alarm, Reload,
         LeaveWhenDown, LeaveEndOfInput, LeaveStop, KillNow,
         HookStarted, NoHook, HookEnded,
@@ -117,8 +118,9 @@ pub fn kind(event: Event) -> On {
     match event {
         Event::Begin(true) => On::BeginUp,
         Event::Begin(false) => On::BeginDown,
-        Event::Resume(_, None) => On::Resume,
-        Event::Resume(_, Some(_)) => On::Adopt,
+        Event::Resume(_, Remains::Nothing) => On::Resume,
+        Event::Resume(_, Remains::Lives(..)) => On::Adopt,
+        Event::Resume(_, Remains::Ended(_)) => On::EndedUnseen,
         Event::Command(command) => match command {
             Command::Up => On::Up,
             Command::Down => On::Down,
@@ -189,8 +191,9 @@ pub fn event(on: On) -> Event {
     match on {
         On::BeginUp => Event::Begin(true),
         On::BeginDown => Event::Begin(false),
-        On::Resume => Event::Resume(Box::new(SAVED), None),
-        On::Adopt => Event::Resume(Box::new(SAVED), Some((Role::Run, pid))),
+        On::Resume => Event::Resume(Box::new(SAVED), Remains::Nothing),
+        On::EndedUnseen => Event::Resume(Box::new(SAVED), Remains::Ended(Ended { pid, has_finish: true })),
+        On::Adopt => Event::Resume(Box::new(SAVED), Remains::Lives(Role::Run, pid)),
         On::Up => Event::Command(Command::Up),
         On::Down => Event::Command(Command::Down),
         On::Once => Event::Command(Command::Once),

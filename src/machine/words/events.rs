@@ -2,12 +2,12 @@
 
 use crate::conf::policy::Policy;
 use crate::machine::health::{HealthRules, Notice};
+use crate::machine::history::predecessor::Remains;
 use crate::machine::history::saved::SavedState;
 use crate::machine::standing::Call;
 use crate::machine::words::command::Command;
 use crate::machine::words::states::{Control, Leave};
 use crate::sys::process::pidfd::ExitStatus;
-use crate::sys::process::record::Role;
 use crate::sys::process::start::StartError;
 use nix::unistd::Pid;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use std::time::Duration;
 pub enum Event {
     /// Supervision begins; whether the service is wanted up.
     Begin(bool),
-    /// Supervision goes on where another supervisor was killed: what is known of that, and what still runs.
-    Resume(Box<SavedState>, Option<(Role, Pid)>),
+    /// Supervision goes on where another supervisor was killed: what is known of that, and what is left.
+    Resume(Box<SavedState>, Remains),
     /// A command came.
     Command(Command),
     /// Supervision is to end.
@@ -121,11 +121,12 @@ impl Event {
     /// The process that it brings.
     pub(in crate::machine) fn process(&self) -> Option<Pid> {
         match self {
-            Event::Resume(_, live) => live.map(|(_, pid)| pid),
+            Event::Resume(_, Remains::Lives(_, pid)) => Some(*pid),
             Event::Answer(Answer::Started(pid)) => Some(*pid),
             Event::Answer(Answer::HookStarted(pid) | Answer::FinishStarted(pid)) => *pid,
             Event::Answer(Answer::StartFailed { .. })
             | Event::Begin(_)
+            | Event::Resume(_, Remains::Nothing | Remains::Ended(_))
             | Event::Command(_)
             | Event::Leave(_)
             | Event::KillNow

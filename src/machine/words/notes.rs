@@ -28,8 +28,8 @@ pub enum Note {
     Ended {
         /// The process's pid.
         pid: Pid,
-        /// How long the process ran.
-        uptime: Duration,
+        /// How long the process ran; not known if there was no supervisor when it ended.
+        uptime: Option<Duration>,
         /// How it ended.
         status: ExitStatus,
         /// What follows.
@@ -190,8 +190,11 @@ impl Display for Line<'_> {
             Note::NobodyToSignal(signal) => write!(f, "{} not sent: nothing runs", name(*signal)),
             Note::Started(pid) => write!(f, "started, pid {pid}"),
             Note::CannotStart(error, then) => write!(f, "cannot start: {error}; {then}"),
-            Note::Ended { pid, uptime, status, then, .. } => {
+            Note::Ended { pid, uptime: Some(uptime), status, then, .. } => {
                 write!(f, "pid {pid} ended after {}: {status}; {then}", seconds(*uptime))
+            }
+            Note::Ended { pid, uptime: None, status, then, .. } => {
+                write!(f, "pid {pid} ended while there was no supervisor: {status}; {then}")
             }
             Note::GaveUp { reason, supervision_ends: true } => write!(f, "{reason}: no restart; supervision ends"),
             Note::GaveUp { reason, supervision_ends: false } => {

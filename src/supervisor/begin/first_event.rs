@@ -1,7 +1,7 @@
 //! The machine's first event: the service is begun, or what a predecessor has left is taken on.
 
 use crate::conf::policy::KillMode;
-use crate::machine::history::predecessor::{Predecessor, Successor, Survivor, begin, decide};
+use crate::machine::history::predecessor::{Ended, Predecessor, Successor, Survivor, begin, decide};
 use crate::machine::words::command::Command;
 use crate::machine::{Event, SavedState};
 use crate::supervisor::begin::left_behind::LeftBehind;
@@ -62,8 +62,16 @@ impl Supervisor {
         }
         let survivor =
             record.map(|record| Survivor { role: record.role, pid: record.pid, is_stopped: record.is_stopped() });
+        let ended = if survivor.is_none() { self.ended_unseen() } else { None };
         let saved = state.and_then(|state| SavedState::read(&state, boot(), std::process::id(), Mono::now()));
-        (record, decide(Predecessor { process: survivor, saved }, &self.successor()))
+        (record, decide(Predecessor { process: survivor, ended, saved }, &self.successor()))
+    }
+
+    /// The run process that was recorded last, and of which nothing lives.
+    fn ended_unseen(&self) -> Option<Ended> {
+        let record = ProcessRecord::read(self.record_keeper.lock().file()).ok().flatten();
+        let pid = record.filter(|record| record.role == Role::Run && !self.spec.dir.is_foreign())?.pid;
+        Some(Ended { pid, has_finish: self.spec.service.has_finish() })
     }
 
     /// What we are, for those who have to decide what a predecessor has to do with us.

@@ -6,6 +6,7 @@ use nix::unistd::Pid;
 use std::path::Path;
 use std::time::Duration;
 use supervise_tree::conf::{Config, Program};
+use supervise_tree::machine::history::predecessor::{Ended, Remains};
 use supervise_tree::machine::{Event, SavedState, Setup, State};
 use supervise_tree::status::state::{Memory, StateFile};
 use supervise_tree::sys::process::record::{Role, boot};
@@ -31,15 +32,17 @@ pub fn check(bytes: &[u8]) {
     let settings =
         Config::parse(Path::new("supervise.conf"), text.as_bytes()).effective("web", None, Program::Tree).settings;
     let pid = Pid::from_raw(4711);
-    for live in [None, Some(Role::Run), Some(Role::Finish), Some(Role::Hook)] {
+    let ended = Remains::Ended(Ended { pid, has_finish: true });
+    let lives = [Role::Run, Role::Finish, Role::Hook].map(|role| Remains::Lives(role, pid));
+    for remains in [Remains::Nothing, ended].into_iter().chain(lives) {
         for stream in [&b"ECDFtudoDkE"[..], b"pcxDDE", b"DDDDDD"] {
             let mut world = World::new(Setup::default(), settings.policy, now, true);
-            match live {
-                Some(Role::Run) => world.run = Some(pid),
-                Some(Role::Finish | Role::Hook) => world.helper = Some(pid),
-                None => {}
+            match remains {
+                Remains::Lives(Role::Run, pid) => world.run = Some(pid),
+                Remains::Lives(Role::Finish | Role::Hook, pid) => world.helper = Some(pid),
+                Remains::Nothing | Remains::Ended(_) => {}
             }
-            world.feed(Event::Resume(Box::new(saved), live.map(|role| (role, pid))));
+            world.feed(Event::Resume(Box::new(saved), remains));
             // A delay that somebody has written into the file must not keep it down for ever.
             if let State::Backoff { until } = world.machine.state() {
                 assert!(until.since(now) <= settings.policy.delay_max, "{until:?}");
