@@ -2,6 +2,7 @@
 
 use super::common::*;
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -60,23 +61,116 @@ fn lines_of_all_are_whole_named_and_in_order_while_the_writer_is_killed() {
     }
 }
 
+/// A service that writes without end into what nobody takes is stopped, started, killed and shown as ever.
+fn is_steered_as_ever(place: &Place, tree: Running<'_>) {
+    let web = place.module("web");
+    let first = web.wait_up(place);
+    wait_for("the service to be blocked", place, || text(Path::new(&format!("/proc/{first}/wchan"))).contains("pipe"));
+    let begun = std::time::Instant::now();
+    let does = |words: &[&str]| {
+        let output = place.svctl(words);
+        assert!(output.status.success(), "{words:?}: {}\n{}", said_by(&output), place.story());
+        said_by(&output)
+    };
+    assert!(does(&["status", "web"]).contains(&first.to_string()));
+    does(&["-w", "10", "stop", "web"]);
+    assert!(!is_alive(first));
+    does(&["-w", "10", "start", "web"]);
+    let second = web.wait_new_pid(place, first);
+    signal(second, "KILL");
+    let third = web.wait_new_pid(place, second);
+    does(&["-w", "10", "restart", "web"]);
+    let last = web.wait_new_pid(place, third);
+    assert!(tree.stop().success());
+    assert!(!is_alive(last));
+    // Far from the 10 s after which a process is killed that does not end.
+    assert!(begun.elapsed().as_secs() < 9, "{:?}", begun.elapsed());
+}
+
+fn endless(place: &Place, conf: &str) {
+    place.conf(&format!("{CONF}{conf}"));
+    place.run("web", "#!/bin/sh\nexec yes\n");
+}
+
 #[test]
 fn a_standard_output_that_nobody_reads_holds_no_supervision_up() {
     let place = Place::new();
-    place.conf(CONF);
-    place.run("web", "#!/bin/sh\nexec yes\n");
+    endless(&place, "");
     let (_unread, input) = nix::unistd::pipe().unwrap();
     let tree = tree_into(&place, input);
-    let web = place.module("web");
-    let pid = web.wait_up(&place);
-    wait_for("the service to be blocked", &place, || text(Path::new(&format!("/proc/{pid}/wchan"))).contains("pipe"));
-    // It is stopped, started and looked at as ever.
-    web.send("k");
-    let next = web.wait_new_pid(&place, pid);
-    let begun = std::time::Instant::now();
+    is_steered_as_ever(&place, tree);
+}
+
+#[test]
+fn a_slow_reader_of_standard_output_holds_no_supervision_up_and_gets_whole_lines() {
+    let place = Place::new();
+    endless(&place, "");
+    let (out, input) = nix::unistd::pipe().unwrap();
+    let tree = tree_into(&place, input);
+    let reading = std::thread::spawn(move || {
+        let (mut reader, mut all, mut room) = (File::from(out), Vec::new(), [0; 64]);
+        while let Ok(count @ 1..) = reader.read(&mut room) {
+            all.extend_from_slice(&room[..count]);
+            // What is left when the tree has gone is taken at once.
+            if all.len() < 16_000 {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
+        String::from_utf8(all).unwrap()
+    });
+    is_steered_as_ever(&place, tree);
+    let all = reading.join().unwrap();
+    assert!(all.ends_with('\n') && all.lines().all(|line| line == "web | y"), "{all:?}");
+}
+
+#[test]
+fn a_standard_output_without_room_is_said_and_holds_no_supervision_up() {
+    let place = Place::new();
+    endless(&place, "");
+    let tree = tree_into(&place, File::options().write(true).open("/dev/full").unwrap());
+    let errors = place.path().join("stderr");
+    wait_for("the word of it", &place, || {
+        text(&errors).contains("supervise-log: standard output: No space left on device; services wait")
+    });
+    is_steered_as_ever(&place, tree);
+}
+
+#[test]
+fn a_terminal_that_is_stuck_holds_no_supervision_up() {
+    let place = Place::new();
+    endless(&place, "");
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let tree = tree_into(&place, terminal.slave);
+    is_steered_as_ever(&place, tree);
+}
+
+#[test]
+fn names_have_colours_on_a_terminal_and_each_its_own() {
+    let place = Place::new();
+    place.conf(CONF);
+    for name in ["web", "db"] {
+        place.run(name, "#!/bin/sh\necho hello\nexec sleep 1000\n");
+    }
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let mut master = File::from(terminal.master);
+    nix::fcntl::fcntl(&master, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).unwrap();
+    let tree = tree_into(&place, terminal.slave);
+    let (mut shown, mut room) = (String::new(), [0; 4096]);
+    wait_for("both lines", &place, || {
+        let count = master.read(&mut room).unwrap_or(0);
+        shown.push_str(&String::from_utf8_lossy(&room[..count]));
+        shown.matches("hello").count() == 2
+    });
+    let colour = |name: &str| {
+        let line = shown.lines().find(|line| line.contains(name)).unwrap();
+        let rest = line.strip_prefix("\x1b[").unwrap();
+        let (colour, rest) = rest.split_once('m').unwrap();
+        assert_eq!(rest, format!("{name} |\x1b[0m hello"));
+        colour.parse::<u8>().unwrap()
+    };
+    assert!((31..37).contains(&colour("web")) && (31..37).contains(&colour("db")), "{shown:?}");
+    assert_ne!(colour("web"), colour("db"));
     assert!(tree.stop().success());
-    assert!(begun.elapsed().as_secs() < 8, "{:?}", begun.elapsed());
-    assert!(!is_alive(next));
 }
 
 #[test]

@@ -33,6 +33,8 @@ struct Merger {
     partial: Vec<u8>,
     sources: BTreeMap<u64, Source>,
     next: u64,
+    /// The number of each name that has come: neighbours have different colours, and a name keeps its own.
+    numbers: BTreeMap<String, usize>,
     output: Output,
 }
 
@@ -71,8 +73,9 @@ impl Merger {
         let readiness = Readiness::new()?;
         readiness.add(&names, NAMES)?;
         let output = Output::new(io::stdout().as_fd().try_clone_to_owned()?, full);
-        let (partial, sources) = (Vec::new(), BTreeMap::new());
-        Ok(Merger { dir: dir.to_path_buf(), style, readiness, names, partial, sources, next: NAMES + 1, output })
+        let (dir, partial, next) = (dir.to_path_buf(), Vec::new(), NAMES + 1);
+        let (sources, numbers) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Merger { dir, style, readiness, names, partial, sources, next, numbers, output })
     }
 
     fn run(&mut self) -> io::Result<()> {
@@ -130,7 +133,9 @@ impl Merger {
         if !intake.is_pipe() {
             return Err(io::Error::other("it is no FIFO"));
         }
-        let source = Source::new(name, intake, self.style)?;
+        let count = self.numbers.len();
+        let number = *self.numbers.entry(name.to_string()).or_insert(count);
+        let source = Source::new(name, intake, self.style, number)?;
         self.readiness.add(&source, self.next)?;
         self.sources.insert(self.next, source);
         self.next += 1;

@@ -63,17 +63,16 @@ pub struct Source {
 const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
 
 impl Source {
-    /// The FIFO of the module called `name`.
+    /// The FIFO of the module called `name`, whose colour, if there are any, is the one with this number.
     ///
     /// # Errors
     /// What `fstat` gives.
-    pub fn new(name: &str, intake: Intake, style: Style) -> io::Result<Source> {
+    pub fn new(name: &str, intake: Intake, style: Style, number: usize) -> io::Result<Source> {
         let capacity = fcntl(intake.as_fd(), FcntlArg::F_GETPIPE_SZ)?;
         let prefix = match style.format {
             Format::Json => Vec::new(),
             Format::Text if style.colour => {
-                let sum = name.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-                let colour = COLOURS.get(sum % COLOURS.len()).copied().unwrap_or(39);
+                let colour = COLOURS.get(number % COLOURS.len()).copied().unwrap_or(39);
                 format!("\x1b[{colour}m{name} |\x1b[0m ").into_bytes()
             }
             Format::Text => format!("{name} | ").into_bytes(),
@@ -238,7 +237,7 @@ mod tests {
         let (out, service) = pipe2(OFlag::O_CLOEXEC).unwrap();
         fcntl(&out, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
         let (reader, standard) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).unwrap();
-        let source = Source::new("web", Intake::new(out).unwrap(), style).unwrap();
+        let source = Source::new("web", Intake::new(out).unwrap(), style, 0).unwrap();
         Stage { source, output: Output::new(standard, Full::Block), service, reader, buffer: vec![0; LOOK] }
     }
 
