@@ -78,8 +78,17 @@ fn run(cli: &Cli) -> u8 {
     let outcomes = dispatch(cli, &mut out).unwrap_or_else(|error| {
         out.note(&error.text);
         // Whoever reads an array gets one, whatever happens.
-        if cli.json && !matches!(cli.verb, Verb::Logs(_) | Verb::Events(_) | Verb::Metrics(_) | Verb::Completions(_)) {
-            out.line("[]");
+        match task(&cli.verb) {
+            _ if !cli.json => {}
+            Task::Logs(_) | Task::Events(_) | Task::Metrics(_) | Task::Completions(_) => {}
+            Task::Status(_) | Task::Show(_) | Task::Deps(_) | Task::Config(_) => out.line("[]"),
+            Task::Forget(_)
+            | Task::Wait(_)
+            | Task::Check(_)
+            | Task::Command(..)
+            | Task::Hup(_)
+            | Task::Upgrade
+            | Task::Shutdown => out.line(&report::came_to_nothing(&error)),
         }
         vec![error.outcome]
     });
@@ -257,6 +266,8 @@ fn reporting(
         (false, _) => OutputFormat::Lines,
     };
     let mut report = Report::new(out, format);
-    work(&mut report)?;
+    if let Err(error) = work(&mut report) {
+        report.stopped(&error);
+    }
     Ok(report.finish())
 }

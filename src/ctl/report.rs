@@ -3,8 +3,10 @@
 //! A closed standard output (`svctl status | head -1`) ends the output, and nothing else: what was asked for is
 //! still done, and nothing is said about it.
 
+use super::error::CtlError;
 use super::exit::{self, Outcome};
 use super::root::{Missing, Module};
+use super::snapshot::Snapshot;
 use crate::ctl::format;
 use crate::sys::terminal::screen::{self, Size};
 use serde_json::{Value, json};
@@ -103,10 +105,19 @@ pub enum OutputFormat {
 pub struct Extra {
     /// The last lines that the service wrote to its standard error.
     pub stderr: Vec<String>,
-    /// Its `state.json`.
-    pub state: Option<Value>,
+    /// How it was last seen.
+    pub seen: Option<Snapshot>,
+    /// Whether the call has changed anything.
+    pub changed: bool,
     /// Modules that were stopped with it, or for which it was started.
     pub with: Vec<String>,
+}
+
+impl Extra {
+    /// How a module was last seen.
+    pub fn seen(snapshot: Option<Snapshot>) -> Extra {
+        Extra { seen: snapshot, ..Extra::default() }
+    }
 }
 
 /// Results as they come.
@@ -128,16 +139,10 @@ impl<'a> Report<'a> {
 
     /// One module's result.
     pub fn module(&mut self, module: &Module, outcome: Outcome, text: &str, extra: Extra) {
-        let mut object = json!({ "module": module.json(), "result": outcome.word(), "message": text });
-        if !extra.stderr.is_empty() {
-            object["stderr"] = extra.stderr.clone().into();
-        }
-        if !extra.with.is_empty() {
-            object["with"] = extra.with.into();
-        }
-        if let Some(state) = extra.state {
-            object["state"] = state;
-        }
+        let object = match self.format {
+            OutputFormat::Json => about_module(module, outcome, text, &extra),
+            OutputFormat::Lines | OutputFormat::Quiet => Value::Null,
+        };
         let mut line = format!("{}: {}: {text}", outcome.word(), module.shown());
         for written in &extra.stderr {
             line += &format!("\n    | {}", format::text(written));
@@ -159,16 +164,14 @@ impl<'a> Report<'a> {
 
     /// A word that names no module.
     pub fn missing(&mut self, missing: &Missing) {
-        let object = json!({
-            "module": missing.word.to_string_lossy(), "result": Outcome::NoSuchModule.word(), "message": missing.why,
-        });
+        let object = object(Some(&missing.word.to_string_lossy()), Outcome::NoSuchModule, false, &missing.why);
         let line = format!("{}: {}: {}", Outcome::NoSuchModule.word(), format::name(&missing.word), missing.why);
         self.add(Outcome::NoSuchModule, &line, object);
     }
 
-    /// A result that is about no module.
-    pub fn tree(&mut self, outcome: Outcome, text: &str) {
-        let object = json!({ "module": null, "result": outcome.word(), "message": text });
+    /// A result that is about no module; whether the call has `changed` anything.
+    pub fn tree(&mut self, outcome: Outcome, changed: bool, text: &str) {
+        let object = object(None, outcome, changed, text);
         self.add(outcome, &format!("{}: {text}", outcome.word()), object);
     }
 
@@ -183,6 +186,14 @@ impl<'a> Report<'a> {
                 self.out.line(&paint(self.out.colour, outcome, line));
             }
         }
+    }
+
+    /// The work has ended early, and what was told before stands.
+    pub fn stopped(&mut self, error: &CtlError) {
+        self.wipe();
+        self.out.note(&error.text);
+        self.outcomes.push(error.outcome);
+        self.objects.push(object(None, error.outcome, false, &error.text));
     }
 
     /// Shows who is waited for, if somebody sits in front of it.
@@ -226,6 +237,34 @@ impl Drop for Report<'_> {
     fn drop(&mut self) {
         self.wipe();
     }
+}
+
+/// What every result has. Programs that have to be told whether there was anything to do read `ok` and `changed`.
+fn object(module: Option<&str>, outcome: Outcome, changed: bool, text: &str) -> Value {
+    json!({
+        "module": module, "ok": outcome == Outcome::Done, "changed": changed, "state": null, "message": text,
+        "result": outcome.word(),
+    })
+}
+
+fn about_module(module: &Module, outcome: Outcome, text: &str, extra: &Extra) -> Value {
+    let mut object = object(Some(&module.json()), outcome, extra.changed, text);
+    if !extra.stderr.is_empty() {
+        object["stderr"] = extra.stderr.clone().into();
+    }
+    if !extra.with.is_empty() {
+        object["with"] = extra.with.clone().into();
+    }
+    if let Some(seen) = &extra.seen {
+        object["state"] = seen.word().into();
+        object["status"] = seen.json(module).into();
+    }
+    object
+}
+
+/// The array of a call that came to nothing.
+pub fn came_to_nothing(error: &CtlError) -> String {
+    format::json(&json!([object(None, error.outcome, false, &error.text)]))
 }
 
 /// `12 modules: 10 ok, 1 failed, 1 timed out`.

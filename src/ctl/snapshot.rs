@@ -61,6 +61,19 @@ pub enum Supervised {
     NotBegun,
 }
 
+impl Supervised {
+    /// The word for a module that shows `state`.
+    pub fn word(self, state: &ModuleState) -> &str {
+        match (self, state.name()) {
+            (Supervised::Yes | Supervised::Stale, "") => "unknown",
+            (Supervised::Yes | Supervised::Stale, name) => name,
+            (Supervised::No { .. }, _) => "unsupervised",
+            (Supervised::Removed, _) => "removed",
+            (Supervised::NotBegun, _) => "failed",
+        }
+    }
+}
+
 /// What its status directory says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
@@ -288,6 +301,11 @@ impl Snapshot {
         let fails = self.state.ready == Some(false) || self.state.state == ModuleState::Unhealthy;
         let said = self.state.check.as_deref().filter(|said| fails && !said.is_empty());
         said.map_or_else(String::new, |said| format!("; its check says: {}", format::text(said)))
+    }
+
+    /// The state in one word for programs, with words of its own where the file tells of the past.
+    pub fn word(&self) -> &str {
+        self.supervised.word(&self.state.state)
     }
 
     /// The state's name, whatever the file says, as one harmless word.

@@ -19,7 +19,7 @@ fn what_is_left_of_a_dead_tree_is_shown_as_such() {
     assert!(answer.out.contains("orphaned") && answer.out.contains("the process runs on"), "{answer:?}");
     let answer = fixture.expect(4, &["restart", "web"]);
     assert!(answer.out.contains(&format!("not supervised; its process (pid {pid}) runs on")), "{answer:?}");
-    assert_eq!(fixture.expect(0, &["--json", "wait", "down", "idle"]).json()[0]["state"]["supervised"], false);
+    assert_eq!(fixture.expect(0, &["--json", "wait", "down", "idle"]).json()[0]["status"]["supervised"], false);
     assert_eq!(fixture.expect(4, &["--json", "status", "web"]).json()[0]["supervised"], false);
     // The next tree adopts it, and whoever waits for that sees it.
     let waiting = fixture.command(&["-w", "20", "wait", "up", "web"]).stdout(Stdio::piped()).spawn().unwrap();

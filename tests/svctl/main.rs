@@ -8,6 +8,7 @@ mod common;
 mod fixture;
 
 mod faults;
+mod idempotence;
 mod logs;
 mod monitor;
 mod not_begun;

@@ -224,7 +224,7 @@ fn json_is_all_that_is_on_standard_output() {
     assert_eq!(results[0]["module"], "nope");
     assert_eq!(results[0]["result"], "fail");
     assert_eq!(results[1]["result"], "ok");
-    assert_eq!(results[1]["state"]["pid"].as_u64(), fixture.pid("web").map(u64::from));
+    assert_eq!(results[1]["status"]["pid"].as_u64(), fixture.pid("web").map(u64::from));
     assert_eq!(fixture.expect(0, &["--json", "rescan"]).json()[0]["result"], "ok");
 }
 

@@ -65,13 +65,7 @@ impl Essence {
 
     /// Its state in one word.
     pub fn word(&self) -> &str {
-        match (self.supervised, self.state.name()) {
-            (Supervised::Yes | Supervised::Stale, "") => "unknown",
-            (Supervised::Yes | Supervised::Stale, name) => name,
-            (Supervised::No { .. }, _) => "unsupervised",
-            (Supervised::Removed, _) => "removed",
-            (Supervised::NotBegun, _) => "failed",
-        }
+        self.supervised.word(&self.state)
     }
 }
 

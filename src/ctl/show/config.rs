@@ -123,11 +123,13 @@ pub fn report_complaints(root: &StatusRoot, asked: &[Module], report: &mut Repor
         Ok(config) => config,
         // Whoever may give commands need not be able to read the file: its supervisor tells in the log.
         Err(_) if std::fs::File::open(&path).is_err_and(|error| access::is_denied(&error)) => return,
-        Err(complaint) => return report.tree(Outcome::Failed, &format::text(&complaint.to_string())),
+        Err(complaint) => return report.tree(Outcome::Failed, false, &format::text(&complaint.to_string())),
     };
     let told = |complaint: &Complaint| format::text(&complaint.to_string());
     if asked.is_empty() {
-        complaints::of_all(&config, &known).iter().for_each(|complaint| report.tree(Outcome::Failed, &told(complaint)));
+        complaints::of_all(&config, &known)
+            .iter()
+            .for_each(|complaint| report.tree(Outcome::Failed, false, &told(complaint)));
     }
     for module in asked {
         let found = complaints::of_module(&config, module);

@@ -219,10 +219,13 @@ pub fn check(selected: Vec<Result<Module, Missing>>, limit: Duration, report: &m
         match probe(&module) {
             Ok((snapshot, Some(script))) => match script.start() {
                 Ok(run) => running.push((module, snapshot, run)),
-                Err(why) => report.module(&module, Outcome::Failed, &why, Extra::default()),
+                Err(why) => report.module(&module, Outcome::Failed, &why, Extra::seen(Some(snapshot))),
             },
             Ok((snapshot, None)) => passed(&module, &snapshot, report),
-            Err(error) => report.module(&module, error.outcome, &error.text, Extra::default()),
+            Err(error) => {
+                let seen = Extra::seen(Snapshot::read_now(&module).ok());
+                report.module(&module, error.outcome, &error.text, seen);
+            }
         }
     }
     while !running.is_empty() {
@@ -233,13 +236,14 @@ pub fn check(selected: Vec<Result<Module, Missing>>, limit: Duration, report: &m
                 false
             }
             Some(Err(why)) => {
-                report.module(module, Outcome::Failed, &format!("its check fails: {why}"), Extra::default());
+                let text = format!("its check fails: {why}");
+                report.module(module, Outcome::Failed, &text, Extra::seen(Some(snapshot.clone())));
                 false
             }
             None if late => {
                 let said = run.last_line().map_or_else(String::new, |line| format!(": {line}"));
                 let text = format!("its check takes longer than {}{said}", format::spoken(limit));
-                report.module(module, Outcome::TimedOut, &text, Extra::default());
+                report.module(module, Outcome::TimedOut, &text, Extra::seen(Some(snapshot.clone())));
                 false
             }
             None => true,
@@ -252,7 +256,7 @@ pub fn check(selected: Vec<Result<Module, Missing>>, limit: Duration, report: &m
 }
 
 fn passed(module: &Module, snapshot: &Snapshot, report: &mut Report<'_>) {
-    report.module(module, Outcome::Done, &snapshot.describe(SystemTime::now()), Extra::default());
+    report.module(module, Outcome::Done, &snapshot.describe(SystemTime::now()), Extra::seen(Some(snapshot.clone())));
 }
 
 /// The script that decides about a module that is up, if there is one.

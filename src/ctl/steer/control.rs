@@ -7,6 +7,7 @@ use crate::ctl::report::{Extra, Report};
 use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::ctl::service::ServiceDirectory;
 use crate::ctl::snapshot::{Snapshot, Supervised};
+use crate::ctl::steer::changed::{Change, has_to_change};
 use crate::ctl::steer::company::{self, Along, Member};
 use crate::ctl::steer::goal::Goal;
 use crate::ctl::steer::module_wait::ModuleWait;
@@ -189,11 +190,11 @@ pub fn steer(
         }
         match command_module(&member, command, waits_for_result, waiting.as_mut()) {
             Ok(None) => {}
-            Ok(Some(done)) => {
-                let extra = Extra { with: member.with.clone(), ..Extra::default() };
-                report.module(&member.module, Outcome::Done, &member.told(done), extra);
+            Ok(Some((done, extra))) => report.module(&member.module, Outcome::Done, &member.told(done), extra),
+            Err(error) => {
+                let seen = Extra::seen(Snapshot::read_now(&member.module).ok());
+                report.module(&member.module, error.outcome, &member.told(error.text), seen);
             }
-            Err(error) => report.module(&member.module, error.outcome, &member.told(error.text), Extra::default()),
         }
     }
     match waiting {
@@ -202,13 +203,13 @@ pub fn steer(
     }
 }
 
-/// Gives one module its command; the words for a result that is there at once, `None` if it is waited for.
+/// Gives one module its command; a result that is there at once, `None` if it is waited for.
 fn command_module(
     member: &Member,
     command: Command,
     waits_for_result: bool,
     waiting: Option<&mut Waiting>,
-) -> Result<Option<String>, CtlError> {
+) -> Result<Option<(String, Extra)>, CtlError> {
     let module = &member.module;
     let before = Snapshot::read(module)?;
     let goal = match command.effect {
@@ -216,12 +217,35 @@ fn command_module(
         Effect::Becomes(..) | Effect::Signal(_) | Effect::Acknowledged(_) => Goal::Taken,
     };
     let wait = waiting.map(|waiting| (ModuleWait::new(member.clone(), goal, &before, command.bytes.len()), waiting));
-    match (send_command(module, &before, command)?, wait) {
+    let (sent, change) = send_command(module, &before, command)?;
+    match (sent, wait) {
         (Sent::Told(told), Some((wait, waiting))) => {
+            let wait = wait.changes(change);
             waiting.add(if goal == Goal::Taken { wait.only_told(told) } else { wait });
             Ok(None)
         }
-        (Sent::Told(text) | Sent::Noted(text), _) => Ok(Some(text)),
+        (Sent::Told(text) | Sent::Noted(text), _) => {
+            let changed = change.has_come(Some(&before));
+            Ok(Some((text, Extra { with: member.with.clone(), seen: Some(before), changed, ..Extra::default() })))
+        }
+    }
+}
+
+/// What a command changes in a module that is like `before`, the `down` file aside.
+fn change(command: Command, before: &Snapshot) -> Change {
+    match command.effect {
+        Effect::Becomes(goal, _) => Change::from(has_to_change(goal, before)),
+        Effect::Signal(_) => Change::from(match command {
+            PAUSE => !before.state.paused,
+            CONT => before.state.paused,
+            _ => true,
+        }),
+        Effect::Acknowledged(_) => match command {
+            ALARM_ON => Change::from(!before.state.alarm),
+            ALARM_OFF => Change::from(before.state.alarm),
+            RELOAD => Change::of_settings(before),
+            _ => Change::Something,
+        },
     }
 }
 
@@ -233,8 +257,8 @@ enum Sent {
     Noted(String),
 }
 
-/// Carries a command out for one module.
-fn send_command(module: &Module, snapshot: &Snapshot, command: Command) -> Result<Sent, CtlError> {
+/// Carries a command out for one module; what that changes is the second part.
+fn send_command(module: &Module, snapshot: &Snapshot, command: Command) -> Result<(Sent, Change), CtlError> {
     if let Effect::Signal(name) = command.effect
         && snapshot.supervised == Supervised::Yes
         && snapshot.state.pid.is_none()
@@ -242,28 +266,30 @@ fn send_command(module: &Module, snapshot: &Snapshot, command: Command) -> Resul
         // The byte would be taken, and do nothing: whoever asked for it has to know.
         return Err(CtlError::failed(format!("{}: there is no process to send {name} to", snapshot.state_name())));
     }
+    let mut is_another_file = false;
     if let Some(change) = command.down_file {
-        change_down_file(module, snapshot, change)?;
+        is_another_file = change_down_file(module, snapshot, change)?;
         if !snapshot.is_supervised() {
             let tree = StatusDir::new(module.status_root().join(TREE_DIR));
             let runs = fifo::has_reader(&tree.control()).unwrap_or(false);
             let why = if runs { "nobody supervises it now" } else { "no supervise-tree runs now" };
-            return Ok(Sent::Noted(format!("{}; {why}", change.told())));
+            return Ok((Sent::Noted(format!("{}; {why}", change.told())), Change::from(is_another_file)));
         }
     }
     send::to_module(module, snapshot, command.bytes)?;
-    Ok(Sent::Told(match command.effect {
+    let told = match command.effect {
         Effect::Becomes(_, told) => told.to_string(),
         Effect::Acknowledged(what) => what.to_string(),
         Effect::Signal(name) => match snapshot.state.pid {
             Some(pid) => format!("{name} sent (pid {pid})"),
             None => format!("{name} sent"),
         },
-    }))
+    };
+    Ok((Sent::Told(told), change(command, snapshot).or(is_another_file)))
 }
 
-/// Makes or removes the `down` file.
-fn change_down_file(module: &Module, snapshot: &Snapshot, change: DownFileChange) -> Result<(), CtlError> {
+/// Makes or removes the `down` file; false if there was nothing to do.
+fn change_down_file(module: &Module, snapshot: &Snapshot, change: DownFileChange) -> Result<bool, CtlError> {
     let none = || CtlError::failed("has no service directory: enable and disable are for services of a tree");
     let directory = ServiceDirectory::of(module, snapshot).map_err(CtlError::denied)?.ok_or_else(none)?;
     let failed = |error: &io::Error| {
@@ -279,20 +305,18 @@ fn change_down_file(module: &Module, snapshot: &Snapshot, change: DownFileChange
         return Err(CtlError::denied(format!("{shown} does not belong to the user whose supervisor names it")));
     }
     let done = match change {
-        DownFileChange::Up => unlinkat(&held, "down", UnlinkatFlags::NoRemoveDir).or_else(|errno| match errno {
-            Errno::ENOENT => Ok(()),
-            errno => Err(errno),
-        }),
+        DownFileChange::Up => unlinkat(&held, "down", UnlinkatFlags::NoRemoveDir),
         // O_EXCL follows no link; what is there already does its job, whatever it is.
         DownFileChange::Down => {
             let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-            match openat(&held, "down", flags, Mode::from_bits_truncate(0o644)) {
-                Err(Errno::EEXIST) => Ok(()),
-                made => made.map(drop),
-            }
+            openat(&held, "down", flags, Mode::from_bits_truncate(0o644)).map(drop)
         }
     };
-    done.map_err(|errno| failed(&errno.into()))
+    match (done, change) {
+        (Ok(()), _) => Ok(true),
+        (Err(Errno::ENOENT), DownFileChange::Up) | (Err(Errno::EEXIST), DownFileChange::Down) => Ok(false),
+        (Err(errno), _) => Err(failed(&errno.into())),
+    }
 }
 
 /// `wait`: no command, only patience. A name that no module has yet may still get one.

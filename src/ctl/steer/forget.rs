@@ -29,15 +29,22 @@ pub fn forget(root: &StatusRoot, words: &[OsString], report: &mut Report<'_>) ->
     for module in report.known(selected).into_iter().filter(is_chosen) {
         // It may have been its service that was forgotten just now.
         if !module.dir.path().exists() {
-            report.module(&module, Outcome::Done, FORGOTTEN, Extra::default());
+            report.module(&module, Outcome::Done, FORGOTTEN, forgotten());
             continue;
         }
         match forget_one(root, &module) {
-            Ok(()) => report.module(&module, Outcome::Done, FORGOTTEN, Extra::default()),
-            Err(error) => report.module(&module, error.outcome, &error.text, Extra::default()),
+            Ok(()) => report.module(&module, Outcome::Done, FORGOTTEN, forgotten()),
+            Err(error) => {
+                let seen = Extra::seen(Snapshot::read_now(&module).ok());
+                report.module(&module, error.outcome, &error.text, seen);
+            }
         }
     }
     Ok(())
+}
+
+fn forgotten() -> Extra {
+    Extra { changed: true, ..Extra::default() }
 }
 
 fn is_gone(module: &Module) -> bool {

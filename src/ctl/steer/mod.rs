@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | [`control`], [`send`] | `start`, `stop`, `restart`, signals, `enable` ...: to all first, then waiting |
+//! | [`changed`] | whether a command has changed anything: pure rules |
 //! | [`company`] | what a start needs, and what a stop stops first |
 //! | [`forget`] | `forget`: what is left of a service that is gone |
 //! | [`goal`] | when an action is done: pure rules |
@@ -11,6 +12,7 @@
 //! | [`patience`] | how long a result is waited for |
 //! | [`tree`] | `rescan`, `upgrade`, `shutdown`, `reload` of the whole tree |
 
+pub mod changed;
 pub mod check;
 pub mod company;
 pub mod control;

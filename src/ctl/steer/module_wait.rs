@@ -6,6 +6,7 @@ use crate::ctl::format;
 use crate::ctl::logs::last_words::Marks;
 use crate::ctl::report::Extra;
 use crate::ctl::snapshot::{Snapshot, SnapshotError};
+use crate::ctl::steer::changed::Change;
 use crate::ctl::steer::check::{Running, Script};
 use crate::ctl::steer::company::Member;
 use crate::ctl::steer::goal::{Goal, Progress, Verdict};
@@ -63,6 +64,8 @@ pub struct ModuleWait {
     missing: Option<String>,
     /// What the module was told, where only that is waited for that its supervisor has taken it.
     told: Option<String>,
+    /// What the command has changed.
+    change: Change,
     /// What it waits for itself, since when, and whether that was told.
     held_up: Option<(String, Mono, bool)>,
 }
@@ -89,6 +92,7 @@ impl ModuleWait {
             output: Marks::default(),
             missing,
             told: None,
+            change: Change::Nothing,
             held_up: None,
         }
     }
@@ -98,9 +102,13 @@ impl ModuleWait {
         ModuleWait { told: Some(told), ..self }
     }
 
+    /// The command, which was taken, has changed this.
+    pub fn changes(self, change: Change) -> ModuleWait {
+        ModuleWait { change, ..self }
+    }
+
     fn told(&self) -> Option<ModuleResult> {
-        let extra = Extra { with: self.member.with.clone(), ..Extra::default() };
-        self.told.clone().map(|told| (Outcome::Done, self.member.told(told), extra))
+        self.told.clone().map(|told| (Outcome::Done, self.member.told(told), self.extra(false)))
     }
 
     /// Its name, and what it waits for, if that is another module.
@@ -136,7 +144,7 @@ impl ModuleWait {
         self.look_again_at = None;
         let snapshot = match Snapshot::read(&self.member.module) {
             Ok(snapshot) => snapshot,
-            Err(SnapshotError::Denied(why)) => return Some((Outcome::Denied, why, Extra::default())),
+            Err(SnapshotError::Denied(why)) => return Some((Outcome::Denied, why, self.extra(false))),
             Err(SnapshotError::Gone) => return self.gone(),
         };
         let progress = self.progress.get_or_insert_with(|| Progress::new(self.goal, &snapshot, at, SystemTime::now()));
@@ -197,8 +205,8 @@ impl ModuleWait {
         match (self.goal, &self.missing) {
             // It may come yet, or come back.
             (Goal::IsUp | Goal::IsReady, _) => None,
-            (_, Some(why)) => Some((Outcome::NoSuchModule, why.clone(), Extra::default())),
-            (_, None) => Some((Outcome::NoSuchModule, VANISHED.into(), Extra::default())),
+            (_, Some(why)) => Some((Outcome::NoSuchModule, why.clone(), self.extra(false))),
+            (_, None) => Some((Outcome::NoSuchModule, VANISHED.into(), self.extra(false))),
         }
     }
 
@@ -250,7 +258,7 @@ impl ModuleWait {
         let waited = format::spoken(waited);
         let Some(last) = &self.last else {
             let why = self.missing.clone().unwrap_or_else(|| VANISHED.into());
-            return (Outcome::NoSuchModule, format!("{why}, after {waited}"), Extra::default());
+            return (Outcome::NoSuchModule, format!("{why}, after {waited}"), self.extra(false));
         };
         let now = last.describe(SystemTime::now());
         let pid = last.state.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
@@ -292,8 +300,8 @@ impl ModuleWait {
     }
 
     fn extra(&self, with_output: bool) -> Extra {
-        let state = self.last.as_ref().and_then(|last| last.json(&self.member.module));
         let stderr = if with_output { self.output.lines(OUTPUT_LINES) } else { Vec::new() };
-        Extra { stderr, state, with: self.member.with.clone() }
+        let changed = self.change.has_come(self.last.as_ref());
+        Extra { stderr, with: self.member.with.clone(), seen: self.last.clone(), changed }
     }
 }

@@ -22,8 +22,8 @@ use std::time::Duration;
 pub fn hup(root: &StatusRoot, told: &str, report: &mut Report<'_>) {
     let pid = holder(root);
     match give(root, b"h") {
-        Ok(()) => report.tree(Outcome::Done, &format!("{}: {told}", name(pid))),
-        Err(error) => report.tree(error.outcome, &error.text),
+        Ok(()) => report.tree(Outcome::Done, true, &format!("{}: {told}", name(pid))),
+        Err(error) => report.tree(error.outcome, false, &error.text),
     }
 }
 
@@ -34,16 +34,16 @@ pub fn shutdown(root: &StatusRoot, wait: Option<Duration>, report: &mut Report<'
     // Before the byte: afterwards the number could be somebody else's.
     let pidfd = pid.and_then(|pid| Pidfd::open(pid).ok());
     if let Err(error) = give(root, b"t") {
-        return report.tree(error.outcome, &error.text);
+        return report.tree(error.outcome, false, &error.text);
     }
     let Some(pidfd) = pidfd.filter(|_| !timeout.is_zero()) else {
-        return report.tree(Outcome::Done, &format!("{}: told to stop all services and end", name(pid)));
+        return report.tree(Outcome::Done, true, &format!("{}: told to stop all services and end", name(pid)));
     };
     match poll::wait([Some(PollSource::Readable(pidfd.as_fd()))], Some(Mono::now() + timeout)) {
-        [true] => report.tree(Outcome::Done, &format!("{}: has stopped all services and ended", name(pid))),
+        [true] => report.tree(Outcome::Done, true, &format!("{}: has stopped all services and ended", name(pid))),
         [false] => {
             let text = format!("{}: still stopping services after {}", name(pid), format::spoken(timeout));
-            report.tree(Outcome::TimedOut, &text);
+            report.tree(Outcome::TimedOut, true, &text);
         }
     }
 }
@@ -58,22 +58,22 @@ pub fn upgrade(root: &StatusRoot, timeout: Duration, report: &mut Report<'_>) {
     let watches =
         Watches::new().and_then(|mut watches| watches.add(dir.path(), (), Interest::Writes).map(|()| watches));
     if let Err(error) = give(root, b"2") {
-        return report.tree(error.outcome, &error.text);
+        return report.tree(error.outcome, false, &error.text);
     }
     let Some(mut watches) = watches.ok().filter(|_| !timeout.is_zero()) else {
-        return report.tree(Outcome::Done, &format!("{}: told to replace itself", name(pid)));
+        return report.tree(Outcome::Done, true, &format!("{}: told to replace itself", name(pid)));
     };
     let deadline = Mono::now() + timeout;
     loop {
         if let Some(last) = last().filter(|last| Some(last.number) != earlier) {
             return match last.failure {
-                Some(why) => report.tree(Outcome::Failed, &format!("{}: upgrade not done: {why}", name(pid))),
-                None => report.tree(Outcome::Done, &format!("{}: has replaced itself", name(pid))),
+                Some(why) => report.tree(Outcome::Failed, false, &format!("{}: upgrade not done: {why}", name(pid))),
+                None => report.tree(Outcome::Done, true, &format!("{}: has replaced itself", name(pid))),
             };
         }
         if poll::wait([Some(PollSource::Readable(watches.as_fd()))], Some(deadline)) == [false] {
             let text = format!("{}: has not replaced itself after {}", name(pid), format::spoken(timeout));
-            return report.tree(Outcome::TimedOut, &text);
+            return report.tree(Outcome::TimedOut, true, &text);
         }
         watches.take();
     }

@@ -1,0 +1,95 @@
+//! `--json` of actions: what Ansible and the like need to tell whether anything had to be done.
+
+use crate::fixture::{Fixture, STEADY, until};
+use serde_json::{Value, json};
+
+/// Runs an action on one module, or on the tree; gives `ok`, `changed` and `state` of its only result.
+fn result(fixture: &Fixture, code: i32, arguments: &[&str]) -> (bool, bool, Value) {
+    let answer = fixture.expect(code, &[&["--json"], arguments].concat());
+    assert_eq!(answer.out.lines().count(), 1, "{answer:?}");
+    let results = answer.json();
+    let [result] = &results.as_array().unwrap()[..] else { panic!("{answer:?}") };
+    assert!(result["message"].as_str().is_some_and(|text| !text.is_empty()), "{answer:?}");
+    let flag = |key: &str| result[key].as_bool().unwrap_or_else(|| panic!("{key}: {answer:?}"));
+    (flag("ok"), flag("changed"), result["state"].clone())
+}
+
+/// Runs an action twice: the first time something has to be done, the second time nothing.
+fn twice(fixture: &Fixture, arguments: &[&str], state: &str) {
+    for changed in [true, false] {
+        assert_eq!(result(fixture, 0, arguments), (true, changed, json!(state)), "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_is_done_again_has_changed_nothing() {
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    twice(&fixture, &["stop", "web"], "down");
+    twice(&fixture, &["start", "web"], "up");
+    twice(&fixture, &["once", "web"], "up");
+    twice(&fixture, &["disable", "web"], "down");
+    twice(&fixture, &["enable", "web"], "up");
+    twice(&fixture, &["pause", "web"], "paused");
+    twice(&fixture, &["cont", "web"], "up");
+    twice(&fixture, &["alarm", "off", "web"], "up");
+    twice(&fixture, &["alarm", "on", "web"], "up");
+    // What is told and not waited for, too.
+    assert_eq!(result(&fixture, 0, &["-w", "0", "start", "web"]), (true, false, json!("up")));
+    // Whoever asks for these wants them to happen each time.
+    for verb in ["restart", "hup"] {
+        assert!(result(&fixture, 0, &[verb, "web"]).1, "{verb}");
+        fixture.expect(0, &["wait", "up", "web"]);
+    }
+    // These only look.
+    assert_eq!(result(&fixture, 0, &["wait", "up", "web"]), (true, false, json!("up")));
+    assert_eq!(result(&fixture, 0, &["check", "web"]), (true, false, json!("up")));
+}
+
+#[test]
+fn a_reload_has_changed_something_if_other_settings_were_read() {
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    assert_eq!(result(&fixture, 0, &["reload", "web"]), (true, false, json!("up")));
+    std::fs::write(fixture.services.join("web/supervise.conf"), "restart_delay : 3\n").unwrap();
+    twice(&fixture, &["reload", "web"], "up");
+    let seen = fixture.state("web").unwrap();
+    assert!(seen["own_config_hash"].is_u64(), "{seen}");
+}
+
+#[test]
+fn what_fails_says_so_and_whether_it_has_done_something() {
+    let fixture = Fixture::tree(&[("doomed", "#!/bin/sh\nexit 3\n"), ("web", STEADY)]);
+    fixture.up("web");
+    let (ok, changed, state) = result(&fixture, 1, &["restart", "doomed"]);
+    assert!(!ok && changed && state.is_string(), "{changed} {state}");
+    assert_eq!(result(&fixture, 4, &["start", "nope"]), (false, false, Value::Null));
+    assert_eq!(result(&fixture, 4, &["-w", "0.1", "wait", "up", "nope"]), (false, false, Value::Null));
+    assert_eq!(result(&fixture, 1, &["-w", "0.1", "wait", "down", "web"]), (false, false, json!("up")));
+    fixture.expect(0, &["stop", "web"]);
+    assert_eq!(result(&fixture, 1, &["hup", "web"]), (false, false, json!("down")));
+    assert_eq!(result(&fixture, 1, &["check", "web"]), (false, false, json!("down")));
+    assert_eq!(result(&fixture, 1, &["forget", "web"]), (false, false, json!("down")));
+}
+
+#[test]
+fn the_tree_has_results_too() {
+    let mut fixture = Fixture::tree(&[("web", STEADY), ("old", STEADY)]);
+    fixture.all_up(&["web", "old"]);
+    for verb in ["rescan", "reload", "upgrade"] {
+        assert_eq!(result(&fixture, 0, &[verb]), (true, true, Value::Null), "{verb}");
+    }
+    std::fs::remove_dir_all(fixture.services.join("old")).unwrap();
+    until("it is gone", || (fixture.svctl(&["status", "old"]).code == 4).then_some(()));
+    assert_eq!(result(&fixture, 0, &["forget", "old"]), (true, true, Value::Null));
+    assert_eq!(result(&fixture, 0, &["shutdown"]), (true, true, Value::Null));
+    assert_eq!(fixture.ended(), 0);
+    assert_eq!(result(&fixture, 4, &["shutdown"]), (false, false, Value::Null));
+    // Without a supervisor it is the file that changes, and the state is none that anybody knows.
+    for changed in [true, false] {
+        assert_eq!(result(&fixture, 0, &["disable", "web"]), (true, changed, json!("unsupervised")));
+    }
+    // Where there is nothing at all, programs that read an array get the reason in it.
+    std::fs::remove_dir_all(&fixture.status).unwrap();
+    assert_eq!(result(&fixture, 111, &["start", "web"]), (false, false, Value::Null));
+}
