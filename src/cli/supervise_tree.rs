@@ -3,8 +3,10 @@
 use super::container;
 use super::{NO_DIRECTORY, TEMPORARY, USAGE, default_status_root, fail, parse, prepare, seconds};
 use crate::conf::CONFIG_FILE;
+use crate::conf::defaults::Defaults;
 use crate::conf::source::ConfigSource;
 use crate::readiness::probe;
+use crate::service::CommandLine;
 use crate::status::dir::MakeError;
 use crate::status::log::Echo;
 use crate::supervisor::panics::catch;
@@ -16,7 +18,7 @@ use crate::tree::handover::{Handover, ReExec};
 use crate::tree::options::Options;
 use crate::tree::question::{HandoverArgument, Question};
 use crate::tree::run::run;
-use crate::tree::shutdown::ShutdownRules;
+use crate::tree::shutdown::{ShutdownRules, not_executed};
 use crate::tree::tree_dir::TreeDirError;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -60,6 +62,9 @@ pub struct Arguments {
     /// Services root: one directory (or link to one) for each service
     #[arg(value_name = "ROOT")]
     pub root: PathBuf,
+    /// One more module, `main`, on the tree's own terminal or pipes, started when all others are ready: the tree ends with it
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
 }
 
 /// The whole program.
@@ -123,7 +128,8 @@ fn answer(question: Question, arguments: Arguments, words: Vec<OsString>) -> Exi
 /// The exit code for a tree that could not begin: what a person has to mend is told from what may pass.
 fn exit_code(error: &TreeError) -> u8 {
     match error {
-        TreeError::RootIsNoDirectory(_) => USAGE,
+        TreeError::RootIsNoDirectory(_) | TreeError::NameIsTaken(_) => USAGE,
+        TreeError::Command(_, errno) => not_executed(*errno),
         TreeError::TreeDir(TreeDirError::Make(_, MakeError::Io(_))) => NO_DIRECTORY,
         TreeError::TreeDir(
             TreeDirError::Make(_, MakeError::Foreign { .. }) | TreeDirError::Held(..) | TreeDirError::Lock(..),
@@ -153,7 +159,8 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
         (_, true) => (Echo::Warnings, Echo::Warnings),
         _ => (Echo::All, Echo::Warnings),
     };
-    let source = if arguments.container { source.in_container() } else { source };
+    let command = Some(arguments.command).filter(|words| !words.is_empty()).map(CommandLine::of_tree).transpose()?;
+    let source = source.with_defaults(Defaults { container: arguments.container, command: command.is_some() });
     let chosen = || if arguments.container { container::status_root() } else { default_status_root() };
     let status_root = absolute(arguments.status_root.unwrap_or_else(chosen))?;
     // Found now: once the file is replaced, the kernel calls this one deleted.
@@ -164,7 +171,26 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
         Ok(path) => Ok(path),
     };
     let program = handover.program.clone().map_or_else(here, Ok)?;
-    let arguments = words.into_iter().filter(|word| !word.as_bytes().starts_with(b"--handover=")).collect();
-    let re_exec = ReExec { program, arguments, are_relative };
-    Ok(Options { root, status_root, source, tree_echo, echo, runit, strict, shutdown, re_exec, handover })
+    let re_exec = ReExec { program, arguments: lasting(words), are_relative };
+    Ok(Options { root, status_root, source, tree_echo, echo, command, runit, strict, shutdown, re_exec, handover })
+}
+
+/// The arguments without what one program has told the next: what stands after `--` is not ours.
+fn lasting(words: Vec<OsString>) -> Vec<OsString> {
+    let own = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let is_message = |(at, word): &(usize, OsString)| *at < own && word.as_bytes().starts_with(b"--handover=");
+    words.into_iter().enumerate().filter(|word| !is_message(word)).map(|(_, word)| word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_command_is_told_is_not_ours() {
+        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let told = words("supervise-tree --handover=7 sv -- cmd --handover=8 -- --handover=9");
+        assert_eq!(lasting(told), words("supervise-tree sv -- cmd --handover=8 -- --handover=9"));
+        assert_eq!(lasting(words("supervise-tree --handover=7 sv")), words("supervise-tree sv"));
+    }
 }

@@ -193,7 +193,12 @@ pub const KEYS: &[Key] = &[
         apply: |s, v| set(&mut s.readiness.watchdog_signal, signal(v)),
     },
     Key { name: "needs", default: |_| "", adds: true, apply: |s, v| set(&mut s.relations.needs, Ok(names(v))) },
-    Key { name: "after", default: |_| "", adds: true, apply: |s, v| set(&mut s.relations.after, Ok(names(v))) },
+    Key {
+        name: "after",
+        default: |_| "",
+        adds: true,
+        apply: |s, v| set(&mut s.relations.after, Ok(good_words(v, relations::name_or_all))),
+    },
     Key {
         name: "restart_with",
         default: |_| "",
@@ -344,7 +349,8 @@ pub fn refused(name: &str, value: &str) -> Vec<String> {
         "groups" => account::refused_groups(value).into_iter().map(left_out).collect(),
         "env" => variables::refused_env(value).into_iter().map(left_out).collect(),
         "env_file" => variables::refused_env_files(value).into_iter().map(left_out).collect(),
-        "needs" | "after" | "restart_with" => bad_words(value, relations::name),
+        "needs" | "restart_with" => bad_words(value, relations::name),
+        "after" => bad_words(value, relations::name_or_all),
         "tags" => bad_words(value, relations::tag),
         _ => Vec::new(),
     }

@@ -8,6 +8,7 @@
 
 mod complaint;
 pub mod context;
+pub mod defaults;
 pub mod keys;
 mod lint;
 pub mod log;
@@ -28,6 +29,7 @@ use crate::sys::files::file;
 use crate::sys::fnv;
 pub use complaint::Complaint;
 use complaint::Findings;
+use defaults::Defaults;
 use keys::{KEYS, Key};
 pub use nearest::nearest;
 use own::OwnFile;
@@ -96,13 +98,13 @@ pub struct Config {
     complaints: Vec<Complaint>,
     /// The settings of all modules without a section, for the tree and for `supervise`.
     common: [OnceLock<Arc<Settings>>; 2],
-    in_container: bool,
+    defaults: Defaults,
 }
 
 impl Config {
-    /// The same with the defaults of a container: where nobody says otherwise, `log : stdout`.
-    pub fn in_container(self) -> Config {
-        Config { in_container: true, ..self }
+    /// The same with defaults that the tree's command line has changed.
+    pub fn with_defaults(self, defaults: Defaults) -> Config {
+        Config { defaults, ..self }
     }
 
     /// No file: the defaults for all modules.
@@ -261,7 +263,9 @@ impl Config {
         let [tree, single] = &self.common;
         let common = if program == Program::Tree { tree } else { single };
         match (self.scope(module), own) {
-            ((_, None), None) => common.get_or_init(|| self.own_settings(GLOBAL, None, program)).clone(),
+            ((_, None), None) if !self.defaults.are_of_command(module) => {
+                common.get_or_init(|| self.own_settings(GLOBAL, None, program)).clone()
+            }
             _ => self.own_settings(module, own, program),
         }
     }
@@ -284,9 +288,7 @@ impl Config {
         let mut values = Vec::new();
         for key in KEYS {
             let mut value = resolve(key, &places, program);
-            if self.in_container && key.name == "log" && value.origin == Origin::Default {
-                value.text = "stdout".into();
-            }
+            self.defaults.apply(module, &mut value);
             // Every text was tried when the file was read, and the defaults are tested. Those that are none and must not be
             // passed over are still there.
             if let Err(why) = (key.apply)(&mut settings, &value.text)
@@ -339,9 +341,9 @@ impl Config {
         (at < places.len()).then(|| places.swap_remove(at)).map(|(path, entry)| (path, entry.line))
     }
 
-    /// Whether any section says of any module how it stands to others.
+    /// Whether any section, or the command, says of any module how it stands to others.
     pub fn has_relations(&self) -> bool {
-        self.sections.iter().any(|(_, section)| names_others(section))
+        self.defaults.command || self.sections.iter().any(|(_, section)| names_others(section))
     }
 
     /// The sections that `module` draws from: a section before `[global]` stands alone.

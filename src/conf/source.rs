@@ -1,5 +1,6 @@
 //! Which file the settings come from, and reading it (again).
 
+use super::defaults::Defaults;
 use super::{Complaint, Config};
 use crate::sys::files::file;
 use crate::sys::memory;
@@ -17,27 +18,32 @@ const READ_FACTOR: usize = 16;
 pub struct ConfigSource {
     asked: Option<PathBuf>,
     fallbacks: Vec<PathBuf>,
-    in_container: bool,
+    defaults: Defaults,
 }
 
 impl ConfigSource {
     /// What `-F` says; else the first of `fallbacks` that exists whenever the file is read.
     pub fn choose(asked: Option<PathBuf>, fallbacks: impl IntoIterator<Item = PathBuf>) -> ConfigSource {
-        ConfigSource { asked, fallbacks: fallbacks.into_iter().collect(), in_container: false }
+        ConfigSource { asked, fallbacks: fallbacks.into_iter().collect(), defaults: Defaults::default() }
     }
 
     /// No file at all.
     pub fn none() -> ConfigSource {
-        ConfigSource { asked: None, fallbacks: Vec::new(), in_container: false }
+        ConfigSource { asked: None, fallbacks: Vec::new(), defaults: Defaults::default() }
     }
 
-    /// The same with the defaults of a container: where nobody says otherwise, `log : stdout`.
-    pub fn in_container(self) -> ConfigSource {
-        ConfigSource { in_container: true, ..self }
+    /// The same with defaults that the tree's command line has changed.
+    pub fn with_defaults(self, defaults: Defaults) -> ConfigSource {
+        ConfigSource { defaults, ..self }
+    }
+
+    /// Those defaults.
+    pub fn defaults(&self) -> Defaults {
+        self.defaults
     }
 
     fn adapted(&self, config: Config) -> Config {
-        if self.in_container { config.in_container() } else { config }
+        config.with_defaults(self.defaults)
     }
 
     /// The file, as things are now; one of the fallbacks, if none exists.

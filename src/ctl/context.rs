@@ -1,6 +1,7 @@
 //! The context that a module's processes have, worked out by whoever asks, from files that he may read.
 
 use crate::conf::context::Context as ContextSettings;
+use crate::conf::defaults::Defaults;
 use crate::conf::own::OwnFile;
 use crate::conf::{CONFIG_FILE, Complaint, Config, Program};
 use crate::ctl::error::CtlError;
@@ -25,7 +26,11 @@ pub fn own_file(snapshot: &Snapshot) -> Result<Option<OwnFile>, Complaint> {
 /// # Errors
 /// It cannot be read.
 pub fn shared_file(snapshot: &Snapshot) -> Result<Config, Complaint> {
-    snapshot.state.config.as_deref().map_or_else(|| Ok(Config::empty()), |path| Config::read(Path::new(path)))
+    let config = match snapshot.state.config.as_deref() {
+        None => Config::empty(),
+        Some(path) => Config::read(Path::new(path))?,
+    };
+    Ok(config.with_defaults(Defaults { command: snapshot.state.command, ..Defaults::default() }))
 }
 
 /// What the supervisor with this pid hands down to what it starts; `None` if there is none.

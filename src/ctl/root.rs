@@ -5,11 +5,13 @@ use super::error::CtlError;
 use super::exit::Outcome;
 use super::not_begun;
 use super::parallel;
+use crate::conf::defaults::Defaults;
 use crate::conf::nearest;
 use crate::conf::relations::TAG;
 use crate::ctl::format;
 use crate::status::dir::TREE_DIR;
 use crate::status::state::StateFile;
+use crate::status::tree_state::TreeState;
 use crate::status::{StatusDir, runit_files};
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -132,6 +134,12 @@ impl StatusRoot {
     /// The directory of the tree itself, which there is if a tree ever ran here.
     pub fn tree(&self) -> StatusDir {
         StatusDir::new(self.0.join(TREE_DIR))
+    }
+
+    /// What the tree's command line has changed about settings.
+    pub fn defaults(&self) -> Defaults {
+        let tree = TreeState::read(&self.tree().state()).unwrap_or_default();
+        Defaults { container: tree.container, command: tree.command }
     }
 
     /// All modules, each service right before its logger, ordered by name, and those that the tree could not begin.

@@ -8,13 +8,14 @@ use crate::sys::process::record::RecordWriter;
 use crate::sys::process::start::{
     Environment, Leader, Plan, StartError, Started, Step, WorkingDirectory, look_up, start,
 };
+use crate::sys::terminal;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A command, its words taken as they are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CommandLine {
     words: Vec<CString>,
     /// What is executed, if not what the first word names.
@@ -23,8 +24,18 @@ pub struct CommandLine {
     environment: Arc<Environment>,
     /// Where it is started; `None`: where its supervisor is.
     directory: Option<CString>,
-    /// It is one of the tree's own programs: it leads a session, as what a service directory has, and HUP means something to it.
-    is_ours: bool,
+    role: Role,
+}
+
+/// What a command is to the program that runs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// What `supervise` was given.
+    Supervised,
+    /// One of the tree's own programs: it leads a session, as what a service directory has, and HUP means something to it.
+    Ours,
+    /// What the tree was given: it runs as if the shell had started it instead of the tree.
+    OfTree,
 }
 
 impl CommandLine {
@@ -39,8 +50,16 @@ impl CommandLine {
             Err("the command is empty".into())
         } else {
             let environment = Environment::inherited();
-            Ok(CommandLine { words, file: None, restart_hook, environment, directory: None, is_ours: false })
+            Ok(CommandLine { words, file: None, restart_hook, environment, directory: None, role: Role::Supervised })
         }
+    }
+
+    /// The command that the tree was given.
+    ///
+    /// # Errors
+    /// As [`CommandLine::new`].
+    pub fn of_tree(words: Vec<OsString>) -> Result<CommandLine, String> {
+        CommandLine::new(words, None).map(|command| CommandLine { role: Role::OfTree, ..command })
     }
 
     /// One of the tree's own programs, executed from `file` if it is not what the first word names, and started in `directory`
@@ -62,7 +81,7 @@ impl CommandLine {
             restart_hook: None,
             environment: Environment::inherited(),
             directory: directory.map(file::c_path_or_empty),
-            is_ours: true,
+            role: Role::Ours,
         }
     }
 
@@ -72,6 +91,16 @@ impl CommandLine {
     /// The step and errno that a start would give.
     pub fn check(&self) -> Result<(), StartError> {
         self.program().map(drop)
+    }
+
+    /// Whether it is what the tree was given.
+    pub fn is_of_tree(&self) -> bool {
+        self.role == Role::OfTree
+    }
+
+    /// The first word.
+    pub fn name(&self) -> String {
+        self.words.first().map_or(String::new(), |first| first.to_string_lossy().into_owned())
     }
 
     /// The words, with blanks between.
@@ -103,10 +132,12 @@ impl CommandLine {
         own_group: bool,
         context: Option<&Resolved>,
     ) -> Result<Started, StartError> {
-        let leads = match (self.is_ours, own_group) {
-            (true, _) => Leader::Session,
-            (false, true) => Leader::Group,
-            (false, false) => Leader::Nothing,
+        let leads = match (self.role, own_group) {
+            (Role::Ours, _) => Leader::Session,
+            // In a group of its own, it would be in the background of the terminal.
+            (Role::OfTree, _) if terminal::controls_us() => Leader::Nothing,
+            (Role::Supervised, true) | (Role::OfTree, _) => Leader::Group,
+            (Role::Supervised, false) => Leader::Nothing,
         };
         // With a working directory of its own, what is found by a relative path is not found from there.
         let elsewhere = self.directory.is_some() || context.is_some_and(|context| context.change.directory.is_some());
@@ -143,7 +174,7 @@ impl CommandLine {
             leads,
             directory: directory.map(|path| WorkingDirectory { path, expect: None, within: None }),
             change: context.map(|context| &context.change),
-            ignores_hangup: !self.is_ours,
+            ignores_hangup: self.role == Role::Supervised,
             recorder: Some(recorder),
             stdin: streams.stdin(),
             stdout: streams.stdout(),

@@ -48,7 +48,7 @@ pub struct Service {
 pub enum Definition {
     /// A directory with `run` in it.
     Directory(Directory),
-    /// A command of `supervise -f` or `-u`.
+    /// A command of `supervise -f` or `-u`, or what the tree was given.
     Command(CommandLine),
     /// The logger that the tree runs by itself.
     Logger(TreeLogger),
@@ -137,6 +137,14 @@ impl Service {
                 directory.finish(&self.streams, module, exit, recorder)
             }
             Definition::Command(_) | Definition::Logger(_) => Ok(None),
+        }
+    }
+
+    /// Whether it is the command that the tree was given.
+    pub fn is_trees_command(&self) -> bool {
+        match &self.definition {
+            Definition::Command(command) => command.is_of_tree(),
+            Definition::Directory(_) | Definition::Logger(_) => false,
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Streams {
     pub input: Option<Arc<LogPipe>>,
     /// To this service's logger, instead of `__stdout`.
     pub output: Option<Arc<LogPipe>>,
+    /// They are the supervisor's own.
+    are_inherited: bool,
     /// Whether standard error leads there, too: so it does where the tree runs the logger by itself.
     joins_errors: bool,
     /// What `output` is from the next start on, where that is something else.
@@ -39,7 +41,21 @@ impl Streams {
     /// Output and error into `__stdout` and `__stderr` of `dir`, but for what the pipes replace.
     pub fn new(dir: &StatusDir, input: Option<Arc<LogPipe>>, output: Option<Arc<LogPipe>>) -> Streams {
         let (stdout, stderr) = (file::c_path_or_empty(&dir.stdout()), file::c_path_or_empty(&dir.stderr()));
-        Streams { input, output, joins_errors: false, next_output: None, stdout, stderr, dir: dir.clone() }
+        Streams {
+            input,
+            output,
+            are_inherited: false,
+            joins_errors: false,
+            next_output: None,
+            stdout,
+            stderr,
+            dir: dir.clone(),
+        }
+    }
+
+    /// The supervisor's own, for the module in `dir`.
+    pub fn inherited(dir: &StatusDir) -> Streams {
+        Streams { are_inherited: true, ..Streams::new(dir, None, None) }
     }
 
     /// The same, standard error into the pipe to the logger, too.
@@ -87,12 +103,16 @@ impl Streams {
     }
 
     pub(super) fn stdin(&self) -> Input<'_> {
+        if self.are_inherited {
+            return Input::Inherited;
+        }
         self.input.as_ref().map_or(Input::Null, |pipe| Input::Fifo(pipe.path()))
     }
 
     pub(super) fn stdout(&self) -> Output<'_> {
         match &self.output {
             Some(pipe) if !pipe.has_given_way() => Output::Fifo(pipe.path()),
+            None if self.are_inherited => Output::Inherited,
             Some(_) | None => self.file(&self.stdout),
         }
     }
@@ -100,6 +120,7 @@ impl Streams {
     pub(super) fn stderr(&self) -> Output<'_> {
         match &self.output {
             Some(pipe) if self.joins_errors => Output::Fifo(pipe.path()),
+            None if self.are_inherited => Output::Inherited,
             Some(_) | None => self.file(&self.stderr),
         }
     }

@@ -68,6 +68,9 @@ pub struct StateFile {
     pub supervisor_pid: u32,
     /// The service directory or the command.
     pub definition: String,
+    /// Whether it is the command that the tree was given.
+    #[serde(skip_serializing_if = "is_false")]
+    pub command: bool,
     /// The last line that the check has written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,

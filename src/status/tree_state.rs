@@ -24,6 +24,12 @@ pub struct TreeState {
     pub last_upgrade: Option<LastUpgrade>,
     /// Modules for which there was no room, and names in the root that are passed over or lack an executable `run`; and why.
     pub not_begun: Vec<NotBegun>,
+    /// Whether it was started with `--container`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub container: bool,
+    /// Whether it was given a command, which is the module `main`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub command: bool,
 }
 
 /// What came of an upgrade.

@@ -1,6 +1,8 @@
 //! What a tree needs before anything else. One that was started ends without it; one that has taken over waits.
 
 use super::error::TreeError;
+use crate::conf::defaults::MAIN;
+use crate::service::CommandLine;
 use crate::sys::terminal::console;
 use std::io;
 use std::path::Path;
@@ -25,6 +27,18 @@ pub(super) fn patiently<T>(is_upgrade: bool, mut what: impl FnMut() -> Result<T,
             result => return result,
         }
     }
+}
+
+/// Whether the command can be executed, and its name is free. Nothing is started for one that cannot.
+///
+/// # Errors
+/// It cannot, or is not.
+pub(super) fn check_command(root: &Path, command: &CommandLine) -> Result<(), TreeError> {
+    let directory = root.join(MAIN);
+    if directory.is_dir() {
+        return Err(TreeError::NameIsTaken(directory));
+    }
+    command.check().map_err(|error| TreeError::Command(command.name(), error.errno))
 }
 
 /// Whether there is a directory at `root`.

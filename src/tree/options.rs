@@ -3,6 +3,7 @@
 use super::handover::{Handover, ReExec};
 use super::shutdown::ShutdownRules;
 use crate::conf::source::ConfigSource;
+use crate::service::CommandLine;
 use crate::status::log::Echo;
 use std::path::PathBuf;
 
@@ -19,6 +20,8 @@ pub struct Options {
     pub tree_echo: Echo,
     /// What modules say there.
     pub echo: Echo,
+    /// The command after `--`.
+    pub command: Option<CommandLine>,
     /// Keep runit's files, too.
     pub runit: bool,
     /// Refuse services that somebody other than root may write, where the tree is root's.

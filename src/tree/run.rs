@@ -1,6 +1,6 @@
 //! The main loop: directory events, thread reports, signals, orphans.
 
-use super::begin::{check_root, patiently};
+use super::begin::{check_command, check_root, patiently};
 use super::candidate::{self, ProgramFault};
 use super::error::TreeError;
 use super::handover::ReExec;
@@ -12,6 +12,7 @@ use super::roster::members::{Roster, Shared};
 use super::shutdown::{Asked, Shutdown};
 use super::signals::{Listening, Messages, TreeRequest};
 use super::upgrade::{Next, NotReplaced, UpgradeError, upgrade};
+use crate::conf::defaults::MAIN;
 use crate::conf::source::Reload;
 use crate::status::dir::TREE_DIR;
 use crate::status::log::Log;
@@ -47,6 +48,7 @@ pub fn run(mut options: Options) -> Result<u8, TreeError> {
     if !is_upgrade {
         // First: for a root that is none, nothing is made.
         check_root(&options.root)?;
+        options.command.as_ref().map_or(Ok(()), |command| check_command(&options.root, command))?;
     }
     let lock = options.handover.own_lock.take();
     let status_root = StatusRoot::new(options.status_root.clone());
@@ -63,7 +65,7 @@ pub fn run(mut options: Options) -> Result<u8, TreeError> {
     let thread = patiently(is_upgrade, || Listening::prepare().map_err(TreeError::Thread))?;
     let removals = tree_dir.watch(&log);
     let messages = thread.listen(signals, (tree_dir.dir().clone(), removals), log.clone(), inherited);
-    tree_dir.begin_state(&options.root, is_upgrade);
+    tree_dir.begin_state(&options.root, options.source.defaults(), is_upgrade);
     if let Some(writer) = status_root.writer() {
         let dir = status_root.path().display();
         log::warn!(logger: log, "{writer}, and so can exchange what is in the status root {dir}: each status directory is held open, \
@@ -101,7 +103,9 @@ impl Tree {
         }
         tree_dir.keep_config(&config);
         let runit = || RunitTree::new(options.root.clone(), options.status_root, log.clone());
+        let taken = options.command.as_ref().map(|_| MAIN);
         let shared = Shared {
+            command: options.command,
             runit: options.runit.then(|| Arc::new(runit())),
             status_root,
             removals: tree_dir.removals(),
@@ -113,7 +117,7 @@ impl Tree {
         Tree {
             tree_dir,
             re_exec: options.re_exec,
-            scanner: RootScanner::new(options.root, options.strict, log.clone()),
+            scanner: RootScanner::new(options.root, options.strict, taken, log.clone()),
             roster: Roster::new(shared, options.handover),
             log,
             handover_pending: true,
@@ -294,8 +298,9 @@ impl Tree {
         if let Some(names) = names {
             let known = self.roster.names().into_iter().map(OsString::from);
             let all: BTreeSet<OsString> = names.into_iter().chain(known).collect();
-            for name in all {
-                self.look_at(&name);
+            all.iter().for_each(|name| self.look_at(name));
+            if self.roster.want_command().is_err() {
+                self.scanner.rescan_in(ROOT_RETRY_INTERVAL);
             }
         }
         if is_first {
@@ -308,7 +313,9 @@ impl Tree {
     /// All that are going to be started are known before the first one is, be it one that an earlier tree has left: none
     /// overtakes another.
     fn announce(&mut self, names: &[OsString]) {
-        let services: Vec<String> = names.iter().filter_map(|name| self.scanner.service_name(name)).collect();
+        let services = names.iter().filter_map(|name| self.scanner.service_name(name));
+        let command = Some(MAIN.to_string()).filter(|name| self.roster.is_command(name));
+        let services: Vec<String> = services.chain(command).collect();
         self.roster.announce(&services);
     }
 
@@ -331,8 +338,8 @@ impl Tree {
     }
 
     fn gone(&mut self, name: &OsStr) {
-        // A name that is not UTF-8 is not a module; what it would look like as text may be one.
-        if let Some(name) = name.to_str() {
+        // A name that is not UTF-8 is not a module; what it would look like as text may be one. The command needs no directory.
+        if let Some(name) = name.to_str().filter(|name| !self.roster.is_command(name)) {
             self.roster.gone(name);
         }
     }

@@ -105,9 +105,13 @@ fn exit_code(exit: Result<ExitStatus, StartError>) -> u8 {
         Ok(ExitStatus::Code(code)) => u8::try_from(code).unwrap_or(UNKNOWN),
         Ok(ExitStatus::Signal { number, .. }) => u8::try_from(128 + number).unwrap_or(UNKNOWN),
         Ok(ExitStatus::Unknown) => UNKNOWN,
-        Err(StartError { errno: Errno::ENOENT, .. }) => 127,
-        Err(_) => 126,
+        Err(StartError { errno, .. }) => not_executed(errno),
     }
+}
+
+/// The exit code for a program that could not be executed, as a shell tells it.
+pub fn not_executed(errno: Errno) -> u8 {
+    if errno == Errno::ENOENT { 127 } else { 126 }
 }
 
 #[cfg(test)]

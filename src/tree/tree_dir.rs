@@ -1,5 +1,6 @@
 //! The tree's own status directory, whose lock keeps a second tree out.
 
+use crate::conf::defaults::Defaults;
 use crate::conf::{CONFIG_FILE, Config};
 use crate::status::StatusDir;
 use crate::status::dir::{MakeError, TREE_DIR};
@@ -119,7 +120,7 @@ impl TreeDir {
     }
 
     /// Says in `state.json` that this program works on `root` now, after the one before it if it was handed over to.
-    pub fn begin_state(&mut self, root: &Path, is_upgrade: bool) {
+    pub fn begin_state(&mut self, root: &Path, defaults: Defaults, is_upgrade: bool) {
         let started = rfc3339(SystemTime::now());
         let earlier = TreeState::read(&self.dir.state()).unwrap_or_default();
         self.state = TreeState {
@@ -129,6 +130,8 @@ impl TreeDir {
             started: started.clone(),
             last_upgrade: earlier.last_upgrade,
             not_begun: Vec::new(),
+            container: defaults.container,
+            command: defaults.command,
         };
         if is_upgrade {
             self.state.note_upgrade(started, None);

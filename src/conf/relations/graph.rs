@@ -1,7 +1,7 @@
 //! Who needs whom: names resolved to modules, in both directions, and the circles among them.
 
 use super::circles::{components, in_circles, shortest};
-use crate::conf::relations::{Id, Relation, Relations, TAG};
+use crate::conf::relations::{ALL, Id, Relation, Relations, TAG};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A module, and what its settings say of others.
@@ -81,6 +81,7 @@ impl Graph {
             (links.restart_with, _) = names.resolve(&module.relations.restart_with, module.id);
         }
         graph.add_global(modules, &names, global);
+        graph.add_all(modules);
         graph.reverse();
         graph.find_circles();
         graph
@@ -107,6 +108,29 @@ impl Graph {
             for name in missing.iter().filter(|name| !module.relations.needs.contains(name)) {
                 links.missing.push(name.clone());
             }
+        }
+    }
+
+    /// Who comes after all others does not come after those that come after it, or after all.
+    fn add_all(&mut self, modules: &[Module<'_>]) {
+        let is_last = |module: &&Module<'_>| module.relations.after.iter().any(|word| word == ALL);
+        let last: Vec<Id> = modules.iter().filter(is_last).map(|module| module.id).collect();
+        if last.is_empty() {
+            return;
+        }
+        let mut before = vec![Vec::new(); self.links.len()];
+        for (id, links) in self.links.iter().enumerate() {
+            links.needs.iter().chain(&links.after).for_each(|other| before[*other].push(id));
+        }
+        let is_among_last: HashSet<Id> = last.iter().copied().collect();
+        for id in last {
+            let (mut later, mut open) = (is_among_last.clone(), vec![id]);
+            while let Some(next) = open.pop() {
+                open.extend(before[next].iter().copied().filter(|other| later.insert(*other)));
+            }
+            let known: HashSet<Id> = self.links[id].after.iter().copied().collect();
+            let others = modules.iter().map(|module| module.id);
+            self.links[id].after.extend(others.filter(|other| !later.contains(other) && !known.contains(other)));
         }
     }
 
@@ -241,5 +265,34 @@ impl<'a> Names<'a> {
             }
         }
         (ids, missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// For each of the modules, given by name, `needs` and `after`, those that it comes after and does not need.
+    fn after(modules: &[(&str, &str, &str)]) -> Vec<Vec<Id>> {
+        let words = |text: &str| text.split_whitespace().map(String::from).collect();
+        let relations: Vec<Relations> = modules
+            .iter()
+            .map(|(_, needs, after)| Relations { needs: words(needs), after: words(after), ..Relations::default() })
+            .collect();
+        let nodes = modules.iter().zip(&relations).enumerate();
+        let nodes: Vec<Module<'_>> =
+            nodes.map(|(id, ((name, ..), relations))| Module { id, name, relations, inherits: true }).collect();
+        let graph = Graph::build(&nodes, &[]);
+        assert_eq!(graph.circles(), Vec::<Vec<Id>>::new());
+        (0..modules.len()).map(|id| graph.links(id).after.clone()).collect()
+    }
+
+    #[test]
+    fn who_comes_after_all_comes_after_no_one_that_comes_later() {
+        let all = [("main", "", "*"), ("db", "", ""), ("web", "db", ""), ("proxy", "", "main"), ("tell", "proxy", "")];
+        assert_eq!(after(&all)[0], [1, 2]);
+        // Two that come last are side by side; what is named twice is one edge.
+        assert_eq!(after(&[("a", "", "* db"), ("b", "", "*"), ("db", "", "")]), [vec![2], vec![2], vec![]]);
+        assert_eq!(after(&[("main", "db", "*"), ("db", "", "")]), [const { Vec::<Id>::new() }; 2]);
     }
 }

@@ -69,7 +69,7 @@ fn strangers(config: &Config, modules: &[Known], relations: &[(Relations, bool)]
         for (relation, word) in
             of.into_iter().flat_map(|(relation, words)| words.iter().map(move |word| (relation, word)))
         {
-            if !names.contains(word.as_str()) && !tags.contains(word) {
+            if word != super::ALL && !names.contains(word.as_str()) && !tags.contains(word) {
                 let meant = nearest(word, names.iter().copied().chain(tags.iter().map(String::as_str)));
                 let meant = meant.map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
                 let kind =

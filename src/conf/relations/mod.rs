@@ -16,6 +16,9 @@ pub type Id = usize;
 /// What a name of a tag begins with, where a module's name could stand.
 pub const TAG: char = '@';
 
+/// What stands for all other modules in `after`: those that do not come after this one.
+pub const ALL: &str = "*";
+
 /// A name longer than this, in bytes, names no directory: `NAME_MAX` of Linux.
 const NAME_MAX: usize = 255;
 
@@ -24,7 +27,7 @@ const NAME_MAX: usize = 255;
 pub struct Relations {
     /// Modules, or `@tag`, that must be ready before it starts, and that are stopped after it.
     pub needs: Vec<String>,
-    /// Modules, or `@tag`, that it starts after, if they start at all.
+    /// Modules, `@tag` or [`ALL`], that it starts after, if they start at all.
     pub after: Vec<String>,
     /// Modules, or `@tag`, with which it is restarted.
     pub restart_with: Vec<String>,
@@ -100,6 +103,14 @@ pub fn name(word: &str) -> Result<(), String> {
     }
 }
 
+/// Checks one word of `after`: a name, or [`ALL`].
+///
+/// # Errors
+/// What is wrong with it.
+pub fn name_or_all(word: &str) -> Result<(), String> {
+    if word == ALL { Ok(()) } else { name(word) }
+}
+
 /// Checks one word of `tags`.
 ///
 /// # Errors
@@ -132,6 +143,13 @@ mod tests {
             assert!(name(bad).is_err(), "{bad}");
         }
         assert!(name("web/log").unwrap_err().contains("logger"));
+    }
+
+    #[test]
+    fn all_others_are_a_word_of_after_alone() {
+        assert_eq!(name_or_all(ALL), Ok(()));
+        assert_eq!(name_or_all("db"), Ok(()));
+        assert!(name(ALL).is_err() && name_or_all("web*").is_err());
     }
 
     #[test]

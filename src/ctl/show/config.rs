@@ -35,6 +35,7 @@ pub fn config(root: &StatusRoot, arguments: &Arguments, json: bool, out: &mut Ou
     };
     // Its one complaint has been printed.
     let Some(config) = config else { return Ok(vec![Outcome::Failed]) };
+    let config = config.with_defaults(root.defaults());
     match () {
         () if arguments.check => Ok(check(root, &config, &known, &arguments.modules, json, out)),
         () if arguments.env => environment(root, &config, arguments, json, out),
@@ -256,6 +257,7 @@ fn no_section(missing: &Missing, path: &Path) -> String {
 /// Which program's defaults count for a module.
 pub(super) fn program(module: &Module, otherwise: Program) -> Program {
     match Snapshot::read(module) {
+        Ok(snapshot) if snapshot.state.command => Program::Tree,
         Ok(snapshot) if Path::new(&snapshot.state.definition).is_absolute() => {
             if Path::new(&snapshot.state.definition).is_dir() { Program::Tree } else { otherwise }
         }

@@ -63,7 +63,8 @@ fn variables(module: &Module, config: &Config, out: &Out) -> Result<Variables, C
     let snapshot = Snapshot::read(module).ok();
     let state = snapshot.as_ref().map(|snapshot| &snapshot.state);
     let place = state.map(|state| Path::new(&state.definition)).filter(|path| path.is_absolute() && path.is_dir());
-    let program = if place.is_some() { Program::Tree } else { Program::Single };
+    let of_tree = place.is_some() || state.is_some_and(|state| state.command);
+    let program = if of_tree { Program::Tree } else { Program::Single };
     let own = snapshot.as_ref().map_or(Ok(None), context::own_file);
     let own = own.map_err(|complaint| CtlError::failed(complaint.to_string()))?;
     let settings = config.effective(&module.json(), own.as_ref(), program).settings;

@@ -26,7 +26,7 @@ pub fn of(root: &StatusRoot, snapshot: &Snapshot, file: &Config) -> InForce {
     }
     let kept = Config::read_as(&root.tree().path().join(CONFIG_FILE), file.path());
     match kept {
-        Ok(kept) if kept.hash() == Some(read) => InForce::Other(Box::new(kept)),
+        Ok(kept) if kept.hash() == Some(read) => InForce::Other(Box::new(kept.with_defaults(root.defaults()))),
         Ok(_) | Err(_) => InForce::Unknown,
     }
 }

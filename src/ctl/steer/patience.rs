@@ -62,7 +62,8 @@ impl Allowances {
         let read = || context::shared_file(&snapshot).unwrap_or_else(|_| Config::empty());
         let shared = self.shared.entry(file).or_insert_with(read);
         let own: Option<OwnFile> = context::own_file(&snapshot).ok().flatten();
-        let program = if snapshot.state.definition.starts_with('/') { Program::Tree } else { Program::Single };
+        let of_tree = snapshot.state.command || snapshot.state.definition.starts_with('/');
+        let program = if of_tree { Program::Tree } else { Program::Single };
         let settings = shared.effective(&module.json(), own.as_ref(), program).settings;
         let is_ending = !snapshot.is_up() && snapshot.state.pid.is_some();
         allowance(&settings, goal, is_ending)

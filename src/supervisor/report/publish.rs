@@ -53,6 +53,8 @@ pub struct StatusContext<'a> {
     pub module: &'a str,
     /// The service directory or the command.
     pub definition: &'a str,
+    /// Whether it is the command that the tree was given.
+    pub is_command: bool,
     /// The configuration file that was read; empty if there is none.
     pub config: &'a Path,
     /// Numbers for its content, and for that of the service directory's own file.
@@ -281,6 +283,7 @@ impl Publisher {
         file.alarm = machine.alarm();
         file.supervisor_pid = std::process::id();
         file.definition = facts.definition.to_string();
+        file.command = facts.is_command;
         file.check = facts.check.map(str::to_string);
         file.status = facts.status.map(str::to_string);
         file.health = machine.health().map(str::to_string);

@@ -68,6 +68,7 @@ impl Supervisor {
             record: run.and_then(|run| self.record_keeper.run_record(run, directory)),
             module: &self.spec.module,
             definition: &self.reports.definition,
+            is_command: self.spec.service.is_trees_command(),
             config: self.spec.config.path(),
             hashes: [self.spec.config.hash(), self.own.file().map(OwnFile::hash)],
             log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),

@@ -75,6 +75,7 @@ impl ChildPlan<'_> {
             Input::Null => open_onto(c"/dev/null", libc::O_RDONLY, 0, Kind::Device),
             Input::Fifo(path) => open_onto(path, libc::O_RDONLY, 0, Kind::Fifo),
             Input::Descriptor(descriptor) => move_onto(descriptor.as_raw_fd(), 0),
+            Input::Inherited => Ok(()),
         }
         .map_err(|errno| (Step::Stdin, errno))?;
         output(plan.stdout, 1, &self.stdout_lost).map_err(|errno| (Step::Stdout, errno))?;
@@ -152,8 +153,10 @@ fn put(place: Option<&mut [u8]>, mut number: u64) {
 fn own_descriptors(stdin: Input<'_>) -> Result<(), c_int> {
     let unshare = libc::CLOSE_RANGE_UNSHARE as c_long;
     let last = u32::MAX as c_long;
-    let Input::Descriptor(keep) = stdin else {
-        return raw(libc::SYS_close_range, [0, last, unshare, 0]).map(drop);
+    let keep = match stdin {
+        Input::Descriptor(keep) => keep,
+        Input::Null | Input::Fifo(_) => return raw(libc::SYS_close_range, [0, last, unshare, 0]).map(drop),
+        Input::Inherited => return raw(libc::SYS_close_range, [3, last, unshare, 0]).map(drop),
     };
     let keep = keep.as_raw_fd() as c_long;
     raw(libc::SYS_close_range, [keep + 1, last, unshare, 0])?;
@@ -187,6 +190,7 @@ fn output(output: Output<'_>, number: c_int, lost: &AtomicI32) -> Result<(), c_i
     match output {
         Output::Null => open_onto(c"/dev/null", libc::O_WRONLY, number, Kind::Device),
         Output::Fifo(path) => open_onto(path, libc::O_RDWR, number, Kind::Fifo),
+        Output::Inherited => Ok(()),
         Output::Same => raw(libc::SYS_dup3, [1, number as c_long, 0, 0]).map(drop),
         Output::File(path) => or_null(open_onto(path, append, number, Kind::File)),
         Output::SoleFile(path) => or_null(open_onto(path, append, number, Kind::SoleFile)),

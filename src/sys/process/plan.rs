@@ -18,6 +18,8 @@ pub enum Input<'a> {
     Fifo(&'a CStr),
     /// A descriptor of ours.
     Descriptor(BorrowedFd<'a>),
+    /// Ours, as it is.
+    Inherited,
 }
 
 /// Where standard output or standard error goes.
@@ -42,6 +44,8 @@ pub enum Output<'a> {
     Fifo(&'a CStr),
     /// The same as standard output (for standard error alone).
     Same,
+    /// Ours, as it is: only where standard input is [`Input::Inherited`], too.
+    Inherited,
 }
 
 /// A working directory that must still be the one that was meant.

@@ -55,6 +55,8 @@ pub enum Refusal {
     NotADirectory,
     /// A name that no log line, no environment and no command could show as it is.
     Name,
+    /// The command that the tree was given has this name.
+    Taken,
     /// Somebody other than root may write it, and `--strict` refuses that.
     Untrusted,
 }
@@ -62,6 +64,7 @@ pub enum Refusal {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Refusal::Taken => "the command after -- is called so: give the directory another name",
             Refusal::LeadsNowhere => "a link that leads nowhere",
             Refusal::NotADirectory => "not a directory",
             Refusal::Untrusted => "somebody other than root may write it, which --strict refuses",

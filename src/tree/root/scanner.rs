@@ -78,6 +78,8 @@ pub struct RootScanner {
     refused_loggers: BTreeSet<OsString>,
     /// Services that somebody other than root may write are refused.
     strict: bool,
+    /// The name that the tree's command has.
+    taken: Option<&'static str>,
     /// Only root has something to lose by them.
     is_root: bool,
     /// Who beside root may write the root, if that was looked at since something has changed.
@@ -92,7 +94,8 @@ pub struct RootScanner {
 
 impl RootScanner {
     /// Nothing is watched yet. `strict` refuses a service that somebody other than root may write.
-    pub fn new(root: PathBuf, strict: bool, log: Log) -> RootScanner {
+    /// A directory called `taken` is refused, too.
+    pub fn new(root: PathBuf, strict: bool, taken: Option<&'static str>, log: Log) -> RootScanner {
         RootScanner {
             root,
             log,
@@ -104,6 +107,7 @@ impl RootScanner {
             untrusted_logged: BTreeSet::new(),
             refused_loggers: BTreeSet::new(),
             strict,
+            taken,
             is_root: nix::unistd::geteuid().is_root(),
             root_writer: None,
             new_directories: NewDirectories::default(),
@@ -243,7 +247,9 @@ impl RootScanner {
         let reason = match look {
             // A README is not meant to be one.
             Look::Refused(Refusal::NotADirectory) => None,
-            Look::Refused(why @ (Refusal::LeadsNowhere | Refusal::Name | Refusal::Untrusted)) => Some(why.to_string()),
+            Look::Refused(why @ (Refusal::LeadsNowhere | Refusal::Name | Refusal::Untrusted | Refusal::Taken)) => {
+                Some(why.to_string())
+            }
             Look::NotYet if self.root.join(name).join("run").exists() => Some("run is not executable".to_string()),
             Look::NotYet | Look::Service(_) | Look::IncompleteUntil(_) | Look::Gone | Look::Ignored => None,
             // What is known of it stands.
@@ -258,6 +264,9 @@ impl RootScanner {
 
     fn look_now(&mut self, name: &OsStr) -> Look {
         match scan::look(&self.root, name) {
+            EntryKind::Service(_) | EntryKind::NotYet if self.taken.is_some_and(|taken| name == taken) => {
+                Look::Refused(Refusal::Taken)
+            }
             EntryKind::Service(found) => self.look_at_service(name, found),
             EntryKind::NotYet => self.look_at_incomplete(name),
             EntryKind::Gone if scan::is_gone(&self.root, self.identity, name) => {

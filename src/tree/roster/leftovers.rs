@@ -21,6 +21,8 @@ struct Leftover {
     runs: bool,
     /// Whether it is a logger that the tree runs by itself.
     own_logger: bool,
+    /// Whether it is the command that the tree was given.
+    command: bool,
 }
 
 /// What has become of a service directory.
@@ -62,7 +64,8 @@ impl Roster {
     fn adopt_leftover(&mut self, root: (&Path, Option<FileInstance>), name: String) {
         let path = root.0.join(&name);
         let log_path = path.join("log");
-        let service = self.left_of(&name, &path);
+        // The command's own thread takes on what is left of it.
+        let service = self.left_of(&name, &path).filter(|left| !(left.command && self.is_command(&name)));
         let logger = self.left_of(&format!("{name}/log"), &log_path);
         let runs = [service, logger].iter().flatten().any(|left| left.runs);
         if service.is_none() && logger.is_none() {
@@ -81,6 +84,11 @@ impl Roster {
         }
         let contents = Contents::default();
         let found = |instance| ServiceDir { name: name.clone(), path, has_logger, instance, contents, writer: None };
+        if service.is_some_and(|service| service.command) {
+            // This tree was given none, so nobody has a use for it; a directory of its name is another service.
+            let _ = self.start_to_leave(found(was_in(None)), false);
+            return;
+        }
         // If no thread can be started, the scan of the root logs that, and tries again what it can see.
         let _ = match look(root, &name, directory) {
             Place::Incomplete(instance) if runs => {
@@ -120,7 +128,8 @@ impl Leftover {
         let state = StateFile::read(&dir.state()).ok().flatten();
         // A module of `supervise` may have its status directory beside ours.
         let own_logger = state.as_ref().is_some_and(|state| state.log_dir.is_some());
-        if !own_logger && state.as_ref().is_some_and(|state| Path::new(&state.definition) != definition) {
+        let command = state.as_ref().is_some_and(|state| state.command);
+        if !own_logger && !command && state.as_ref().is_some_and(|state| Path::new(&state.definition) != definition) {
             return None;
         }
         // A process records itself before anything else can be written down.
@@ -128,8 +137,8 @@ impl Leftover {
         let records = lock.and_then(|lock| recorded::read(dir, &lock, state.as_ref()).ok()).unwrap_or_default();
         let recorded = records.into_iter().find(|recorded| !matches!(recorded.open(), Ok(None)));
         match (recorded, state.and_then(|state| state.memory)) {
-            (Some(recorded), _) => Some(Leftover { directory: recorded.directory, runs: true, own_logger }),
-            (None, Some(memory)) => Some(Leftover { directory: memory.directory, runs: false, own_logger }),
+            (Some(recorded), _) => Some(Leftover { directory: recorded.directory, runs: true, own_logger, command }),
+            (None, Some(memory)) => Some(Leftover { directory: memory.directory, runs: false, own_logger, command }),
             (None, None) => None,
         }
     }

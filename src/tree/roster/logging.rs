@@ -67,6 +67,10 @@ impl Roster {
     }
 
     fn wanted(&self, name: &str) -> Wanted {
+        if self.is_command(name) {
+            // It keeps the tree's own, whatever `log` says.
+            return Wanted::Files;
+        }
         match self.shared.config.settings(name, None, Program::Tree).log.destination {
             Destination::Files => Wanted::Files,
             Destination::StatusDir | Destination::Directory(_) | Destination::Below(_) => Wanted::Logger,

@@ -6,6 +6,7 @@
 use super::entry::{Entry, Lifecycle, OutputsLeft, SupervisorThread, ThreadExit};
 use crate::conf::Config;
 use crate::conf::source::ConfigSource;
+use crate::service::CommandLine;
 use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
 use crate::status::state::StateFile;
@@ -47,6 +48,8 @@ pub struct Shared {
     pub echo: Echo,
     /// The tree's own log.
     pub log: Log,
+    /// What the tree was given to run.
+    pub command: Option<CommandLine>,
     /// With `--runit-compat`.
     pub runit: Option<Arc<RunitTree>>,
 }

@@ -27,6 +27,7 @@ fn roster(top: &Path, lifecycle: Lifecycle) -> Roster {
     dir.make().unwrap();
     let source = ConfigSource::none();
     let shared = Shared {
+        command: None,
         removals: None,
         status_root: StatusRoot::new(top.join("status")),
         config: Arc::new(source.first().0),

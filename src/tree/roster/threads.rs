@@ -279,6 +279,9 @@ impl Roster {
                     let service = mailbox.clone();
                     pipe.tell_when_logger_changes(move || service.ask(Ask::Publish));
                 }
+                if let Some((command, streams)) = self.command_to_run(&found.name, &dir) {
+                    return Ok((dir, found.name.clone(), command, streams));
+                }
                 let mut streams = Streams::new(&dir, None, pipe).with_errors(joins_errors);
                 streams.change_output(next);
                 let directory = Directory::new(path, instance).seen(found.contents);

@@ -7,7 +7,7 @@ fn scanner(top: &Path) -> RootScanner {
     std::fs::create_dir_all(top.join("sv")).unwrap();
     let dir = StatusDir::of(&top.join("status"), "tree");
     dir.make().unwrap();
-    RootScanner::new(top.join("sv"), false, Log::new(&dir, "", Echo::Nothing))
+    RootScanner::new(top.join("sv"), false, None, Log::new(&dir, "", Echo::Nothing))
 }
 
 fn run(path: &Path) {
