@@ -21,6 +21,7 @@ use crate::supervisor::report::alarm::WAIT_AT_END;
 use crate::supervisor::runit::RunitTree;
 use crate::sys::describe;
 use crate::sys::handover::ProgramFile;
+use crate::sys::process::oom;
 use crate::sys::process::orphans;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::start::StartError;
@@ -53,6 +54,7 @@ pub fn run(mut options: Options) -> Result<u8, TreeError> {
     let lock = options.handover.own_lock.take();
     let status_root = StatusRoot::new(options.status_root.clone());
     let mut tree_dir = if is_upgrade { TreeDir::take_over(&status_root, lock)? } else { TreeDir::take(&status_root)? };
+    oom::protect();
     let wanted = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2, Signal::SIGCHLD];
     let signals = patiently(is_upgrade, || Signals::take(&wanted).map_err(TreeError::Signals))?;
     let services = scan::names(&options.root).map_or(0, |names| names.len());

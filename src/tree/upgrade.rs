@@ -10,6 +10,7 @@ use crate::supervisor::requests::parking::{Descriptors, Parking};
 use crate::sys::Errno;
 use crate::sys::files::flock::Lock;
 use crate::sys::handover::{self, ProgramFile};
+use crate::sys::process::oom;
 use crate::sys::process::record::boot;
 use crate::sys::process::setup::inherited;
 use crate::tree::tree_dir::TreeDir;
@@ -173,7 +174,11 @@ fn replace(mut state: HandoverState, roster: &Roster, own_lock: &Lock, next: Nex
     }
     let mut arguments = next.re_exec.arguments.clone();
     arguments.insert(1.min(arguments.len()), format!("--handover={}", file.as_raw_fd()).into());
-    match next.program.execute(&arguments) {
+    // The next program is to find what we had.
+    oom::expose();
+    let executed = next.program.execute(&arguments);
+    oom::protect();
+    match executed {
         Ok(never) => match never {},
         Err(Errno::ESTALE) => ProgramFault::Replaced,
         Err(errno) => ProgramFault::Execute(errno),

@@ -1,5 +1,6 @@
 //! Limits, priorities, processors, masks, directory.
 
+use crate::common::host::skipped;
 use crate::common::*;
 use crate::{field, is_root, may_raise, open_place};
 
@@ -78,6 +79,34 @@ fn priorities_processors_and_masks_are_set() {
     let kept = std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).expect("a score");
     assert_eq!(kept, format!("{score}\n"));
     assert_eq!(std::fs::read_link(format!("/proc/{pid}/cwd")).expect("cwd"), std::path::Path::new("/usr/bin"));
+}
+
+#[test]
+fn the_tree_is_spared_when_memory_is_short_and_its_services_are_not() {
+    if !may_raise() {
+        return skipped("the_tree_is_spared_when_memory_is_short_and_its_services_are_not: needs CAP_SYS_RESOURCE");
+    }
+    let score = |process: &str| std::fs::read_to_string(format!("/proc/{process}/oom_score_adj")).unwrap_or_default();
+    let ours = score("self");
+    let place = Place::new();
+    place.conf("[asks]\noom_score : 77\n");
+    let says = "cat /proc/self/oom_score_adj; exec sleep 1000";
+    let finish = "cat /proc/self/oom_score_adj > ../../finish";
+    place.service("web", &[("run", says), ("finish", finish)]);
+    place.run("asks", says);
+    let tree = place.tree();
+    let (web, asks) = (place.module("web"), place.module("asks"));
+    let pids = [web.wait_up(&place), asks.wait_up(&place)];
+    web.wait_text(&place, "__stdout", &ours);
+    assert_eq!(score(&tree.pid().to_string()), "-999\n");
+    assert_eq!([score(&pids[0].to_string()), score(&pids[1].to_string())], [ours.clone(), "77\n".into()]);
+    tree.signal("USR2");
+    wait_for("the program to be replaced", &place, || place.own().state()["generation"] == 2);
+    wait_for("it to be spared again", &place, || score(&tree.pid().to_string()) == "-999\n");
+    web.send("k");
+    let next = web.wait_new_pid(&place, pids[0]);
+    assert_eq!(score(&next.to_string()), ours);
+    wait_for("finish", &place, || std::fs::read_to_string(place.path().join("finish")).is_ok_and(|said| said == ours));
 }
 
 #[test]

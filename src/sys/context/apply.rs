@@ -1,6 +1,6 @@
 //! The child's side: raw system calls only, no allocation, no indexing, nothing that can panic.
 
-use super::change::{Change, Ids, Part};
+use super::change::{Change, Decimal, Ids, Part};
 use std::ffi::{CStr, c_int, c_long};
 
 /// `_LINUX_CAPABILITY_VERSION_3` of `linux/capability.h`: 64 bits, as two halves.
@@ -37,7 +37,7 @@ impl Change {
                 .map_err(|errno| (Part::IoClass, errno))?;
         }
         if let Some(score) = &self.oom_score {
-            put(c"/proc/self/oom_score_adj", score.text()).map_err(|errno| (Part::OomScore, errno))?;
+            put_oom_score(score).map_err(|errno| (Part::OomScore, errno))?;
         }
         if !self.cpus.is_empty() {
             let size = size_of_val(self.cpus.as_slice()) as c_long;
@@ -145,6 +145,11 @@ pub fn own_capabilities() -> u64 {
     let permitted = if asked.is_ok() { u64::from(high) << 32 | u64::from(low) } else { 0 };
     let bounding = |capability: &u32| prctl(libc::PR_CAPBSET_READ, [*capability as c_long, 0, 0]) == Ok(1);
     (0..CAPABILITIES_MAX).filter(bounding).map(|capability| 1u64 << capability).sum::<u64>() & permitted
+}
+
+/// Has the kernel end this process before others when memory is short, or after them.
+pub fn put_oom_score(score: &Decimal) -> Result<(), c_int> {
+    put(c"/proc/self/oom_score_adj", score.text())
 }
 
 /// Writes `text` into the file at `path` in one go. The descriptor is the lowest free one, for a moment.

@@ -243,7 +243,7 @@ impl Decimal {
     }
 
     /// The text.
-    pub(super) fn text(&self) -> &[u8] {
+    pub(in crate::sys) fn text(&self) -> &[u8] {
         self.digits.get(..self.length).unwrap_or(b"0")
     }
 }

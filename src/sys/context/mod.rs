@@ -25,5 +25,6 @@ pub mod refusal;
 mod tests;
 
 pub use apply::own_capabilities;
+pub(super) use apply::put_oom_score;
 pub use change::{Change, Decimal, INFINITY, IO_CLASS_SHIFT, Ids, Limit, Part, Resource, Unit};
 pub use refusal::Refusal;

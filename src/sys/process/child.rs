@@ -1,6 +1,6 @@
 //! The child's side of [`crate::sys::process::start`]: from `clone` to `execve`, under the rules given there.
 
-use crate::sys::context::Part;
+use crate::sys::context::{Decimal, Part, put_oom_score};
 use crate::sys::files::file_id::FileId;
 use crate::sys::process::plan::{Input, Leader, Output, Plan, Step, WorkingDirectory};
 use crate::sys::process::record::{self, RecordWriter};
@@ -18,6 +18,8 @@ pub(super) struct ChildPlan<'a> {
     pub nofile: Option<libc::rlimit>,
     /// The file mode creation mask, likewise.
     pub umask: Option<u32>,
+    /// What the kernel is told of whom to end when memory is short, if the parent has told it something else of itself.
+    pub oom_score: Option<&'a Decimal>,
     /// The signals whose disposition is not the default one, a bit each, signal 1 the lowest.
     pub dispositions: u64,
     /// The parent's descriptor for the child.
@@ -62,6 +64,10 @@ impl ChildPlan<'_> {
             }
         }
         own_descriptors(plan.stdin).map_err(|errno| (Step::CloseRange, errno))?;
+        if let Some(score) = self.oom_score {
+            // It may be raised at all times.
+            let _ = put_oom_score(score);
+        }
         if let Some(change) = plan.change {
             change.enter_cgroup().map_err(changing)?;
         }

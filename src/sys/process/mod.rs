@@ -11,6 +11,7 @@
 //! | [`stat`] | what `/proc/PID/stat` says of a process |
 //! | [`group`] | what is left of a process group whose leader is gone |
 //! | [`orphans`] | reaping what was re-parented to us (child subreaper, PID 1) |
+//! | [`oom`] | whom the kernel ends when memory is short |
 //! | [`setup`] | what a program sets up once: descriptor limit, umask, allocator, kernel check |
 //! | [`isolate`] | running what another user controls, which gets nothing of ours |
 //! | [`detach`] | leaving the terminal, with the result reported to the waiting parent |
@@ -19,6 +20,7 @@ mod child;
 pub mod detach;
 pub mod group;
 pub mod isolate;
+pub mod oom;
 pub mod orphans;
 pub mod pidfd;
 pub mod plan;

@@ -14,6 +14,7 @@
 
 use crate::sys::context::Change;
 use crate::sys::process::child::{ChildPlan, changed_dispositions, in_child, set_signal_mask};
+use crate::sys::process::oom;
 use crate::sys::process::pidfd::Pidfd;
 pub use crate::sys::process::plan::{Environment, Input, Leader, Output, Plan, Step, WorkingDirectory};
 use crate::sys::process::setup::{self, Nofile, OUR_UMASK, inherited};
@@ -101,6 +102,7 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
             Nofile { soft, hard } => Some(libc::rlimit { rlim_cur: soft, rlim_max: hard }),
         },
         umask: Some(inherited().umask).filter(|umask| *umask != OUR_UMASK),
+        oom_score: oom::for_children(),
         dispositions: dispositions(),
         pidfd: AtomicI32::new(-1),
         step: AtomicU32::new(0),
