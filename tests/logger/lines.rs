@@ -77,6 +77,33 @@ fn a_line_above_the_limit_is_cut_and_nothing_of_it_lost() {
 }
 
 #[test]
+fn in_json_each_piece_of_such_a_line_says_that_it_is_one() {
+    let input = [vec![b'x'; 2_500_000], b"\nend\n".to_vec()].concat();
+    let text = logged(&["--format", "json"], &input);
+    let values: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let pieces: Vec<&str> = values.iter().map(|value| value["line"].as_str().unwrap()).collect();
+    assert_eq!((pieces.len(), pieces[..3].concat().len(), pieces[3]), (4, 2_500_000, "end"));
+    assert_eq!(values.iter().map(|value| value["part"] == true).collect::<Vec<_>>(), [true, true, true, false]);
+}
+
+#[test]
+fn every_byte_but_newline_is_kept_in_text_and_in_json() {
+    let bytes: Vec<u8> = (0..=255).filter(|byte| *byte != b'\n').collect();
+    let mut pipe = Pipe::new();
+    let mut logger = pipe.logger(&["--stamp", "none"]);
+    // The last line has no end.
+    pipe.write(&bytes);
+    pipe.let_go();
+    super::pipe::wait_until("the end of the logger", || !logger.is_running());
+    assert_eq!(pipe.text(), [&bytes[..], b"\n"].concat());
+    let text = logged(&["--format", "json"], &bytes);
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut base64 = Command::new("base64").arg("-d").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut base64.stdin.take().unwrap(), value["base64"].as_str().unwrap().as_bytes()).unwrap();
+    assert_eq!(base64.wait_with_output().unwrap().stdout, bytes);
+}
+
+#[test]
 fn ten_million_empty_lines_are_lines() {
     let count = if cfg!(debug_assertions) { 1_000_000 } else { 10_000_000 };
     let text = logged(&["--stamp", "none", "-s", "0"], &vec![b'\n'; count]);

@@ -4,6 +4,7 @@ use flate2::read::GzDecoder;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -59,10 +60,16 @@ impl Pipe {
 
     /// A logger that reads the FIFO.
     pub fn logger(&self, options: &[&str]) -> Logger {
+        self.logger_as(None, options)
+    }
+
+    /// The same as another user.
+    pub fn logger_as(&self, user: Option<u32>, options: &[&str]) -> Logger {
         let input = File::open(self.dir.path().join("in")).unwrap();
         let errors = OpenOptions::new().append(true).create(true).open(self.dir.path().join("errors")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_supervise-log"));
         command.args(options).arg(self.log()).stdin(input).stdout(Stdio::null()).stderr(errors);
+        user.map(|user| command.uid(user).gid(user));
         Logger { child: command.spawn().unwrap() }
     }
 

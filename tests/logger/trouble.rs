@@ -3,7 +3,8 @@
 use super::pipe::{Pipe, wait_until};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
-use std::os::unix::fs::symlink;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 #[test]
@@ -66,6 +67,62 @@ fn a_directory_that_was_removed_is_made_anew_with_lock_and_journal() {
     let _next = pipe.logger(&["--stamp", "none"]);
     pipe.write(b" line\n");
     pipe.wait_text("half line\n");
+}
+
+/// Somebody whom permissions hold, and a log of his.
+fn somebodys_log(pipe: &Pipe) -> Option<u32> {
+    std::fs::create_dir(pipe.log()).unwrap();
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let user = 4711;
+    std::os::unix::fs::chown(pipe.log(), Some(user), Some(user)).unwrap();
+    std::fs::set_permissions(pipe.path(), Permissions::from_mode(0o755)).unwrap();
+    Some(user)
+}
+
+fn set_mode(pipe: &Pipe, mode: u32) {
+    std::fs::set_permissions(pipe.log(), Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn in_a_read_only_directory_the_file_grows_and_is_closed_when_that_is_over() {
+    let pipe = Pipe::new();
+    let user = somebodys_log(&pipe);
+    let _logger = pipe.logger_as(user, &["--stamp", "none", "-s", "1050"]);
+    pipe.write(b"one\n");
+    pipe.wait_text("one\n");
+    set_mode(&pipe, 0o555);
+    pipe.write(lines(0, 20).as_bytes());
+    pipe.wait_error("current: cannot rename: Permission denied; the file grows until it can be renamed");
+    pipe.wait_text(&lines(0, 20));
+    set_mode(&pipe, 0o755);
+    wait_until("an old file", || {
+        pipe.write(b"more\n");
+        std::fs::metadata(pipe.current()).is_ok_and(|current| current.len() < 1050)
+    });
+    assert!(pipe.lossy().starts_with(&format!("one\n{}more\n", lines(0, 20))));
+    assert_eq!(pipe.errors().lines().count(), 1, "{}", pipe.errors());
+}
+
+#[test]
+fn a_read_only_directory_without_a_file_is_said_and_lines_wait() {
+    let pipe = Pipe::new();
+    let user = somebodys_log(&pipe);
+    let logger = pipe.logger_as(user, &["--stamp", "none"]);
+    pipe.write(b"one\n");
+    pipe.wait_text("one\n");
+    std::fs::rename(pipe.current(), pipe.log().join("moved")).unwrap();
+    set_mode(&pipe, 0o555);
+    logger.signal(Signal::SIGHUP);
+    pipe.write(b"two\n");
+    pipe.wait_error("current: cannot open: Permission denied; the service waits until it can be written");
+    set_mode(&pipe, 0o755);
+    let begun = std::time::Instant::now();
+    pipe.wait_text("two\n");
+    assert!(begun.elapsed().as_millis() < 1500, "{:?}", begun.elapsed());
+    pipe.wait_error("writing again");
+    assert_eq!(pipe.errors().lines().count(), 2, "{}", pipe.errors());
 }
 
 #[test]
@@ -140,7 +197,9 @@ fn on_a_full_disk_the_service_waits_and_nothing_is_lost() {
     logger.kill();
     let _next = pipe.logger(&["--stamp", "none"]);
     std::fs::remove_file(&ballast).unwrap();
+    let begun = std::time::Instant::now();
     writing.join().unwrap();
+    assert!(begun.elapsed().as_millis() < 1500, "{:?}", begun.elapsed());
     wait_until("all lines", || pipe.lossy() == expected);
 }
 
