@@ -11,5 +11,6 @@ mod kill;
 mod kill_all;
 mod lines;
 mod pipe;
+mod shown;
 mod standard_output;
 mod trouble;

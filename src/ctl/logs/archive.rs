@@ -2,22 +2,20 @@
 
 use crate::ctl::logs::filter::Filter;
 use crate::ctl::logs::last_words::last_lines;
+use crate::ctl::logs::old_file::{each_line, read};
 use crate::ctl::logs::time;
 use crate::logger::archive::names::{self, Name};
-use crate::sys::files::file;
-use flate2::read::MultiGzDecoder;
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::BufRead;
 use std::path::Path;
 
 /// The lines of a file whose time is looked for.
 const HEAD_LINES: usize = 20;
 
-/// The last `count` lines of the old files in `dir`, the oldest first.
-pub fn last(dir: &Path, count: usize) -> VecDeque<Vec<u8>> {
+/// The last `count` lines of the old files in `dir` up to `newest`, the oldest first.
+pub fn last(dir: &Path, newest: Option<&Name>, count: usize) -> VecDeque<Vec<u8>> {
     let mut lines = VecDeque::new();
-    for name in names::list(dir).unwrap_or_default().iter().rev() {
+    for name in list(dir, newest).iter().rev() {
         if lines.len() >= count {
             break;
         }
@@ -49,9 +47,17 @@ fn last_of(dir: &Path, name: &Name, count: usize) -> Vec<Vec<u8>> {
     lines.into()
 }
 
-/// The lines of the old files in `dir` that `filter` takes; of them the last `count`.
-pub fn filtered(dir: &Path, filter: &mut Filter, count: usize) -> VecDeque<Vec<u8>> {
-    let names = names::list(dir).unwrap_or_default();
+/// Old files that may have been compressed since, each once.
+fn list(dir: &Path, newest: Option<&Name>) -> Vec<Name> {
+    let mut names = names::list(dir).unwrap_or_default();
+    names.retain(|name| newest.is_some_and(|newest| !name.is_newer_than(newest)));
+    names.dedup_by(|later, earlier| !later.is_newer_than(earlier));
+    names
+}
+
+/// The lines of the old files in `dir` up to `newest` that `filter` takes; of them the last `count`.
+pub fn filtered(dir: &Path, newest: Option<&Name>, filter: &mut Filter, count: usize) -> VecDeque<Vec<u8>> {
+    let names = list(dir, newest);
     let mut lines = VecDeque::new();
     for name in names.get(begin(dir, &names, filter)..).unwrap_or_default() {
         let _ = read(dir, name).and_then(|reader| {
@@ -80,31 +86,10 @@ fn first_time(dir: &Path, name: &Name) -> Option<i64> {
     reader.split(b'\n').take(HEAD_LINES).map_while(Result::ok).find_map(|line| time::of_line(&line))
 }
 
-fn read(dir: &Path, name: &Name) -> io::Result<Box<dyn BufRead>> {
-    let open = |text: &str| file::read(&dir.join(text));
-    let (file, is_compressed): (File, bool) = match open(name.text()) {
-        // It may have been compressed since it was listed.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !name.is_compressed() => {
-            (open(&format!("{}.gz", name.text()))?, true)
-        }
-        opened => (opened?, name.is_compressed()),
-    };
-    let reader: Box<dyn Read> = if is_compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    Ok(Box::new(BufReader::with_capacity(256 * 1024, reader)))
-}
-
-fn each_line(mut reader: Box<dyn BufRead>, mut each: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line)? > 0 {
-        each(line.strip_suffix(b"\n").unwrap_or(&line));
-        line.clear();
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::Write;
 
     /// Three old files of three lines each, the middle one compressed.
@@ -126,6 +111,10 @@ mod tests {
         dir
     }
 
+    fn newest(dir: &Path) -> Option<Name> {
+        names::list(dir).unwrap().pop()
+    }
+
     fn shown(lines: VecDeque<Vec<u8>>) -> Vec<String> {
         lines.iter().map(|line| String::from_utf8_lossy(line.rsplit(|b| *b == b' ').next().unwrap()).into()).collect()
     }
@@ -133,10 +122,14 @@ mod tests {
     #[test]
     fn the_last_lines_come_from_as_many_files_as_it_takes() {
         let dir = log();
-        assert_eq!(shown(last(dir.path(), 2)), ["31", "32"]);
-        assert_eq!(shown(last(dir.path(), 5)), ["21", "22", "30", "31", "32"]);
-        assert_eq!(last(dir.path(), 100).len(), 9);
-        assert_eq!(last(dir.path(), 0).len(), 0);
+        assert_eq!(shown(last(dir.path(), newest(dir.path()).as_ref(), 2)), ["31", "32"]);
+        assert_eq!(shown(last(dir.path(), newest(dir.path()).as_ref(), 5)), ["21", "22", "30", "31", "32"]);
+        assert_eq!(last(dir.path(), newest(dir.path()).as_ref(), 100).len(), 9);
+        assert_eq!(last(dir.path(), newest(dir.path()).as_ref(), 0).len(), 0);
+        // A file that has come since is not among them, and a copy is no second file.
+        let names = names::list(dir.path()).unwrap();
+        std::fs::write(dir.path().join(names[1].text().trim_end_matches(".gz")), "half").unwrap();
+        assert_eq!(shown(last(dir.path(), Some(&names[1]), 9)).len(), 4);
     }
 
     #[test]
@@ -144,9 +137,12 @@ mod tests {
         let dir = log();
         let mut filter = Filter::new(Some("2026-11-25T09:02:01Z"), Some("2026-11-25T09:03:01Z"), None).unwrap();
         assert_eq!(begin(dir.path(), &names::list(dir.path()).unwrap(), &filter), 1);
-        assert_eq!(shown(filtered(dir.path(), &mut filter, usize::MAX)), ["21", "22", "30"]);
+        assert_eq!(
+            shown(filtered(dir.path(), newest(dir.path()).as_ref(), &mut filter, usize::MAX)),
+            ["21", "22", "30"]
+        );
         let mut filter = Filter::new(None, None, Some("[12]2$")).unwrap();
-        assert_eq!(shown(filtered(dir.path(), &mut filter, usize::MAX)), ["12", "22"]);
-        assert_eq!(shown(filtered(dir.path(), &mut filter, 1)), ["22"]);
+        assert_eq!(shown(filtered(dir.path(), newest(dir.path()).as_ref(), &mut filter, usize::MAX)), ["12", "22"]);
+        assert_eq!(shown(filtered(dir.path(), newest(dir.path()).as_ref(), &mut filter, 1)), ["22"]);
     }
 }

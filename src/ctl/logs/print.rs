@@ -181,7 +181,8 @@ impl Show<'_> {
             if is_logged && self.style.bare {
                 out.note(&format!("{0}: the log is in {1}", module.shown(), path.display()));
             }
-            match Tail::new(path.clone(), lines) {
+            let tail = if is_logged { Tail::of_logger(path.clone(), lines) } else { Tail::new(path.clone(), lines) };
+            match tail {
                 Ok(tail) => {
                     nothing &= !tail.exists();
                     self.streams.push(Stream {
@@ -301,8 +302,12 @@ impl Stream {
     /// The last `count` lines, those of old files included.
     fn last_lines(&mut self, count: usize, follows: bool, out: &mut Out) -> Vec<Vec<u8>> {
         let dir = self.tail.path().parent().filter(|_| self.is_logged).map(Path::to_owned);
+        // Those that come while it is read are the tail's.
+        let newest = self.tail.newest_before();
         let mut lines = match &dir {
-            Some(dir) if !self.filter.is_empty() => archive::filtered(dir, &mut self.filter, count).into(),
+            Some(dir) if !self.filter.is_empty() => {
+                archive::filtered(dir, newest.as_ref(), &mut self.filter, count).into()
+            }
             Some(_) | None => Vec::new(),
         };
         while self.take(&mut lines, out) {}
@@ -313,7 +318,7 @@ impl Stream {
         }
         let missing = count.saturating_sub(lines.len());
         if let Some(dir) = dir.filter(|_| self.filter.is_empty() && missing > 0) {
-            let mut older = Vec::from(archive::last(&dir, missing));
+            let mut older = Vec::from(archive::last(&dir, newest.as_ref(), missing));
             older.append(&mut lines);
             lines = older;
         }

@@ -1,5 +1,8 @@
 //! One log file, followed through truncation and rename.
 
+use crate::ctl::logs::old_file;
+use crate::ctl::logs::rotation::Rotation;
+use crate::logger::archive::names::Name;
 use crate::sys::files::file;
 use crate::sys::files::file_id::FileInstance;
 use std::fs::File;
@@ -13,11 +16,16 @@ const TURN_MAX: u64 = 1024 * 1024;
 /// Read backwards in pieces of this size.
 const BLOCK: u64 = 64 * 1024;
 
-/// The last lines are looked for in the last so many bytes.
-const BACK_MAX: u64 = 64 * 1024 * 1024;
-
 /// A line longer than this, in bytes, is handed on in pieces.
 const LINE_MAX: usize = 256 * 1024;
+
+/// What is open next.
+enum Opened {
+    /// One of a logger's old files.
+    OldFile,
+    /// The file that has the path.
+    Path,
+}
 
 /// A log file, and how far it was read.
 #[derive(Debug)]
@@ -27,6 +35,8 @@ pub struct Tail {
     at: u64,
     /// The beginning of a line whose end has not been written yet.
     partial: Vec<u8>,
+    /// A logger gives the file the names of old ones.
+    rotation: Option<Rotation>,
 }
 
 impl Tail {
@@ -35,11 +45,32 @@ impl Tail {
     /// # Errors
     /// It is there and cannot be read.
     pub fn new(path: PathBuf, lines: usize) -> io::Result<Tail> {
-        let mut tail = Tail { path, open: None, at: 0, partial: Vec::new() };
-        match tail.reopen() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => other?,
-        }
+        let tail = Tail { path, open: None, at: 0, partial: Vec::new(), rotation: None };
+        tail.begin(lines)
+    }
+
+    /// The same for the `current` of a logger: also what is in old files by the time that they are looked at is handed over.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn of_logger(path: PathBuf, lines: usize) -> io::Result<Tail> {
+        let rotation = Some(Rotation::begin(path.parent().unwrap_or(Path::new("."))));
+        let tail = Tail { path, open: None, at: 0, partial: Vec::new(), rotation };
+        tail.begin(lines)
+    }
+
+    fn begin(mut self, lines: usize) -> io::Result<Tail> {
+        let mut tail = loop {
+            match self.reopen() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+            match &self.rotation {
+                // What is open now may be younger than they are, or one of them.
+                Some(rotation) if rotation.is_behind() => self.rotation = Some(Rotation::begin(rotation.dir())),
+                Some(_) | None => break self,
+            }
+        };
         if let Some((file, _)) = &tail.open {
             tail.at = last_lines(file, lines)?;
         }
@@ -49,6 +80,11 @@ impl Tail {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The newest of the old files that were there before the file that is open.
+    pub fn newest_before(&self) -> Option<Name> {
+        self.rotation.as_ref()?.last().cloned()
     }
 
     /// Whether there is such a file.
@@ -71,10 +107,11 @@ impl Tail {
         if self.was_replaced() {
             self.read(&mut left, &mut each)?;
             self.flush(&mut each);
-            match self.reopen() {
+            match self.open_next(&mut each) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Ok(Opened::OldFile) => return Ok(true),
                 other => other?,
-            }
+            };
             return Ok(!self.read(&mut left, &mut each)?);
         }
         Ok(false)
@@ -118,6 +155,41 @@ impl Tail {
         }
     }
 
+    /// Opens what was written after the file that is open: old files that have come since, then that of the path.
+    fn open_next(&mut self, each: &mut impl FnMut(&[u8])) -> io::Result<Opened> {
+        loop {
+            let open = self.open.as_ref().map(|(_, instance)| *instance);
+            if let Some(name) = self.rotation.as_mut().and_then(|rotation| rotation.next(open)) {
+                return self.open_old(&name, each).map(|()| Opened::OldFile);
+            }
+            self.reopen()?;
+            match &mut self.rotation {
+                // It was renamed just before.
+                Some(rotation) if rotation.is_behind() => {}
+                Some(rotation) => {
+                    rotation.note_current();
+                    return Ok(Opened::Path);
+                }
+                None => return Ok(Opened::Path),
+            }
+        }
+    }
+
+    /// Opens an old file; one that was compressed meanwhile is handed over at once.
+    fn open_old(&mut self, name: &Name, each: &mut impl FnMut(&[u8])) -> io::Result<()> {
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        if !name.is_compressed()
+            && let Ok(file) = file::read(&dir.join(name.text()))
+        {
+            let instance = FileInstance::of(&file.metadata()?);
+            (self.open, self.at) = (Some((file, instance)), 0);
+            return Ok(());
+        }
+        // One that is gone has been pruned.
+        let _ = old_file::read(dir, name).and_then(|reader| old_file::each_line(reader, each));
+        Ok(())
+    }
+
     fn reopen(&mut self) -> io::Result<()> {
         let file = file::read(&self.path)?;
         let instance = FileInstance::of(&file.metadata()?);
@@ -149,12 +221,14 @@ fn split(partial: &mut Vec<u8>, block: &[u8], each: &mut impl FnMut(&[u8])) {
 /// Where the last `lines` of `file` begin. A line without an end counts.
 fn last_lines(file: &File, lines: usize) -> io::Result<u64> {
     let end = file.metadata()?.len();
-    if lines == 0 {
-        return Ok(end);
+    match lines {
+        0 => return Ok(end),
+        usize::MAX => return Ok(0),
+        _ => {}
     }
     let (mut start, mut seen) = (end, 0);
     let mut block = Vec::new();
-    while start > end.saturating_sub(BACK_MAX) {
+    while start > 0 {
         let from = start.saturating_sub(BLOCK);
         let mut reader = file;
         reader.seek(SeekFrom::Start(from))?;
@@ -237,6 +311,37 @@ mod tests {
         old.write_all(b"later\n").unwrap();
         append(&path, "new\n");
         assert_eq!(lines(&mut tail), ["later", "new"]);
+    }
+
+    #[test]
+    fn several_rotations_at_once_lose_and_double_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("current");
+        let old = |number: u64| dir.path().join(Name::of(number, std::time::SystemTime::UNIX_EPOCH));
+        append(&old(1), "long ago\n");
+        append(&path, "one\n");
+        let mut tail = Tail::of_logger(path.clone(), usize::MAX).unwrap();
+        assert_eq!(lines(&mut tail), ["one"]);
+        for (number, text) in [(2, "two\n"), (3, "three\n"), (4, "four\n")] {
+            append(&path, text);
+            std::fs::rename(&path, old(number)).unwrap();
+        }
+        crate::logger::archive::compress::gzip(&old(3)).unwrap();
+        append(&path, "five\n");
+        assert_eq!(lines(&mut tail), ["two", "three", "four", "five"]);
+        // It was moved by somebody else, and then a new one by the logger.
+        std::fs::rename(&path, dir.path().join("moved")).unwrap();
+        append(&path, "six\n");
+        std::fs::rename(&path, old(5)).unwrap();
+        append(&path, "seven\n");
+        assert_eq!(lines(&mut tail), ["six", "seven"]);
+        // What was there before it began is not its own.
+        let mut tail = Tail::of_logger(path, usize::MAX).unwrap();
+        assert_eq!(
+            tail.newest_before().map(|name| name.text().to_string()),
+            old(5).file_name().unwrap().to_str().map(String::from)
+        );
+        assert_eq!(lines(&mut tail), ["seven"]);
     }
 
     #[test]

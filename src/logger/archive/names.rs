@@ -48,6 +48,15 @@ impl Name {
         }
     }
 
+    /// Whether it is another, younger file: a compressed copy is the same one.
+    pub fn is_newer_than(&self, other: &Name) -> bool {
+        let plain = |name: &Name| match name {
+            Name::Tai(text) => Name::Tai(text.trim_end_matches(GZ).into()),
+            Name::Ours(number, text) => Name::Ours(*number, text.trim_end_matches(GZ).into()),
+        };
+        plain(self) > plain(other)
+    }
+
     /// Whether it is compressed.
     pub fn is_compressed(&self) -> bool {
         self.text().ends_with(GZ)
@@ -100,6 +109,16 @@ mod tests {
         plain.sort();
         assert_eq!(plain, all[..4]);
         assert_eq!(all[3], "log-00000010-19700101T000000Z.gz");
+    }
+
+    #[test]
+    fn a_compressed_copy_is_as_old_as_the_file() {
+        let name = |text: &str| Name::parse(text).unwrap();
+        let (one, two) = (name(&Name::of(1, SystemTime::UNIX_EPOCH)), name(&Name::of(2, SystemTime::UNIX_EPOCH)));
+        let copy = name(&format!("{}{GZ}", one.text()));
+        assert!(!copy.is_newer_than(&one) && !one.is_newer_than(&copy));
+        assert!(two.is_newer_than(&copy) && !copy.is_newer_than(&two));
+        assert!(one.is_newer_than(&name("@400000006744000000000000.s")));
     }
 
     #[test]

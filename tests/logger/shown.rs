@@ -1,0 +1,169 @@
+//! `svctl logs`: what loggers wrote, in old and compressed files, while they rotate, and by the loggers of others.
+
+use super::common::*;
+use flate2::{Compression, write::GzEncoder};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// What `svctl logs` answers.
+fn shown(place: &Place, arguments: &[&str]) -> String {
+    let output = place.svctl(&[&["logs"], arguments].concat());
+    assert!(output.status.success(), "{output:?}\n{}", place.story());
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn log_dir(place: &Place, module: &str) -> PathBuf {
+    place.status_root().join(module).join("log/main")
+}
+
+/// An old file, through gzip if its name says so.
+fn old_file(dir: &Path, name: &str, text: &str) {
+    std::fs::create_dir_all(dir).unwrap();
+    let file = std::fs::File::create(dir.join(name)).unwrap();
+    if name.ends_with(".gz") {
+        GzEncoder::new(file, Compression::fast()).write_all(text.as_bytes()).unwrap();
+    } else {
+        (&file).write_all(text.as_bytes()).unwrap();
+    }
+}
+
+fn at(second: u32, text: &str) -> String {
+    format!("2026-11-25T09:00:{second:02}.000000Z {text}\n")
+}
+
+/// Two modules with old files, one of them in JSON, and a word of each in `current`.
+fn two_modules(place: &Place) -> Running<'_> {
+    place.conf(&format!("{FAST}log : yes\nlog_stamp : utc\n"));
+    for name in ["web", "db"] {
+        place.run(name, &format!("#!/bin/sh\necho {name} today\nexec sleep 1000\n"));
+    }
+    let web = log_dir(place, "web");
+    old_file(&web, "log-00000001-20261125T090003Z.gz", &[at(0, "web 0"), at(2, "web 2"), "  more\n".into()].concat());
+    old_file(&web, "log-00000002-20261125T090008Z", &[at(4, "web 4"), at(6, "web 6")].concat());
+    let json =
+        |second| format!(r#"{{"time":"2026-11-25T09:00:{second:02}.000000Z","module":"db","line":"db {second}"}}"#);
+    old_file(&log_dir(place, "db"), "log-00000001-20261125T090009Z.gz", &(json(1) + "\n" + &json(5) + "\n"));
+    let tree = place.tree();
+    for name in ["web", "db"] {
+        place.module(name).wait_up(place);
+        wait_for("the word of today", place, || shown(place, &["-n", "1", name]).contains("today"));
+    }
+    tree
+}
+
+#[test]
+fn several_modules_are_one_story_whatever_files_it_is_in() {
+    let place = Place::new();
+    let tree = two_modules(&place);
+    let texts = |arguments: &[&str]| -> Vec<String> {
+        let words = |line: &str| {
+            let (name, rest) = line.split_once(" | ").unwrap();
+            let number = rest.trim_end_matches("\"}").rsplit(' ').next().unwrap().to_string();
+            format!("{} {number}", name.trim_end())
+        };
+        shown(&place, arguments).lines().map(words).collect()
+    };
+    let old = ["web 0", "db 1", "web 2", "web more", "web 4", "db 5", "web 6"];
+    let all = texts(&["-n", "100", "web", "db"]);
+    assert_eq!(all[..7], old);
+    assert!(all.len() == 9 && all[7..].iter().all(|line| line.ends_with("today")), "{all:?}");
+    assert_eq!(texts(&["--until", "2026-11-25T09:01:00Z", "web", "db"]), old);
+    let between = ["--since", "2026-11-25T09:00:01Z", "--until", "2026-11-25T09:00:05Z", "web", "db"];
+    assert_eq!(texts(&between), old[1..5]);
+    assert_eq!(texts(&["--grep", "(web|db) [0145]", "web", "db"]), ["web 0", "db 1", "web 4", "db 5"]);
+    // Of each module the last ones.
+    assert_eq!(
+        texts(&["--grep", "[0-9]$|[0-9]\"", "-n", "1", "--until", "2026-11-25T09:01:00Z", "web", "db"]),
+        ["db 5", "web 6"]
+    );
+    let output = place.svctl(&["--json", "logs", "--until", "2026-11-25T09:00:02Z", "web", "db"]);
+    let lines: Vec<serde_json::Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |key: &str| lines.iter().map(|line| line[key].as_str().unwrap().to_string()).collect::<Vec<_>>();
+    assert_eq!(of("module"), ["web", "db"]);
+    assert_eq!(of("stream"), ["log", "log"]);
+    assert_eq!(of("line")[0], at(0, "web 0").trim_end());
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn a_follower_sees_each_line_once_however_often_the_logger_rotates() {
+    let place = Place::new();
+    place.conf(&format!("{FAST}log : yes\nlog_stamp : none\nlog_size : 4K\nlog_keep : 0\nlog_compress : gzip\n"));
+    let count = 30_000;
+    place.run(
+        "web",
+        &format!("#!/bin/sh\necho 0\nuntil [ -e ../../go ]; do sleep 0.01; done\nseq 1 {count}\nexec sleep 1000\n"),
+    );
+    let tree = place.tree();
+    wait_for("the first line", &place, || {
+        log_dir(&place, "web").join("current").metadata().is_ok_and(|it| it.len() > 0)
+    });
+    let followed = place.path().join("followed");
+    let mut command = svctl_command();
+    command.arg("-p").arg(place.status_root()).args(["logs", "-f", "web"]);
+    command.stdout(std::fs::File::create(&followed).unwrap());
+    let following = place.start(command);
+    let text = || std::fs::read_to_string(&followed).unwrap();
+    wait_for("the first line to be shown", &place, || text().contains('\n'));
+    std::fs::write(place.path().join("go"), "").unwrap();
+    wait_for("the last line", &place, || text().ends_with(&format!("\n{count}\n")));
+    following.kill();
+    let old = std::fs::read_dir(log_dir(&place, "web")).unwrap().count();
+    assert!(old > 30, "{old} files");
+    assert!(text() == (0..=count).map(|number| format!("{number}\n")).collect::<String>(), "{}", text());
+    assert!(tree.stop().success());
+}
+
+/// A service with this `log/run`, whose lines `svctl logs` shows.
+fn with_logger_of_others(program: &str, run: &str) {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    if !std::env::split_paths(&paths).any(|dir| dir.join(program).is_file()) {
+        assert!(std::env::var_os("REQUIRE_PEERS").is_none(), "{program} is needed");
+        return eprintln!("skipped: no {program}");
+    }
+    let place = Place::new();
+    place.conf(FAST);
+    let web = "#!/bin/sh\nseq 1 800\nuntil [ -e ../../go ]; do sleep 0.01; done\nseq 801 900\nexec sleep 1000\n";
+    place.service("web", &[("run", web), ("log/run", &format!("#!/bin/sh\nmkdir -p main\n{run}\n"))]);
+    let tree = place.tree();
+    let numbers = |text: &str| -> Vec<u32> {
+        text.lines().map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
+    };
+    let first: Vec<u32> = (1..=800).collect();
+    place.module("web").wait_up(&place);
+    wait_for("all lines", &place, || numbers(&shown(&place, &["-n", "1", "web"])) == [800]);
+    assert_eq!(numbers(&shown(&place, &["-n", "2000", "web"])), first);
+    assert_eq!(numbers(&shown(&place, &["--since", "1h", "web"])), first);
+    assert_eq!(numbers(&shown(&place, &["--until", "1h", "web"])), [0; 0]);
+    assert_eq!(numbers(&shown(&place, &["--grep", " 7[0-9]$", "web"])), (70..80).collect::<Vec<_>>());
+    let followed = place.path().join("followed");
+    let mut command = svctl_command();
+    command.arg("-p").arg(place.status_root()).args(["logs", "-f", "-n", "1", "web"]);
+    command.stdout(std::fs::File::create(&followed).unwrap());
+    let following = place.start(command);
+    wait_for("a line", &place, || !std::fs::read(&followed).unwrap().is_empty());
+    std::fs::write(place.path().join("go"), "").unwrap();
+    let text = || std::fs::read_to_string(&followed).unwrap();
+    wait_for("what is new", &place, || text().ends_with(" 900\n"));
+    assert_eq!(numbers(&text()), (800..=900).collect::<Vec<_>>());
+    following.kill();
+    let files = std::fs::read_dir(place.root().join("web/log/main")).unwrap().flatten();
+    assert!(files.filter(|file| file.file_name().to_string_lossy().starts_with('@')).count() > 1);
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn what_svlogd_writes_is_shown() {
+    with_logger_of_others("svlogd", "printf 's4096\\nn0\\n' > main/config\nexec svlogd -tt ./main");
+}
+
+#[test]
+fn what_multilog_writes_is_shown() {
+    with_logger_of_others("multilog", "exec multilog t s4096 n100 ./main");
+}
+
+#[test]
+fn what_s6_log_writes_is_shown() {
+    with_logger_of_others("s6-log", "exec s6-log T s4096 n100 ./main");
+}
