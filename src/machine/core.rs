@@ -27,6 +27,8 @@ pub struct Machine {
     pub(super) ordered: bool,
     /// What it needs is being stopped, and its start is under way: it is stopped as soon as it runs.
     pub(super) halted: bool,
+    /// Whoever ends all does not wait: no `finish` runs any more.
+    pub(super) in_haste: bool,
 }
 
 /// Actions, in order. Inline up to 4 actions: most steps then allocate nothing.
@@ -49,6 +51,7 @@ impl Machine {
             health_rules: HealthRules::default(),
             ordered: false,
             halted: false,
+            in_haste: false,
         }
     }
 }

@@ -303,6 +303,7 @@ impl Machine {
                 self.stop(run, now, actions);
             }
             Event::KillNow => {
+                self.in_haste = true;
                 self.leave_at_least(Leave::Stop);
                 self.kill_now(run, actions);
             }

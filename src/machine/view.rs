@@ -1,6 +1,6 @@
 //! What can be asked of a machine: what is, what is wanted, and until when to wait.
 
-use crate::conf::policy::KillMode;
+use crate::conf::policy::{KillMode, ShutdownOn};
 use crate::machine::core::Machine;
 use crate::machine::health::{Fitness, HealthRules, ReadyWhen};
 use crate::machine::history::tally::Tally;
@@ -27,6 +27,9 @@ impl Machine {
             State::Down | State::Up(_) | State::Failed | State::Done | State::Ended => false,
         };
         memory.gives_up = self.next() == Some(Next::GiveUp);
+        let has_failed = memory.gives_up || self.state == State::Failed;
+        memory.ends_tree =
+            self.reason == Some(Reason::ShutDown) || (has_failed && self.policy.shutdown_on != ShutdownOn::Never);
         memory.recent_exits = self.tally.recent;
         memory.rest = if let Some(Reason::Rests(rest)) = self.reason { Some(rest) } else { None };
         memory.done = self.state == State::Done || self.next() == Some(Next::Done);

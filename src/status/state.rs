@@ -145,6 +145,9 @@ pub struct Memory {
     pub to_start: bool,
     /// Whether it has given up, and only `finish` is waited for.
     pub gives_up: bool,
+    /// Whether the tree ends with it: the next tree begins anew.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ends_tree: bool,
     /// Whether a one-shot has succeeded.
     #[serde(skip_serializing_if = "is_false")]
     pub done: bool,

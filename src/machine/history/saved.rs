@@ -82,11 +82,11 @@ impl SavedState {
         let memory = file.memory.as_ref().filter(|memory| !memory.boot.is_empty() && memory.boot == boot)?;
         Some(SavedState {
             directory: memory.directory,
-            want: file.want?,
+            want: if memory.ends_tree { Want::Up } else { file.want? },
             alarm: file.alarm,
             paused: file.paused,
-            failed: file.state == ModuleState::Failed || memory.gives_up,
-            to_start: memory.to_start,
+            failed: (file.state == ModuleState::Failed || memory.gives_up) && !memory.ends_tree,
+            to_start: memory.to_start || memory.ends_tree,
             by_ourselves: file.supervisor_pid == own_pid,
             leaving: memory.leaving && file.supervisor_pid == own_pid,
             tally: Tally::recall(file, memory),

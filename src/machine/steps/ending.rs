@@ -52,6 +52,7 @@ impl Machine {
         now: Mono,
         actions: &mut Actions,
     ) {
+        let has_finish = has_finish && !self.in_haste;
         self.last_exit = Some(status);
         let run = self.end_health(run, actions);
         self.limits.count_exit_for_hook(self.setup.count_reset, now);

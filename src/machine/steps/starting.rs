@@ -138,6 +138,7 @@ impl Machine {
         if self.want == Want::Once {
             self.want = Want::Down;
         }
+        let has_finish = has_finish && !self.in_haste;
         let end = End { exit: Err(error), counts, failed: false, pid: None, uptime: Duration::ZERO };
         let judgement = self.judge(&end, now);
         let then = self.then(judgement.next, at, has_finish, now);

@@ -3,7 +3,7 @@
 use crate::conf::policy::{KillMode, Policy, RestartPolicy};
 use crate::machine::tests::story::*;
 use crate::machine::words::command::Signal;
-use crate::machine::{Event, Leave, Next, Reaped, Reason, State, Stop, Want};
+use crate::machine::{Action, Event, Leave, Next, Reaped, Reason, State, Stop, Want};
 use crate::status::rest::Rest;
 use crate::sys::process::pidfd::ExitStatus;
 
@@ -327,7 +327,10 @@ fn kill_now_kills_what_runs_and_leaves() {
     let mut story = Story::up(policy());
     assert_eq!(story.step(Event::KillNow), "KILL-group");
     assert_eq!(story.step(Event::KillNow), "KILL-group");
-    story.exits(0);
+    let ended = Event::Reaped(Reaped::Run { status: ExitStatus::Code(0), has_finish: true });
+    let actions = story.machine.step(ended, story.now);
+    let finish = |action: &Action| matches!(action, Action::RunFinish { has_finish: false, .. });
+    assert!(actions.iter().any(finish), "nobody waits for a finish: {actions:?}");
     assert_eq!(story.no_finish(), "");
     assert_eq!(story.state(), State::Ended);
 

@@ -3,23 +3,40 @@
 // A test fails by a panic, and says to the one who runs it what it saw.
 #![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
 
+#[path = "../common/mod.rs"]
 mod common;
 
-use common::host::skipped;
+mod ends;
+mod namespace;
+mod outputs;
+mod places;
+
 use common::*;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// What the tree has written on its standard output.
 fn output(place: &Place) -> String {
     std::fs::read_to_string(place.path().join("stdout")).unwrap_or_default()
 }
 
+/// The same, for a tree that must have written `text`.
+fn wait_output(place: &Place, text: &str) {
+    wait_for(&format!("{text:?} on standard output"), place, || output(place).contains(text));
+}
+
 /// A tree with `--container`, whose standard output is a file.
 fn container<'a>(place: &'a Place, arguments: &[&str]) -> Running<'a> {
     let mut command = tree_command();
     command.args(["-p", "status", "--container"]).args(arguments).arg("sv");
+    started(place, command)
+}
+
+/// Starts such a tree by a command of one's own, and waits until its signals are taken.
+fn started<'a>(place: &'a Place, mut command: Command) -> Running<'a> {
     command.stdout(std::fs::File::create(place.path().join("stdout")).unwrap());
-    place.start(command)
+    let tree = place.start(command);
+    wait_for("the tree to listen", place, || place.own().is_supervised());
+    tree
 }
 
 #[test]
@@ -51,44 +68,4 @@ fn a_second_term_leaves_the_stop_in_order() {
     place.wait_told("told to end again: it ends already");
     assert!(tree.wait().success());
     assert_eq!(std::fs::read_to_string(place.path().join("ended")).unwrap_or_default(), "orderly\n");
-}
-
-#[test]
-fn nothing_has_to_be_configured_and_svctl_finds_it() {
-    let place = Place::new();
-    place.run("web", SLEEP);
-    let mut command = Command::new("unshare");
-    if !nix::unistd::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    command.args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]);
-    // A read-only root, and one place to write: /run, or /dev/shm where that is missing.
-    let programs = [env!("CARGO_BIN_EXE_supervise-tree"), env!("CARGO_BIN_EXE_svctl")];
-    let script = format!(
-        "mount -t tmpfs none $1 || exit 77
-         [ $1 = /run ] || mount -t tmpfs -o ro none /run || exit 77
-         unset SUPERVISE_STATUS
-         {0} --container sv > stdout 2> stderr & tree=$!
-         for i in $(seq 400); do {1} -w 1 check web && break; sleep 0.05; done
-         ls -d $1/supervise-status*/web; {1} shutdown; wait $tree",
-        programs[0], programs[1]
-    );
-    for at in ["/run", "/dev/shm"] {
-        let mut command = clone(&command);
-        command.args([&script, "sh", at]).current_dir(place.path()).stdin(Stdio::null());
-        let Ok(done) = command.output() else { return skipped("no unshare to be had") };
-        if done.status.code() == Some(77) || String::from_utf8_lossy(&done.stderr).starts_with("unshare:") {
-            return skipped(&format!("no mount to be had: {}", String::from_utf8_lossy(&done.stderr).trim()));
-        }
-        let said = String::from_utf8_lossy(&done.stdout);
-        assert!(said.contains(&format!("{at}/supervise-status")), "{at}: {done:?}");
-        assert!(done.status.success(), "{at}: {done:?}");
-    }
-}
-
-/// The same command once more.
-fn clone(command: &Command) -> Command {
-    let mut copy = Command::new(command.get_program());
-    copy.args(command.get_args());
-    copy
 }

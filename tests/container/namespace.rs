@@ -1,0 +1,54 @@
+//! A tree as process 1 of namespaces of its own, with whatever mounts a container may have.
+
+use crate::common::host::skipped;
+use crate::common::*;
+use std::process::{Command, Output, Stdio};
+
+/// What a script exits with when the machine does not let it set something up.
+const NOT_PERMITTED: i32 = 77;
+
+/// `tree` and `svctl` in the scripts are these.
+const PROGRAMS: [&str; 2] = [env!("CARGO_BIN_EXE_supervise-tree"), env!("CARGO_BIN_EXE_svctl")];
+
+/// The command that runs the shell script `setup`, and then `script`, both as process 1: the second ends it by `exec`, as a
+/// rule. It is in the place's directory; what `setup` cannot do is no fault of ours.
+pub fn command(place: &Place, setup: &str, script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]);
+    // The directories above the place may be hidden by what `setup` mounts.
+    let text =
+        format!("unset SUPERVISE_STATUS; ({setup}) || exit {NOT_PERMITTED}\nmountpoint -q /mnt && cd /mnt\n{script}");
+    let text = text.replace("TREE", PROGRAMS[0]).replace("SVCTL", PROGRAMS[1]);
+    command.arg(text).current_dir(place.path()).stdin(Stdio::null());
+    command
+}
+
+/// Whether there are such namespaces for us, in which `setup` can be done; a line says why not.
+pub fn can(place: &Place, setup: &str) -> bool {
+    match command(place, setup, "[ $$ = 1 ]").output() {
+        Ok(output) if output.status.success() => true,
+        Ok(output) => {
+            skipped(&format!(
+                "no namespace to be had for {setup:?}: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            ));
+            false
+        }
+        Err(error) => {
+            skipped(&format!("no unshare to be had: {error}"));
+            false
+        }
+    }
+}
+
+/// Runs the script to its end.
+pub fn run(place: &Place, setup: &str, script: &str) -> Option<Output> {
+    can(place, setup).then(|| place.output(command(place, setup, script)))
+}
+
+/// A read-only root, in which nothing can be written but where something else is mounted. The place is also at `/mnt`.
+pub const READ_ONLY: &str = "mount --bind . /mnt && mount -o remount,bind,ro / && for at in /tmp /var/tmp /run /dev/shm /work; do \
+    [ ! -d $at ] || mount --bind $at $at && mount -o remount,bind,ro $at || exit 1; done";
