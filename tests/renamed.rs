@@ -189,3 +189,30 @@ fn a_link_outside_of_the_root_that_is_switched_is_followed_at_the_next_start() {
     site.wait_new_pid(&place, second);
     assert_eq!(site.text("__stdout"), "v1\nv2\nv3\n");
 }
+
+#[test]
+fn a_link_that_was_switched_and_is_renamed_has_no_two_copies() {
+    let place = Place::new();
+    place.conf(FAST);
+    let run = "trap 'sleep 0.2; exit 0' TERM; echo ready; sleep 1000 & while :; do wait $!; done";
+    let alive = place.path().join("alive");
+    // The directories are two, the service is one.
+    let alone = format!("[ ! -e {0} ] || echo DOUBLE; : > {0}; trap 'rm {0}' EXIT\n", alive.display());
+    for version in ["v1", "v2"] {
+        script(&place.path().join(version).join("run"), &format!("{alone}{run}"));
+    }
+    symlink("v1", place.path().join("current")).unwrap();
+    std::fs::create_dir_all(place.root()).unwrap();
+    symlink("../current", place.root().join("a")).unwrap();
+    let tree = place.tree();
+    let old = place.module("a").wait_up(&place);
+    place.module("a").wait_text(&place, "__stdout", "ready");
+    std::fs::remove_file(place.path().join("current")).unwrap();
+    symlink("v2", place.path().join("current")).unwrap();
+    std::fs::rename(place.root().join("a"), place.root().join("b")).unwrap();
+    place.module("b").wait_new_pid(&place, old);
+    place.module("b").wait_text(&place, "__stdout", "ready");
+    assert_eq!(place.module("b").text("__stdout"), "ready\n");
+    assert!(!is_alive(old));
+    assert!(tree.stop().success());
+}

@@ -5,9 +5,10 @@ use crate::conf::CONFIG_FILE;
 use crate::service::entries::Contents;
 use crate::sys::Errno;
 use crate::sys::files::file;
-use crate::sys::files::file_id::FileInstance;
+use crate::sys::files::file_id::{FileId, FileInstance};
 use nix::fcntl::AtFlags;
 use nix::sys::stat::fstatat;
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub struct ServiceDir {
     pub path: PathBuf,
     /// Which directory it is, whatever its name: for a link, the one that it leads to.
     pub instance: FileInstance,
+    /// The link, if it is one. That may be renamed after it was switched to another directory.
+    pub link: Option<FileId>,
     /// Whether it has a logger, in its `log/`.
     pub has_logger: bool,
     /// What else is in it.
@@ -97,7 +100,22 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> EntryKind {
     let has_logger = contents.entries.log && file::is_executable(&file::child(&file::child(&path, "log"), "run"));
     let writer = trust::writer_of(&path, &metadata).or_else(|| trust::writer_of(&run, &executable)).map(Box::new);
     let (name, instance) = (name.to_string(), FileInstance::of(&metadata));
-    EntryKind::Service(ServiceDir { name, path, instance, has_logger, contents, writer })
+    let link = link_at(&path);
+    EntryKind::Service(ServiceDir { name, path, instance, link, has_logger, contents, writer })
+}
+
+/// Which link `path` is, if it is one.
+pub fn link_at(path: &Path) -> Option<FileId> {
+    let metadata = std::fs::symlink_metadata(path).ok().filter(Metadata::is_symlink)?;
+    Some(FileId::of(&metadata))
+}
+
+impl ServiceDir {
+    /// Whether both are one directory, or one link to directories, under two names.
+    pub fn is_renamed_from(&self, other: &ServiceDir) -> bool {
+        let same_link = self.link.is_some() && self.link == other.link;
+        (self.instance.id == other.instance.id || same_link) && self.name != other.name
+    }
 }
 
 /// Why the `log/run` in the service directory at `path` makes no logger; `None` if there is none, or it does.

@@ -8,7 +8,7 @@ use crate::status::state::StateFile;
 use crate::supervisor::requests::mailbox::Ask;
 use crate::supervisor::spec::Outcome;
 use crate::sys::files::file_id::FileInstance;
-use crate::tree::root::scan::ServiceDir;
+use crate::tree::root::scan::{self, ServiceDir};
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -23,7 +23,8 @@ impl Roster {
 
     /// A name without an entry.
     fn want_new(&mut self, found: ServiceDir) -> io::Result<()> {
-        if self.seen.contains(&found.instance.id) {
+        let is_seen = |id| self.seen.contains(&id);
+        if is_seen(found.instance.id) || found.link.is_some_and(is_seen) {
             self.notice_rename(&found);
             // The directory was renamed, and the process of its old name still runs.
             if self.entries.values().any(|entry| entry.is_leaving_from(&found)) {
@@ -88,9 +89,13 @@ impl Roster {
     /// name before it missed the old one.
     fn notice_rename(&mut self, found: &ServiceDir) {
         let is_old_name = |entry: &&Entry| {
+            let there = || std::fs::metadata(&entry.found.path).ok().map(|now| FileInstance::of(&now));
+            let is_there = |link| scan::link_at(&entry.found.path) == Some(link);
             entry.lifecycle == Lifecycle::Supervised
-                && entry.found.instance == found.instance
-                && !std::fs::metadata(&entry.found.path).is_ok_and(|now| FileInstance::of(&now) == found.instance)
+                && match (entry.found.link, found.link) {
+                    (Some(old), Some(new)) if old == new => !is_there(new),
+                    _ => entry.found.instance == found.instance && there() != Some(found.instance),
+                }
         };
         let old: Vec<String> =
             self.entries.values().filter(is_old_name).map(|entry| entry.found.name.clone()).collect();

@@ -22,7 +22,7 @@ impl Roster {
         let instance = FileInstance::of_unknown_age(FileId::NONE);
         let contents = Contents::default();
         let (name, path) = (MAIN.to_string(), PathBuf::new());
-        self.want(ServiceDir { name, path, instance, has_logger: false, contents, writer: None })
+        self.want(ServiceDir { name, path, instance, has_logger: false, contents, link: None, writer: None })
     }
 
     /// Whether `name` is the command's.

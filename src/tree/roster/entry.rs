@@ -76,8 +76,7 @@ impl Entry {
 
     /// Whether something may still run in the directory that `found` is, under another name.
     pub(super) fn is_leaving_from(&self, found: &ServiceDir) -> bool {
-        let same = self.found.instance.id == found.instance.id;
-        matches!(self.lifecycle, Lifecycle::Leaving(_)) && same && self.found.name != found.name
+        matches!(self.lifecycle, Lifecycle::Leaving(_)) && found.is_renamed_from(&self.found)
     }
 }
 

@@ -83,7 +83,15 @@ impl Roster {
             self.left.on_stdout.insert(name.clone());
         }
         let contents = Contents::default();
-        let found = |instance| ServiceDir { name: name.clone(), path, has_logger, instance, contents, writer: None };
+        let found = |instance| ServiceDir {
+            name: name.clone(),
+            path,
+            has_logger,
+            instance,
+            contents,
+            link: None,
+            writer: None,
+        };
         if service.is_some_and(|service| service.command) {
             // This tree was given none, so nobody has a use for it; a directory of its name is another service.
             let _ = self.start_to_leave(found(was_in(None)), false);

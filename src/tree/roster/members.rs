@@ -63,7 +63,7 @@ pub struct Roster {
     pub(super) entries: BTreeMap<String, Entry>,
     /// Who starts after whom.
     pub(super) places: Arc<Places>,
-    /// Device and inode of the directories of all entries, and of some former ones. A directory that is not in this set is
+    /// Device and inode of the directories of all entries, of links to them, and of some former ones. A directory that is not in this set is
     /// new, and not a renamed one.
     pub(super) seen: HashSet<FileId>,
     /// Names of the entries that have a successor: an index, so that a thread's end need not search all entries.
@@ -152,7 +152,8 @@ impl Roster {
     /// Remembers a directory that gets an entry.
     pub(super) fn note_seen(&mut self, id: FileId) {
         if self.seen.len() > 2 * self.entries.len() + SEEN_SPARE {
-            self.seen = self.entries.values().map(|entry| entry.found.instance.id).collect();
+            let ids = |entry: &Entry| [Some(entry.found.instance.id), entry.found.link];
+            self.seen = self.entries.values().flat_map(ids).flatten().collect();
         }
         self.seen.insert(id);
     }

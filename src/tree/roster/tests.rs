@@ -48,6 +48,7 @@ fn roster(top: &Path, lifecycle: Lifecycle) -> Roster {
         instance,
         has_logger: false,
         contents: Contents::default(),
+        link: None,
         writer: None,
     };
     let (logger_kind, stdout) = (LoggerKind::Directory, Stdout::No);

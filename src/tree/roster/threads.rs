@@ -105,6 +105,9 @@ impl Roster {
 
     fn start_threads(&mut self, found: ServiceDir, lifecycle: Lifecycle, leave: LeaveAtStart) -> io::Result<()> {
         self.note_seen(found.instance.id);
+        if let Some(link) = found.link {
+            self.note_seen(link);
+        }
         let name = found.name.clone();
         let mut more = self.demand_of(false);
         let kind = self.logger_kind(&found);
