@@ -20,6 +20,8 @@ mod lines;
 mod processes;
 #[path = "chaos/random.rs"]
 mod random;
+#[path = "chaos/relations.rs"]
+mod relations;
 #[path = "chaos/services.rs"]
 mod services;
 #[path = "chaos/settle.rs"]

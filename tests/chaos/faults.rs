@@ -90,10 +90,13 @@ impl World<'_> {
         let Some((id, name)) = self.any() else { return };
         let module = self.module(&name);
         let subject = &self.subjects[&id];
-        if subject.moved || subject.left != Left::No || !happens(|| module.is_supervised()) {
+        let has_logger = subject.design.logger && !subject.logger_left;
+        let logger = self.module(&format!("{name}/log"));
+        // What a tree that has just begun has not found yet, it would never find.
+        let is_supervised = || module.is_supervised() && (!has_logger || logger.is_supervised());
+        if subject.moved || subject.left != Left::No || !happens(is_supervised) {
             return self.tell(format!("no removal of the status of {name} ({id}): it is not at rest"));
         }
-        let has_logger = subject.design.logger && !subject.logger_left;
         self.tell(format!("remove the status of {name} ({id})"));
         // The program may just be replacing itself.
         self.subject(id).may_be_forgotten();

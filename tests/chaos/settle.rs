@@ -142,7 +142,12 @@ impl World<'_> {
             Err(problem) => problems.push(problem),
             Ok(want) => {
                 let allowed = subject.allowed(crashed);
+                let waits = module.state_name() == "waiting";
+                if waits {
+                    problems.extend(self.waits_in_vain(&module));
+                }
                 let count = match want {
+                    Want::Up if waits => 0..=0,
                     Want::Up => 1..=1,
                     Want::Down => 0..=0,
                     Want::Once => 0..=1,
@@ -191,6 +196,7 @@ impl World<'_> {
         let record = Record::decode(&bytes).ok_or_else(|| format!("status is {bytes:?}"))?;
         let pid = (record.pid > 0).then_some(record.pid);
         let expected = match (pid, record.paused) {
+            (None, _) if record.want != Want::Down && state["state"] == "waiting" => "waiting",
             (None, _) => "down",
             (Some(_), true) => "paused",
             (Some(_), false) => "up",
@@ -216,6 +222,18 @@ impl World<'_> {
             Some((_, problem)) => Err(problem),
             None => Ok(record.want),
         }
+    }
+
+    /// Whoever waits waits for one that does not run, or for ever in a circle.
+    fn waits_in_vain(&self, module: &Module) -> Option<String> {
+        let state = module.state();
+        let reason = state["reason"].as_str().unwrap_or_default();
+        let Some(other) = state["waits_for"].as_str() else {
+            return (!reason.starts_with("in a circle: ")).then(|| format!("waits for nobody: {reason:?}"));
+        };
+        let other_module = self.module(other);
+        let runs = other_module.is_supervised() && other_module.pid() != 0;
+        runs.then(|| format!("waits, for it {reason}; but {other} runs"))
     }
 
     /// Status directories of names that are not there any more show nothing that runs.

@@ -4,6 +4,7 @@
 use crate::common::{DEADLINE, Module, Place, proc_status, script, signal, tree_command, wait_for};
 use crate::processes::{MARK, Reaper, Role, Ticker, scan};
 use crate::random::Random;
+use crate::relations::{needy, relations};
 use crate::services::{Design, Kind, prepare};
 use crate::subject::{Left, Location, Subject};
 use nix::sys::wait::WaitStatus;
@@ -18,7 +19,7 @@ const FEWEST: usize = 18;
 const MOST: usize = 34;
 
 /// Names for each kind. More than services, so that some are free; few enough that they are used again.
-const NAMES: usize = 20;
+pub const NAMES: usize = 20;
 
 /// Bytes for a service's FIFO; often what changes the most.
 const COMMANDS: &[u8] = b"uuuuddddookktthaiq12wppcccsnr\n?";
@@ -93,6 +94,9 @@ impl<'a> World<'a> {
 
     /// Does one thing.
     pub fn act(&mut self) {
+        // Whatever it is, it may stop what one of these needs.
+        let is_needy = |subject: &&mut Subject| subject.name().is_some_and(|name| needy().any(|needy| needy == name));
+        self.subjects.values_mut().filter(is_needy).for_each(Subject::service_was_hit);
         match self.tree {
             Some(_) => self.act_on_tree(),
             None if self.random.chance(35) => self.start_tree(),
@@ -261,6 +265,7 @@ impl<'a> World<'a> {
         for number in 0..NAMES {
             text += &format!("[{}{number:02}]\nkill_timeout : 0.3\n", Kind::Stubborn.letter());
         }
+        text += &relations(&mut self.random);
         let fresh = self.place.path().join("supervise.conf");
         script(&fresh, &text);
         std::fs::rename(fresh, self.place.root().join("supervise.conf")).expect("supervise.conf");
