@@ -13,6 +13,7 @@ mod context;
 mod cost;
 mod floor;
 mod measure;
+mod order;
 mod peers;
 mod place;
 mod report;
@@ -39,6 +40,9 @@ struct Arguments {
     /// and s6-setuidgid under s6. As root.
     #[arg(long)]
     context: bool,
+    /// What an order of services costs: all in one chain, all after one, each after ten, and none, in turn.
+    #[arg(long)]
+    order: bool,
     /// Numbers of services.
     #[arg(short = 'n', long, value_delimiter = ',', default_values_t = [100, 1000, 4000])]
     services: Vec<usize>,
@@ -76,6 +80,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         idle: Duration::from_secs(10),
         whole: true,
         context: arguments.context,
+        order: order::Shape::Plain,
     };
     if arguments.quick {
         arguments.services = vec![10, 1000];
@@ -89,6 +94,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let work = tempfile::Builder::new().prefix("svbench").tempdir_in(&arguments.dir)?;
     let probe = place::compile(work.path())?;
     let memory = Memory::new();
+    if arguments.order {
+        let count = arguments.services.iter().copied().find(|count| *count >= 1000).unwrap_or(1000);
+        println!("{}", order::table(&probe, &memory, how, count, rounds(&arguments)));
+        return Ok(());
+    }
     let results = measure(&arguments, &probe, &memory, how);
     print(&arguments, &results, &memory);
     if arguments.services.len() > 1 {

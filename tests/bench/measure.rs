@@ -2,6 +2,7 @@
 
 use super::context;
 use super::cost::{Memory, activity, descriptors};
+use super::order::Shape;
 use super::peers::Peer;
 use super::place::{Place, Start, kill_all, now, reap_all, signal, supervisors};
 use std::collections::{BTreeMap, HashSet};
@@ -52,6 +53,8 @@ pub struct Thoroughness {
     pub whole: bool,
     /// As another user, with variables.
     pub context: bool,
+    /// Who needs whom, under the tree.
+    pub order: Shape,
 }
 
 /// Default throttles of all peers let a service that lived this long be started again at once.
@@ -79,6 +82,24 @@ pub fn run(peer: Peer, count: usize, probe: &Path, memory: &Memory, how: Thoroug
     result.map(|()| run.figures).map_err(|error| io::Error::other(format!("{}: {error}", peer.name())))
 }
 
+/// Has the tree run `count` services in an order, and measures their start and their stop.
+///
+/// # Errors
+/// As [`run`].
+pub fn start_and_stop(count: usize, probe: &Path, memory: &Memory, how: Thoroughness) -> io::Result<Figures> {
+    let peer = Peer::Tree;
+    let parent = probe.parent().unwrap_or(Path::new("/"));
+    let mut run = Run { peer, place: Place::new(parent, probe, count)?, services: Vec::new(), figures: Figures::new() };
+    peer.prepare(&run.place, count)?;
+    how.order.set(&run.place, count)?;
+    let result = run.start(count, memory).and_then(|pid| {
+        std::thread::sleep(OLD_ENOUGH);
+        run.stop(pid)
+    });
+    kill_all();
+    result.map(|()| run.figures)
+}
+
 struct Run {
     peer: Peer,
     place: Place,
@@ -88,10 +109,7 @@ struct Run {
 
 impl Run {
     fn measure(&mut self, count: usize, memory: &Memory, how: Thoroughness) -> io::Result<()> {
-        let began = now();
-        let pid = memory.spawn(self.peer.command(&self.place, count))?;
-        let last = self.all_started(count)?;
-        self.note(Measure::StartAll, milliseconds(began, last) / count as f64);
+        let pid = self.start(count, memory)?;
         std::thread::sleep(OLD_ENOUGH);
 
         self.idle(count, memory, how.idle);
@@ -112,6 +130,18 @@ impl Run {
             self.come_and_go(3)?;
         }
         std::thread::sleep(OLD_ENOUGH);
+        self.stop(pid)
+    }
+
+    fn start(&mut self, count: usize, memory: &Memory) -> io::Result<i32> {
+        let began = now();
+        let pid = memory.spawn(self.peer.command(&self.place, count))?;
+        let last = self.all_started(count)?;
+        self.note(Measure::StartAll, milliseconds(began, last) / count as f64);
+        Ok(pid)
+    }
+
+    fn stop(&mut self, pid: i32) -> io::Result<()> {
         let began = now();
         self.peer.stop(&self.place, pid, &self.services)?;
         if !reap_all(PATIENCE) {

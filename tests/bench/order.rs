@@ -1,0 +1,81 @@
+//! What an order of modules costs: the tree alone, with the same services in different shapes, in turn.
+
+use super::cost::Memory;
+use super::measure::{Figures, Measure, Thoroughness, start_and_stop};
+use super::place::Place;
+use super::report::median;
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+/// Who needs whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Nobody anybody.
+    Plain,
+    /// Each the one before it.
+    Chain,
+    /// All but one that one.
+    Star,
+    /// Each the ten before it.
+    Mesh,
+}
+
+const SHAPES: [(Shape, &str); 4] = [
+    (Shape::Plain, "without an order"),
+    (Shape::Star, "all need one"),
+    (Shape::Chain, "in one chain"),
+    (Shape::Mesh, "each needs the ten before it"),
+];
+
+impl Shape {
+    /// Writes the settings for `count` services.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub fn set(self, place: &Place, count: usize) -> io::Result<()> {
+        let mut text = String::new();
+        for number in 1..count {
+            let first = match self {
+                Shape::Plain => return Ok(()),
+                Shape::Chain => number - 1,
+                Shape::Star => 0,
+                Shape::Mesh => number.saturating_sub(10),
+            };
+            let last = if self == Shape::Star { 0 } else { number - 1 };
+            let _ = write!(text, "[s{number}]\nneeds :");
+            for needed in first..=last {
+                let _ = write!(text, " s{needed}");
+            }
+            text.push('\n');
+        }
+        std::fs::write(place.root().join("supervise.conf"), text)
+    }
+}
+
+/// Measures every shape as often as `rounds` says, and gives a table.
+pub fn table(probe: &Path, memory: &Memory, how: Thoroughness, count: usize, rounds: usize) -> String {
+    let mut all = SHAPES.map(|_| Figures::new());
+    for round in 1..=rounds {
+        for ((shape, title), figures) in SHAPES.iter().zip(&mut all) {
+            eprintln!("round {round} of {rounds}: {count} services {title}");
+            match start_and_stop(count, probe, memory, Thoroughness { order: *shape, ..how }) {
+                Ok(new) => {
+                    new.into_iter().for_each(|(measure, values)| figures.entry(measure).or_default().extend(values))
+                }
+                Err(error) => eprintln!("not measured: {error}"),
+            }
+        }
+    }
+    let value = |figures: &Figures, measure| figures.get(&measure).map_or(f64::NAN, |values| median(values));
+    let [plain, ..] = &all;
+    let mut text = format!("| {count} services | start of all, ms a service | stop of all, ms |\n|---|---|---|\n");
+    for ((_, title), figures) in SHAPES.iter().zip(&all) {
+        let cell = |measure| {
+            let value = value(figures, measure);
+            format!("{value:.2} ({:.2}×)", value / self::median(plain.get(&measure).map_or(&[], Vec::as_slice)))
+        };
+        let _ = writeln!(text, "| {title} | {} | {} |", cell(Measure::StartAll), cell(Measure::StopAll));
+    }
+    text
+}
