@@ -43,7 +43,7 @@ pub enum Verb {
     #[command(visible_alias = "down")]
     Stop(Modules),
     /// Stop and start; done when a new process runs, and still does a second later
-    Restart(Modules),
+    Restart(Restart),
     /// Start it, and do not start it again when it ends
     Once(Modules),
     /// Send STOP, and remember that it is paused
@@ -121,6 +121,17 @@ pub struct Start {
     pub no_deps: bool,
     /// Names, @tags, or globs such as 'web*' and '*/log'
     #[arg(required = true, value_name = "MODULE")]
+    pub modules: Vec<OsString>,
+}
+
+/// `restart`.
+#[derive(Args, Debug)]
+pub struct Restart {
+    /// Only those whose run, files or settings are newer than their start
+    #[arg(long)]
+    pub outdated: bool,
+    /// Names, @tags, or globs such as 'web*' and '*/log'; all with --outdated, if there is none
+    #[arg(required_unless_present = "outdated", value_name = "MODULE")]
     pub modules: Vec<OsString>,
 }
 

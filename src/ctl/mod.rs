@@ -16,6 +16,7 @@
 //! | [`logs`] | `logs` |
 //! | [`monitor`] | the verbs for programs that watch: `events`, `metrics` |
 //! | [`root`], [`snapshot`], [`parallel`] | which modules there are; how one of them is; looking at a thousand |
+//! | [`outdated`] | whether a process is older than what it would be started from |
 //! | [`usage`] | what a module uses of the machine |
 //! | [`service`] | a module's service directory |
 //! | [`changes`] | what is watched, and which changes say something |
@@ -33,6 +34,7 @@ pub mod logs;
 pub mod monitor;
 pub mod not_begun;
 pub mod order;
+pub mod outdated;
 pub mod parallel;
 pub mod report;
 pub mod root;
@@ -43,7 +45,7 @@ pub mod steer;
 pub mod usage;
 
 use crate::cli;
-use crate::cli::svctl::{Alarm, Awaited, Cli, Start, Switch, Verb};
+use crate::cli::svctl::{Alarm, Awaited, Cli, Restart, Start, Switch, Verb};
 use error::CtlError;
 use exit::Outcome;
 use logs::print;
@@ -86,6 +88,7 @@ fn run(cli: &Cli) -> u8 {
             | Task::Wait(_)
             | Task::Check(_)
             | Task::Command(..)
+            | Task::RestartOutdated(_)
             | Task::Hup(_)
             | Task::Upgrade
             | Task::Shutdown => out.line(&report::came_to_nothing(&error)),
@@ -121,6 +124,8 @@ enum Task<'a> {
     Check(&'a [OsString]),
     /// A command for modules.
     Command(Command, &'a [OsString]),
+    /// `restart --outdated`.
+    RestartOutdated(&'a [OsString]),
     /// The tree is to look again; what it is told, in words.
     Hup(&'static str),
     /// `upgrade`.
@@ -145,7 +150,8 @@ fn task(verb: &Verb) -> Task<'_> {
         Verb::Start(Start { no_deps: false, modules }) => Task::Command(control::START, modules),
         Verb::Start(Start { no_deps: true, modules }) => Task::Command(control::START_ALONE, modules),
         Verb::Stop(to) => Task::Command(control::STOP, &to.modules),
-        Verb::Restart(to) => Task::Command(control::RESTART, &to.modules),
+        Verb::Restart(Restart { outdated: false, modules }) => Task::Command(control::RESTART, modules),
+        Verb::Restart(Restart { outdated: true, modules }) => Task::RestartOutdated(modules),
         Verb::Once(to) => Task::Command(control::ONCE, &to.modules),
         Verb::Pause(to) => Task::Command(control::PAUSE, &to.modules),
         Verb::Cont(to) => Task::Command(control::CONT, &to.modules),
@@ -220,6 +226,10 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
                 }
                 Ok(())
             })
+        }
+        Task::RestartOutdated(modules) => {
+            let root = root()?;
+            reporting(cli, out, |report| control::restart_outdated(&root, modules, cli.wait, report))
         }
         Task::Hup(told) => on_tree(cli, out, |root, report| {
             tree::hup(root, told, report);

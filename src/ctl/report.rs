@@ -188,6 +188,11 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// Whether nothing was told yet.
+    pub fn is_empty(&self) -> bool {
+        self.outcomes.is_empty()
+    }
+
     /// The work has ended early, and what was told before stands.
     pub fn stopped(&mut self, error: &CtlError) {
         self.wipe();

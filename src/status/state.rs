@@ -95,6 +95,9 @@ pub struct StateFile {
     /// The tags by which it can be called.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Why the run process is older than what it would be started from, as far as its supervisor knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outdated: Option<String>,
     /// Pid of the logger's run process.
     pub log_pid: Option<u32>,
     /// Where a logger that the tree runs by itself writes.
@@ -131,6 +134,9 @@ pub struct Memory {
     pub directory: Option<FileId>,
     /// The record of the run process, as it stands in the lock file.
     pub process: Option<String>,
+    /// A mark of the context that the run process was started in, if that is not its supervisor's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
     /// When the run process was started.
     pub up_since: Option<u64>,
     /// Until when its end counts as asked for.

@@ -150,6 +150,7 @@ impl Supervisor {
         self.note_started(Role::Run, (pid, &pidfd), unwritten_record);
         self.reports.acted_this_turn = true;
         self.processes.run = Some(Process::child(pid, pidfd));
+        self.processes.origin.note_start(&self.settings.context);
         Event::Answer(Answer::Started(pid))
     }
 

@@ -41,6 +41,7 @@ impl Supervisor {
     fn apply_settings(&mut self) {
         self.settings = self.spec.config.settings(&self.spec.module, self.own.file(), self.spec.host.program());
         self.access.look_up(&self.settings, &mut self.reports.lines);
+        self.processes.origin.compare(&self.settings.context);
         self.declare_relations();
         self.new_policy = Some(Box::new(policy(&self.settings, &self.spec)));
     }
@@ -66,6 +67,7 @@ impl Supervisor {
     fn configure_logger(&mut self) {
         if self.spec.service.configure_logger(&self.spec.config) {
             self.reports.definition = self.spec.service.describe();
+            self.processes.origin.note_other_command();
             let text = "other options, from its next start on (svctl restart makes one; no line is lost)";
             self.say(Level::Info, text.into());
         }

@@ -13,6 +13,7 @@ mod logs;
 mod monitor;
 mod not_begun;
 mod order;
+mod outdated;
 mod probes;
 mod settings;
 mod single;

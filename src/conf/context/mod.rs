@@ -21,6 +21,7 @@ pub mod list;
 pub mod variables;
 
 use crate::sys::context::Limit;
+use crate::sys::fnv;
 use account::{Groups, User};
 use cgroup::Group;
 use variables::{EnvFile, Variable};
@@ -64,6 +65,15 @@ impl Context {
     /// Whether it is all as the supervisor has it.
     pub fn is_empty(&self) -> bool {
         *self == Context::default()
+    }
+
+    /// A mark that tells it from others, also for a later supervisor; `None` if it is all as the supervisor has it. Another
+    /// version of this program may have another mark for the same.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    pub fn mark(&self) -> Option<String> {
+        let number = || fnv::hash(format!("{self:?}").as_bytes());
+        (!self.is_empty()).then(|| format!("{} {:016x}", env!("CARGO_PKG_VERSION"), number()))
     }
 
     /// Sets a limit in the place of an earlier one of the same resource.

@@ -7,6 +7,7 @@ use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::logs::last_words::{self, LastWords};
 use crate::ctl::order::known::Known;
+use crate::ctl::outdated::Outdated;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
 use crate::ctl::show::config;
@@ -82,7 +83,7 @@ pub fn show(root: &StatusRoot, words: &[OsString], json: bool, out: &mut Out) ->
 
 impl Page {
     fn of(root: &StatusRoot, module: Module, known: &Known) -> Result<Page, CtlError> {
-        let snapshot = Snapshot::read(&module)?;
+        let snapshot = Outdated::default().complete(&module, Snapshot::read(&module)?);
         let definition = Path::new(&snapshot.state.definition).to_owned();
         let is_directory = definition.is_absolute() && definition.is_dir();
         let pid = snapshot.state.pid.filter(|_| snapshot.is_supervised());
@@ -132,6 +133,9 @@ impl Page {
         if let Some(parent) = self.foreign_parent {
             row("adopted", format!("an earlier supervisor started it; its parent is process {parent}"));
         }
+        if let Some(why) = &state.outdated {
+            row("outdated", format!("{}: svctl restart {}", format::text(why), self.module.shown()));
+        }
         self.relations.rows().for_each(|(key, value)| row(key, value));
         if let Some(says) = state.status.as_deref() {
             row("says", format::text(says));
@@ -179,6 +183,7 @@ impl Page {
             Some(said) => json!({ "path": said.path.to_string_lossy(), "lines": lossy(&said.lines) }),
             None => Value::Null,
         };
+        object["outdated"] = self.snapshot.state.outdated.clone().into();
         object["memory_bytes"] = self.memory.into();
         object["processes"] = self.processes.into();
         Some(object)

@@ -5,6 +5,7 @@ use crate::ctl::access;
 use crate::ctl::error::{CtlError, VANISHED};
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
+use crate::ctl::outdated::Outdated;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::ctl::show::health::Health;
@@ -49,7 +50,9 @@ impl View {
                 Err(missing) => view.missing.push(missing),
             }
         }
-        let snapshots = crate::ctl::parallel::map(&modules, Snapshot::read);
+        let outdated = Outdated::default();
+        let look = |module: &Module| Snapshot::read(module).map(|snapshot| outdated.complete(module, snapshot));
+        let snapshots = crate::ctl::parallel::map(&modules, look);
         view.seen = modules.into_iter().zip(snapshots).collect();
         // A name that was there a moment ago and is gone now is as good as one that never was.
         if view.named {
@@ -130,6 +133,7 @@ impl View {
             let mut object = snapshot.json(module)?;
             let pid = snapshot.state.pid.filter(|_| snapshot.is_supervised());
             let usage = pid.map(|pid| Usage::of(module, pid, &groups)).unwrap_or_default();
+            object["outdated"] = snapshot.state.outdated.clone().into();
             object["memory_bytes"] = usage.memory.into();
             object["processes"] = usage.processes.into();
             Some(object)

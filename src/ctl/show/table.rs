@@ -185,7 +185,9 @@ fn state_and_note(module: &Module, snapshot: &Snapshot, now: SystemTime) -> (Str
                 format!("flapping: {exits} exits in 5 minutes")
             });
             let full = snapshot.state.disk_full.then(|| "the disk of its status directory is full".to_string());
-            let parts: Vec<String> = [flapping, reason, wanted, next, full, unrecorded].into_iter().flatten().collect();
+            let outdated = snapshot.state.outdated.as_deref().map(|why| format!("outdated: {}", format::text(why)));
+            let parts: Vec<String> =
+                [flapping, reason, wanted, next, full, unrecorded, outdated].into_iter().flatten().collect();
             (state, parts.join("; "))
         }
     }

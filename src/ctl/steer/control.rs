@@ -3,6 +3,8 @@
 use crate::ctl::access;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
+use crate::ctl::outdated::Outdated;
+use crate::ctl::parallel;
 use crate::ctl::report::{Extra, Report};
 use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::ctl::service::ServiceDirectory;
@@ -27,7 +29,7 @@ use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// What a verb does to a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,6 +203,43 @@ pub fn steer(
         Some(waiting) => waiting.run(root, from, timeout, report),
         None => Ok(()),
     }
+}
+
+/// `restart --outdated`: of the modules that are named, or of all, those that would be started from something newer. A
+/// module that has a name of its own in `words` gets a result in any case.
+///
+/// # Errors
+/// The status root cannot be read, or inotify is used up.
+pub fn restart_outdated(
+    root: &StatusRoot,
+    words: &[OsString],
+    wait: Option<Duration>,
+    report: &mut Report<'_>,
+) -> Result<(), CtlError> {
+    let selected = if words.is_empty() { root.modules()?.into_iter().map(Ok).collect() } else { root.select(words)? };
+    let known = report.known(selected);
+    let outdated = Outdated::default();
+    let seen =
+        parallel::map(&known, |module| Snapshot::read(module).map(|snapshot| outdated.complete(module, snapshot)));
+    let mut selected = Vec::new();
+    for (module, seen) in known.into_iter().zip(seen) {
+        match seen {
+            Ok(snapshot) if snapshot.state.outdated.is_some() => selected.push(Ok(module)),
+            Ok(snapshot) if words.contains(&module.name) => {
+                let text = format!("{}, not outdated", snapshot.describe(SystemTime::now()));
+                report.module(&module, Outcome::Done, &text, Extra::seen(Some(snapshot)));
+            }
+            Err(error) if words.contains(&module.name) => {
+                let error = CtlError::from(error);
+                report.module(&module, error.outcome, &error.text, Extra::default());
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    if selected.is_empty() && report.is_empty() {
+        report.tree(Outcome::Done, false, "nothing is outdated");
+    }
+    steer(root, selected, RESTART, wait, report)
 }
 
 /// Gives one module its command; a result that is there at once, `None` if it is waited for.

@@ -11,7 +11,10 @@ use crate::ctl::steer::check::{Running, Script};
 use crate::ctl::steer::company::Member;
 use crate::ctl::steer::goal::{Goal, Progress, Verdict};
 use crate::ctl::steer::send;
+use crate::status::StatusDir;
+use crate::status::dir::TREE_DIR;
 use crate::status::module_state::ModuleState;
+use crate::sys::files::fifo;
 use crate::sys::time::Mono;
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +27,10 @@ const CHECK_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// What holds a module up is told after this time: most waits are over by then.
 const TOLD_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a tree may take to begin anew with a service whose directory was replaced: the one supervisor leaves, and the
+/// next one comes.
+const SUCCESSOR_WITHIN: Duration = Duration::from_secs(1);
 
 /// At most so many lines of output are shown after a failure.
 const OUTPUT_LINES: usize = 10;
@@ -64,6 +71,8 @@ pub struct ModuleWait {
     missing: Option<String>,
     /// What the module was told, where only that is waited for that its supervisor has taken it.
     told: Option<String>,
+    /// Since when nobody supervises it, while a successor may come.
+    abandoned: Option<Mono>,
     /// What the command has changed.
     change: Change,
     /// What it waits for itself, since when, and whether that was told.
@@ -92,6 +101,7 @@ impl ModuleWait {
             output: Marks::default(),
             missing,
             told: None,
+            abandoned: None,
             change: Change::Nothing,
             held_up: None,
         }
@@ -151,6 +161,9 @@ impl ModuleWait {
         let verdict = progress.look(&snapshot, at);
         self.note_what_holds_it_up(&snapshot, at);
         self.last = Some(snapshot);
+        if verdict != Verdict::Abandoned {
+            self.abandoned = None;
+        }
         match verdict {
             Verdict::Reached => self.reached(at),
             Verdict::NotYet(again) => {
@@ -159,11 +172,21 @@ impl ModuleWait {
                 None
             }
             Verdict::Failed(why) => Some((Outcome::Failed, why, self.extra(true))),
+            Verdict::Abandoned if self.may_get_successor(at) => None,
             Verdict::Abandoned => {
                 let why = self.last.as_ref().map_or_else(String::new, send::unsupervised);
                 Some((Outcome::NotSupervised, why, self.extra(false)))
             }
         }
+    }
+
+    /// Whether a tree runs that may begin with the service again; it is looked at again then.
+    fn may_get_successor(&mut self, at: Mono) -> bool {
+        let until = *self.abandoned.get_or_insert(at) + SUCCESSOR_WITHIN;
+        let tree = StatusDir::new(self.member.module.status_root().join(TREE_DIR));
+        let may = at < until && fifo::has_reader(&tree.control()).unwrap_or(false);
+        self.look_again_at = may.then_some(until);
+        may
     }
 
     /// The state is as it was asked for: now the service's own `check` has the word.

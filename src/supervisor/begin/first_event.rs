@@ -59,6 +59,7 @@ impl Supervisor {
         let record = process.map(|process| self.adopt(process));
         if let Some(state) = &state {
             self.reports.publisher.restore(state);
+            self.processes.origin.restore(state, &self.settings.context);
         }
         let survivor =
             record.map(|record| Survivor { role: record.role, pid: record.pid, is_stopped: record.is_stopped() });

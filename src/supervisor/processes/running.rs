@@ -1,6 +1,7 @@
 //! All processes of one service that run now.
 
 use crate::supervisor::processes::diversion::Diversion;
+use crate::supervisor::processes::origin::Origin;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::processes::scripts::Scripts;
 use crate::sys::context::cgroup::Group;
@@ -10,6 +11,8 @@ use crate::sys::time::Mono;
 #[derive(Debug, Default)]
 pub(in crate::supervisor) struct Processes {
     pub(in crate::supervisor) run: Option<Process>,
+    /// What the run process was started from.
+    pub(in crate::supervisor) origin: Origin,
     /// The control group of the run process, if it has one of its own.
     pub(in crate::supervisor) group: Option<Group>,
     /// The restart hook, `control/u` or `finish`.

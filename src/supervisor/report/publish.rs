@@ -65,6 +65,10 @@ pub struct StatusContext<'a> {
     pub log_dir: Option<&'a Path>,
     /// Which directory the service is run from.
     pub directory: Option<FileId>,
+    /// The mark of the context that the run process was started in.
+    pub context: Option<&'a str>,
+    /// Why the run process is older than what it would be started from.
+    pub outdated: Option<&'static str>,
     /// What `SVDIR` has to be for runit's tools, if they work.
     pub svdir: Option<&'a Path>,
     /// The record of the run process.
@@ -292,6 +296,7 @@ impl Publisher {
         file.after = facts.relations.after.clone();
         file.restart_with = facts.relations.restart_with.clone();
         file.tags = facts.relations.tags.clone();
+        file.outdated = facts.outdated.map(str::to_string);
         file.log_pid = facts.log_pid.filter(|_| machine.state() != State::Ended);
         file.log_dir = facts.log_dir.map(|path| path.to_string_lossy().into_owned());
         file.config = (!facts.config.as_os_str().is_empty()).then(|| facts.config.to_string_lossy().into_owned());
@@ -338,5 +343,6 @@ fn remember(file: &mut StateFile, machine: &Machine, facts: &StatusContext<'_>) 
     let memory = file.memory.insert(Memory::default());
     (memory.boot, memory.directory) = (boot().to_string(), facts.directory);
     memory.process = facts.record.map(str::to_string);
+    memory.context = facts.context.map(str::to_string);
     machine.remember(memory);
 }

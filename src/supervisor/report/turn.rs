@@ -74,6 +74,8 @@ impl Supervisor {
             log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
             log_dir: self.spec.service.tree_logger().map(TreeLogger::directory),
             directory,
+            context: self.processes.origin.mark(),
+            outdated: run.and(self.processes.origin.outdated()),
             svdir: self.runit.as_deref().map(Runit::svdir),
             note,
             hold: self.standpoint.hold(self.machine.state()),
