@@ -15,7 +15,7 @@ fn places(uid: Uid) -> [PathBuf; 3] {
 
 /// `$SUPERVISE_STATUS`, else the first place that can be written, which is made; else the first of all, for the message.
 pub(super) fn status_root() -> PathBuf {
-    super::named_status_root().unwrap_or_else(|| {
+    super::named_for_tree().unwrap_or_else(|| {
         let places = places(geteuid());
         places.iter().find(|place| is_usable(place)).unwrap_or(&places[0]).clone()
     })

@@ -8,7 +8,9 @@ pub mod supervise_log;
 pub mod supervise_tree;
 pub mod svctl;
 
+use crate::service::names;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -75,19 +77,28 @@ pub fn fail(program: &str, code: u8, message: &str) -> ExitCode {
 }
 
 /// `$SUPERVISE_STATUS`, if it is set.
-fn named_status_root() -> Option<std::path::PathBuf> {
-    std::env::var_os("SUPERVISE_STATUS").filter(|value| !value.is_empty()).map(Into::into)
+fn named_status_root() -> Option<PathBuf> {
+    std::env::var_os(names::STATUS_ROOT).filter(|value| !value.is_empty()).map(Into::into)
+}
+
+/// The same for a tree. Where that is a service of another tree, what it has from that one is the other's status root.
+fn named_for_tree() -> Option<PathBuf> {
+    let module = std::env::var_os(names::MODULE).filter(|value| !value.is_empty());
+    named_status_root().filter(|root| !module.is_some_and(|module| root.join(module).join("lock").exists()))
 }
 
 /// The same for whoever looks for one: `$SUPERVISE_STATUS`, else `./status`, else that of a tree with `--container`.
-pub fn find_status_root() -> std::path::PathBuf {
-    let here = default_status_root();
-    if named_status_root().is_some() || here.is_dir() { here } else { container::used_status_root().unwrap_or(here) }
+pub fn find_status_root() -> PathBuf {
+    if let Some(named) = named_status_root() {
+        return named;
+    }
+    let here = PathBuf::from("status");
+    if here.is_dir() { here } else { container::used_status_root().unwrap_or(here) }
 }
 
-/// `$SUPERVISE_STATUS`, else `./status`: where status directories are if nobody says it.
-pub fn default_status_root() -> std::path::PathBuf {
-    named_status_root().unwrap_or_else(|| "status".into())
+/// Where a tree's status directories are if nobody says it: `$SUPERVISE_STATUS`, else `./status`.
+fn default_status_root() -> PathBuf {
+    named_for_tree().unwrap_or_else(|| "status".into())
 }
 
 /// Reads a time in seconds; fractions are allowed, and `inf` is as long as it takes.

@@ -85,6 +85,10 @@ impl CommandLine {
         }
     }
 
+    pub(super) fn set_environment(&mut self, environment: Arc<Environment>) {
+        self.environment = environment;
+    }
+
     /// Checks that the program can be found and executed.
     ///
     /// # Errors
@@ -167,7 +171,7 @@ impl CommandLine {
         recorder: RecordWriter<'_>,
         (leads, context): (Leader, Option<&Resolved>),
     ) -> Result<Started, StartError> {
-        let environment = context.map_or(&*self.environment, |context| &context.environment);
+        let environment = context.map_or(&*self.environment, |context| &*context.environment);
         let directory = self.directory.as_deref();
         start(&Plan {
             shell_fallback: true,

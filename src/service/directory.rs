@@ -48,6 +48,10 @@ impl Directory {
         }
     }
 
+    pub(super) fn set_environment(&mut self, environment: Arc<Environment>) {
+        self.environment = environment;
+    }
+
     /// The same, of which `contents` was seen a moment ago.
     pub fn seen(self, contents: Contents) -> Directory {
         Directory { seen: Seen::before(contents), ..self }
@@ -142,7 +146,7 @@ impl Directory {
         // With a working directory of its own, it is not found from there.
         let elsewhere = context.is_some_and(|context| context.change.directory.is_some());
         let absolute = if elsewhere { Some(self.absolute(program)?) } else { None };
-        let environment = context.map_or(&*self.environment, |context| &context.environment);
+        let environment = context.map_or(&*self.environment, |context| &*context.environment);
         start(&Plan {
             directory: Some(self.working_directory()),
             fourth,

@@ -7,12 +7,13 @@ use crate::status::StatusDir;
 use crate::status::dir::OWN_LOG;
 use crate::sys::context::Ids;
 use crate::sys::errno_text;
-use crate::sys::process::start::look_up;
+use crate::sys::process::start::{Environment, look_up};
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The program, which lies beside ours.
 const PROGRAM: &str = "supervise-log";
@@ -34,6 +35,7 @@ pub struct TreeLogger {
     place: PathBuf,
     is_below_status: bool,
     command: CommandLine,
+    environment: Arc<Environment>,
 }
 
 impl TreeLogger {
@@ -41,7 +43,8 @@ impl TreeLogger {
     pub fn new(service: &str, status: StatusDir, config: &Config) -> TreeLogger {
         let (service, command) = (service.to_string(), CommandLine::of_ours([], None, None));
         let (directory, place) = Default::default();
-        let mut logger = TreeLogger { service, status, directory, place, is_below_status: false, command };
+        let environment = Environment::inherited();
+        let mut logger = TreeLogger { service, status, directory, place, is_below_status: false, command, environment };
         logger.configure(config);
         logger
     }
@@ -54,6 +57,11 @@ impl TreeLogger {
     /// What is run.
     pub fn command(&self) -> &CommandLine {
         &self.command
+    }
+
+    pub(super) fn set_environment(&mut self, environment: Arc<Environment>) {
+        self.command.set_environment(environment.clone());
+        self.environment = environment;
     }
 
     /// Takes other settings; says whether they are others.
@@ -78,7 +86,8 @@ impl TreeLogger {
         let place = if by_directory { OsString::from(".") } else { self.directory.clone().into() };
         let OwnProgram { name, file } = program();
         let words = std::iter::once(name).chain(options.map(OsString::from)).chain([place]);
-        let command = CommandLine::of_ours(words, file, by_directory.then_some(&*self.place));
+        let mut command = CommandLine::of_ours(words, file, by_directory.then_some(&*self.place));
+        command.set_environment(self.environment.clone());
         std::mem::replace(&mut self.command, command).describe() != self.command.describe()
     }
 

@@ -8,6 +8,7 @@ mod control;
 pub mod directory;
 pub mod entries;
 pub mod logger;
+pub mod names;
 pub mod pipe;
 mod readiness;
 mod streams;
@@ -20,7 +21,7 @@ use crate::sys::files::file_id::FileId;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::{RecordWriter, Role};
-use crate::sys::process::start::{StartError, Started};
+use crate::sys::process::start::{Environment, StartError, Started};
 use logger::TreeLogger;
 use pipe::LogPipe;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,8 @@ pub struct Service {
     definition: Definition,
     streams: Streams,
     telling: Telling,
+    /// The supervisor's variables, and those that say where it belongs.
+    environment: Arc<Environment>,
 }
 
 /// What is run.
@@ -57,7 +60,25 @@ pub enum Definition {
 impl Service {
     /// The service that `definition` says.
     pub fn new(definition: Definition, streams: Streams) -> Service {
-        Service { definition, streams, telling: Telling::default() }
+        Service { definition, streams, telling: Telling::default(), environment: Environment::inherited() }
+    }
+
+    /// Tells everything that is run for it which module it is, and below which status root.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    pub fn set_names(&mut self, module: &str, status_root: &Path) {
+        self.environment = Arc::new(names::environment(module, status_root));
+        let environment = self.environment.clone();
+        match &mut self.definition {
+            Definition::Directory(directory) => directory.set_environment(environment),
+            Definition::Command(command) => command.set_environment(environment),
+            Definition::Logger(logger) => logger.set_environment(environment),
+        }
+    }
+
+    /// The variables of everything that is run for it, where no settings say more.
+    pub fn environment(&self) -> &Arc<Environment> {
+        &self.environment
     }
 
     /// Makes sure that what leads in and out is there, also for a process that runs already.
@@ -96,7 +117,9 @@ impl Service {
             return Ok(None);
         }
         let inherited = Variables::ours();
-        let request = Request { context: settings, place: self.path(), inherited, ours: &self.telling.variables };
+        let names = self.environment.own_pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let ours: Vec<_> = names.chain(self.telling.variables.iter().cloned()).collect();
+        let request = Request { context: settings, place: self.path(), inherited, ours: &ours };
         context::resolve(request, &System).map(|resolved| Some(Box::new(resolved)))
     }
 

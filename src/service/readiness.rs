@@ -7,7 +7,7 @@ use super::{Definition, Service};
 use crate::conf::readiness::{Check, descriptor};
 use crate::readiness::probe;
 use crate::sys::files::file;
-use crate::sys::process::start::{Environment, Output, Plan, StartError, Started, Step, look_up, start};
+use crate::sys::process::start::{Output, Plan, StartError, Started, Step, look_up, start};
 use crate::sys::{Errno, errno_text};
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
@@ -91,7 +91,7 @@ impl Service {
             directory,
             stdout: Output::Fifo(output),
             stderr: Output::Same,
-            ..Plan::new(&program, &words, &Environment::inherited())
+            ..Plan::new(&program, &words, &self.environment)
         })
     }
 }

@@ -71,7 +71,8 @@ impl Supervisor {
     #[inline(never)]
     fn raise(&self, alarm: &Alarm) {
         let spec = &self.spec;
-        if let Some(message) = Message::new(alarm, &spec.module, &spec.dir, &self.settings, &self.reports.log) {
+        let module = (&*spec.module, &spec.dir, &**spec.service.environment());
+        if let Some(message) = Message::new(alarm, module, &self.settings, &self.reports.log) {
             spec.alarms.send(message);
         }
     }

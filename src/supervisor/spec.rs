@@ -12,7 +12,7 @@ use crate::supervisor::report::alarm::Alarms;
 use crate::supervisor::runit::foreign::ForeignError;
 use crate::sys::files::flock::LockError;
 use crate::sys::{Pid, errno_text};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// All that makes a supervisor.
@@ -38,6 +38,16 @@ pub struct Spec {
     pub leave: Option<Leave>,
     /// Which program this is part of, and what only that one has.
     pub host: Host,
+}
+
+impl Spec {
+    /// The status root: above the status directory, whose name may have several parts.
+    pub fn status_root(&self) -> PathBuf {
+        let directory = std::path::absolute(self.dir.path()).unwrap_or_else(|_| self.dir.path().to_owned());
+        let is_part = |part: &Component| matches!(part, Component::Normal(_) | Component::ParentDir);
+        let parts = Path::new(&self.module).components().filter(is_part).count();
+        directory.ancestors().nth(parts).map_or_else(PathBuf::new, Path::to_owned)
+    }
 }
 
 /// Why a supervisor ended.

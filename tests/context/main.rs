@@ -13,6 +13,7 @@ mod calls;
 mod check;
 mod environment;
 mod group;
+mod names;
 mod own_file;
 mod refused;
 

@@ -12,6 +12,7 @@ use crate::ctl::snapshot::Snapshot;
 use crate::service::context::account::System;
 use crate::service::context::environment::Variables;
 use crate::service::context::{Request, ResolvedVariables, resolve_variables};
+use crate::service::names;
 use serde_json::{Map, Value as Json, json};
 use std::path::Path;
 
@@ -69,7 +70,8 @@ fn variables(module: &Module, config: &Config, out: &Out) -> Result<Variables, C
     let own = own.map_err(|complaint| CtlError::failed(complaint.to_string()))?;
     let settings = config.effective(&module.json(), own.as_ref(), program).settings;
     let inherited = inherited(module, state.map_or(0, |state| state.supervisor_pid), out)?;
-    let request = Request { context: &settings.context, place, inherited, ours: &[] };
+    let ours = names::variables(&module.name, &module.status_root()).map(|(name, value)| (name.into(), value));
+    let request = Request { context: &settings.context, place, inherited, ours: &ours };
     let ResolvedVariables { variables, warnings } =
         resolve_variables(request, &System).map_err(|error| CtlError::failed(error.to_string()))?;
     warnings.iter().for_each(|warning| out.note(&format::text(warning)));

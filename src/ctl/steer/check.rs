@@ -18,6 +18,7 @@ use crate::ctl::show::health::Health;
 use crate::ctl::snapshot::Snapshot;
 use crate::ctl::steer::send::unsupervised;
 use crate::service::context::Resolved;
+use crate::service::names;
 use crate::sys::files::file;
 use crate::sys::process::isolate::{isolate, take_on};
 use crate::sys::process::pidfd::{ExitStatus, Pidfd, signal_group};
@@ -97,7 +98,7 @@ impl Script {
                 }
             }
         }
-        command.env("SUPERVISE_MODULE", &self.module.name).env("SUPERVISE_STATUS", self.module.status_root());
+        command.envs(names::variables(self.module.name.as_ref(), &self.module.status_root()));
         let child = command.spawn().map_err(failed)?;
         match Pidfd::open(Pid::from_raw(child.id() as i32)) {
             Ok(pidfd) => Ok(Running { child, pidfd, output: Some(reader), written: VecDeque::new(), ended: false }),

@@ -35,6 +35,7 @@ use account::{Accounts, Person};
 use environment::Variables;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a context is worked out from.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ pub struct Resolved {
     /// What the child changes about itself.
     pub change: Change,
     /// Its variables.
-    pub environment: Environment,
+    pub environment: Arc<Environment>,
     /// What was not understood, a line each.
     pub warnings: Vec<String>,
 }
@@ -69,9 +70,9 @@ pub struct ResolvedVariables {
     pub warnings: Vec<String>,
 }
 
-/// The context of the supervisor itself.
-pub fn inherited() -> Resolved {
-    Resolved { change: Change::default(), environment: Environment::with(&[]), warnings: Vec::new() }
+/// A context that is nothing but these variables.
+pub fn of_variables(environment: Arc<Environment>) -> Resolved {
+    Resolved { change: Change::default(), environment, warnings: Vec::new() }
 }
 
 /// Whether the service directory at `place` has a directory of variables. One system call.
@@ -104,7 +105,7 @@ pub fn resolve(request: Request<'_>, accounts: &dyn Accounts) -> Result<Resolved
         directory: context.directory.as_ref().map(|path| file::c_path_or_empty(Path::new(path))),
     };
     let ResolvedVariables { variables, warnings } = merge(request, &person)?;
-    Ok(Resolved { change, environment: Environment::new(variables.into_strings()?), warnings })
+    Ok(Resolved { change, environment: Arc::new(Environment::new(variables.into_strings()?)), warnings })
 }
 
 /// Works out the variables alone.

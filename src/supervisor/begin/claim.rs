@@ -104,6 +104,8 @@ impl Supervisor {
     /// # Errors
     /// Why not; the spec comes back, to be tried again.
     pub fn open(mut spec: Box<Spec>) -> Result<Box<Supervisor>, (Box<Spec>, OpenError)> {
+        let status_root = spec.status_root();
+        spec.service.set_names(&spec.module, &status_root);
         let mut claimed = match claim(&mut spec) {
             Ok(claimed) => claimed,
             Err(error) => return Err((spec, error)),

@@ -37,7 +37,8 @@ impl Supervisor {
         let alone = self.settings.policy.kill_mode == KillMode::Cgroup;
         let Prepared { group, warnings } =
             cgroup::prepare(&self.settings.context.group, &self.spec.module, &self.owner(), alone)?;
-        let mut resolved = resolved.unwrap_or_else(|| Box::new(context::inherited()));
+        let mut resolved =
+            resolved.unwrap_or_else(|| Box::new(context::of_variables(self.spec.service.environment().clone())));
         resolved.change.cgroup = group.as_ref().map(Group::entrance);
         resolved.warnings.extend(warnings);
         self.processes.group = group;

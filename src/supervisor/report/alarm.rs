@@ -56,8 +56,14 @@ pub struct Message {
 }
 
 impl Message {
-    /// The message for `alarm`, by what `settings` say; `None` when the settings want no alarm.
-    pub fn new(alarm: &Alarm, module: &str, dir: &StatusDir, settings: &Settings, log: &Log) -> Option<Message> {
+    /// The message for `alarm` of a module, by what `settings` say; `None` when the settings want no alarm. `service` has the
+    /// variables of everything that is run for the module.
+    pub fn new(
+        alarm: &Alarm,
+        (module, dir, service): (&str, &StatusDir, &Environment),
+        settings: &Settings,
+        log: &Log,
+    ) -> Option<Message> {
         let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
         let what = describe(alarm);
         let subject = format!("{} [Alarm: {host}] Service {} {what}!", stamp(SystemTime::now()), in_one_line(module));
@@ -71,14 +77,15 @@ impl Message {
             None => "none: it runs".into(),
         };
         let pid = alarm.pid.map(|pid| pid.to_string()).unwrap_or_default();
-        let environment = Environment::with(&[
+        let names = service.own_pairs().filter_map(|(name, value)| Some((name.to_str()?, value)));
+        let environment = Environment::inherited_with(names.chain([
             ("ALARM_MODULE", OsStr::new(module)),
             ("ALARM_HOST", OsStr::new(&host)),
             ("ALARM_REASON", OsStr::new(&what)),
             ("ALARM_EXIT", OsStr::new(&exit_value(alarm))),
             ("ALARM_PID", OsStr::new(&pid)),
             ("ALARM_STATUS_DIR", dir.path().as_os_str()),
-        ]);
+        ]));
         let body = format!(
             "{subject}\n\nexit: {exit}\npid: {pid}\nuptime: {:.1} s\nrestarts in this interval: {}\nstatus: {}\n\nlast lines of {}:\n{}",
             alarm.uptime.as_secs_f64(),

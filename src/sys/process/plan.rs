@@ -3,7 +3,7 @@
 use crate::sys::context::{Change, Part, Refusal};
 use crate::sys::files::file_id::FileId;
 use crate::sys::process::record::RecordWriter;
-use std::ffi::{CStr, CString, OsStr, c_char, c_int};
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr::null;
@@ -126,8 +126,10 @@ impl<'a> Plan<'a> {
 #[derive(Debug)]
 pub struct Environment {
     pub(super) pointers: Vec<*const c_char>,
-    // The pointers point into these.
+    // The pointers point into these ...
     strings: Vec<CString>,
+    // ... and into those of this one, which several share.
+    base: Option<Arc<Environment>>,
 }
 
 // SAFETY: the pointers point into heap memory that `strings` owns, and nothing of it ever changes.
@@ -139,34 +141,56 @@ impl Environment {
     /// What this process was started with; made once, shared by all starts.
     pub fn inherited() -> Arc<Environment> {
         static OURS: OnceLock<Arc<Environment>> = OnceLock::new();
-        OURS.get_or_init(|| Arc::new(Environment::with(&[]))).clone()
-    }
-
-    /// The same with `more` variables, which replace those of the same name.
-    pub fn with(more: &[(&str, &OsStr)]) -> Environment {
-        let ours = std::env::vars_os().filter(|(name, _)| !more.iter().any(|(other, _)| name == other));
-        let added = more.iter().map(|(name, value)| (OsStr::new(name).to_owned(), (*value).to_owned()));
-        let strings: Vec<CString> = ours
-            .chain(added)
-            .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
-            .collect();
-        Environment::new(strings)
+        let string = |(name, value): (OsString, OsString)| text(&name, &value);
+        OURS.get_or_init(|| Arc::new(Environment::new(std::env::vars_os().filter_map(string).collect()))).clone()
     }
 
     /// These, each as `NAME=value`.
     pub fn new(strings: Vec<CString>) -> Environment {
-        let pointers = strings.iter().map(|string| string.as_ptr()).chain([null()]).collect();
-        Environment { pointers, strings }
+        Environment::of(strings, None)
+    }
+
+    /// What this process was started with, and `more`, which replace those of the same name. One with a NUL byte is left out.
+    pub fn inherited_with<'a>(more: impl IntoIterator<Item = (&'a str, &'a OsStr)>) -> Environment {
+        let string = |(name, value)| text(OsStr::new(name), value);
+        Environment::of(more.into_iter().filter_map(string).collect(), Some(Environment::inherited()))
+    }
+
+    fn of(strings: Vec<CString>, base: Option<Arc<Environment>>) -> Environment {
+        let mut environment = Environment { pointers: Vec::new(), strings, base };
+        let pointers = environment.all().map(|string| string.as_ptr()).chain([null()]).collect();
+        environment.pointers = pointers;
+        environment
+    }
+
+    /// Those of the base that are not replaced, and its own.
+    fn all(&self) -> impl Iterator<Item = &CString> {
+        let inherited = self.base.iter().flat_map(|base| &base.strings);
+        inherited.filter(|string| !self.strings.iter().any(|own| name(own) == name(string))).chain(&self.strings)
     }
 
     /// Each variable's name and value.
     pub fn pairs(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
-        self.strings.iter().filter_map(|string| {
-            let bytes = string.to_bytes();
-            let (name, value) = bytes.split_at(bytes.iter().position(|byte| *byte == b'=')?);
-            Some((OsStr::from_bytes(name), OsStr::from_bytes(value.get(1..)?)))
-        })
+        self.all().filter_map(|string| pair(string))
     }
+
+    /// The same without what is inherited.
+    pub fn own_pairs(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.strings.iter().filter_map(|string| pair(string))
+    }
+}
+
+fn text(name: &OsStr, value: &OsStr) -> Option<CString> {
+    CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
+}
+
+fn name(string: &CStr) -> &[u8] {
+    string.to_bytes().split(|byte| *byte == b'=').next().unwrap_or_default()
+}
+
+fn pair(string: &CStr) -> Option<(&OsStr, &OsStr)> {
+    let (name, value) = string.to_bytes().split_at_checked(name(string).len())?;
+    Some((OsStr::from_bytes(name), OsStr::from_bytes(value.strip_prefix(b"=")?)))
 }
 
 /// Makes [`Step`] and [`STEPS`] of one list, in the order of the steps' numbers from 1 on.
@@ -245,6 +269,19 @@ impl std::fmt::Display for Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_added_replaces_what_is_inherited_and_leaves_the_rest() {
+        let (first, _) = std::env::vars_os().next().unwrap();
+        let first = first.to_str().unwrap();
+        let added = Environment::inherited_with([(first, OsStr::new("a=b")), ("SUPERVISE_X", OsStr::new(""))]);
+        let of = |wanted: &str| {
+            added.pairs().filter(|(name, _)| *name == wanted).map(|(_, value)| value).collect::<Vec<_>>()
+        };
+        assert_eq!((of(first), of("SUPERVISE_X")), (vec![OsStr::new("a=b")], vec![OsStr::new("")]));
+        assert_eq!(added.pairs().count(), std::env::vars_os().count() + 1);
+        assert_eq!((added.own_pairs().count(), added.pointers.len()), (2, added.pairs().count() + 1));
+    }
 
     #[test]
     fn every_step_is_made_again_from_its_number() {

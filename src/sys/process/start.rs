@@ -221,7 +221,7 @@ mod tests {
     /// Runs `sh -c SCRIPT`, the plan changed by `more`, to its end.
     fn shell<'a>(script: &str, more: impl FnOnce(&mut Plan<'a>)) -> Result<ExitStatus, StartError> {
         let arguments = Box::leak(Box::new([c"sh".to_owned(), c"-c".to_owned(), CString::new(script).unwrap()]));
-        let environment = Box::leak(Box::new(Environment::with(&[])));
+        let environment = Box::leak(Box::new(Environment::inherited()));
         let mut plan = Plan { stderr: Output::Same, ..Plan::new(c"/bin/sh", arguments, environment) };
         more(&mut plan);
         let started = start(&plan)?;
