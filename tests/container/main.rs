@@ -7,8 +7,10 @@
 mod common;
 
 mod ends;
+mod image;
 mod namespace;
 mod outputs;
+mod page;
 mod places;
 
 use common::*;

@@ -20,7 +20,7 @@ pub fn command(place: &Place, setup: &str, script: &str) -> Command {
     command.args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]);
     // The directories above the place may be hidden by what `setup` mounts.
     let text =
-        format!("unset SUPERVISE_STATUS; ({setup}) || exit {NOT_PERMITTED}\nmountpoint -q /mnt && cd /mnt\n{script}");
+        format!("unset SUPERVISE_STATUS; ({setup}) || exit {NOT_PERMITTED}\n[ /mnt/sv -ef sv ] && cd /mnt\n{script}");
     let text = text.replace("TREE", PROGRAMS[0]).replace("SVCTL", PROGRAMS[1]);
     command.arg(text).current_dir(place.path()).stdin(Stdio::null());
     command
