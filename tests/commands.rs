@@ -343,7 +343,7 @@ fn kill_mode_process_leaves_the_group_alone() {
 }
 
 #[test]
-fn kill_mode_mixed_kills_what_a_stop_leaves_but_not_what_a_restart_leaves() {
+fn kill_mode_mixed_kills_what_a_stop_leaves_and_what_is_left_before_a_start() {
     let place = Place::new();
     place.conf(FAST);
     let _tree = place.tree();
@@ -352,7 +352,7 @@ fn kill_mode_mixed_kills_what_a_stop_leaves_but_not_what_a_restart_leaves() {
     web.send("t");
     web.wait_new_pid(&place, pid);
     let second = child_of(&place, child);
-    assert!(is_alive(child), "t is not a stop");
+    assert!(!is_alive(child), "what was left was not killed before the start");
     web.send("d");
     web.wait_state(&place, "down");
     wait_for("the child that ignores TERM to be killed", &place, || !is_alive(second));

@@ -7,6 +7,7 @@ mod common;
 
 use common::host::*;
 use common::*;
+use std::time::Duration;
 
 /// A service that ignores TERM, and says `DOUBLE` if an earlier copy of it is still there.
 fn stubborn() -> String {
@@ -170,7 +171,13 @@ fn a_directory_that_is_just_being_removed_shows_nothing_that_ran() {
 
 #[test]
 fn what_is_left_of_a_group_whose_leader_ended_without_a_tree_is_killed_before_the_start() {
-    for (mode, output, killed) in [("group", "", true), ("mixed", "", false), ("group", "> /dev/null 2>&1", false)] {
+    for (mode, output, killed) in [
+        ("group", "", true),
+        ("mixed", "", true),
+        ("process", "", false),
+        ("mixed", "> /dev/null 2>&1", false),
+        ("group", "> /dev/null 2>&1", false),
+    ] {
         let place = Place::new();
         place.conf(&format!("{FAST}kill_mode : {mode}\n"));
         place.run("web", &format!("sleep 1000 {output} & echo $! >> ../../children; exec sleep 1000"));
@@ -198,7 +205,94 @@ fn what_is_left_of_a_group_whose_leader_ended_without_a_tree_is_killed_before_th
         } else {
             assert!(is_alive(child), "{mode} {output}")
         }
-        assert_eq!(web.text("supervise.log").contains("killed what is left"), killed);
+        assert_eq!(web.text("supervise.log.wf").contains("it is killed before the next start"), killed);
+        if mode == "process" {
+            children().lines().for_each(|pid| signal(pid.parse().expect("a pid"), "KILL"));
+        }
         assert!(tree.stop().success());
     }
+}
+
+/// A `run` that leaves a child behind in its process group. It does not start beside the child of an earlier one.
+const LEAVES_A_CHILD: &str = "kill -0 $(cat child 2>/dev/null) 2>/dev/null && cat /proc/$(cat child)/stat >> blocked\n\
+     sleep 1000 & echo $! > child.new; mv child.new child";
+
+/// The pid that a service has written into a file of its directory.
+fn pid_in(place: &Place, file: &str) -> u32 {
+    let read = || std::fs::read_to_string(place.root().join("web").join(file)).unwrap_or_default().trim().parse().ok();
+    wait_for(file, place, || read().is_some());
+    read().unwrap()
+}
+
+#[test]
+fn what_a_run_leaves_behind_is_told_once_and_killed_before_the_next_start() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", LEAVES_A_CHILD);
+    let web = place.module("web");
+    let tree = place.tree();
+    wait_for("a few starts", &place, || web.text("supervise.log").matches("started, pid").count() > 4);
+    let blocked = std::fs::read_to_string(place.root().join("web/blocked")).unwrap_or_default();
+    assert_eq!(blocked, "", "{}", place.story());
+    let trouble = web.text("supervise.log.wf");
+    assert_eq!(trouble.matches("run must stay in the foreground").count(), 1, "{trouble}");
+    assert!(trouble.contains("; it is killed before the next start"), "{trouble}");
+    let child = pid_in(&place, "child");
+    assert!(tree.stop().success());
+    wait_for("the last child's end", &place, || !is_alive(child));
+}
+
+#[test]
+fn with_kill_mode_process_what_a_run_leaves_behind_is_told_and_lives() {
+    let place = Place::new();
+    place.conf(&format!("{FAST}kill_mode : process\n"));
+    place.run("web", &format!("{LEAVES_A_CHILD}; exec sleep 1000"));
+    let web = place.module("web");
+    let tree = place.tree();
+    let pid = web.wait_up(&place);
+    let child = pid_in(&place, "child");
+    web.send("k");
+    web.wait_new_pid(&place, pid);
+    web.wait_text(&place, "supervise.log.wf", "kill_mode : process lets it live");
+    assert!(is_alive(child));
+    assert!(tree.stop().success());
+    [child, pid_in(&place, "child")].iter().for_each(|pid| signal(*pid, "KILL"));
+}
+
+#[test]
+fn finish_ends_the_rest_of_the_service_before_it_is_killed() {
+    for mode in ["mixed", "group"] {
+        let place = Place::new();
+        place.conf(&format!("{FAST}kill_mode : {mode}\n"));
+        let child =
+            "trap 'echo saved > saved; exit 0' USR1; trap '' TERM; echo $$ > child; while :; do sleep 0.05; done";
+        let finish = "kill -USR1 $(cat child); for i in $(seq 200); do [ -e saved ] && exit 0; sleep 0.05; done";
+        place.service("web", &[("run", "sh ./rest & exec sleep 1000"), ("finish", finish)]);
+        script(&place.root().join("web/rest"), child);
+        let web = place.module("web");
+        let tree = place.tree();
+        web.wait_up(&place);
+        pid_in(&place, "child");
+        web.send("d");
+        web.wait_state(&place, "down");
+        assert!(place.root().join("web/saved").exists(), "{mode}: {}", place.story());
+        assert!(tree.stop().success());
+    }
+}
+
+#[test]
+fn what_a_job_that_is_done_has_started_lives_until_its_next_run() {
+    let place = Place::new();
+    place.conf(&format!("{FAST}type : oneshot\n"));
+    place.run("web", LEAVES_A_CHILD);
+    let web = place.module("web");
+    let tree = place.tree();
+    web.wait_state(&place, "done");
+    let child = pid_in(&place, "child");
+    holds_for(Duration::from_millis(300), "the child", &place, || is_alive(child));
+    web.send("u");
+    wait_for("the next run's child", &place, || pid_in(&place, "child") != child);
+    assert!(!is_alive(child));
+    assert!(tree.stop().success());
+    signal(pid_in(&place, "child"), "KILL");
 }

@@ -9,9 +9,10 @@ pub enum KillMode {
     /// The run process alone.
     #[default]
     Process,
-    /// The run process; once it is gone after a stop, or `kill_timeout` is over, what is left of its group gets KILL.
+    /// The run process; what is left of its group gets KILL when `kill_timeout` is over, and once it is gone and `finish` has
+    /// run: after a stop at once, else before the next start.
     Mixed,
-    /// Its process group; what is left of it is killed when it is gone.
+    /// Its process group; what is left of it gets KILL once it is gone and `finish` has run.
     Group,
     /// As mixed, for the control group: everything that the service ever started.
     Cgroup,

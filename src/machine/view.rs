@@ -236,7 +236,8 @@ impl Machine {
         }
     }
 
-    /// Whether to kill the rest of the run process's group when the process has ended and is not yet reaped.
+    /// Whether the rest of the run process's group is killed after its end whatever follows; before a start it is in any case,
+    /// but with `process`.
     pub fn kills_leftovers(&self) -> bool {
         match self.policy.kill_mode {
             KillMode::Process => false,

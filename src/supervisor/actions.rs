@@ -114,6 +114,7 @@ impl Supervisor {
         if let Err(error) = self.refresh_own_settings() {
             return self.could_not_start(error);
         }
+        self.end_leftovers_before_start();
         match self.try_to_start() {
             Ok((started, warnings)) => self.has_started(started, warnings),
             Err(error) => self.could_not_start(error),

@@ -285,13 +285,8 @@ impl Supervisor {
     #[inline(never)]
     fn run_has_ended(&mut self, now: Mono) {
         let Some(run) = &mut self.processes.run else { return };
-        // Before it is reaped: until then the group's number cannot belong to anybody else.
-        if self.machine.kills_leftovers() && !run.is_known_to_have_ended() {
-            let _ = run.signal_group(libc::SIGKILL);
-            self.kill_group();
-        }
-        let Some(run) = &mut self.processes.run else { return };
         let Some(status) = run.reap(self.machine.exit_matters(), now) else { return };
+        self.note_leftovers();
         // It is reaped before the next one is started, though the kernel takes longer for that than for anything else on
         // the way: many programs look with `kill -0` whether their predecessor is gone, and to them a zombie is not.
         self.processes.run = None;
@@ -300,9 +295,7 @@ impl Supervisor {
             pipe.note_logger_ended(status);
         }
         self.handle(Event::Reaped(Reaped::Run { status, has_finish: self.spec.service.has_finish() }));
-        if self.processes.run.is_none() {
-            self.remove_group();
-        }
+        self.settle_leftovers();
         self.reports.publisher.note_exit(&self.machine);
     }
 
@@ -330,6 +323,7 @@ impl Supervisor {
             | State::Ended => Reaped::Finish(status),
         };
         self.handle(Event::Reaped(ended));
+        self.settle_leftovers();
     }
 
     // Own frame: see `sys::threads::thread`.

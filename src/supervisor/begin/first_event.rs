@@ -8,8 +8,7 @@ use crate::supervisor::begin::left_behind::LeftBehind;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::thread::Supervisor;
 use crate::sys::files::file_id::FileId;
-use crate::sys::process::group;
-use crate::sys::process::pidfd::signal_group;
+use crate::sys::process::group::LeftGroup;
 use crate::sys::process::record::{ProcessRecord, Role, boot};
 use crate::sys::time::Mono;
 use log::Level;
@@ -27,6 +26,7 @@ impl Supervisor {
         }
         self.take_place(resumes && self.processes.run.is_none());
         self.handle(event);
+        self.settle_leftovers();
         let runs_elsewhere = record
             .is_some_and(|record| record.role == Role::Run && !self.successor().is_of_directory(record.directory));
         if runs_elsewhere && self.spec.leave.is_none() {
@@ -44,7 +44,7 @@ impl Supervisor {
     fn first_event(&mut self) -> (Option<ProcessRecord>, Event) {
         let left = self.left_behind.take();
         if left.as_ref().is_none_or(|left| left.process.is_none()) && !self.spec.dir.is_foreign() {
-            self.kill_what_is_left();
+            self.find_what_is_left();
         }
         match left {
             Some(left) => self.event_after(*left),
@@ -103,27 +103,25 @@ impl Supervisor {
         record
     }
 
-    /// With `kill_mode : group`, nothing of the old process group lives beside the new one, also where its leader has ended
-    /// while there was no supervisor.
+    /// Nothing of an old process group lives beside a new one, also where its leader has ended while there was no supervisor.
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
-    fn kill_what_is_left(&mut self) {
-        self.kill_left_group();
-        if self.settings.policy.kill_mode != KillMode::Group {
+    fn find_what_is_left(&mut self) {
+        if self.settings.policy.kill_mode == KillMode::Process {
             return;
         }
+        self.find_left_cgroup();
+        let left = self.left_group();
+        self.find_leftovers(left);
+    }
+
+    fn left_group(&self) -> Option<LeftGroup> {
         let record = ProcessRecord::read(self.record_keeper.lock().file()).ok().flatten();
-        let Some(record) = record.filter(|record| record.role == Role::Run) else { return };
+        let record = record.filter(|record| record.role == Role::Run)?;
         let pipe = self.spec.service.output().map(|pipe| PathBuf::from(OsStr::from_bytes(pipe.path().to_bytes())));
         let paths = [Some(self.spec.dir.stdout()), Some(self.spec.dir.stderr()), pipe];
         let files = paths.into_iter().flatten().filter_map(|path| std::fs::metadata(path).ok());
         let outputs: Vec<FileId> = files.map(|file| FileId::of(&file)).collect();
-        if group::outlives(&record, &outputs) && signal_group(record.pid, libc::SIGKILL).is_ok() {
-            let pid = record.pid;
-            self.say(
-                Level::Info,
-                format!("pid {pid} ended while there was no supervisor: killed what is left of its process group"),
-            );
-        }
+        LeftGroup::recorded(&record, &outputs)
     }
 }

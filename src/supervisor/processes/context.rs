@@ -63,16 +63,15 @@ impl Supervisor {
         }
     }
 
-    /// With `kill_mode : cgroup`, kills what is left of the service where its run process has ended while there was no
-    /// supervisor.
-    pub(in crate::supervisor) fn kill_left_group(&mut self) {
+    /// With `kill_mode : cgroup`, finds the group of a run process that has ended while there was no supervisor.
+    pub(in crate::supervisor) fn find_left_cgroup(&mut self) {
         if self.settings.policy.kill_mode != KillMode::Cgroup {
             return;
         }
         self.processes.group = cgroup::of_module(&self.spec.module, &self.owner());
         if self.processes.group.as_ref().and_then(Group::is_populated) == Some(true) {
-            self.kill_group();
-            self.say(Level::Info, "killed what an earlier run has left in the control group".into());
+            let text = "an earlier run has left processes in the control group: they are killed before the next start";
+            self.say(Level::Info, text.into());
         }
     }
 

@@ -7,10 +7,12 @@
 //! | `origin` | what the run process was started from, and whether that is the same now |
 //! | `scripts` | the scripts in `control/`, one after the other |
 //! | `diversion` | when the output of a service is taken in the place of its logger |
+//! | `leftovers` | what a run process leaves behind in its group, told and killed |
 //! | `context` | the context of the next start, and the control group |
 
 mod context;
 pub(super) mod diversion;
+pub(super) mod leftovers;
 pub(super) mod origin;
 pub mod process;
 pub(super) mod running;

@@ -1,6 +1,7 @@
 //! All processes of one service that run now.
 
 use crate::supervisor::processes::diversion::Diversion;
+use crate::supervisor::processes::leftovers::Leftovers;
 use crate::supervisor::processes::origin::Origin;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::processes::scripts::Scripts;
@@ -19,6 +20,8 @@ pub(in crate::supervisor) struct Processes {
     pub(in crate::supervisor) helper: Option<Process>,
     /// The scripts in `control/`.
     pub(in crate::supervisor) scripts: Scripts,
+    /// What the last run process has left in its group.
+    pub(in crate::supervisor) leftovers: Leftovers,
     /// Where the output goes while the logger does not run.
     pub(in crate::supervisor) diversion: Diversion,
     /// Warnings of the last start, so that each is logged once.

@@ -138,6 +138,27 @@ impl Pidfd {
         Errno::result(done).map(drop)
     }
 
+    /// Sends a signal to the process group that this process leads, or has led: also once it has been reaped, as long as
+    /// others are in the group, and never to a group that has the number later (since Linux 6.9).
+    ///
+    /// # Errors
+    /// `ESRCH` when nobody is left in it, `EPERM` when no member may be signalled, `EINVAL` on older kernels.
+    pub fn signal_group(&self, number: i32) -> Result<(), Errno> {
+        let info: *const libc::siginfo_t = std::ptr::null();
+        let (fd, flags) = (self.0.as_raw_fd(), PIDFD_SIGNAL_PROCESS_GROUP);
+        // SAFETY: as in `signal`.
+        let done = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, number, info, flags) };
+        Errno::result(done).map(drop)
+    }
+
+    /// Another descriptor for the same process.
+    ///
+    /// # Errors
+    /// `EMFILE` and the like when descriptors have run out.
+    pub fn try_clone(&self) -> std::io::Result<Pidfd> {
+        self.0.try_clone().map(Pidfd)
+    }
+
     /// Reaps the process if it is our child and has ended; `None` while it runs.
     ///
     /// Any thread may do it: the descriptor names the process, so nobody else's can be taken by mistake.
@@ -185,6 +206,9 @@ struct PidfdInfo {
     ids: [u32; 8],
     exit_code: i32,
 }
+
+/// A signal goes to the whole group (`linux/pidfd.h`).
+const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
 
 /// Ask for the exit status.
 const PIDFD_INFO_EXIT: u64 = 1 << 3;
