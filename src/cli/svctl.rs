@@ -70,8 +70,8 @@ pub enum Verb {
     Winch(Modules),
     /// Let the supervisor of a module end as soon as the module is down; does not stop it
     Exit(Modules),
-    /// Remove the service's `down` file, and start it
-    Enable(Modules),
+    /// Remove the service's `down` file, and start it; with NAME SOURCE, link the directory SOURCE into the services root first
+    Enable(Enable),
     /// Make the service's `down` file, and stop it
     Disable(Modules),
     /// Remove the status directory of a module whose service is gone
@@ -120,6 +120,14 @@ pub struct Start {
     #[arg(long)]
     pub no_deps: bool,
     /// Names, @tags, or globs such as 'web*' and '*/log'
+    #[arg(required = true, value_name = "MODULE")]
+    pub modules: Vec<OsString>,
+}
+
+/// `enable`.
+#[derive(Args, Debug)]
+pub struct Enable {
+    /// Names, @tags, or globs such as 'web*' and '*/log'; or a name and a directory that begins with / or .
     #[arg(required = true, value_name = "MODULE")]
     pub modules: Vec<OsString>,
 }

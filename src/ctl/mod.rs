@@ -45,7 +45,7 @@ pub mod steer;
 pub mod usage;
 
 use crate::cli;
-use crate::cli::svctl::{Alarm, Awaited, Cli, Restart, Start, Switch, Verb};
+use crate::cli::svctl::{Alarm, Awaited, Cli, Enable, Restart, Start, Switch, Verb};
 use error::CtlError;
 use exit::Outcome;
 use logs::print;
@@ -54,11 +54,12 @@ use order::deps;
 use report::{Out, OutputFormat, Report};
 use root::StatusRoot;
 use show::{config, page, status, watch};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 use steer::control::{self, Command};
 use steer::goal::Goal;
-use steer::{check, forget, patience, tree};
+use steer::{check, forget, link, patience, tree};
 
 /// The program: answers a shell that asks for completions, or does what the command line says.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -88,6 +89,7 @@ fn run(cli: &Cli) -> u8 {
             | Task::Wait(_)
             | Task::Check(_)
             | Task::Command(..)
+            | Task::Link(..)
             | Task::RestartOutdated(_)
             | Task::Hup(_)
             | Task::Upgrade
@@ -124,6 +126,8 @@ enum Task<'a> {
     Check(&'a [OsString]),
     /// A command for modules.
     Command(Command, &'a [OsString]),
+    /// `enable NAME SOURCE`.
+    Link(&'a OsStr, &'a Path),
     /// `restart --outdated`.
     RestartOutdated(&'a [OsString]),
     /// The tree is to look again; what it is told, in words.
@@ -165,7 +169,10 @@ fn task(verb: &Verb) -> Task<'_> {
         Verb::Usr2(to) => Task::Command(control::USR2, &to.modules),
         Verb::Winch(to) => Task::Command(control::WINCH, &to.modules),
         Verb::Exit(to) => Task::Command(control::EXIT, &to.modules),
-        Verb::Enable(to) => Task::Command(control::ENABLE, &to.modules),
+        Verb::Enable(Enable { modules }) => match link::source(modules) {
+            Some((name, source)) => Task::Link(name, source),
+            None => Task::Command(control::ENABLE, modules),
+        },
         Verb::Disable(to) => Task::Command(control::DISABLE, &to.modules),
         Verb::Alarm(Alarm { switch: Switch::On, modules }) => Task::Command(control::ALARM_ON, modules),
         Verb::Alarm(Alarm { switch: Switch::Off, modules }) => Task::Command(control::ALARM_OFF, modules),
@@ -226,6 +233,10 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
                 }
                 Ok(())
             })
+        }
+        Task::Link(name, source) => {
+            let root = root()?;
+            reporting(cli, out, |report| link::enable(&root, (name, source), cli.wait, report))
         }
         Task::RestartOutdated(modules) => {
             let root = root()?;

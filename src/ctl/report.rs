@@ -127,6 +127,8 @@ pub struct Report<'a> {
     format: OutputFormat,
     outcomes: Vec<Outcome>,
     objects: Vec<Value>,
+    /// The call has changed something before any module was told anything.
+    has_changed: bool,
     /// A progress line stands on the terminal.
     in_progress: bool,
 }
@@ -134,11 +136,12 @@ pub struct Report<'a> {
 impl<'a> Report<'a> {
     /// None yet.
     pub fn new(out: &'a mut Out, format: OutputFormat) -> Report<'a> {
-        Report { out, format, outcomes: Vec::new(), objects: Vec::new(), in_progress: false }
+        Report { out, format, outcomes: Vec::new(), objects: Vec::new(), has_changed: false, in_progress: false }
     }
 
     /// One module's result.
-    pub fn module(&mut self, module: &Module, outcome: Outcome, text: &str, extra: Extra) {
+    pub fn module(&mut self, module: &Module, outcome: Outcome, text: &str, mut extra: Extra) {
+        extra.changed |= self.has_changed;
         let object = match self.format {
             OutputFormat::Json => about_module(module, outcome, text, &extra),
             OutputFormat::Lines | OutputFormat::Quiet => Value::Null,
@@ -188,6 +191,11 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// Something is different already, whatever is told of modules from here on.
+    pub fn has_changed(&mut self) {
+        self.has_changed = true;
+    }
+
     /// Whether nothing was told yet.
     pub fn is_empty(&self) -> bool {
         self.outcomes.is_empty()
@@ -198,7 +206,7 @@ impl<'a> Report<'a> {
         self.wipe();
         self.out.note(&error.text);
         self.outcomes.push(error.outcome);
-        self.objects.push(object(None, error.outcome, false, &error.text));
+        self.objects.push(object(None, error.outcome, self.has_changed, &error.text));
     }
 
     /// Shows who is waited for, if somebody sits in front of it.

@@ -93,3 +93,43 @@ fn the_tree_has_results_too() {
     std::fs::remove_dir_all(&fixture.status).unwrap();
     assert_eq!(result(&fixture, 111, &["start", "web"]), (false, false, Value::Null));
 }
+
+#[test]
+fn a_directory_is_linked_and_enabled_once() {
+    let mut fixture = Fixture::tree(&[("taken", STEADY)]);
+    for name in ["app", "other", "empty"] {
+        std::fs::create_dir(fixture.path().join(name)).unwrap();
+    }
+    for name in ["app", "other"] {
+        crate::common::script(&fixture.path().join(name).join("run"), STEADY);
+    }
+    // A service that is not to start by itself is enabled all the same.
+    std::fs::write(fixture.path().join("app/down"), "").unwrap();
+    twice(&fixture, &["enable", "web", "./app"], "up");
+    let link = std::fs::read_link(fixture.services.join("web")).unwrap();
+    assert_eq!(std::fs::canonicalize(&link).unwrap(), std::fs::canonicalize(fixture.path().join("app")).unwrap());
+    assert!(link.is_absolute() && !fixture.path().join("app/down").exists(), "{link:?}");
+    twice(&fixture, &["disable", "web"], "down");
+    twice(&fixture, &["enable", "web", "./app"], "up");
+
+    let refused = |code: i32, arguments: &[&str], why: &str| {
+        let answer = fixture.expect(code, arguments);
+        assert!(answer.err.contains(why) && answer.err.lines().count() == 1 && answer.out.is_empty(), "{answer:?}");
+    };
+    refused(1, &["enable", "web", "./other"], "sv/web exists already and leads to /");
+    refused(1, &["enable", "taken", "./other"], "sv/taken exists already and is no link");
+    refused(1, &["enable", "new", "./empty"], "empty is no service directory: run: No such file");
+    refused(1, &["enable", "new", "./none"], "none is no service directory: No such file");
+    refused(1, &["enable", "new", "./app/run"], "app/run is no service directory: not a directory");
+    std::fs::write(fixture.path().join("empty/run"), "").unwrap();
+    refused(1, &["enable", "new", "./empty"], "empty is no service directory: its run is not executable");
+    refused(100, &["enable", "a/b", "./other"], "a/b cannot be the name of a service");
+    refused(100, &["enable", ".b", "./other"], ".b cannot be the name of a service");
+    assert!(!fixture.services.join("new").exists());
+    // Two modules are two modules.
+    fixture.expect(0, &["enable", "web", "taken"]);
+    fixture.expect(0, &["shutdown"]);
+    assert_eq!(fixture.ended(), 0);
+    let answer = fixture.expect(4, &["enable", "new", "./other"]);
+    assert!(answer.err.contains("no supervise-tree runs with the status root"), "{answer:?}");
+}

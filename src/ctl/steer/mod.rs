@@ -7,6 +7,7 @@
 //! | [`company`] | what a start needs, and what a stop stops first |
 //! | [`forget`] | `forget`: what is left of a service that is gone |
 //! | [`goal`] | when an action is done: pure rules |
+//! | [`link`] | `enable NAME SOURCE`: a link in the services root |
 //! | [`module_wait`], [`wait`] | one module on its way to that; waiting for many |
 //! | [`check`] | a service's own `check` script, and the verb `check` |
 //! | [`patience`] | how long a result is waited for |
@@ -18,6 +19,7 @@ pub mod company;
 pub mod control;
 pub mod forget;
 pub mod goal;
+pub mod link;
 pub mod module_wait;
 pub mod patience;
 pub mod send;
