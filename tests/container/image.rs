@@ -22,9 +22,21 @@ fn libraries(program: &Path) -> BTreeSet<PathBuf> {
     text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
 }
 
-/// The root of an image.
+/// The root of an image, and how it is run.
 pub struct Image<'a> {
     place: &'a Place,
+    rules: Rules,
+}
+
+/// What a manifest may ask of the runtime.
+#[derive(Default)]
+pub struct Rules {
+    /// Its root cannot be written.
+    pub read_only: bool,
+    /// Process 1 is this user.
+    pub user: Option<u64>,
+    /// What is at these paths can.
+    pub volumes: Vec<String>,
 }
 
 /// What a runtime puts into a container.
@@ -34,7 +46,7 @@ const RUNTIME: &str = "mount -t proc none image/proc && mount --bind /dev/null i
 impl<'a> Image<'a> {
     /// Nothing but what a runtime needs; a line says why there can be none.
     pub fn empty(place: &'a Place) -> Option<Image<'a>> {
-        let image = Image { place };
+        let image = Image { place, rules: Rules::default() };
         for directory in ["proc", "dev/shm", "tmp", "services", "usr/local/bin"] {
             std::fs::create_dir_all(image.root().join(directory)).unwrap();
         }
@@ -46,7 +58,7 @@ impl<'a> Image<'a> {
     pub fn of_the_manual(place: &'a Place) -> Option<Image<'a>> {
         let image = Image::empty(place)?;
         let dockerfile = example("supervise-tree.8", "Dockerfile");
-        for program in ["sh", "cat", "date", "mkdir", "rm", "sleep"] {
+        for program in ["sh", "cat", "date", "grep", "mkdir", "rm", "sleep"] {
             let found = PathBuf::from("/bin").join(program).canonicalize().unwrap();
             image.add_program(&found, &Path::new("bin").join(program));
         }
@@ -67,6 +79,22 @@ impl<'a> Image<'a> {
         assert!(runs.contains(&"ln -s supervise-tree /usr/local/bin/svctl".to_string()), "{runs:?}");
         image.link("svctl");
         Some(image)
+    }
+
+    /// The same, run by these rules; a line says why that cannot be.
+    pub fn with(self, rules: Rules) -> Option<Image<'a>> {
+        for volume in &rules.volumes {
+            std::fs::create_dir_all(self.root().join(&volume[1..])).unwrap();
+        }
+        let image = Image { rules, ..self };
+        can(image.place, &image.setup()).then_some(image)
+    }
+
+    fn setup(&self) -> String {
+        let read_only = if self.rules.read_only { " && mount -o remount,bind,ro image" } else { "" };
+        let volume = |path: &String| format!(" && mount -t tmpfs -o mode=1777 none image{path}");
+        let volumes: String = self.rules.volumes.iter().map(volume).collect();
+        format!("mount --bind image image{read_only} && {RUNTIME}{volumes}")
     }
 
     pub fn root(&self) -> PathBuf {
@@ -100,11 +128,12 @@ impl<'a> Image<'a> {
 
     /// The command that runs these words in it as process 1.
     pub fn container(&self, words: &[String]) -> Command {
-        let mut command = command(
-            self.place,
-            RUNTIME,
-            "chroot=$(command -v chroot); exec env -i PATH=/usr/local/bin:/bin $chroot image \"$@\"",
-        );
+        // In a user namespace, there is nobody but its root.
+        let user = self.rules.user.filter(|_| nix::unistd::geteuid().is_root());
+        let user = user.map_or(String::new(), |user| format!("--userspec={user}:{user} --groups={user}"));
+        let chroot = format!("$(command -v chroot) {user} image");
+        let script = format!("chroot=\"{chroot}\"; exec env -i PATH=/usr/local/bin:/bin $chroot \"$@\"");
+        let mut command = command(self.place, &self.setup(), &script);
         command.arg("sh").args(words);
         command
     }

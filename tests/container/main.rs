@@ -8,6 +8,7 @@ mod common;
 
 mod ends;
 mod image;
+mod manifests;
 mod namespace;
 mod outputs;
 mod page;
