@@ -160,7 +160,7 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
         _ => (Echo::All, Echo::Warnings),
     };
     let command = Some(arguments.command).filter(|words| !words.is_empty()).map(CommandLine::of_tree).transpose()?;
-    let source = source.with_defaults(Defaults { container: arguments.container, command: command.is_some() });
+    let source = source.with_defaults(Defaults { container: arguments.container, command: command.is_some(), runit });
     let chosen = || if arguments.container { container::status_root() } else { default_status_root() };
     let status_root = absolute(arguments.status_root.unwrap_or_else(chosen))?;
     // Found now: once the file is replaced, the kernel calls this one deleted.

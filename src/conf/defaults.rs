@@ -13,6 +13,8 @@ pub struct Defaults {
     pub container: bool,
     /// There is a command, [`MAIN`]: it comes last, its end is that of the tree, and its output goes where the tree's does.
     pub command: bool,
+    /// `--runit-compat`: where nobody says otherwise, a stop is that of `runsv`.
+    pub runit: bool,
 }
 
 impl Defaults {
@@ -36,6 +38,8 @@ impl Defaults {
             (_, Origin::Default) if self.container && value.key == "log" && !self.are_of_command(module) => {
                 value.text = "stdout".into();
             }
+            (_, Origin::Default) if self.runit && value.key == "kill_timeout" => value.text = "0".into(),
+            (_, Origin::Default) if self.runit && value.key == "kill_mode" => value.text = "process".into(),
             _ => {}
         }
     }

@@ -116,6 +116,20 @@ fn the_defaults_are_valid_and_differ_by_program() {
 }
 
 #[test]
+fn with_runit_compat_a_stop_is_that_of_runsv_unless_a_file_says_otherwise() {
+    let runit = |text: &str| config(text).with_defaults(Defaults { runit: true, ..Defaults::default() });
+    let stop = |text: &str| {
+        let policy = runit(text).settings("web", None, Program::Tree).policy;
+        (policy.kill_timeout, policy.kill_mode)
+    };
+    assert_eq!(stop(""), (None, KillMode::Process));
+    assert_eq!(stop("[global]\nkill_mode : mixed\n"), (None, KillMode::Mixed));
+    assert_eq!(stop("[web]\nkill_timeout : 10\n"), (Some(Duration::from_secs(10)), KillMode::Process));
+    let values = runit("").effective("web", None, Program::Tree).values;
+    assert!(values.iter().any(|value| value.key == "kill_timeout" && value.text == "0"));
+}
+
+#[test]
 fn an_interval_below_60_counts_as_60() {
     assert_eq!(settings("[global]\nalarm_interval : 1\n", "a").policy.interval, Some(Duration::from_secs(60)));
     assert_eq!(settings("[global]\nalarm_interval : 61\n", "a").policy.interval, Some(Duration::from_secs(61)));

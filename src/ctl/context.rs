@@ -30,7 +30,13 @@ pub fn shared_file(snapshot: &Snapshot) -> Result<Config, Complaint> {
         None => Config::empty(),
         Some(path) => Config::read(Path::new(path))?,
     };
-    Ok(config.with_defaults(Defaults { command: snapshot.state.command, ..Defaults::default() }))
+    Ok(config.with_defaults(defaults(snapshot)))
+}
+
+/// What the command line of the module's supervisor has changed about its settings.
+pub fn defaults(snapshot: &Snapshot) -> Defaults {
+    let (command, runit) = (snapshot.state.command, snapshot.state.svdir.is_some());
+    Defaults { command, runit, ..Defaults::default() }
 }
 
 /// What the supervisor with this pid hands down to what it starts; `None` if there is none.

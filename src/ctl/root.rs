@@ -139,7 +139,7 @@ impl StatusRoot {
     /// What the tree's command line has changed about settings.
     pub fn defaults(&self) -> Defaults {
         let tree = TreeState::read(&self.tree().state()).unwrap_or_default();
-        Defaults { container: tree.container, command: tree.command }
+        Defaults { container: tree.container, command: tree.command, runit: tree.runit }
     }
 
     /// All modules, each service right before its logger, ordered by name, and those that the tree could not begin.

@@ -30,6 +30,9 @@ pub struct TreeState {
     /// Whether it was given a command, which is the module `main`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub command: bool,
+    /// Whether it was started with `--runit-compat`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub runit: bool,
 }
 
 /// What came of an upgrade.

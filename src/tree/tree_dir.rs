@@ -132,6 +132,7 @@ impl TreeDir {
             not_begun: Vec::new(),
             container: defaults.container,
             command: defaults.command,
+            runit: defaults.runit,
         };
         if is_upgrade {
             self.state.note_upgrade(started, None);

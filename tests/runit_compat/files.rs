@@ -212,7 +212,6 @@ fn a_tree_that_was_killed_is_followed_by_one_with_the_same_files() {
 #[test]
 fn a_change_writes_five_files_at_most() {
     let place = Place::new();
-    place.conf("[global]\nkill_timeout : 0\n");
     place.run("web", "trap '' TERM; : > deaf; exec sleep 1000");
     let _tree = place.tree_with(&["--runit-compat"]);
     let (web, files) = (place.module("web"), place.module("web/supervise"));
@@ -261,4 +260,43 @@ fn svctl_does_not_take_them_for_modules() {
     let said: serde_json::Value = serde_json::from_slice(&place.output(svctl).stdout).unwrap();
     let names: Vec<_> = said.as_array().unwrap().iter().map(|module| module["module"].as_str().unwrap()).collect();
     assert_eq!(names, ["web", "web/log"]);
+}
+
+#[test]
+fn a_stop_is_that_of_runsv() {
+    let place = Place::new();
+    place.run("web", "sleep 1000 & echo $! > child.new; mv child.new child; exec sleep 1000");
+    let _tree = place.tree_with(&["--runit-compat"]);
+    let web = place.module("web");
+    web.wait_up(&place);
+    let child = place.root().join("web/child");
+    wait_for("the child", &place, || child.exists());
+    let child: u32 = std::fs::read_to_string(child).unwrap().trim().parse().unwrap();
+    for (key, value) in [("kill_timeout", "0"), ("kill_mode", "process")] {
+        let said = said_by(&place.svctl(&["config", "web"]));
+        let line = said.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+        assert_eq!(line.split_whitespace().collect::<Vec<_>>(), [key, value, "default"], "{said}");
+    }
+    web.send("d");
+    web.wait_state(&place, "down");
+    web.wait_text(&place, "supervise.log", "TERM sent, KILL never");
+    web.wait_text(&place, "supervise.log.wf", "kill_mode : process lets it live");
+    assert!(is_alive(child), "{}", place.story());
+    signal(child, "KILL");
+}
+
+#[test]
+fn an_empty_log_directory_is_no_logger_and_no_complaint() {
+    let place = Place::new();
+    place.run("web", SLEEP);
+    std::fs::create_dir(place.root().join("web/log")).unwrap();
+    let tree = place.tree_with(&["--runit-compat"]);
+    place.module("web").wait_up(&place);
+    assert!(!place.module("web/log").dir().join("status").exists());
+    assert!(tree.stop().success());
+    for trouble in
+        [place.module("web").path("supervise.log.wf"), place.module(".supervise-tree").path("supervise.log.wf")]
+    {
+        assert_eq!(std::fs::read_to_string(&trouble).unwrap_or_default(), "", "{}", place.story());
+    }
 }

@@ -63,7 +63,6 @@ pub struct Pair<'a> {
 impl<'a> Pair<'a> {
     /// Two service directories `web` with these files, and their supervisors.
     pub fn start(place: &'a Place, files: &[(&str, &str)]) -> Pair<'a> {
-        place.conf("[global]\nkill_timeout : 0\n");
         place.service("web", files);
         for (file, content) in files {
             script(&peer(place).join("web").join(file), content);

@@ -198,11 +198,12 @@ fn section(heading: &str, lines: impl Iterator<Item = String>) -> String {
 
 /// What is in force for it and would not be without the file, and where it is set.
 fn settings(root: &StatusRoot, module: &Module, snapshot: &Snapshot) -> Vec<[String; 3]> {
-    let shared = context::shared_file(snapshot).unwrap_or_else(|_| Config::empty());
+    let nothing = || Config::empty().with_defaults(context::defaults(snapshot));
+    let shared = context::shared_file(snapshot).unwrap_or_else(|_| nothing());
     let own = context::own_file(snapshot).ok().flatten();
     let program = config::program(module, config::program_of_root(root));
     let effective = shared.effective(&module.json(), own.as_ref(), program).values;
-    let defaults = Config::empty().effective(&module.json(), None, program).values;
+    let defaults = nothing().effective(&module.json(), None, program).values;
     let files = config::Files { shared: shared.path(), own: own.as_ref().map(|own| own.path.as_path()) };
     let differs = effective.iter().zip(&defaults).filter(|(value, default)| value.text != default.text);
     differs

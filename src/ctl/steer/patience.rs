@@ -59,7 +59,10 @@ impl Allowances {
     pub fn of(&mut self, module: &Module, goal: Goal) -> Duration {
         let Ok(snapshot) = Snapshot::read_now(module) else { return Duration::ZERO };
         let file = snapshot.state.config.clone();
-        let read = || context::shared_file(&snapshot).unwrap_or_else(|_| Config::empty());
+        let read = || {
+            context::shared_file(&snapshot)
+                .unwrap_or_else(|_| Config::empty().with_defaults(context::defaults(&snapshot)))
+        };
         let shared = self.shared.entry(file).or_insert_with(read);
         let own: Option<OwnFile> = context::own_file(&snapshot).ok().flatten();
         let of_tree = snapshot.state.command || snapshot.state.definition.starts_with('/');
