@@ -45,6 +45,17 @@ enum Phase {
     Ends,
 }
 
+/// What is written of the bytes in hand.
+#[derive(Clone, Copy, Debug)]
+enum What {
+    /// What the renderer has made of them.
+    Rendered,
+    /// They themselves.
+    AsTheyAre,
+    /// One long line of them, rendered piece by piece.
+    Long(Cut, View),
+}
+
 struct Logger {
     options: Options,
     settings: Settings,
@@ -314,8 +325,11 @@ impl Logger {
                 self.journal.pass(taken, after);
                 return Ok(true);
             }
-            Step::Write(taken, after) => self.write(taken, after, self.renderer.out().len() as u64, None)?,
-            Step::Long(taken, after, length) => self.write(taken, after, length, Some((counters.cut, view)))?,
+            Step::Write(taken, after) => self.write(taken, after, self.renderer.out().len() as u64, What::Rendered)?,
+            Step::AsTheyAre(taken, after) => self.write(taken, after, taken as u64, What::AsTheyAre)?,
+            Step::Long(taken, after, length) => {
+                self.write(taken, after, length, What::Long(counters.cut, view))?;
+            }
         }
         if size == 0 {
             self.journal.set_begun(unix_time());
@@ -340,12 +354,13 @@ impl Logger {
         Ok(size)
     }
 
-    fn write(&mut self, taken: usize, after: Counters, length: u64, long: Option<(Cut, View)>) -> io::Result<()> {
+    fn write(&mut self, taken: usize, after: Counters, length: u64, what: What) -> io::Result<()> {
         let current = self.directory.current()?;
         self.journal.note(taken, after, current.place(length));
-        let result = match long {
-            None => current.append(self.renderer.out()),
-            Some((cut, view)) => {
+        let result = match what {
+            What::Rendered => current.append(self.renderer.out()),
+            What::AsTheyAre => current.append(self.journal.bytes().get(..taken).unwrap_or_default()),
+            What::Long(cut, view) => {
                 let mut pieces = Pieces { current, piece: Vec::with_capacity(PIECE), result: Ok(()) };
                 self.renderer.write_long(self.journal.bytes(), cut, view, &mut pieces);
                 pieces.flush();
@@ -367,7 +382,10 @@ impl Logger {
         let room = Room { left: u64::MAX, is_empty: true };
         let (taken, after) = match self.renderer.step(self.journal.bytes(), before, view, room, now) {
             Step::Wait | Step::Rotate | Step::Write(0, _) => return false,
-            Step::Pass(taken, after) | Step::Write(taken, after) | Step::Long(taken, after, _) => (taken, after),
+            Step::Pass(taken, after)
+            | Step::Write(taken, after)
+            | Step::AsTheyAre(taken, after)
+            | Step::Long(taken, after, _) => (taken, after),
         };
         self.journal.pass(taken, Renderer::dropped(before, after));
         true

@@ -105,12 +105,33 @@ impl Form {
         sink.put(b"\n");
     }
 
-    fn write_json(&self, line: Line<'_>, stamp: &[u8], sink: &mut impl Sink) {
+    /// What [`Form::write`] puts in front of a line that is whole, and of which nothing is escaped.
+    pub fn write_front(&self, stamp: &[u8], sink: &mut impl Sink) {
+        match self.format {
+            Format::Text => sink.put(stamp),
+            Format::Json => {
+                self.write_json_front(stamp, sink);
+                sink.put(b"\"");
+            }
+        }
+        sink.put(&self.prefix);
+    }
+
+    /// Whether lines are written as they are, with something around them.
+    pub fn is_plain(&self) -> bool {
+        self.replace.is_none() && (self.format == Format::Text || needs_no_escape(&self.prefix))
+    }
+
+    fn write_json_front(&self, stamp: &[u8], sink: &mut impl Sink) {
         sink.put(b"{\"time\":\"");
         sink.put(stamp);
         sink.put(b"\",\"module\":");
         sink.put(&self.module);
         sink.put(b",\"line\":");
+    }
+
+    fn write_json(&self, line: Line<'_>, stamp: &[u8], sink: &mut impl Sink) {
+        self.write_json_front(stamp, sink);
         if needs_no_escape(&self.prefix) && needs_no_escape(line.bytes) {
             sink.put(b"\"");
             sink.put(&self.prefix);
@@ -142,7 +163,7 @@ fn replace(bytes: &[u8], with: u8, sink: &mut impl Sink) {
 }
 
 /// Whether these bytes stand in a JSON string as they are: ASCII without control characters, quotes and backslashes.
-fn needs_no_escape(bytes: &[u8]) -> bool {
+pub(super) fn needs_no_escape(bytes: &[u8]) -> bool {
     // Without an early end, so that the compiler takes many at a time.
     let plain = |byte: u8| (byte >= b' ') & (byte != b'"') & (byte != b'\\') & (byte < 0x7f);
     bytes.chunks(64).all(|chunk| chunk.iter().fold(true, |all, byte| all & plain(*byte)))

@@ -7,9 +7,11 @@
 //! | [`rate`] | how many a second |
 //! | [`form`] | a line as text or as JSON |
 //! | [`render`] | many lines at once, as far as the memory for them goes |
+//! | [`plain`] | the same for lines that need no more than a stamp |
 
 pub mod form;
 pub mod pattern;
+pub mod plain;
 pub mod rate;
 pub mod render;
 pub mod stamp;

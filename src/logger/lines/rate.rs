@@ -20,6 +20,11 @@ impl Rate {
         Rate { most, window: None, lines: 0 }
     }
 
+    /// Whether all lines are written.
+    pub fn is_off(&self) -> bool {
+        self.most == 0
+    }
+
     /// Whether one more line may be written at `now`.
     pub fn takes(&mut self, now: Mono) -> bool {
         if self.most == 0 {

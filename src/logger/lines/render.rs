@@ -2,6 +2,7 @@
 
 use super::form::{Count, Form, Format, Line, Sink};
 use super::pattern::Rules;
+use super::plain::Plain;
 use super::rate::Rate;
 use super::stamp::{Clock, Stamp};
 use crate::logger::journal::layout::{Counters, Cut, LINE_MAX};
@@ -26,6 +27,8 @@ pub enum Step {
     Pass(usize, Counters),
     /// Write what [`Renderer::out`] holds; it stands for so many bytes.
     Write(usize, Counters),
+    /// Write so many bytes as they are.
+    AsTheyAre(usize, Counters),
     /// One long line, of so many bytes in hand, is so many bytes in the log.
     Long(usize, Counters, u64),
 }
@@ -56,6 +59,7 @@ pub struct Renderer {
     rules: Rules,
     rate: Rate,
     clock: Clock,
+    plain: Plain,
     stamp_text: Vec<u8>,
     out: Vec<u8>,
     /// How many of the bytes in hand are known to have no newline.
@@ -68,12 +72,22 @@ struct Taken {
     counters: Counters,
 }
 
+impl Taken {
+    /// Whole lines, newlines included.
+    fn add(&mut self, bytes: usize, lines: u64) {
+        self.bytes += bytes;
+        self.counters.bytes += bytes as u64;
+        self.counters.lines += lines;
+    }
+}
+
 impl Renderer {
     /// One for a log.
     pub fn new(form: Form, stamp: Stamp, rules: Rules, rate: u64) -> Renderer {
         let (clock, out) = (Clock::default(), Vec::with_capacity(OUT_MAX));
         let rate = Rate::new(rate);
-        let mut renderer = Renderer { form, stamp, rules, rate, clock, stamp_text: Vec::new(), out, seen: 0 };
+        let (plain, stamp_text) = (Plain::default(), Vec::new());
+        let mut renderer = Renderer { form, stamp, rules, rate, clock, plain, stamp_text, out, seen: 0 };
         renderer.set_time(SystemTime::now());
         renderer
     }
@@ -84,6 +98,7 @@ impl Renderer {
         if self.form.format == Format::Json && self.stamp_text.last() == Some(&b' ') {
             self.stamp_text.pop();
         }
+        self.plain.set(&self.form, &self.stamp_text);
     }
 
     /// The rendered text, for writing.
@@ -100,7 +115,21 @@ impl Renderer {
         if !room.is_empty && said as u64 > room.left {
             return Step::Rotate;
         }
+        let is_plain = self.form.is_plain() && self.rules.is_empty() && self.rate.is_off();
+        if is_plain && said == 0 && counters.cut == Cut::No {
+            let found = self.plain.as_they_are(bytes, self.seen.min(bytes.len()), room.left);
+            if let Some((length, lines)) = found {
+                taken.add(length, lines);
+                self.seen = 0;
+                return Step::AsTheyAre(taken.bytes, taken.counters);
+            }
+        }
         loop {
+            if is_plain && taken.counters.cut == Cut::No && (taken.bytes > 0 || self.seen == 0) {
+                let most = usize::try_from(room.left).unwrap_or(OUT_MAX).min(OUT_MAX);
+                let (length, lines) = self.plain.append(&bytes[taken.bytes..], most, &mut self.out);
+                taken.add(length, lines);
+            }
             let rest = &bytes[taken.bytes..];
             let Some((line, consumed)) = self.next_line(rest, taken.counters.cut, view) else { break };
             let before = taken.counters;
@@ -352,6 +381,63 @@ mod tests {
         assert_eq!(after.dropped, 0);
         let dropped = Renderer::dropped(before, after);
         assert_eq!((dropped.dropped, dropped.dropped_ever, dropped.lines), (3, 2, 2));
+    }
+
+    /// All that is written for `bytes`, which come `chunk` at a time, into files of `size` bytes.
+    fn all(renderer: &mut Renderer, bytes: &[u8], chunk: usize, size: usize) -> (Vec<u8>, Counters) {
+        let (mut text, mut counters) = (Vec::new(), Counters::default());
+        let (mut at, mut end, mut used) = (0, 0, 0);
+        loop {
+            let view = View { is_last: end == bytes.len(), is_full: false };
+            let room = Room { left: (size - used.min(size)) as u64, is_empty: used == 0 };
+            let before = text.len();
+            match renderer.step(&bytes[at..end], counters, view, room, NOW) {
+                Step::Wait if end == bytes.len() => return (text, counters),
+                Step::Wait => end = bytes.len().min(end + chunk),
+                Step::Rotate => {
+                    used = 0;
+                    text.extend_from_slice(b"~");
+                    continue;
+                }
+                Step::Pass(taken, after) => (at, counters) = (at + taken, after),
+                Step::Write(taken, after) => {
+                    text.extend_from_slice(renderer.out());
+                    (at, counters) = (at + taken, after);
+                }
+                Step::AsTheyAre(taken, after) => {
+                    text.extend_from_slice(&bytes[at..at + taken]);
+                    (at, counters) = (at + taken, after);
+                }
+                Step::Long(taken, after, _) => {
+                    renderer.write_long(&bytes[at..end], counters.cut, view, &mut text);
+                    (at, counters) = (at + taken, after);
+                }
+            }
+            used += text.len() - before;
+        }
+    }
+
+    proptest::proptest! {
+        /// Both ways to make lines: the fast one, and that of which more is asked.
+        #[test]
+        fn it_makes_no_difference_that_nothing_more_is_asked(
+            lines in proptest::collection::vec("[a-z\"]{0,12}", 0..40), long in 0usize..3, chunk in 1usize..60,
+            size in 20usize..400, json: bool, prefix in "(w: )?",
+        ) {
+            let long = "x".repeat(long * 20_000);
+            let bytes = lines.join("\n").into_bytes().into_iter().chain(long.into_bytes()).chain(*b"\nrest").collect::<Vec<u8>>();
+            let format = if json { Format::Json } else { Format::Text };
+            let form = Form::new(format, prefix.clone().into_bytes(), b"web", None);
+            let renderer = |rules: &[Vec<u8>]| {
+                let mut renderer = Renderer::new(form.clone(), Stamp::None, Rules::parse(rules).unwrap(), 0);
+                renderer.stamp_text.clear();
+                renderer.plain.set(&renderer.form, &renderer.stamp_text);
+                renderer
+            };
+            let fast = all(&mut renderer(&[]), &bytes, chunk, size);
+            let other = all(&mut renderer(&[b"-never".to_vec()]), &bytes, chunk, size);
+            proptest::prop_assert_eq!(fast, other);
+        }
     }
 
     #[test]
