@@ -26,6 +26,7 @@ impl Machine {
             State::FinishRequested(_) | State::Finishing { .. } => self.next() == Some(Next::Start),
             State::Down | State::Up(_) | State::Failed | State::Done | State::Ended => false,
         };
+        memory.start_is_hopeless = matches!(self.reason, Some(Reason::StartFailed(error)) if !error.passes_by_itself());
         memory.gives_up = self.next() == Some(Next::GiveUp);
         let has_failed = memory.gives_up || self.state == State::Failed;
         memory.ends_tree =

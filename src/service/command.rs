@@ -1,6 +1,7 @@
 //! A command: what `supervise -f` and `-u` run, and its `-r`.
 
 use super::context::Resolved;
+use super::obstacle;
 use super::streams::Streams;
 use super::telling::Telling;
 use crate::sys::files::file;
@@ -119,6 +120,18 @@ impl CommandLine {
         let name = self.file.as_ref().map_or(first, |file| file.as_os_str());
         let path = look_up(name).map_err(|errno| StartError { step: Step::Exec, errno })?;
         Ok(file::c_path_or_empty(&path))
+    }
+
+    /// What `error` came of, in words that `errno` has not.
+    pub(super) fn explain(&self, error: StartError) -> Option<String> {
+        let first = self.words.first()?.to_string_lossy();
+        match self.program() {
+            Ok(program) => obstacle::explain(Path::new(OsStr::from_bytes(program.as_bytes())), error),
+            Err(_) if self.file.is_none() && !first.contains('/') => {
+                obstacle::explain_search(&first, &std::env::var_os("PATH").unwrap_or_default(), error)
+            }
+            Err(_) => obstacle::explain(Path::new(&*first), error),
+        }
     }
 
     fn absolute_program(&self) -> Result<CString, StartError> {

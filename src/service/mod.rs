@@ -9,6 +9,7 @@ pub mod directory;
 pub mod entries;
 pub mod logger;
 pub mod names;
+mod obstacle;
 pub mod pipe;
 mod readiness;
 mod streams;
@@ -138,6 +139,17 @@ impl Service {
             Definition::Logger(logger) => {
                 logger.command().run((&self.streams, &self.telling), recorder, own_group, context)
             }
+        }
+    }
+
+    /// What `error` came of, in words that `errno` has not.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    pub fn explain(&self, error: StartError) -> Option<String> {
+        match &self.definition {
+            Definition::Directory(directory) => obstacle::explain(&directory.path().join("run"), error),
+            Definition::Command(command) => command.explain(error),
+            Definition::Logger(logger) => logger.command().explain(error),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::sys::files::path_error::PathError;
 use crate::sys::files::replace::FilePair;
 use crate::sys::handover;
 use std::fs::DirBuilder;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -126,6 +126,21 @@ impl Files {
         &self.path
     }
 
+    /// Writes the files of a service that has none yet: who looks into them must find them there when there is a FIFO, and before
+    /// `run` works (runsv.c does it in that order).
+    ///
+    /// # Errors
+    /// What is wrong; it is tried again with the next report.
+    pub fn write_first(&mut self, record: Record) -> Result<(), PathError> {
+        if std::fs::symlink_metadata(self.path.join("status")).is_ok() {
+            return Ok(());
+        }
+        match DirBuilder::new().mode(0o700).create(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Ok(()),
+            _ => self.write(record),
+        }
+    }
+
     /// Makes what is missing. To be called with every report; it costs two `lstat` when all is well.
     ///
     /// # Errors
@@ -201,8 +216,10 @@ impl Files {
         let old = self.written.replace(record);
         let mut result = Ok(());
         let mut write = |name: &str, old: Option<&[u8]>, new: &[u8]| {
-            if result.is_ok() && old != Some(new) {
-                let path = self.path.join(name);
+            let path = self.path.join(name);
+            // Another supervisor may have left the very same, and then its time is that of the change.
+            let is_there = |old: Option<&[u8]>| old.map_or_else(|| holds(&path, new), |old| old == new);
+            if result.is_ok() && !is_there(old) {
                 result = FilePair::Unknown.replace(&path, new).map_err(PathError::at(&path));
             }
         };
@@ -214,6 +231,13 @@ impl Files {
         }
         once(&mut self.writing_reported, result)
     }
+}
+
+/// Whether the file at `path` holds `content` and nothing else.
+fn holds(path: &Path, content: &[u8]) -> bool {
+    let mut bytes = Vec::new();
+    let read = file::read(path).and_then(|file| file.take(content.len() as u64 + 1).read_to_end(&mut bytes));
+    read.is_ok() && bytes == content
 }
 
 /// Lets an error through only if the last result was none.

@@ -154,6 +154,9 @@ pub struct Memory {
     /// Whether the tree ends with it: the next tree begins anew.
     #[serde(skip_serializing_if = "is_false")]
     pub ends_tree: bool,
+    /// Whether the last start failed of something that does not pass by itself.
+    #[serde(skip_serializing_if = "is_false")]
+    pub start_is_hopeless: bool,
     /// Whether a one-shot has succeeded.
     #[serde(skip_serializing_if = "is_false")]
     pub done: bool,

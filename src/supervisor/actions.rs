@@ -160,6 +160,10 @@ impl Supervisor {
     #[inline(never)]
     fn could_not_start(&mut self, error: StartError) -> Event {
         self.remove_group();
+        let obstacle = self.spec.service.explain(error);
+        if let Some(text) = self.reports.publisher.note_obstacle(obstacle) {
+            self.say(Level::Warn, text);
+        }
         self.report_if_replaced(error);
         if let Some(pipe) = self.spec.service.input() {
             pipe.note_logger_failed(!error.passes_by_itself());

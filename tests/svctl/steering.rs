@@ -34,6 +34,32 @@ fn stop_start_and_restart_do_what_they_say() {
 }
 
 #[test]
+fn a_start_that_cannot_succeed_fails_at_once_and_says_of_what() {
+    for (run, mode, reason) in [
+        ("exec sleep 1000\n", 0o755, "run has no #! line in front, such as #!/bin/sh"),
+        ("#!/no/such/shell\n", 0o755, "run names /no/such/shell, which is not there"),
+        ("#!/bin/sh\r\nexec sleep 1000\r\n", 0o755, "run end with CR LF"),
+        ("#!/bin/sh\nexec sleep 1000\n", 0o644, "run is not executable: chmod +x"),
+    ] {
+        let fixture = Fixture::tree(&[("web", STEADY)]);
+        fixture.up("web");
+        fixture.expect(0, &["stop", "web"]);
+        // In its place, as an editor does it: nothing that is being written can be executed.
+        let (new, path) = (fixture.services.join(".new"), fixture.services.join("web/run"));
+        std::fs::write(&new, run).unwrap();
+        std::fs::set_permissions(&new, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        std::fs::rename(&new, &path).unwrap();
+        let begun = Instant::now();
+        let answer = fixture.expect(1, &["-w", "60", "start", "web"]);
+        assert!(begun.elapsed() < Duration::from_secs(20), "{reason}: {:?}", begun.elapsed());
+        assert!(answer.out.starts_with("fail: web: cannot be started: "), "{answer:?}");
+        assert!(answer.out.contains(reason), "{answer:?}");
+        let log = std::fs::read_to_string(fixture.status.join("web/supervise.log.wf")).unwrap();
+        assert_eq!(log.matches(reason).count(), 1, "{log}");
+    }
+}
+
+#[test]
 fn all_are_sent_their_command_before_any_is_waited_for() {
     let services: Vec<(String, &str)> = (0..12).map(|n| (format!("w{n}"), STEADY)).collect();
     let services: Vec<(&str, &str)> = services.iter().map(|(name, run)| (name.as_str(), *run)).collect();

@@ -146,7 +146,8 @@ impl Supervisor {
     fn open_runit(&mut self, control: Option<OwnedFd>) {
         let tree = self.spec.host.tree().and_then(|tree| tree.runit.as_ref());
         let (Some(tree), Some(path)) = (tree, self.spec.service.path()) else { return };
-        self.runit = Some(Box::new(Runit::open(tree, path, &self.spec.dir, control, &mut self.reports.lines)));
+        let from = (control, self.spec.host.is_wanted());
+        self.runit = Some(Box::new(Runit::open(tree, path, &self.spec.dir, from, &mut self.reports.lines)));
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Publisher {
     commands: u64,
     /// One of them is not told yet.
     command_is_untold: bool,
+    /// What errno does not say of the last start that failed.
+    obstacle: Option<Box<str>>,
     failing: bool,
     /// What is known of `status`.
     status_file: FilePair,
@@ -102,6 +104,7 @@ impl Publisher {
             last_exit: None,
             commands: 0,
             command_is_untold: false,
+            obstacle: None,
             failing: false,
             next_start: None,
             status_file: known,
@@ -150,6 +153,13 @@ impl Publisher {
     /// Whether a command was taken since the files were last written.
     pub fn command_is_untold(&self) -> bool {
         self.command_is_untold
+    }
+
+    /// Notes what a start has failed of; gives it back to be told if it is another than the last time.
+    pub fn note_obstacle(&mut self, obstacle: Option<String>) -> Option<String> {
+        let is_told = self.obstacle.as_deref() == obstacle.as_deref();
+        self.obstacle = obstacle.as_deref().map(Into::into);
+        obstacle.filter(|_| !is_told)
     }
 
     /// Notes that the run process has ended just now.
@@ -281,7 +291,7 @@ impl Publisher {
         file.reason = facts
             .hold
             .map(Hold::to_string)
-            .or_else(|| reason(machine, enabled))
+            .or_else(|| reason(machine, enabled, self.obstacle.as_deref()))
             .or_else(|| facts.note.map(str::to_string));
         file.next_start = self.next_start(machine);
         file.alarm = machine.alarm();
@@ -321,9 +331,12 @@ fn is_enabled(directory: &str) -> bool {
 }
 
 /// Why it is as it is. Who disables a service stops it by a command, too.
-fn reason(machine: &Machine, enabled: Option<bool>) -> Option<String> {
+fn reason(machine: &Machine, enabled: Option<bool>, obstacle: Option<&str>) -> Option<String> {
     machine.reason().map(|reason| match reason {
         Reason::Rests(Rest::Command) if enabled == Some(false) => format!("{reason}; disabled: there is a down file"),
+        Reason::StartFailed(_) => {
+            obstacle.map_or_else(|| reason.to_string(), |obstacle| format!("could not be started: {obstacle}"))
+        }
         reason => reason.to_string(),
     })
 }

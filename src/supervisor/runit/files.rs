@@ -133,12 +133,13 @@ impl Runit {
 }
 
 impl Runit {
-    /// Makes the files of the service in `service_dir`. `control` is the FIFO that the program before us has handed over.
+    /// Makes the files of the service in `service_dir`. `control` is the FIFO that the program before us has handed over;
+    /// `is_wanted` says whether the service is to be started.
     pub(in crate::supervisor) fn open(
         tree: &RunitTree,
         service_dir: &Path,
         dir: &StatusDir,
-        control: Option<OwnedFd>,
+        (control, is_wanted): (Option<OwnedFd>, bool),
         lines: &mut Lines,
     ) -> Runit {
         let mut runit = Runit {
@@ -148,7 +149,17 @@ impl Runit {
             shown: (Phase::Down, 0),
             deferred: None,
         };
-        let mut complaint = runit.files.keep(dir).err().map(tried_again);
+        let first = Record {
+            since: runit.since,
+            pid: 0,
+            phase: Phase::Down,
+            paused: false,
+            up: is_wanted,
+            leaving: false,
+            got_term: false,
+        };
+        let first = runit.files.write_first(first).err();
+        let mut complaint = runit.files.keep(dir).err().or(first).map(tried_again);
         let link = service_dir.join(NAME);
         if let Err(error) = place_link(&link, runit.files.path()) {
             runit.svdir.clone_from(&tree.status_root);
