@@ -92,7 +92,7 @@ pub enum Verb {
     /// Write how all modules are, and then a line for every change, until nobody reads any more
     Events(SomeModules),
     /// Print numbers about modules and the tree in the text format of OpenMetrics
-    Metrics(SomeModules),
+    Metrics(Metrics),
     /// Show effective settings and where each comes from, or check the config file
     Config(Config),
     /// Tell the tree to look for services again
@@ -121,6 +121,17 @@ pub struct Start {
     pub no_deps: bool,
     /// Names, @tags, or globs such as 'web*' and '*/log'
     #[arg(required = true, value_name = "MODULE")]
+    pub modules: Vec<OsString>,
+}
+
+/// `metrics`.
+#[derive(Args, Debug)]
+pub struct Metrics {
+    /// In the older text format of Prometheus, which its textfile collector reads
+    #[arg(long)]
+    pub prometheus: bool,
+    /// Names, @tags, or globs such as 'web*' and '*/log'
+    #[arg(value_name = "MODULE")]
     pub modules: Vec<OsString>,
 }
 

@@ -111,7 +111,7 @@ enum Task<'a> {
     /// `events`.
     Events(&'a [OsString]),
     /// `metrics`.
-    Metrics(&'a [OsString]),
+    Metrics(&'a cli::svctl::Metrics),
     /// `deps`.
     Deps(&'a cli::svctl::Deps),
     /// `config`.
@@ -144,7 +144,7 @@ fn task(verb: &Verb) -> Task<'_> {
         Verb::Show(to) => Task::Show(&to.modules),
         Verb::Logs(arguments) => Task::Logs(arguments),
         Verb::Events(to) => Task::Events(&to.modules),
-        Verb::Metrics(to) => Task::Metrics(&to.modules),
+        Verb::Metrics(arguments) => Task::Metrics(arguments),
         Verb::Deps(arguments) => Task::Deps(arguments),
         Verb::Config(arguments) => Task::Config(arguments),
         Verb::Completions(arguments) => Task::Completions(arguments),
@@ -199,7 +199,7 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
         Task::Events(modules) => {
             events::events(&StatusRoot::find_for_later(cli.status_root.as_deref())?, modules, cli.json, out)
         }
-        Task::Metrics(modules) => metrics::metrics(&root()?, modules, out),
+        Task::Metrics(arguments) => metrics::metrics(&root()?, arguments, out),
         Task::Deps(arguments) => deps::deps(&root()?, arguments, cli.json, out),
         // A file can be checked where nothing runs yet.
         Task::Config(arguments) => config::config(&name, arguments, cli.json, out),

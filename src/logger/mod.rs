@@ -20,9 +20,11 @@
 //! | [`archive`] | old files |
 //! | [`merge`] | `log : stdout`: many modules into one standard output |
 //! | [`directory`], [`mapped`] | the files of a log |
+//! | [`counters`] | what a log has counted, for others |
 //! | [`settings`], [`svlogd`] | what a log is told |
 
 pub mod archive;
+pub mod counters;
 pub mod directory;
 pub mod journal;
 pub mod lines;

@@ -38,6 +38,9 @@ impl Machine {
     }
 
     pub(super) fn checked(&mut self, mut run: Run, passed: bool, now: Mono, actions: &mut Actions) {
+        if !passed {
+            self.tally.note_failed_check();
+        }
         let step = run.health.checked(&self.health_rules, passed, now);
         self.health_step(run, step, now, actions);
     }

@@ -8,7 +8,7 @@ use crate::machine::standing::Standing;
 use crate::machine::words::states::{Leave, Next, Reason, Run, State, Stop, Want};
 use crate::status::module_state::ModuleState;
 use crate::status::rest::Rest;
-use crate::status::state::Memory;
+use crate::status::state::{Memory, StateFile};
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::time::Mono;
 
@@ -121,6 +121,12 @@ impl Machine {
     /// How often the run process was started again.
     pub fn restarts(&self) -> u64 {
         self.tally.starts.saturating_sub(1)
+    }
+
+    /// Goes on counting where an earlier supervisor of the same tree has ended, whatever else is taken over from it.
+    pub fn recall_tally(&mut self, file: &StateFile) {
+        let tally = Tally::recall(file, &Memory::default());
+        self.tally = tally.at_least(self.tally);
     }
 
     /// What has been counted since supervision began.

@@ -6,11 +6,12 @@
 //! | `control`, `ok` | [`fifo`] |
 //! | `status`, 20 bytes | [`record`] |
 //! | records of processes, in `lock` and elsewhere | [`recorded`] |
-//! | `state.json` | [`state`]; its keys: `state` [`module_state`], `reason` [`rest`], `recent_exits` [`recent_exits`] |
+//! | `state.json` | [`state`]; keys: `state` [`module_state`], `reason` [`rest`], `recent_exits` [`recent_exits`], `exits_by` [`counts`] |
 //! | `state.json` of the tree itself | [`tree_state`] |
 //! | `supervise/` | [`runit_files`] |
 //! | `supervise.log`, `supervise.log.wf` | [`log`] |
 
+pub mod counts;
 pub mod dir;
 pub mod fifo;
 pub mod log;

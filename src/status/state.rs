@@ -1,5 +1,6 @@
 //! `state.json`: everything that 20 bytes cannot hold, for people and for `svctl` (supervise-status(5)).
 
+use crate::status::counts::ExitCounts;
 use crate::status::module_state::ModuleState;
 use crate::status::recent_exits::{FLAPPING, RecentExits};
 use crate::status::record::Want;
@@ -49,6 +50,12 @@ pub struct StateFile {
     pub exits: u64,
     /// How often it could not be started.
     pub failed_starts: u64,
+    /// All ends of the run process, by how they came; absent where there was none.
+    #[serde(skip_serializing_if = "ExitCounts::is_none")]
+    pub exits_by: ExitCounts,
+    /// How often its check has failed; absent where it never did.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub check_failures: u64,
     /// `exits` of the last 5 minutes, when this was written.
     pub recent_exits: u64,
     /// How many commands were taken when this was written; this is what they have led to. Null for a supervisor that does not
@@ -188,6 +195,12 @@ pub struct Memory {
 /// Most services have no readiness, and their files stay as short as they were.
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+/// Most services have no check, either.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The alarm window: it opens with its first exit.

@@ -10,6 +10,7 @@ mod fixture;
 mod faults;
 mod idempotence;
 mod logs;
+mod metrics;
 mod monitor;
 mod not_begun;
 mod order;

@@ -1,10 +1,9 @@
-//! `events` and `metrics`, on a real tree.
+//! `events`, on a real tree.
 
-use crate::common::host::skipped;
 use crate::fixture::{Fixture, STEADY, until};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -122,36 +121,17 @@ fn they_end_when_nobody_reads_any_more() {
 }
 
 #[test]
-fn metrics_tell_how_each_module_is() {
-    let fixture = Fixture::tree(&[("web", STEADY), ("idle", STEADY), ("odd \"name\\", STEADY)]);
-    fixture.all_up(&["web", "idle"]);
-    fixture.expect(0, &["stop", "idle"]);
-    let text = fixture.expect(0, &["metrics"]).out;
-    let has = |line: &str| assert!(text.lines().any(|found| found == line), "{line}\n{text}");
-    has("supervise_module_state{module=\"web\",supervise_module_state=\"up\"} 1");
-    has("supervise_module_state{module=\"idle\",supervise_module_state=\"down\"} 1");
-    has("supervise_module_wanted{module=\"idle\"} 0");
-    has("supervise_module_last_exit_code{module=\"idle\"} 143");
-    has("supervise_tree_up 1");
-    has("# EOF");
-    assert!(text.contains("{module=\"odd \\\"name\\\\\"}"), "{text}");
-    let cpu = text.lines().find(|line| line.starts_with("supervise_module_cpu_seconds_total{module=\"web\"}"));
-    assert!(cpu.is_some(), "{text}");
-    assert_eq!(fixture.expect(4, &["metrics", "wbe"]).out.lines().last(), Some("# EOF"));
-    accepted_by_prometheus_client(&text);
-}
-
-/// The parser of Prometheus' own client library for Python reads it, where there is one.
-fn accepted_by_prometheus_client(text: &str) {
-    let program = "import sys\ntry:\n from prometheus_client.openmetrics.parser import text_string_to_metric_families as f\n\
-                   except ImportError:\n sys.exit(77)\nprint(sum(1 for _ in f(sys.stdin.read())))";
-    let child = Command::new("python3").args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let Ok(mut child) = child else { return skipped("no python3: the text is not read by prometheus_client") };
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    if output.status.code() == Some(77) {
-        return skipped("no prometheus_client: the text is not read by it");
-    }
-    let families = String::from_utf8_lossy(&output.stdout).trim().parse::<usize>();
-    assert!(families.is_ok_and(|families| families > 9), "{text}");
+fn a_module_that_vanishes_is_told_once_and_the_stream_goes_on() {
+    let fixture = Fixture::tree(&[("web", STEADY), ("old", STEADY)]);
+    fixture.all_up(&["web", "old"]);
+    let events = Events::of(&fixture, &[]);
+    events.until("the snapshot ends", |line| line["event"] == "live");
+    std::fs::remove_dir_all(fixture.services.join("old")).unwrap();
+    events.until("nobody supervises it", |line| line["module"] == "old" && line["supervised"] == false);
+    fixture.expect(0, &["forget", "old"]);
+    let gone = events.until("it is gone", |line| line["event"] == "gone").pop().unwrap();
+    assert_eq!((&gone["module"], gone.get("state")), (&"old".into(), None));
+    fixture.expect(0, &["stop", "web"]);
+    let seen = events.until("web is down", |line| line["module"] == "web" && line["state"] == "down");
+    assert!(seen.iter().all(|line| line["module"] != "old"), "{seen:#?}");
 }

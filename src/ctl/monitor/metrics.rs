@@ -2,19 +2,24 @@
 //!
 //! No label has a pid or a path: each new value would be a new series. supervise-metrics(7) lists the names.
 
+use crate::cli::svctl::Metrics as Arguments;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
-use crate::ctl::monitor::openmetrics::{Exposition, Family, Type};
+use crate::ctl::logs::last_words::current_file;
+use crate::ctl::monitor::openmetrics::{Exposition, Family, Form, Type};
 use crate::ctl::parallel;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
 use crate::ctl::snapshot::{Snapshot, Supervised, moment};
 use crate::ctl::usage::{Groups, Usage};
+use crate::logger::counters;
+use crate::logger::journal::layout::Counters;
 use crate::status::module_state::ModuleState;
 use crate::status::record::Want;
 use crate::status::tree_state::TreeState;
 use crate::sys::files::fifo;
-use std::ffi::OsString;
+use std::collections::HashSet;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A state that no `state.json` has: nobody supervises the module.
@@ -26,6 +31,14 @@ struct Sample {
     name: String,
     snapshot: Snapshot,
     usage: Usage,
+    /// Of a logger: the service, and what its log has counted.
+    log: Option<(String, Counters)>,
+}
+
+/// A family of which each log has a sample.
+struct OfLog {
+    family: Family,
+    value: fn(&Counters) -> u64,
 }
 
 /// A family of which each module has at most one sample, and where its value comes from.
@@ -72,6 +85,18 @@ const MODULE: &[OfModule] = &[
         value: |module| module.snapshot.state.ready.map(truth),
     },
     OfModule {
+        family: counter("supervise_module_starts", "", "Starts of the run process."),
+        value: |module| Some(count(module.snapshot.state.starts)),
+    },
+    OfModule {
+        family: counter("supervise_module_failed_starts", "", "Starts of the run process that failed."),
+        value: |module| Some(count(module.snapshot.state.failed_starts)),
+    },
+    OfModule {
+        family: counter("supervise_module_check_failures", "", "Runs of the module's check that failed."),
+        value: |module| Some(count(module.snapshot.state.check_failures)),
+    },
+    OfModule {
         family: counter("supervise_module_restarts", "", "Starts of the run process after the first."),
         value: |module| Some(count(module.snapshot.state.restarts)),
     },
@@ -112,19 +137,48 @@ const MODULE: &[OfModule] = &[
     },
 ];
 
+const EXITS: Family =
+    counter("supervise_module_exits", "", "Ends of the run process, by how they came: requested, or of themselves.");
+
+/// One sample a log each.
+const LOG: &[OfLog] = &[
+    OfLog {
+        family: counter("supervise_log_lines", "", "Lines that the service wrote to its logger."),
+        value: |log| log.lines,
+    },
+    OfLog { family: counter("supervise_log_bytes", "bytes", "The bytes of these lines."), value: |log| log.bytes },
+    OfLog {
+        family: counter("supervise_log_dropped_lines", "", "Lines that could not be written and were dropped."),
+        value: |log| log.dropped_ever,
+    },
+    OfLog {
+        family: counter("supervise_log_suppressed_lines", "", "Lines above the rate that the log is limited to."),
+        value: |log| log.suppressed_ever,
+    },
+];
+
 /// Writes all of it once.
 ///
 /// # Errors
 /// The status root cannot be read.
-pub fn metrics(root: &StatusRoot, words: &[OsString], out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
+pub fn metrics(root: &StatusRoot, arguments: &Arguments, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
+    let words = &arguments.modules;
     let mut outcomes = Vec::new();
-    let mut modules = Vec::new();
+    let (mut modules, mut named) = (Vec::new(), HashSet::new());
     if words.is_empty() {
         modules = root.modules()?;
     }
     for found in root.select(words)? {
         match found {
-            Ok(module) => modules.push(module),
+            Ok(module) => {
+                // What a service writes is counted by its logger.
+                let logger = root.module(Path::new(&module.name).join("log").as_os_str());
+                for module in [Some(module), logger].into_iter().flatten() {
+                    if named.insert(module.name.clone()) {
+                        modules.push(module);
+                    }
+                }
+            }
             Err(missing) => {
                 out.note(&format!("{}: {}", crate::ctl::format::name(&missing.word), missing.why));
                 outcomes.push(Outcome::NoSuchModule);
@@ -136,7 +190,8 @@ pub fn metrics(root: &StatusRoot, words: &[OsString], out: &mut Out) -> Result<V
         parallel::map(&modules, |module| sample(module, &groups)).into_iter().flatten().collect();
     let tree = root.tree();
     let runs = fifo::has_reader(&tree.control()).unwrap_or(false);
-    out.put(&exposition(&samples, runs, TreeState::read(&tree.state()).as_ref()));
+    let form = if arguments.prometheus { Form::Prometheus } else { Form::OpenMetrics };
+    out.put(&exposition(form, &samples, runs, TreeState::read(&tree.state()).as_ref()));
     Ok(outcomes)
 }
 
@@ -145,11 +200,20 @@ fn sample(module: &Module, groups: &Groups) -> Option<Sample> {
     let snapshot = Snapshot::read_now(module).ok().filter(|snapshot| snapshot.supervised != Supervised::Removed)?;
     let pid = snapshot.state.pid.filter(|_| snapshot.is_supervised());
     let usage = pid.map(|pid| Usage::of(module, pid, groups)).unwrap_or_default();
-    Some(Sample { name: module.json(), snapshot, usage })
+    let log =
+        module.logged().and_then(|service| Some((service.to_string_lossy().into_owned(), log_counters(&snapshot)?)));
+    Some(Sample { name: module.json(), snapshot, usage, log })
 }
 
-fn exposition(samples: &[Sample], tree_runs: bool, tree: Option<&TreeState>) -> String {
-    let mut text = Exposition::default();
+/// What the log of a logger has counted: where a logger of the tree writes is known, and another one has it open.
+fn log_counters(logger: &Snapshot) -> Option<Counters> {
+    let open = || Some(current_file(logger.state.pid.filter(|_| logger.is_supervised())?)?.parent()?.to_owned());
+    let dir = logger.state.log_dir.as_deref().map(|dir| Path::new(dir).to_owned());
+    counters::of(&dir.or_else(open)?)
+}
+
+fn exposition(form: Form, samples: &[Sample], tree_runs: bool, tree: Option<&TreeState>) -> String {
+    let mut text = Exposition::new(form);
     text.family(&TREE);
     text.sample(&TREE, &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
     text.family(&TREE_UP);
@@ -172,6 +236,18 @@ fn exposition(samples: &[Sample], tree_runs: bool, tree: Option<&TreeState>) -> 
             if let Some(value) = value(module) {
                 text.sample(family, &[("module", &module.name)], value);
             }
+        }
+    }
+    text.family(&EXITS);
+    for module in samples {
+        for (reason, exits) in module.snapshot.state.exits_by.named() {
+            text.sample(&EXITS, &[("module", &module.name), ("reason", reason)], count(exits));
+        }
+    }
+    for OfLog { family, value } in LOG {
+        text.family(family);
+        for (service, counted) in samples.iter().filter_map(|module| module.log.as_ref()) {
+            text.sample(family, &[("module", service)], count(value(counted)));
         }
     }
     text.finish()
@@ -210,12 +286,17 @@ mod tests {
         let changed = Some(UNIX_EPOCH + Duration::from_millis(1500));
         let snapshot = Snapshot { supervised: Supervised::Yes, state, raw: None, changed };
         let usage = Usage { memory: Some(4096), processor_time: Some(Duration::from_millis(250)), processes: None };
-        Sample { name: name.into(), snapshot, usage }
+        Sample {
+            name: name.into(),
+            snapshot,
+            usage,
+            log: Some(("app".into(), Counters { lines: 9, ..Counters::default() })),
+        }
     }
 
     #[test]
     fn a_module_is_in_one_state_and_has_its_numbers() {
-        let text = exposition(&[up("web")], true, None);
+        let text = exposition(Form::OpenMetrics, &[up("web")], true, None);
         let has = |line: &str| assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         has("supervise_module_state{module=\"web\",supervise_module_state=\"up\"} 1");
         has("supervise_module_state{module=\"web\",supervise_module_state=\"failed\"} 0");
@@ -227,6 +308,8 @@ mod tests {
         has("supervise_module_cpu_seconds_total{module=\"web\"} 0.25");
         has("supervise_module_memory_bytes{module=\"web\"} 4096");
         has("supervise_tree_up 1");
+        has("supervise_module_exits_total{module=\"web\",reason=\"core\"} 0");
+        has("supervise_log_lines_total{module=\"app\"} 9");
         assert!(text.ends_with("# EOF\n"));
         assert!(!text.contains("supervise_module_ready{") && !text.contains("pid"), "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with(STATE.name) && line.ends_with(" 1")).count(), 1);
@@ -236,7 +319,7 @@ mod tests {
     fn one_that_nobody_supervises_is_in_no_state_of_its_past() {
         let mut left = up("web");
         left.snapshot.supervised = Supervised::No { runs_on: true };
-        let text = exposition(&[left], false, None);
+        let text = exposition(Form::OpenMetrics, &[left], false, None);
         assert!(text.contains("supervise_module_state=\"up\"} 0\n"), "{text}");
         assert!(text.contains("supervise_module_state=\"unsupervised\"} 1\n"), "{text}");
     }
@@ -244,7 +327,8 @@ mod tests {
     #[test]
     fn the_manual_names_every_family() {
         let page = include_str!("../../../man/supervise-metrics.7");
-        let all = MODULE.iter().map(|of| of.family).chain([STATE, TREE, TREE_UP, TREE_START]);
+        let all = MODULE.iter().map(|of| of.family).chain(LOG.iter().map(|of| of.family));
+        let all = all.chain([STATE, EXITS, TREE, TREE_UP, TREE_START]);
         for Family { name, .. } in all {
             assert!(page.lines().any(|line| line.starts_with(&format!(".It Cm {name}"))), "{name}");
         }

@@ -60,9 +60,7 @@ impl Machine {
             || (run.stop != Stop::No && !run.failed)
             || self.want != Want::Up
             || self.leave.is_some();
-        if !requested {
-            self.tally.note_exit(now);
-        }
+        self.tally.note_exit(status, requested, now);
         // The end was not seen: it may have come long ago.
         let seen = matches!(self.state, State::Up(_));
         let uptime = if seen { now.since(run.since) } else { Duration::ZERO };

@@ -18,7 +18,7 @@ impl Machine {
     pub(in crate::machine) fn resume(&mut self, saved: SavedState, remains: Remains, now: Mono, actions: &mut Actions) {
         self.want = saved.want;
         self.alarm = saved.alarm;
-        self.tally = saved.tally;
+        self.tally = saved.tally.at_least(self.tally);
         self.limits = saved.limits;
         if saved.leaving && matches!(remains, Remains::Lives(..)) {
             self.leave_at_least(Leave::WhenDown);

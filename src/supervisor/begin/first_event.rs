@@ -59,6 +59,10 @@ impl Supervisor {
         let record = process.map(|process| self.adopt(process));
         if let Some(state) = &state {
             self.reports.publisher.restore(state);
+            // Of the same tree: what is counted of a name goes on, whatever directory has it now.
+            if state.supervisor_pid == std::process::id() {
+                self.machine.recall_tally(state);
+            }
             self.processes.origin.restore(state, &self.settings.context);
         }
         let survivor =

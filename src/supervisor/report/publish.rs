@@ -283,7 +283,9 @@ impl Publisher {
         file.restarts = machine.restarts();
         file.starts = tally.starts;
         file.exits = tally.exits;
+        file.exits_by = tally.exits_by;
         file.failed_starts = tally.failed_starts;
+        file.check_failures = tally.check_failures;
         file.recent_exits = tally.recent.count(Mono::now());
         file.commands = Some(self.commands);
         file.enabled = enabled;
