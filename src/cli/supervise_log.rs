@@ -172,7 +172,11 @@ fn merge(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn options(arguments: Arguments) -> Result<(Options, PathBuf), String> {
+/// What the command line says, and the directory.
+///
+/// # Errors
+/// A pattern that is none.
+pub fn options(arguments: Arguments) -> Result<(Options, PathBuf), String> {
     let dir = arguments.dir;
     let patterns: Vec<Vec<u8>> = arguments.patterns.into_iter().map(OsString::into_vec).collect();
     Rules::parse(&patterns).map_err(|error| error.to_string())?;

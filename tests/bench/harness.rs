@@ -2,7 +2,7 @@
 //! under every other supervisor that is installed, in turn.
 //!
 //! `cargo bench` runs all of it (a quarter of an hour); `cargo bench -- --quick` takes half a minute, and compares the tree with the
-//! floor alone; `cargo bench -- --help` lists the rest. What is printed is Markdown, and the picture is written
+//! floor alone; `cargo bench -- --log` has loggers side by side; `cargo bench -- --help` lists the rest. What is printed is Markdown, and the picture is written
 //! to `target/bench.svg`. Times are medians, in milliseconds; those in brackets are multiples of the floor's, and
 //! only these can be compared between machines.
 
@@ -12,6 +12,7 @@
 mod context;
 mod cost;
 mod floor;
+mod logging;
 mod measure;
 mod order;
 mod peers;
@@ -43,6 +44,9 @@ struct Arguments {
     /// What an order of services costs: all in one chain, all after one, each after ten, and none, in turn.
     #[arg(long)]
     order: bool,
+    /// Loggers instead of supervisors: a gigabyte of lines through each.
+    #[arg(long)]
+    log: bool,
     /// Numbers of services.
     #[arg(short = 'n', long, value_delimiter = ',', default_values_t = [100, 1000, 4000])]
     services: Vec<usize>,
@@ -59,6 +63,9 @@ struct Arguments {
     /// What the floor is, as a program: starts services that run this, for ever.
     #[arg(long, hide = true)]
     floor: Option<PathBuf>,
+    /// What the floor of loggers is, as a program: standard input into this file.
+    #[arg(long, hide = true)]
+    copy: Option<PathBuf>,
     /// Given by `cargo bench`.
     #[arg(long, hide = true)]
     bench: bool,
@@ -69,10 +76,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(program) = &arguments.floor {
         floor::run(program, arguments.services.first().copied().unwrap_or(1));
     }
+    if let Some(path) = &arguments.copy {
+        return Ok(logging::copy(path)?);
+    }
     if !arguments.bench {
         // `cargo test --all-targets` runs us, too, and wants no benchmark.
         println!("nothing is measured without --bench, which `cargo bench` gives");
         return Ok(());
+    }
+    if arguments.log {
+        let megabytes = if arguments.quick { 200 } else { 1000 };
+        return Ok(logging::run(&arguments.dir, megabytes, rounds(&arguments))?);
     }
     let mut how = Thoroughness {
         samples: 100,

@@ -27,6 +27,12 @@ pub enum Peer {
     Nitro,
 }
 
+/// Whether such a program is installed.
+pub fn is_in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+}
+
 impl Peer {
     /// Its name in the tables.
     pub fn name(self) -> &'static str {
@@ -53,8 +59,7 @@ impl Peer {
             Peer::Dinit => "dinit",
             Peer::Nitro => "nitro",
         };
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+        is_in_path(program)
     }
 
     /// How many services it can have, or can have in bearable time.

@@ -4,7 +4,11 @@ pub mod commands;
 pub mod conf;
 mod driver;
 pub mod identity;
+pub mod journal;
 pub mod letter;
+pub mod log_config;
+mod log_lines;
+pub mod log_options;
 pub mod notify;
 pub mod record;
 pub mod state;
@@ -14,11 +18,14 @@ pub mod tree_state;
 pub type Check = fn(&[u8]);
 
 /// All of them, by the names of their targets and of the folders with their seeds.
-pub const ALL: [(&str, Check); 8] = [
+pub const ALL: [(&str, Check); 11] = [
     ("commands", commands::check),
     ("conf", conf::check),
     ("identity", identity::check),
+    ("journal", journal::check),
     ("letter", letter::check),
+    ("log_config", log_config::check),
+    ("log_options", log_options::check),
     ("notify", notify::check),
     ("record", record::check),
     ("state", state::check),
