@@ -96,6 +96,9 @@ fn hand_over(
     next: Next<'_>,
 ) -> UpgradeError {
     let log = roster.log();
+    for (module, numbers) in roster.keep_handed_over_open(true) {
+        modules.entry(module).or_insert(numbers);
+    }
     modules.extend(roster.keep_pipes_open(true));
     let dropped = roster.alarms().to_start();
     if dropped > 0 {
@@ -117,6 +120,7 @@ fn hand_over(
     let failed = replace(state, roster, own_lock, next);
     let _ = handover::keep_open(own_lock.file(), false);
     roster.keep_pipes_open(false);
+    roster.keep_handed_over_open(false);
     UpgradeError::Program(program.clone(), failed)
 }
 

@@ -66,6 +66,36 @@ fn a_status_directory_that_is_removed_at_the_last_moment_makes_no_second_copy() 
 }
 
 #[test]
+fn a_command_waits_for_a_status_directory_that_may_not_be_used_just_now() {
+    if !nix::unistd::geteuid().is_root() {
+        return skipped(
+            "a_command_waits_for_a_status_directory_that_may_not_be_used_just_now: only root can give it away",
+        );
+    }
+    let place = Place::new();
+    place.run("web", SLEEP);
+    let (program, tree) = tree_of_own_copy(&place);
+    let web = place.module("web");
+    let pid = web.wait_up(&place);
+    let fresh = place.path().join("fresh");
+    let dir = web.dir().to_path_buf();
+    let once = place.path().join("given");
+    // The FIFO is open for both ways with the one who hands it over, so nobody waits.
+    let meanwhile =
+        format!("[ -e {0} ] || {{ printf d > {1}/control; chown 4711 {1}; }}; : > {0}", once.display(), dir.display());
+    script(&fresh, &program_that(&meanwhile));
+    std::fs::rename(&fresh, &program).expect("replaced");
+    upgrade(&place, || tree.signal("USR2"));
+    place.own().wait_text(&place, "supervise.log.wf", "belongs to uid 4711");
+    upgrade(&place, || tree.signal("USR2"));
+    assert!(is_alive(pid));
+    std::os::unix::fs::chown(&dir, Some(0), None).unwrap();
+    wait_for("the command to be heard", &place, || !is_alive(pid));
+    web.wait_state(&place, "down");
+    assert!(tree.stop().success());
+}
+
+#[test]
 fn what_has_left_comes_back_by_a_hup_while_the_root_is_away() {
     let place = Place::new();
     ["web", "left"].iter().for_each(|name| place.run(name, SLEEP));

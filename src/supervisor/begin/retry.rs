@@ -9,6 +9,7 @@ use crate::supervisor::spec::{OpenError, Outcome, Spec};
 use crate::supervisor::thread::Supervisor;
 use crate::sys::threads::poll;
 use crate::sys::time::Mono;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 /// How often a status directory that somebody else has locked, or that cannot be made, is tried again.
@@ -119,8 +120,11 @@ fn pause(spec: &mut Spec, length: Duration) -> Pause {
                 Order::Ask(Ask::KillNow) => (leave, kill_now) = (Some(Leave::Stop), true),
                 Order::Ask(Ask::Configure(config)) => spec.config = config,
                 Order::Ask(Ask::ChangeOutput(next)) => spec.service.change_output(next),
-                // No descriptor is held; the next program adopts what runs.
-                Order::Ask(Ask::Park(parking)) => parking.park(&spec.module, Descriptors::default()),
+                Order::Ask(Ask::Park(parking)) => {
+                    let numbers = keep_open(spec, true);
+                    parking.park(&spec.module, numbers);
+                    keep_open(spec, false);
+                }
                 Order::Ask(Ask::Publish | Ask::Look | Ask::ComeBack) => {}
                 Order::ResetLimits => {}
                 Order::Abandon(_) => return Pause::Abandon,
@@ -130,4 +134,13 @@ fn pause(spec: &mut Spec, length: Duration) -> Pause {
             return Pause::Leave { leave, kill_now };
         }
     }
+}
+
+/// What there is to hand over without a supervisor: what the program before us has handed over, with commands in it that nobody
+/// has read, and a logger's pipe, with lines.
+fn keep_open(spec: &mut Spec, keep: bool) -> Descriptors<RawFd> {
+    let inherited = spec.host.tree().and_then(|tree| tree.inherited.as_ref());
+    let numbers = inherited.map(|inherited| inherited.keep_open(keep)).unwrap_or_default();
+    let pipe = spec.service.input().and_then(|pipe| pipe.keep_open(keep));
+    Descriptors { pipe: pipe.or(numbers.pipe), ..numbers }
 }

@@ -3,6 +3,7 @@
 //! A parked thread has carried out and written down all that it knew, and keeps its descriptors open over `execve`.
 //! If that succeeds, the thread is gone with the old program; if not, it goes on.
 
+use crate::sys::handover;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,19 @@ impl InheritedModule {
     pub fn receive(numbers: Descriptors<RawFd>, guard: &AdoptionGuard) -> InheritedModule {
         let descriptors = numbers.convert(|number| crate::sys::handover::receive(number).ok());
         InheritedModule { descriptors, adoption_guard: Some(guard.clone()) }
+    }
+
+    /// Has what no thread has taken over yet stay open when the program is replaced once more, or not; the numbers.
+    pub fn keep_open(&self, keep: bool) -> Descriptors<RawFd> {
+        let Descriptors { lock, control, ok, pipe, runit } = &self.descriptors;
+        let number = |descriptor: &Option<OwnedFd>| handover::keep_open(descriptor.as_ref()?, keep).ok();
+        Descriptors {
+            lock: number(lock),
+            control: number(control),
+            ok: number(ok),
+            pipe: number(pipe),
+            runit: number(runit),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::status::state::StateFile;
 use crate::supervisor::host::ToTree;
 use crate::supervisor::report::alarm::Alarms;
 use crate::supervisor::requests::mailbox::{Ask, Mailbox};
-use crate::supervisor::requests::parking::{Descriptors, Parking};
+use crate::supervisor::requests::parking::{Descriptors, InheritedModule, Parking};
 use crate::supervisor::runit::RunitTree;
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::removals::Removals;
@@ -185,6 +185,12 @@ impl Roster {
             (format!("{name}/log"), Descriptors { pipe, ..Descriptors::default() })
         };
         without_logger.map(keep).collect()
+    }
+
+    /// The same for what modules were handed over that have not begun yet.
+    pub fn keep_handed_over_open(&self, keep: bool) -> Vec<(String, Descriptors<RawFd>)> {
+        let keep = |(module, inherited): (&String, &InheritedModule)| (module.clone(), inherited.keep_open(keep));
+        self.handover.modules.iter().map(keep).collect()
     }
 
     /// Has all threads come to rest; returns their modules' names.
