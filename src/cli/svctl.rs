@@ -95,6 +95,8 @@ pub enum Verb {
     Metrics(Metrics),
     /// Show effective settings and where each comes from, or check the config file
     Config(Config),
+    /// Put back the packaged links in service directories whose place those of a tree with --runit-compat have taken
+    RunitLinks(RunitLinks),
     /// Tell the tree to look for services again
     Rescan,
     /// Have the tree replace itself by the program now at its path; services run on
@@ -268,6 +270,23 @@ pub struct Config {
     /// Names, or globs; without one, what a module gets that has no section of its own
     #[arg(value_name = "MODULE")]
     pub modules: Vec<OsString>,
+}
+
+/// `runit-links`.
+#[derive(Args, Debug)]
+pub struct RunitLinks {
+    /// What is done with them
+    pub work: LinkWork,
+    /// The directory of the services [default: that of the tree]
+    #[arg(value_name = "ROOT")]
+    pub root: Option<PathBuf>,
+}
+
+/// What `runit-links` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LinkWork {
+    /// Put them back
+    Restore,
 }
 
 /// `completions`.

@@ -45,7 +45,7 @@ pub mod steer;
 pub mod usage;
 
 use crate::cli;
-use crate::cli::svctl::{Alarm, Awaited, Cli, Enable, Restart, Start, Switch, Verb};
+use crate::cli::svctl::{Alarm, Awaited, Cli, Enable, LinkWork, Restart, RunitLinks, Start, Switch, Verb};
 use error::CtlError;
 use exit::Outcome;
 use logs::print;
@@ -59,7 +59,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use steer::control::{self, Command};
 use steer::goal::Goal;
-use steer::{check, forget, link, patience, tree};
+use steer::{check, forget, link, patience, runit_links, tree};
 
 /// The program: answers a shell that asks for completions, or does what the command line says.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -93,6 +93,7 @@ fn run(cli: &Cli) -> u8 {
             | Task::RestartOutdated(_)
             | Task::Hup(_)
             | Task::Upgrade
+            | Task::RestoreLinks(_)
             | Task::Shutdown => out.line(&report::came_to_nothing(&error)),
         }
         vec![error.outcome]
@@ -134,6 +135,8 @@ enum Task<'a> {
     Hup(&'static str),
     /// `upgrade`.
     Upgrade,
+    /// `runit-links restore`.
+    RestoreLinks(Option<&'a Path>),
     /// `shutdown`.
     Shutdown,
 }
@@ -180,6 +183,7 @@ fn task(verb: &Verb) -> Task<'_> {
         Verb::Reload(to) => Task::Command(control::RELOAD, &to.modules),
         Verb::Rescan => Task::Hup("told to look for services again"),
         Verb::Upgrade => Task::Upgrade,
+        Verb::RunitLinks(RunitLinks { work: LinkWork::Restore, root }) => Task::RestoreLinks(root.as_deref()),
         Verb::Shutdown => Task::Shutdown,
     }
 }
@@ -251,6 +255,7 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
         Task::Upgrade => {
             on_tree(cli, out, |root, report| tree::upgrade(root, cli.wait.unwrap_or(patience::USUAL), report))
         }
+        Task::RestoreLinks(services) => reporting(cli, out, |report| runit_links::restore(services, root, report)),
         Task::Shutdown => on_tree(cli, out, |root, report| tree::shutdown(root, cli.wait, report)),
     }
 }

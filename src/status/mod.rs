@@ -21,6 +21,7 @@ pub mod record;
 pub mod recorded;
 pub mod rest;
 pub mod runit_files;
+pub mod runit_link;
 pub mod state;
 pub mod tree_state;
 

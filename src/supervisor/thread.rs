@@ -149,6 +149,7 @@ impl Supervisor {
     pub fn run(mut self: Box<Self>) -> Result<Outcome, Box<Spec>> {
         loop {
             if let Some(outcome) = self.outcome {
+                self.put_runit_link_back();
                 return Ok(outcome);
             }
             if let Err(text) = catch(|| self.turn()) {
@@ -347,7 +348,10 @@ impl Supervisor {
                 Order::Ask(Ask::ChangeOutput(next)) => self.spec.service.change_output(next),
                 Order::Ask(Ask::Park(parking)) => self.parking = Some(parking),
                 Order::Ask(Ask::Look) => self.look_at_order(),
-                Order::Ask(Ask::Publish) => self.reports.publisher.forget_what_is_gone(&self.spec.dir),
+                Order::Ask(Ask::Publish) => {
+                    self.reports.publisher.forget_what_is_gone(&self.spec.dir);
+                    self.look_at_runit_link();
+                }
                 Order::Ask(Ask::ComeBack) => {}
                 Order::ResetLimits => {
                     self.say(Level::Info, "got SIGALRM: the limits count from the beginning".into());
@@ -382,6 +386,17 @@ impl Supervisor {
 
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
+    fn put_runit_link_back(&self) {
+        // After `x`, the tools are to find that nobody supervises it, nor its logger.
+        let leaves = self.machine.leave() == Some(Leave::Stop);
+        let tree = self.spec.host.tree().and_then(|tree| tree.runit.as_ref());
+        if let (true, Some(tree), Some(runit)) = (leaves, tree, &self.runit) {
+            runit.service_dir().into_iter().for_each(|dir| tree.links().put_back(dir));
+        }
+    }
+
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
     fn take_runit_commands(&mut self) {
         for command in self.runit.as_deref().map(Runit::commands).unwrap_or_default() {
             // A logger ends with its service.
@@ -389,6 +404,17 @@ impl Supervisor {
             if command != Command::StopAndExit || self.spec.service.input().is_none() {
                 self.handle(Event::Command(command));
             }
+        }
+    }
+
+    /// Somebody may have put the packaged link back where that could not be watched.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    fn look_at_runit_link(&self) {
+        let tree = self.spec.host.tree().and_then(|tree| tree.runit.as_ref());
+        if let (Some(tree), Some(dir)) = (tree, self.runit.as_deref().and_then(Runit::service_dir)) {
+            // Whatever is wrong with it has been said when it was made.
+            let _ = tree.links().look(dir);
         }
     }
 

@@ -142,6 +142,7 @@ impl Tree {
             self.turn(messages, &reports);
         }
         self.roster.finish_output();
+        self.roster.put_runit_links_back();
         self.reap_orphans();
         self.send_last_alarms(messages);
         let exit_code = self.shutdown.exit_code();

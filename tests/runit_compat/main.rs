@@ -10,5 +10,6 @@ mod fixture;
 mod beside;
 mod controls;
 mod files;
+mod links;
 mod others;
 mod switching;

@@ -11,6 +11,7 @@
 //! | [`module_wait`], [`wait`] | one module on its way to that; waiting for many |
 //! | [`check`] | a service's own `check` script, and the verb `check` |
 //! | [`patience`] | how long a result is waited for |
+//! | [`runit_links`] | `runit-links restore`: the way back to runit |
 //! | [`tree`] | `rescan`, `upgrade`, `shutdown`, `reload` of the whole tree |
 
 pub mod changed;
@@ -22,6 +23,7 @@ pub mod goal;
 pub mod link;
 pub mod module_wait;
 pub mod patience;
+pub mod runit_links;
 pub mod send;
 pub mod tree;
 pub mod wait;

@@ -9,6 +9,7 @@ use crate::status::StatusDir;
 use crate::status::log::Log;
 use crate::status::runit_files::{Files, NAME, Phase, Record};
 use crate::supervisor::report::lines::Lines;
+use crate::supervisor::runit::links::Links;
 use crate::sys::errno_text;
 use crate::sys::files::path_error::PathError;
 use crate::sys::time::Mono;
@@ -19,10 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-/// What `runsv`, `supervise` and older `s6-supervise` leave in a directory of their own. With anything else in it, it
-/// is not only theirs.
-const THEIR_FILES: [&str; 9] = ["control", "ok", "lock", "pid", "pid.new", "stat", "stat.new", "status", "status.new"];
-
 /// What the modules of a tree share.
 #[derive(Debug)]
 pub struct RunitTree {
@@ -30,12 +27,19 @@ pub struct RunitTree {
     status_root: PathBuf,
     log: Log,
     told: AtomicBool,
+    links: Links,
 }
 
 impl RunitTree {
     /// For the services below `root`.
     pub fn new(root: PathBuf, status_root: PathBuf, log: Log) -> RunitTree {
-        RunitTree { root, status_root, log, told: AtomicBool::new(false) }
+        let links = Links::new(status_root.clone(), log.clone());
+        RunitTree { root, status_root, log, told: AtomicBool::new(false), links }
+    }
+
+    /// The links in the service directories.
+    pub fn links(&self) -> &Links {
+        &self.links
     }
 
     /// Says, once for all modules, that there are no links in the service directories.
@@ -53,6 +57,8 @@ impl RunitTree {
 pub struct Runit {
     files: Files,
     svdir: PathBuf,
+    /// The directory that has the link to them, without any link on its way.
+    service_dir: Option<PathBuf>,
     since: SystemTime,
     shown: (Phase, u32),
     /// Until when a start that failed was put off.
@@ -83,6 +89,11 @@ impl Runit {
     /// Where runit's files are.
     pub fn directory(&self) -> &Path {
         self.files.path()
+    }
+
+    /// The directory that has the link to them, if there is one.
+    pub fn service_dir(&self) -> Option<&Path> {
+        self.service_dir.as_deref()
     }
 
     /// What `SVDIR` has to be for this module.
@@ -145,6 +156,7 @@ impl Runit {
         let mut runit = Runit {
             files: Files::new(dir, control),
             svdir: tree.root.clone(),
+            service_dir: None,
             since: SystemTime::now(),
             shown: (Phase::Down, 0),
             deferred: None,
@@ -161,15 +173,18 @@ impl Runit {
         let first = runit.files.write_first(first).err();
         let mut complaint = runit.files.keep(dir).err().or(first).map(tried_again);
         let link = service_dir.join(NAME);
-        if let Err(error) = place_link(&link, runit.files.path()) {
-            runit.svdir.clone_from(&tree.status_root);
-            match error.raw_os_error() {
-                Some(libc::EROFS | libc::EACCES | libc::EPERM) => tree.links_cannot_be_made(&error),
-                // The directory is gone: there is a process of it to be stopped, and no more.
-                Some(libc::ENOENT) => {}
-                _ => {
-                    let (link, svdir, why) = (link.display(), runit.svdir.display(), describe(&error));
-                    complaint = Some(format!("{link}: {why}; runit's files are below {svdir} alone"));
+        match tree.links.place(service_dir, runit.files.path()) {
+            Ok(dir) => runit.service_dir = Some(dir),
+            Err(error) => {
+                runit.svdir.clone_from(&tree.status_root);
+                match error.raw_os_error() {
+                    Some(libc::EROFS | libc::EACCES | libc::EPERM) => tree.links_cannot_be_made(&error),
+                    // The directory is gone: there is a process of it to be stopped, and no more.
+                    Some(libc::ENOENT) => {}
+                    _ => {
+                        let (link, svdir, why) = (link.display(), runit.svdir.display(), describe(&error));
+                        complaint = Some(format!("{link}: {why}; runit's files are below {svdir} alone"));
+                    }
                 }
             }
         }
@@ -200,43 +215,6 @@ impl Runit {
             lines.say(Level::Warn, tried_again(error));
         }
     }
-}
-
-/// Makes `link` a link to `target`. What an earlier supervisor has left there goes, if it is only that.
-fn place_link(link: &Path, target: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(link) {
-        Ok(there) if there.is_symlink() => {
-            if std::fs::read_link(link).is_ok_and(|there| there == target) {
-                return Ok(());
-            }
-            std::fs::remove_file(link)?;
-        }
-        Ok(there) if there.is_dir() => remove_leftovers(link)?,
-        Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    match std::os::unix::fs::symlink(target, link) {
-        // The thread of another module that is the same directory was faster; the last one's stays.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && link.is_symlink() => Ok(()),
-        other => other,
-    }
-}
-
-fn remove_leftovers(dir: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        if !THEIR_FILES.iter().any(|known| name == *known) {
-            return Err(io::ErrorKind::DirectoryNotEmpty.into());
-        }
-    }
-    for name in THEIR_FILES {
-        match std::fs::remove_file(dir.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    std::fs::remove_dir(dir)
 }
 
 fn describe(error: &io::Error) -> String {

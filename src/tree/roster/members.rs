@@ -259,6 +259,13 @@ impl Roster {
         }
     }
 
+    /// The links of modules that have left before the end, and have nobody to put them back.
+    pub fn put_runit_links_back(&self) {
+        if let Some(runit) = &self.shared.runit {
+            runit.links().put_all_back();
+        }
+    }
+
     /// Has all threads check and repair their status files.
     pub fn wake_all(&self) {
         for (_, member) in self.members.values() {
