@@ -1,15 +1,23 @@
 //! The link `supervise` in a service directory, which leads runit's tools to our files, and what it takes the place of.
 //!
 //! Debian's packages and those of others bring a link of that name along. Without it, `runsv` does not start on the
-//! directory after a reboot: ours leads nowhere then. So the packaged link is set aside, in the directory itself, where it
-//! outlives a status root in `/run`, and is put back in the end.
+//! directory after a reboot: ours leads nowhere then. So where the packaged link has led is part of what our link says:
+//! `STATUS/web/supervise/packaged/%2frun%2frunit%2fsupervise%2fweb`, which is another name of `STATUS/web/supervise`. That
+//! outlives a status root in `/run`, and adds nothing to the service directory, which Debian's cpsv(8) would take for one
+//! that was changed by hand.
 
 use super::runit_files::NAME;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// The packaged link, while ours is in its place.
-pub const KEPT: &str = "supervise.packaged";
+/// Below our directory, the other names that it has.
+const PACKAGED: &str = "packaged";
+
+/// A link on its way to its place.
+const NEW: &str = "supervise.new";
 
 /// What `runsv`, `supervise` and older `s6-supervise` leave in a directory of their own. With anything else in it, it
 /// is not only theirs.
@@ -27,24 +35,21 @@ pub enum PutBack {
 }
 
 /// Makes the link in `service_dir` lead to `target`, below `status_root`. What an earlier supervisor has left there goes, if
-/// it is only that; a packaged link is set aside, and returned if that was done just now.
+/// it is only that; where a packaged link has led is kept, and returned if it was there just now.
 ///
 /// # Errors
 /// What the file system says; `NotADirectory` or `DirectoryNotEmpty` for what stays because it is something else.
 pub fn place(service_dir: &Path, target: &Path, status_root: &Path) -> io::Result<Option<PathBuf>> {
     let link = service_dir.join(NAME);
-    let mut set_aside = None;
+    let (mut packaged, mut is_new) = (None, false);
     match std::fs::symlink_metadata(&link) {
         Ok(there) if there.is_symlink() => {
             let there = std::fs::read_link(&link)?;
-            if there == target {
-                return Ok(None);
-            }
-            if there.starts_with(status_root) || is_of(target, &there) {
-                std::fs::remove_file(&link)?;
-            } else {
-                std::fs::rename(&link, service_dir.join(KEPT))?;
-                set_aside = Some(there);
+            let (base, kept) = split(&there);
+            is_new = kept.is_none() && !base.starts_with(status_root) && !is_of(target, base);
+            packaged = kept.or_else(|| is_new.then(|| there.clone()));
+            if there == text(target, packaged.as_deref()) {
+                return name(target, packaged.as_deref()).map(|()| None);
             }
         }
         Ok(there) if there.is_dir() => remove_leftovers(&link)?,
@@ -52,11 +57,76 @@ pub fn place(service_dir: &Path, target: &Path, status_root: &Path) -> io::Resul
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    match std::os::unix::fs::symlink(target, &link) {
-        // The thread of another module that is the same directory was faster; the last one's stays.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && link.is_symlink() => Ok(set_aside),
-        other => other.map(|()| set_aside),
+    name(target, packaged.as_deref())?;
+    replace(service_dir, &text(target, packaged.as_deref()))?;
+    Ok(packaged.filter(|_| is_new))
+}
+
+/// What our link says.
+fn text(target: &Path, packaged: Option<&Path>) -> PathBuf {
+    packaged.map_or_else(|| target.to_owned(), |packaged| target.join(PACKAGED).join(encode(packaged)))
+}
+
+/// Where a link leads, and where the packaged one has led whose place it has taken.
+fn split(there: &Path) -> (&Path, Option<PathBuf>) {
+    let parent = there.parent().filter(|parent| parent.file_name() == Some(OsStr::new(PACKAGED)));
+    match parent.and_then(Path::parent).zip(there.file_name().and_then(decode)) {
+        Some((base, packaged)) => (base, Some(packaged)),
+        None => (there, None),
     }
+}
+
+/// Gives our directory the name that the link says.
+fn name(target: &Path, packaged: Option<&Path>) -> io::Result<()> {
+    let Some(packaged) = packaged else { return Ok(()) };
+    let dir = target.join(PACKAGED);
+    let exists = |result: io::Result<()>| match result {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    };
+    exists(std::fs::create_dir(&dir))?;
+    exists(symlink("..", dir.join(encode(packaged))))
+}
+
+/// Puts a link in the place of what is there. It is never missing.
+fn replace(service_dir: &Path, text: &Path) -> io::Result<()> {
+    let new = service_dir.join(NEW);
+    match symlink(text, &new) {
+        // Left by somebody who was killed.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(&new)?;
+            symlink(text, &new)?;
+        }
+        made => made?,
+    }
+    std::fs::rename(&new, service_dir.join(NAME))
+}
+
+fn encode(path: &Path) -> OsString {
+    let mut name = Vec::new();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' => name.extend(b"%2f"),
+            b'%' => name.extend(b"%25"),
+            other => name.push(*other),
+        }
+    }
+    OsString::from_vec(name)
+}
+
+fn decode(name: &OsStr) -> Option<PathBuf> {
+    let mut path = Vec::new();
+    let mut parts = name.as_bytes().split(|byte| *byte == b'%');
+    path.extend(parts.next()?);
+    for part in parts {
+        path.push(match part.get(..2)? {
+            b"2f" => b'/',
+            b"25" => b'%',
+            _ => return None,
+        });
+        path.extend(part.get(2..)?);
+    }
+    Some(OsString::from_vec(path).into())
 }
 
 /// Whether `there` is what a tree with another status root would have in the place of `target`: it ends in the module's name
@@ -66,34 +136,24 @@ fn is_of(target: &Path, there: &Path) -> bool {
     ends.next().is_some_and(|(ours, its)| ours == its) && ends.next().is_some_and(|(ours, its)| ours == its)
 }
 
-/// Whether a packaged link is set aside in `service_dir`.
-pub fn is_kept(service_dir: &Path) -> bool {
-    service_dir.join(KEPT).is_symlink()
+/// Whether the link in `service_dir` has taken the place of a packaged one.
+pub fn is_packaged(service_dir: &Path) -> bool {
+    std::fs::read_link(service_dir.join(NAME)).is_ok_and(|there| split(&there).1.is_some())
 }
 
-/// Takes our link in `service_dir` away, and puts the packaged one back. Ours is the one for which `is_ours` says so.
+/// Takes our link in `service_dir` away, and puts the packaged one back. Ours is one to a directory for which `is_ours` says so.
 ///
 /// # Errors
 /// What the file system says.
 pub fn put_back(service_dir: &Path, is_ours: impl Fn(&Path) -> bool) -> io::Result<PutBack> {
-    let (link, kept) = (service_dir.join(NAME), service_dir.join(KEPT));
-    match std::fs::symlink_metadata(&link) {
-        Ok(there) if there.is_symlink() && !std::fs::read_link(&link).is_ok_and(|there| is_ours(&there)) => {
-            // A package has put its own back.
-            return if is_kept(service_dir) {
-                std::fs::remove_file(kept).map(|()| PutBack::Nothing)
-            } else {
-                Ok(PutBack::Nothing)
-            };
-        }
-        Ok(there) if !there.is_symlink() => return Ok(PutBack::Nothing),
-        Ok(_) if is_kept(service_dir) => {}
-        Ok(_) => return std::fs::remove_file(link).map(|()| PutBack::Removed),
-        Err(_) if !is_kept(service_dir) => return Ok(PutBack::Nothing),
-        Err(_) => {}
+    let link = service_dir.join(NAME);
+    // What is no link, or is not there, is none of ours.
+    let Ok(there) = std::fs::read_link(&link) else { return Ok(PutBack::Nothing) };
+    match split(&there) {
+        (base, _) if !is_ours(base) => Ok(PutBack::Nothing),
+        (_, None) => std::fs::remove_file(link).map(|()| PutBack::Removed),
+        (_, Some(packaged)) => replace(service_dir, &packaged).map(|()| PutBack::Packaged(packaged)),
     }
-    std::fs::rename(&kept, &link)?;
-    std::fs::read_link(&link).map(PutBack::Packaged)
 }
 
 fn remove_leftovers(dir: &Path) -> io::Result<()> {
@@ -115,59 +175,98 @@ fn remove_leftovers(dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
 
-    const ROOT: &str = "/run/st";
-    const OURS: &str = "/run/st/web/supervise";
-
-    fn place_at(dir: &Path) -> Option<PathBuf> {
-        place(dir, Path::new(OURS), Path::new(ROOT)).unwrap()
+    /// A service directory, and our directory for it.
+    struct Pair {
+        dir: tempfile::TempDir,
     }
 
-    fn leads(dir: &Path, name: &str) -> Option<String> {
-        std::fs::read_link(dir.join(name)).ok().map(|there| there.to_string_lossy().into_owned())
-    }
+    impl Pair {
+        fn new() -> Pair {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(dir.path().join("st/web/supervise")).unwrap();
+            std::fs::create_dir(dir.path().join("web")).unwrap();
+            Pair { dir }
+        }
 
-    fn end(dir: &Path) -> PutBack {
-        put_back(dir, |there| there == Path::new(OURS)).unwrap()
+        fn service(&self) -> PathBuf {
+            self.dir.path().join("web")
+        }
+
+        fn ours(&self) -> PathBuf {
+            self.dir.path().join("st/web/supervise")
+        }
+
+        fn place(&self) -> Option<PathBuf> {
+            place(&self.service(), &self.ours(), &self.dir.path().join("st")).unwrap()
+        }
+
+        fn packages(&self, there: &str) {
+            let _ = std::fs::remove_file(self.service().join(NAME));
+            symlink(there, self.service().join(NAME)).unwrap();
+        }
+
+        fn put_back(&self) -> PutBack {
+            put_back(&self.service(), |there| there == self.ours()).unwrap()
+        }
+
+        /// Whether the service directory's one entry leads to our directory.
+        fn is_placed(&self) -> bool {
+            let one = std::fs::read_dir(self.service()).unwrap().count() == 1;
+            one && std::fs::canonicalize(self.service().join(NAME)).ok() == std::fs::canonicalize(self.ours()).ok()
+        }
+
+        fn link(&self) -> Option<PathBuf> {
+            std::fs::read_link(self.service().join(NAME)).ok()
+        }
     }
 
     #[test]
-    fn a_packaged_link_is_set_aside_and_put_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        symlink("/run/runit/supervise/web", dir.join(NAME)).unwrap();
-        assert_eq!(place_at(dir), Some("/run/runit/supervise/web".into()));
-        assert_eq!((leads(dir, NAME).as_deref(), place_at(dir)), (Some(OURS), None));
+    fn where_a_packaged_link_led_is_kept_in_ours_and_put_back() {
+        let pair = Pair::new();
+        let (first, newer) = ("/run/runit/supervise/web", "../100%/sv.web");
+        pair.packages(first);
+        assert_eq!(pair.place(), Some(first.into()));
+        assert!(pair.is_placed() && pair.place().is_none() && is_packaged(&pair.service()));
+        // Our directory was removed, and made anew.
+        std::fs::remove_dir_all(pair.ours()).unwrap();
+        std::fs::create_dir(pair.ours()).unwrap();
+        assert!(pair.place().is_none() && pair.is_placed());
         // An upgrade of the package brings another one.
-        std::fs::remove_file(dir.join(NAME)).unwrap();
-        symlink("/run/runit/supervise.web", dir.join(NAME)).unwrap();
-        assert_eq!(place_at(dir), Some("/run/runit/supervise.web".into()));
-        assert_eq!(end(dir), PutBack::Packaged("/run/runit/supervise.web".into()));
-        assert_eq!((leads(dir, NAME).as_deref(), leads(dir, KEPT)), (Some("/run/runit/supervise.web"), None));
-        assert_eq!(end(dir), PutBack::Nothing);
+        pair.packages(newer);
+        assert_eq!(pair.place(), Some(newer.into()));
+        assert!(pair.is_placed());
+        // After a reboot.
+        std::fs::remove_dir_all(pair.ours()).unwrap();
+        assert_eq!((pair.put_back(), pair.link()), (PutBack::Packaged(newer.into()), Some(newer.into())));
+        assert_eq!(pair.put_back(), PutBack::Nothing);
+    }
+
+    #[test]
+    fn another_tree_keeps_what_the_one_before_it_has_kept() {
+        let pair = Pair::new();
+        pair.packages("/var/st/web/supervise/packaged/%2frun%2fsv.web");
+        assert!(pair.place().is_none() && pair.is_placed());
+        assert_eq!(pair.put_back(), PutBack::Packaged("/run/sv.web".into()));
     }
 
     #[test]
     fn links_of_trees_are_no_packaged_ones() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        for other in ["/run/st/other/supervise", "/var/lib/st/web/supervise"] {
-            symlink(other, dir.join(NAME)).unwrap();
-            assert_eq!((place_at(dir), leads(dir, NAME).as_deref()), (None, Some(OURS)));
-            assert_eq!((end(dir), leads(dir, NAME)), (PutBack::Removed, None));
+        let pair = Pair::new();
+        let another = pair.dir.path().join("st/other/supervise");
+        for other in [another.to_str().unwrap(), "/var/lib/st/web/supervise"] {
+            pair.packages(other);
+            assert!(pair.place().is_none() && pair.is_placed() && !is_packaged(&pair.service()));
+            assert_eq!((pair.put_back(), pair.link()), (PutBack::Removed, None));
         }
     }
 
     #[test]
     fn what_a_package_has_put_back_itself_stays() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        symlink("/run/runit/supervise/web", dir.join(NAME)).unwrap();
-        place_at(dir);
-        std::fs::remove_file(dir.join(NAME)).unwrap();
-        symlink("/run/sv/web", dir.join(NAME)).unwrap();
-        assert_eq!(end(dir), PutBack::Nothing);
-        assert_eq!((leads(dir, NAME).as_deref(), is_kept(dir)), (Some("/run/sv/web"), false));
+        let pair = Pair::new();
+        pair.packages("/run/runit/supervise/web");
+        pair.place();
+        pair.packages("/run/sv/web");
+        assert_eq!((pair.put_back(), pair.link()), (PutBack::Nothing, Some("/run/sv/web".into())));
     }
 }

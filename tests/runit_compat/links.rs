@@ -21,6 +21,10 @@ fn leads(path: &Path) -> Option<PathBuf> {
     std::fs::read_link(path).ok()
 }
 
+fn is_at(link: &Path, ours: &Path) -> bool {
+    std::fs::canonicalize(link).is_ok_and(|there| std::fs::canonicalize(ours).is_ok_and(|ours| there == ours))
+}
+
 fn link(place: &Place, name: &str) -> PathBuf {
     place.root().join(name).join("supervise")
 }
@@ -39,11 +43,12 @@ fn the_end_of_the_tree_puts_packaged_links_back_and_takes_others_away() {
     let ours = |name: &str| place.module(name).path("supervise");
     for name in ["web", "plain"] {
         place.module(name).wait_up(&place);
-        assert_eq!(leads(&link(&place, name)), Some(ours(name)));
+        assert!(is_at(&link(&place, name), &ours(name)));
+        // Nothing is added to the directory: Debian's cpsv(8) would take it for one that somebody has changed.
+        assert_eq!(std::fs::read_dir(place.root().join(name)).unwrap().count(), 2);
     }
     assert!(tree.stop().success());
     assert_eq!(leads(&link(&place, "web")), Some(there));
-    assert!(!place.root().join("web/supervise.packaged").is_symlink());
     assert!(!link(&place, "plain").is_symlink());
     // As after a reboot: nothing of the tree is there any more, and runsv starts.
     std::fs::remove_dir_all(place.status_root()).unwrap();
@@ -63,11 +68,7 @@ fn one_that_has_left_before_the_end_gets_its_link_back_with_the_end() {
     place.module("web").wait_up(&place);
     place.module("web").send("dx");
     wait_for("it to leave", &place, || !place.module("web").is_supervised());
-    assert_eq!(
-        leads(&link(&place, "web")),
-        Some(place.module("web").path("supervise")),
-        "sv says that runsv is not running"
-    );
+    assert!(sv_status(&place).contains("runsv not running"));
     assert!(tree.stop().success());
     assert_eq!(leads(&link(&place, "web")), Some(there));
 }
@@ -84,7 +85,7 @@ fn a_link_that_an_upgrade_of_the_package_puts_back_is_noticed() {
     let unpacked = place.root().join("web/supervise.dpkg-new");
     symlink(&newer, &unpacked).unwrap();
     std::fs::rename(&unpacked, link(&place, "web")).unwrap();
-    wait_for("our link", &place, || leads(&link(&place, "web")) == Some(web.path("supervise")));
+    wait_for("our link", &place, || is_at(&link(&place, "web"), &web.path("supervise")));
     assert!(sv_status(&place).starts_with("run: web"));
     place.module(".supervise-tree").wait_text(&place, "supervise.log", "a package has put its link supervise -> ");
     assert!(tree.stop().success());

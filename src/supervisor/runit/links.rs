@@ -1,7 +1,7 @@
 //! The links `supervise` in service directories, while a tree keeps runit's files.
 //!
-//! An upgrade of a package puts the packaged link back, and runit's tools find nothing behind it. So the directories in which
-//! one was set aside are watched, by one thread for all of them, which there is only where one was.
+//! An upgrade of a package puts the packaged link back, and runit's tools find nothing behind it. So the directories of which
+//! ours has taken the place of one are watched, by one thread for all of them, which there is only where one was.
 
 use crate::status::log::Log;
 use crate::status::runit_files::NAME;
@@ -50,7 +50,7 @@ impl Links {
         let mut placed = self.placed.lock();
         runit_link::place(&dir, target, &self.status_root)?;
         placed.targets.insert(dir.clone(), target.to_owned());
-        if runit_link::is_kept(&dir)
+        if runit_link::is_packaged(&dir)
             && let Err(errno) = self.watch(&mut placed, &dir)
         {
             let (dir, why) = (dir.display(), crate::sys::describe(errno));
@@ -128,7 +128,7 @@ fn replace(placed: &Placed, dir: &Path, root: &Path, log: &Log) -> io::Result<()
     let Some(target) = placed.targets.get(dir) else { return Ok(()) };
     if let Some(packaged) = runit_link::place(dir, target, root)? {
         let (dir, packaged) = (dir.display(), packaged.display());
-        log::info!(logger: log, "{dir}: a package has put its link supervise -> {packaged} back: set aside again");
+        log::info!(logger: log, "{dir}: a package has put its link supervise -> {packaged} back: ours is in its place again");
     }
     Ok(())
 }
