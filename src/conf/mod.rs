@@ -18,6 +18,7 @@ pub mod policy;
 pub mod program;
 pub mod readiness;
 pub mod relations;
+pub mod s6;
 pub mod sections;
 pub mod settings;
 pub mod shell_words;
@@ -60,6 +61,8 @@ pub enum Origin {
     Default,
     /// The `[global]` section, in this line.
     Global(usize),
+    /// The file of s6 in the service directory, by its number in [`s6::FILES`].
+    S6(usize),
     /// The service directory's own file, in this line.
     Directory(usize),
     /// The module's own section, in this line.
@@ -281,6 +284,7 @@ impl Config {
         let (global, section) = self.scope(module);
         let places = [
             global.map(|section| (section, Origin::Global as fn(usize) -> Origin)),
+            own.map(|own| (own.s6(), Origin::S6 as fn(usize) -> Origin)),
             own.map(|own| (own.section(), Origin::Directory as fn(usize) -> Origin)),
             section.map(|section| (section, Origin::Own as fn(usize) -> Origin)),
         ];
@@ -372,8 +376,12 @@ fn resolve(key: &Key, places: &[Option<Place<'_>>], program: Program) -> Value {
         // An empty value inherits.
         let Some(entry) = section.get(key.name).filter(|entry| !entry.value.is_empty()) else { continue };
         value.text = match value.origin {
-            Origin::Global(_) | Origin::Directory(_) if key.adds => format!("{} {}", value.text, entry.value),
-            Origin::Default | Origin::Global(_) | Origin::Directory(_) | Origin::Own(_) => entry.value.clone(),
+            Origin::Global(_) | Origin::S6(_) | Origin::Directory(_) if key.adds => {
+                format!("{} {}", value.text, entry.value)
+            }
+            Origin::Default | Origin::Global(_) | Origin::S6(_) | Origin::Directory(_) | Origin::Own(_) => {
+                entry.value.clone()
+            }
         };
         value.origin = origin(entry.line);
     }

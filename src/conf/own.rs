@@ -1,9 +1,11 @@
-//! A service directory's own `supervise.conf`: keys without a section, which travel with the service.
+//! A service directory's own `supervise.conf`: keys without a section, which travel with the service; and the files of s6
+//! beside it, which stand for keys.
 
 use super::complaint::{Complaint, Findings};
 use super::lint;
 use super::sections::lines::{self, Kind, Line};
 use super::sections::{Section, Sections};
+use super::{CONFIG_FILE, s6};
 use crate::sys::errno_text;
 use crate::sys::fnv;
 use std::fs::{File, OpenOptions};
@@ -17,13 +19,45 @@ const FILE_MAX: u64 = 256 * 1024;
 /// The section that the keys are kept in. No header can name it.
 const KEYS: &str = "";
 
-/// The file, as it was read.
+/// What is in the files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    conf: Option<Vec<u8>>,
+    s6: Vec<s6::Text>,
+}
+
+impl Texts {
+    /// Reads those in `dir`: `supervise.conf` and the files of s6, as far as they `are_there`. `None` if there is none.
+    ///
+    /// `trusted` are the users to whom they have to belong; empty for anybody.
+    ///
+    /// # Errors
+    /// As [`OwnFile::bytes`].
+    pub fn read(dir: &Path, are_there: [bool; 2], trusted: &[u32]) -> Result<Option<Texts>, Complaint> {
+        let [has_conf, has_s6] = are_there;
+        let conf = if has_conf { OwnFile::bytes(&dir.join(CONFIG_FILE), trusted)? } else { None };
+        let s6 = if has_s6 { s6::read(dir, trusted)? } else { Vec::new() };
+        Ok((conf.is_some() || !s6.is_empty()).then_some(Texts { conf, s6 }))
+    }
+
+    fn hash(&self) -> u64 {
+        let mut all = self.conf.clone().unwrap_or_default();
+        for (number, text) in &self.s6 {
+            all.extend(number.to_ne_bytes());
+            all.extend(text);
+        }
+        fnv::hash(&all)
+    }
+}
+
+/// The files, as they were read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnFile {
-    /// Where it is.
+    /// Where `supervise.conf` is, or would be.
     pub path: PathBuf,
     hash: u64,
     section: Section,
+    s6: Section,
     complaints: Vec<Complaint>,
 }
 
@@ -47,12 +81,21 @@ impl OwnFile {
         }
     }
 
-    /// Reads the file at `path`; `None` if there is none.
+    /// Reads the files in `dir`; `None` if there is none.
     ///
     /// # Errors
     /// As [`OwnFile::bytes`].
-    pub fn read(path: &Path, trusted: &[u32]) -> Result<Option<OwnFile>, Complaint> {
-        Ok(OwnFile::bytes(path, trusted)?.map(|bytes| OwnFile::parse(path, &bytes)))
+    pub fn read(dir: &Path, trusted: &[u32]) -> Result<Option<OwnFile>, Complaint> {
+        Ok(Texts::read(dir, [true; 2], trusted)?.map(|texts| OwnFile::of(dir, &texts)))
+    }
+
+    /// Reads `texts` as the content of the files in `dir`.
+    pub fn of(dir: &Path, texts: &Texts) -> OwnFile {
+        let path = dir.join(CONFIG_FILE);
+        let conf = texts.conf.as_ref().map(|bytes| OwnFile::parse(&path, bytes)).unwrap_or_default();
+        let (s6, mut complaints) = s6::keys(dir, &texts.s6);
+        complaints.extend(conf.complaints);
+        OwnFile { path, hash: texts.hash(), section: conf.section, s6, complaints }
     }
 
     /// Reads `bytes` as the content of the file at `path`.
@@ -65,7 +108,8 @@ impl OwnFile {
         lint::drop_invalid(&mut section, &mut found);
         lint::lint_gsm(&section, &mut found);
         drop_log_keys(&mut section, &mut found);
-        OwnFile { path: path.to_owned(), hash: fnv::hash(bytes), section, complaints: found.complaints(path) }
+        let complaints = found.complaints(path);
+        OwnFile { path: path.to_owned(), hash: fnv::hash(bytes), section, s6: Section::default(), complaints }
     }
 
     /// All that is wrong in it, in the order of its lines.
@@ -73,7 +117,12 @@ impl OwnFile {
         &self.complaints
     }
 
-    /// A number that tells this text from any other.
+    /// The keys that files of s6 stand for, each with the number of its file in [`s6::FILES`] in the place of a line.
+    pub fn s6(&self) -> &Section {
+        &self.s6
+    }
+
+    /// A number that tells these texts from any others.
     pub fn hash(&self) -> u64 {
         self.hash
     }
@@ -163,8 +212,8 @@ mod tests {
     #[test]
     fn the_sample_services_have_good_ones() {
         for (name, keys) in [("nginx", 3), ("redis", 2), ("python-app", 2), ("migrate", 1), ("web", 3)] {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("services.example").join(name).join("supervise.conf");
-            let own = OwnFile::read(&path, &[]).unwrap().unwrap();
+            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("services.example").join(name);
+            let own = OwnFile::read(&dir, &[]).unwrap().unwrap();
             assert_eq!(own.complaints(), [], "{name}");
             assert!(own.section().iter().count() >= keys, "{name}");
         }
@@ -177,14 +226,14 @@ mod tests {
         assert_eq!(OwnFile::bytes(&path, &[]), Ok(None));
         std::fs::write(&path, "nice : 3\n").unwrap();
         let owner = std::fs::metadata(&path).unwrap().uid();
-        assert!(OwnFile::read(&path, &[owner]).unwrap().is_some());
-        let why = OwnFile::read(&path, &[owner + 1]).unwrap_err().to_string();
+        assert!(OwnFile::read(dir.path(), &[owner]).unwrap().is_some());
+        let why = OwnFile::read(dir.path(), &[owner + 1]).unwrap_err().to_string();
         assert!(why.contains(&format!("belongs to uid {owner},")), "{why}");
         std::fs::remove_file(&path).unwrap();
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(OwnFile::read(&path, &[]).unwrap_err().what.contains("not a regular file"));
+        assert!(OwnFile::read(dir.path(), &[]).unwrap_err().what.contains("not a regular file"));
         std::fs::remove_file(&path).unwrap();
         std::fs::File::create(&path).unwrap().set_len(FILE_MAX + 1).unwrap();
-        assert!(OwnFile::read(&path, &[]).unwrap_err().what.contains("is larger than"));
+        assert!(OwnFile::read(dir.path(), &[]).unwrap_err().what.contains("is larger than"));
     }
 }

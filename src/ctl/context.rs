@@ -3,7 +3,7 @@
 use crate::conf::context::Context as ContextSettings;
 use crate::conf::defaults::Defaults;
 use crate::conf::own::OwnFile;
-use crate::conf::{CONFIG_FILE, Complaint, Config, Program};
+use crate::conf::{Complaint, Config, Program};
 use crate::ctl::error::CtlError;
 use crate::ctl::snapshot::Snapshot;
 use crate::service::context::account::System;
@@ -18,7 +18,7 @@ use std::path::Path;
 /// It cannot be read.
 pub fn own_file(snapshot: &Snapshot) -> Result<Option<OwnFile>, Complaint> {
     let directory = Path::new(&snapshot.state.definition);
-    if directory.is_absolute() { OwnFile::read(&directory.join(CONFIG_FILE), &[]) } else { Ok(None) }
+    if directory.is_absolute() { OwnFile::read(directory, &[]) } else { Ok(None) }
 }
 
 /// The shared file that the module's supervisor has read; without one, the defaults.

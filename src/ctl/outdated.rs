@@ -11,7 +11,7 @@ use super::context;
 use super::root::Module;
 use super::snapshot::{Snapshot, Supervised};
 use crate::conf::own::OwnFile;
-use crate::conf::{CONFIG_FILE, Config, Program};
+use crate::conf::{CONFIG_FILE, Config, Program, s6};
 use crate::service::entries::ENV_DIR;
 use crate::status::module_state::ModuleState;
 use crate::sys::files::file_id::FileId;
@@ -51,10 +51,11 @@ impl Outdated {
             return Some("another directory has its place".into());
         }
         let is_newer = |path: &Path| changed(path).is_some_and(|changed| changed > started);
-        if let Some(name) = ["run", CONFIG_FILE].into_iter().find(|name| is_newer(&place.join(name))) {
+        if let Some(name) = ["run", CONFIG_FILE].into_iter().chain(s6::FILES).find(|name| is_newer(&place.join(name))) {
             return Some(format!("{name} was changed"));
         }
-        if snapshot.state.own_config_hash.is_some() && changed(&place.join(CONFIG_FILE)).is_none() {
+        let read = snapshot.state.own_config_hash;
+        if read.is_some() && context::own_file(snapshot).is_ok_and(|own| own.as_ref().map(OwnFile::hash) != read) {
             return Some(format!("{CONFIG_FILE} was removed"));
         }
         // What was removed changes the directory, and what was written changes the file.

@@ -1,12 +1,12 @@
 //! Which optional entries a service directory has: `env`, `supervise.conf`, `control`, `check`,
-//! `notification-fd`, `finish`, `log`.
+//! `notification-fd`, `finish`, `log`, and files of s6 that stand for keys.
 //!
 //! Each start has to know, and most directories have none of them. So they are looked for only when the directory has
 //! changed: whoever makes or removes an entry changes its time of modification. One look at the directory then stands for
 //! one at each entry. What the scan of the services root has seen counts for the first start, too: that one looks at the
 //! directory once, as a start without any of this would look for `control/u`.
 
-use crate::conf::CONFIG_FILE;
+use crate::conf::{CONFIG_FILE, s6};
 use crate::sys::files::file;
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::listing;
@@ -48,6 +48,8 @@ pub struct Entries {
     pub env: bool,
     /// `supervise.conf`.
     pub conf: bool,
+    /// One of the [`FILES`](s6::FILES) of s6.
+    pub s6: bool,
     /// `control`.
     pub control: bool,
     /// `check`.
@@ -79,6 +81,7 @@ impl Entries {
             b"notification-fd" => &mut self.notification_fd,
             b"finish" => &mut self.finish,
             b"log" => &mut self.log,
+            other if s6::FILES.iter().any(|name| name.as_bytes() == other) => &mut self.s6,
             _ => return,
         };
         *place = true;
@@ -89,6 +92,7 @@ impl Entries {
         Entries {
             env: has(ENV_DIR),
             conf: has(CONFIG_FILE),
+            s6: s6::FILES.into_iter().any(has),
             control: has(CONTROL_DIR),
             check: has(CHECK),
             notification_fd: has(NOTIFICATION_FD),

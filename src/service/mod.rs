@@ -15,17 +15,18 @@ mod readiness;
 mod streams;
 pub mod telling;
 
+use crate::conf::Config;
 use crate::conf::context::Context as ContextSettings;
-use crate::conf::{CONFIG_FILE, Config};
 use crate::status::StatusDir;
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::flock::Lock;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::{RecordWriter, Role};
 use crate::sys::process::start::{Environment, StartError, Started};
+use entries::Entries;
 use logger::TreeLogger;
 use pipe::LogPipe;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use context::account::System;
@@ -90,12 +91,12 @@ impl Service {
         self.streams.ensure_open()
     }
 
-    /// Where the service directory's own settings are, if it has any.
-    pub fn own_file(&self) -> Option<PathBuf> {
-        match &self.definition {
-            Definition::Directory(directory) if directory.entries().conf => Some(directory.path().join(CONFIG_FILE)),
-            Definition::Directory(_) | Definition::Command(_) | Definition::Logger(_) => None,
-        }
+    /// Where the service directory's own settings are, and whether that is its `supervise.conf` and files of s6; `None` if it
+    /// has none.
+    pub fn own_settings(&self) -> Option<(&Path, [bool; 2])> {
+        let Definition::Directory(directory) = &self.definition else { return None };
+        let Entries { conf, s6, .. } = directory.entries();
+        (conf || s6).then(|| (directory.path(), [conf, s6]))
     }
 
     /// Time has passed, in which somebody may have changed the service directory.

@@ -1,13 +1,13 @@
 //! A service directory's own settings, as its supervisor has last read them.
 
 use crate::conf::Complaint;
-use crate::conf::own::OwnFile;
+use crate::conf::own::{OwnFile, Texts};
 use crate::service::Service;
 
 /// The directory's own file, as it was last read.
 #[derive(Debug, Default)]
 pub(super) struct OwnSettings {
-    read: Option<Box<(Vec<u8>, OwnFile)>>,
+    read: Option<Box<(Texts, OwnFile)>>,
 }
 
 impl OwnSettings {
@@ -16,13 +16,13 @@ impl OwnSettings {
     /// # Errors
     /// It is there, and must not or cannot be read. To go on without it could be to run as root what was to run as a user.
     pub(super) fn read(&mut self, service: &Service) -> Result<bool, Complaint> {
-        let Some(path) = service.own_file() else { return Ok(self.read.take().is_some()) };
-        let Some(bytes) = OwnFile::bytes(&path, trusted())? else { return Ok(self.read.take().is_some()) };
-        if self.read.as_ref().is_some_and(|read| read.0 == bytes) {
+        let Some((dir, are_there)) = service.own_settings() else { return Ok(self.read.take().is_some()) };
+        let Some(texts) = Texts::read(dir, are_there, trusted())? else { return Ok(self.read.take().is_some()) };
+        if self.read.as_ref().is_some_and(|read| read.0 == texts) {
             return Ok(false);
         }
-        let file = OwnFile::parse(&path, &bytes);
-        self.read = Some(Box::new((bytes, file)));
+        let file = OwnFile::of(dir, &texts);
+        self.read = Some(Box::new((texts, file)));
         Ok(true)
     }
 

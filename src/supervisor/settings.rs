@@ -51,7 +51,7 @@ impl Supervisor {
         if self.spec.host.restart_hook().is_some() {
             return self.say(Level::Info, "with -r there is no configuration to read".into());
         }
-        let has_own = self.spec.service.own_file().is_some() || self.own.file().is_some();
+        let has_own = self.spec.service.own_settings().is_some() || self.own.file().is_some();
         if has_own && self.spec.source.is_absent() {
             return self.configure(self.spec.config.clone());
         }

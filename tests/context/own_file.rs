@@ -112,3 +112,45 @@ fn root_takes_no_orders_from_another_users_file() {
     let _tree = place.tree_with(&["--strict"]);
     wait_for("the refusal", &place, || host::count(&tree_log, "web: passed over: somebody other than root") == 1);
 }
+
+#[test]
+fn files_of_s6_count_like_its_keys_and_its_keys_win() {
+    let place = Place::new();
+    place.conf("[global]\nkill_timeout : 60\nmax_tries : 9\n");
+    place.run("web", "trap '' INT TERM; exec sleep 1000");
+    let file = |name: &str, text: &str| std::fs::write(place.root().join("web").join(name), text).expect("a file");
+    file("down-signal", "INT\n");
+    file("timeout-kill", "200\n");
+    file("timeout-finish", "7000\n");
+    file("max-death-tally", "4\n");
+    std::fs::write(own(&place, "web"), "finish_timeout : 3\n").expect("its own file");
+    let _tree = place.tree();
+    let web = place.module("web");
+    let first = web.wait_up(&place);
+
+    let config = said_by(&place.svctl(&["config", "web"]));
+    for (key, value, origin) in [
+        ("stop_signal", "INT", "web/down-signal"),
+        ("kill_timeout", "200ms", "web/timeout-kill"),
+        ("finish_timeout", "3", "web/supervise.conf:1"),
+        ("max_tries", "4", "web/max-death-tally"),
+        ("alarm_interval", "60", "web/max-death-tally"),
+    ] {
+        let line = config.lines().find(|line| line.split_whitespace().next() == Some(key)).unwrap_or_default();
+        assert!(line.split_whitespace().nth(1) == Some(value) && line.ends_with(origin), "{line:?} of {config}");
+    }
+
+    web.send("d");
+    web.wait_state(&place, "down");
+    let log = web.text("supervise.log");
+    assert!(log.contains(&format!("stopping pid {first}: INT sent, KILL in 0.2 s")), "{log}");
+    // What is in them counts for the next start, and what is wrong is told.
+    file("timeout-kill", "soon\n");
+    std::fs::remove_file(place.root().join("web/down-signal")).expect("gone");
+    web.send("u");
+    let second = web.wait_new_pid(&place, first);
+    web.wait_text(&place, "supervise.log.wf", "web/timeout-kill: ");
+    web.send("d");
+    web.wait_text(&place, "supervise.log", &format!("stopping pid {second}: TERM sent, KILL in 60.0 s"));
+    web.send("k");
+}

@@ -40,6 +40,11 @@ impl Section {
         self.entries.iter().map(|(key, entry)| (*key, entry))
     }
 
+    /// Sets `key`, from this line or what stands for one.
+    pub fn set(&mut self, key: &'static str, value: String, line: usize) {
+        self.entries.insert(key, Entry { value, line });
+    }
+
     /// Keeps the entries for which `keep` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &Entry) -> bool) {
         self.entries.retain(|key, entry| keep(key, entry));

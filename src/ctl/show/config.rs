@@ -2,7 +2,7 @@
 
 use crate::cli::svctl::Config as Arguments;
 use crate::conf::own::OwnFile;
-use crate::conf::{CONFIG_FILE, Complaint, Config, Effective, GLOBAL, Origin, Program, Value};
+use crate::conf::{CONFIG_FILE, Complaint, Config, Effective, GLOBAL, Origin, Program, Value, s6};
 use crate::ctl::access;
 use crate::ctl::context;
 use crate::ctl::error::CtlError;
@@ -15,6 +15,7 @@ use crate::ctl::show::environment::environment;
 use crate::ctl::show::in_force::{self, InForce};
 use crate::ctl::snapshot::Snapshot;
 use serde_json::{Value as Json, json};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -311,12 +312,15 @@ pub(super) struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    /// The file and the line that a value has from.
-    fn place(self, value: &Value) -> Option<(&'a Path, usize)> {
+    /// The file and the line that a value has from; one of s6 is its one value.
+    fn place(self, value: &Value) -> Option<(Cow<'a, Path>, Option<usize>)> {
         match value.origin {
             Origin::Default => None,
-            Origin::Global(line) | Origin::Own(line) => Some((self.shared, line)),
-            Origin::Directory(line) => self.own.map(|own| (own, line)),
+            Origin::Global(line) | Origin::Own(line) => Some((self.shared.into(), Some(line))),
+            Origin::Directory(line) => self.own.map(|own| (own.into(), Some(line))),
+            Origin::S6(number) => {
+                self.own.zip(s6::FILES.get(number)).map(|(own, name)| (own.with_file_name(name).into(), None))
+            }
         }
     }
 
@@ -324,7 +328,8 @@ impl<'a> Files<'a> {
     pub(super) fn origin(self, value: &Value) -> String {
         let Some((path, line)) = self.place(value) else { return "default".into() };
         let inherited = if matches!(value.origin, Origin::Global(_)) { format!(" [{GLOBAL}]") } else { String::new() };
-        format!("{}:{line}{inherited}", access::shown(path))
+        let line = line.map_or(String::new(), |line| format!(":{line}"));
+        format!("{}{line}{inherited}", access::shown(&path))
     }
 }
 
@@ -332,10 +337,11 @@ fn describe(module: &OsStr, files: Files<'_>, value: &Value, in_force: bool) -> 
     let origin = match value.origin {
         Origin::Default => "default",
         Origin::Global(_) => "global",
-        Origin::Directory(_) => "directory",
+        Origin::S6(_) | Origin::Directory(_) => "directory",
         Origin::Own(_) => "own",
     };
     let (file, line) = files.place(value).unzip();
+    let line = line.flatten();
     let file = file.map(|file| file.to_string_lossy().into_owned());
     let module = module.to_string_lossy();
     json!({

@@ -1,5 +1,6 @@
 //! Who may write what the tree executes as root. Whoever may is root, for `run`, `finish` and `control/` run as the tree does.
 
+use crate::conf::s6;
 use crate::service::entries::Entries;
 use crate::sys::files::file;
 use std::fs::Metadata;
@@ -40,7 +41,9 @@ impl std::fmt::Display for Writer {
 /// beside `run`, if anybody may.
 pub fn writer_of_entries(path: &Path, entries: Entries) -> Option<Writer> {
     let deciding = [(entries.finish, "finish"), (entries.control, "control"), (entries.conf, "supervise.conf")];
-    deciding.into_iter().filter(|(is_there, _)| *is_there).find_map(|(_, entry)| writer(&file::child(path, entry)))
+    let deciding = deciding.into_iter().filter(|(is_there, _)| *is_there).map(|(_, entry)| entry);
+    let of_s6 = s6::FILES.into_iter().filter(|_| entries.s6);
+    deciding.chain(of_s6).find_map(|entry| writer(&file::child(path, entry)))
 }
 
 /// Who beside root may write what is at `path`, if anybody may. What is not there, nobody can.

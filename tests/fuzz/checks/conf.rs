@@ -28,7 +28,7 @@ pub fn check(bytes: &[u8]) {
             assert!(words.clone().all(|word| !word.starts_with('-')), "{words:?}");
             for value in effective.values {
                 match value.origin {
-                    Origin::Default => {}
+                    Origin::Default | Origin::S6(_) => {}
                     Origin::Global(line) | Origin::Directory(line) | Origin::Own(line) => {
                         assert!((1..=lines).contains(&line))
                     }
