@@ -296,3 +296,25 @@ fn what_a_job_that_is_done_has_started_lives_until_its_next_run() {
     assert!(tree.stop().success());
     signal(pid_in(&place, "child"), "KILL");
 }
+
+#[test]
+fn what_ends_with_its_run_is_no_leftover() {
+    let place = Place::new();
+    place.conf(FAST);
+    let child =
+        "trap 'sleep 0.02; echo saved > ../../saved; exit 0' TERM; echo > ../../ready; while :; do sleep 0.01; done";
+    place.service(
+        "web",
+        &[("run", "sh ./child & child=$!; trap 'kill $child; exit 7' USR1; while :; do sleep 0.02; done")],
+    );
+    script(&place.root().join("web/child"), child);
+    let web = place.module("web");
+    let tree = place.reaped_tree();
+    let pid = web.wait_up(&place);
+    wait_for("the child", &place, || place.path().join("ready").exists());
+    web.send("1");
+    web.wait_new_pid(&place, pid);
+    assert!(place.path().join("saved").exists(), "{}", place.story());
+    assert!(!web.text("supervise.log.wf").contains("left processes of its group"), "{}", place.story());
+    assert!(tree.stop().success());
+}

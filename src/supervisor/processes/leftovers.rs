@@ -14,6 +14,10 @@ use std::time::Duration;
 /// then hangs in the kernel.
 const END_WAIT: Duration = Duration::from_millis(500);
 
+/// So long, what is left may take to end by itself before it is told of and killed: a `run` that ends its own children and does
+/// not wait for them has left nothing behind.
+const LAST_WAIT: Duration = Duration::from_millis(100);
+
 /// More than so many are not named in the log.
 const NAMED_MAX: usize = 5;
 
@@ -100,7 +104,11 @@ impl Supervisor {
         let Some(left) = self.processes.leftovers.left.take().filter(LeftGroup::exists) else { return };
         // All processes of the machine are looked at for that, and nobody reads it at the end.
         let is_looked_at = self.machine.leave().is_none() && (!self.processes.leftovers.told || !patience.is_zero());
-        let members = if is_looked_at { left.members() } else { Vec::new() };
+        let mut members = if is_looked_at { left.members() } else { Vec::new() };
+        if !self.processes.leftovers.told && members.iter().any(|member| member.lives) {
+            LeftGroup::wait(&members, LAST_WAIT);
+            members = left.members();
+        }
         if members.iter().any(|member| member.lives) && !std::mem::replace(&mut self.processes.leftovers.told, true) {
             let stopped = self.processes.leftovers.stopped;
             let level = if stopped && mode != KillMode::Process { Level::Info } else { Level::Warn };

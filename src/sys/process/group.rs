@@ -85,6 +85,15 @@ impl LeftGroup {
         let _ = signal(self.leader, self.pidfd.as_ref(), libc::SIGKILL);
     }
 
+    /// Waits so long for the end of these `members`.
+    pub fn wait(members: &[Member], patience: Duration) {
+        let pidfds: Vec<Pidfd> = members.iter().filter_map(|member| Pidfd::open(member.pid).ok()).collect();
+        let until = Mono::now() + patience;
+        for pidfd in &pidfds {
+            let [_ended] = poll::wait([Some(PollSource::Readable(pidfd.as_fd()))], Some(until));
+        }
+    }
+
     /// Kills what is left, of which these `members` are known, and waits so long for their end.
     pub fn kill_and_wait(&self, members: &[Member], patience: Duration) {
         // Before the signal: afterwards a number may be somebody else's.
