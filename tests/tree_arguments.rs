@@ -65,7 +65,7 @@ fn every_wrong_argument_exits_100_with_one_line() {
         (&["--verbos", "sv"], "'--verbose'"),
         (&["--bell\x07", "sv"], "'--bell"),
         (&["--handover=x", "sv"], "'x'"),
-        (&[""], "<ROOT>"),
+        (&[""], "[ROOT]"),
         (&["-p", "", "sv"], "'-p <STATUS_ROOT>'"),
         (&["-F", "", "sv"], "'-F <CONF>'"),
     ] {

@@ -111,6 +111,9 @@ fn svctl_works_on_it_and_what_is_asked_for_does_not_end_the_tree() {
     let first = main.wait_up(&place);
     let show = said_by(&place.svctl(&["show", "main"]));
     assert!(show.contains("sleep 1000") && show.contains("up"), "{show}");
+    let elsewhere = "writes to the standard output of supervise-tree\n";
+    assert!(show.ends_with(elsewhere) && !show.contains("shutdown_on"), "{show}");
+    assert_eq!(said_by(&place.svctl(&["logs", "main"])), format!("svctl: main: {elsewhere}"));
     let config = said_by(&place.svctl(&["config", "main"]));
     let line = |key: &str| config.lines().find(|line| line.split_whitespace().next() == Some(key)).unwrap_or("none");
     assert!(line("shutdown_on").contains(" exit ") && line("shutdown_on").ends_with("default"), "{config}");

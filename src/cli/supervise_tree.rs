@@ -12,6 +12,7 @@ use crate::status::log::Echo;
 use crate::supervisor::panics::catch;
 use crate::sys::describe;
 use crate::sys::process::start::look_up;
+use crate::sys::terminal::escape::escaped;
 use crate::sys::threads::signals::block_first;
 use crate::tree::error::TreeError;
 use crate::tree::handover::{Handover, ReExec};
@@ -30,7 +31,7 @@ const NAME: &str = "supervise-tree";
 
 /// Supervise every service directory under ROOT, one supervisor thread each.
 #[derive(clap::Parser, Debug)]
-#[command(name = NAME, version, after_help = "See supervise-tree(8), supervise-service(7) and supervise.conf(5).")]
+#[command(name = NAME, version, override_usage = "supervise-tree [OPTIONS] <ROOT> [-- <CMD>...]", after_help = "See supervise-tree(8), supervise-service(7) and supervise.conf(5).")]
 pub struct Arguments {
     /// Status root [default: $SUPERVISE_STATUS, else ./status]
     #[arg(short = 'p', value_name = "STATUS_ROOT")]
@@ -60,8 +61,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FD", hide = true)]
     pub handover: Option<HandoverArgument>,
     /// Services root: one directory (or link to one) for each service
-    #[arg(value_name = "ROOT")]
-    pub root: PathBuf,
+    #[arg(value_name = "ROOT", required_unless_present = "command")]
+    pub root: Option<PathBuf>,
     /// One more module, `main`, on the tree's own terminal or pipes, started when all others are ready: the tree ends with it
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
@@ -141,15 +142,16 @@ fn exit_code(error: &TreeError) -> u8 {
 }
 
 /// Paths become absolute here, so that what is shown and recorded means the same to everybody.
-fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Result<Options, String> {
+fn options(mut arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Result<Options, String> {
+    let root = root(&mut arguments)?;
     let (runit, strict) = (arguments.runit_compat, arguments.strict);
     let shutdown = ShutdownRules { timeout: arguments.stop_timeout, once: arguments.container };
     let absolute = |path: PathBuf| {
         std::path::absolute(&path).map_err(|error| format!("{}: {}", path.display(), crate::sys::errno_text(&error)))
     };
-    let paths = [Some(&arguments.root), arguments.status_root.as_ref(), arguments.conf.as_ref()];
+    let paths = [Some(&root), arguments.status_root.as_ref(), arguments.conf.as_ref()];
     let are_relative = arguments.status_root.is_none() || paths.into_iter().flatten().any(|path| path.is_relative());
-    let root = absolute(arguments.root)?;
+    let root = absolute(root)?;
     let conf = arguments.conf.map(absolute).transpose()?;
     // Without a working directory there is no file in it.
     let here = absolute(CONFIG_FILE.into()).ok();
@@ -175,6 +177,24 @@ fn options(arguments: Arguments, words: Vec<OsString>, handover: Handover) -> Re
     Ok(Options { root, status_root, source, tree_echo, echo, command, runit, strict, shutdown, re_exec, handover })
 }
 
+/// ROOT, which may also stand after a `--` that ends the options; what follows it then is a command only after another `--`.
+fn root(arguments: &mut Arguments) -> Result<PathBuf, String> {
+    if let Some(root) = arguments.root.take() {
+        return Ok(root);
+    }
+    let mut words = std::mem::take(&mut arguments.command).into_iter();
+    let root = words.next().map(PathBuf::from).unwrap_or_default();
+    match words.next() {
+        Some(word) if word != "--" => {
+            Err(format!("unexpected argument '{}' found; see {NAME} --help", escaped(&word.to_string_lossy())))
+        }
+        Some(_) | None => {
+            arguments.command = words.collect();
+            Ok(root)
+        }
+    }
+}
+
 /// The arguments without what one program has told the next: what stands after `--` is not ours.
 fn lasting(words: Vec<OsString>) -> Vec<OsString> {
     let own = words.iter().position(|word| word == "--").unwrap_or(words.len());
@@ -185,6 +205,24 @@ fn lasting(words: Vec<OsString>) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_root_may_stand_after_the_options_end() {
+        let read = |text: &str| {
+            let mut arguments = <Arguments as clap::Parser>::try_parse_from(text.split(' ')).unwrap();
+            root(&mut arguments).map(|root| (root.display().to_string(), arguments.command.join(" ".as_ref())))
+        };
+        let root = |root: &str, command: &str| Ok((root.into(), command.into()));
+        assert_eq!(read("supervise-tree sv"), root("sv", ""));
+        assert_eq!(read("supervise-tree -q sv -- cmd -x -- y"), root("sv", "cmd -x -- y"));
+        assert_eq!(read("supervise-tree sv --"), root("sv", ""));
+        assert_eq!(read("supervise-tree -- -dash"), root("-dash", ""));
+        assert_eq!(read("supervise-tree -- -dash -- cmd"), root("-dash", "cmd"));
+        assert_eq!(
+            read("supervise-tree -- a b"),
+            Err("unexpected argument 'b' found; see supervise-tree --help".into())
+        );
+    }
 
     #[test]
     fn what_the_command_is_told_is_not_ours() {

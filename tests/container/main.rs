@@ -56,6 +56,9 @@ fn each_line_has_its_module_in_front_and_the_job_gives_the_exit_code() {
     assert_eq!(tree.wait().code(), Some(7), "{}", place.story());
     assert!(output(&place).contains("job | done\n"), "{}", output(&place));
     assert!(!output(&place).contains("apart"), "{}", output(&place));
+    // Nobody can read them there a second time, and svctl says so.
+    let told = said_by(&place.svctl(&["logs", "web"]));
+    assert_eq!(told, "svctl: web: writes to the standard output of supervise-tree\n");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use crate::ctl::logs::last_words::current_file;
 use crate::ctl::root::Module;
 use crate::status::StatusDir;
+use crate::status::dir::TREE_DIR;
 use crate::status::state::StateFile;
+use crate::sys::files::file;
 use std::path::{Path, PathBuf};
 
 /// The output of a service, as far as its logger has it.
@@ -13,6 +15,16 @@ pub enum Logged {
     File(PathBuf),
     /// There is a logger, with this pid, and which file it writes cannot be told.
     Somewhere(u32),
+}
+
+/// What is said of a module of which [`is_on_the_trees_output`] holds.
+pub const ON_THE_TREES_OUTPUT: &str = "writes to the standard output of supervise-tree";
+
+/// Whether what `module` writes goes to the tree's own standard output: it is the tree's command, or has `log : stdout`.
+pub fn is_on_the_trees_output(module: &Module) -> bool {
+    let state = StateFile::read(&module.dir.state()).ok().flatten();
+    let pipe = || StatusDir::of(&module.status_root().join(TREE_DIR).join("stdout"), &module.json()).log_pipe();
+    state.is_some_and(|state| state.command || file::is_fifo(&pipe()))
 }
 
 /// Where the logger of `module` writes, if it has one.

@@ -204,7 +204,9 @@ impl Show<'_> {
             }
         }
         if nothing && !self.arguments.modules.is_empty() && !self.arguments.follow {
-            out.note(&format!("{}: has written nothing yet", module.shown()));
+            let on_the_trees = logged::is_on_the_trees_output(module);
+            let what = if on_the_trees { logged::ON_THE_TREES_OUTPUT } else { "has written nothing yet" };
+            out.note(&format!("{}: {what}", module.shown()));
         }
     }
 

@@ -6,6 +6,7 @@ use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::logs::last_words::{self, LastWords};
+use crate::ctl::logs::logged;
 use crate::ctl::order::known::Known;
 use crate::ctl::outdated::Outdated;
 use crate::ctl::report::Out;
@@ -41,6 +42,7 @@ struct Page {
     has_check: bool,
     events: Vec<String>,
     output: Option<LastWords>,
+    is_on_the_trees_output: bool,
     /// Memory in bytes, and processes of its group.
     memory: Option<u64>,
     processes: usize,
@@ -96,6 +98,7 @@ impl Page {
             foreign_parent: pid.and_then(parent_of).filter(|parent| *parent != snapshot.state.supervisor_pid),
             events: events(&module),
             output: last_words::of(&module, &snapshot, LINES),
+            is_on_the_trees_output: logged::is_on_the_trees_output(&module),
             memory: usage.memory,
             processes: usage.processes.or(pid.map(processes_of_group)).unwrap_or(0),
             module,
@@ -164,6 +167,7 @@ impl Page {
                 let lines = lines.iter().map(|line| format::text(&String::from_utf8_lossy(line)));
                 text += &section(&format!("last lines of {}", crate::ctl::access::shown(path)), lines);
             }
+            None if self.is_on_the_trees_output => text += &format!("\n  it {}\n", logged::ON_THE_TREES_OUTPUT),
             None => text += "\n  it has written nothing\n",
         }
         text
