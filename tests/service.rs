@@ -232,7 +232,11 @@ fn spoilt(spoil: impl FnOnce(&std::path::Path), expected: &str) {
     wait_for("another try", &place, || tries() >= 3);
     assert!(web.text("supervise.log.wf").contains("[WARNING]"), "{}", web.log());
     assert_eq!((web.pid(), web.status()[13]), (0, b'u'));
-    assert!(web.state()["reason"].as_str().is_some_and(|reason| reason.contains("execve")), "{}", place.story());
+    assert!(
+        web.state()["reason"].as_str().is_some_and(|reason| reason.contains("could not be started")),
+        "{}",
+        place.story()
+    );
     if run.is_dir() {
         std::fs::remove_dir_all(&run).unwrap();
     }
