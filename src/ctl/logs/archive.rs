@@ -7,6 +7,7 @@ use crate::ctl::logs::time;
 use crate::logger::archive::names::{self, Name};
 use std::collections::VecDeque;
 use std::io::BufRead;
+use std::ops::Range;
 use std::path::Path;
 
 /// The lines of a file whose time is looked for.
@@ -59,7 +60,7 @@ fn list(dir: &Path, newest: Option<&Name>) -> Vec<Name> {
 pub fn filtered(dir: &Path, newest: Option<&Name>, filter: &mut Filter, count: usize) -> VecDeque<Vec<u8>> {
     let names = list(dir, newest);
     let mut lines = VecDeque::new();
-    for name in names.get(begin(dir, &names, filter)..).unwrap_or_default() {
+    for name in names.get(meant(dir, &names, filter)).unwrap_or_default() {
         let _ = read(dir, name).and_then(|reader| {
             each_line(reader, |line| {
                 if filter.takes(line) {
@@ -74,11 +75,13 @@ pub fn filtered(dir: &Path, newest: Option<&Name>, filter: &mut Filter, count: u
     lines
 }
 
-/// The first file that may have lines since the time asked for: found by the times at the beginnings of some.
-fn begin(dir: &Path, names: &[Name], filter: &Filter) -> usize {
-    let Some(since) = filter.since else { return 0 };
+/// The files that may have lines of the time asked for: found by the times at the beginnings of some.
+fn meant(dir: &Path, names: &[Name], filter: &Filter) -> Range<usize> {
     // The lines of one file are older than the first one of the next.
-    names.partition_point(|name| first_time(dir, name).is_none_or(|first| first < since)).saturating_sub(1)
+    let until = |at: i64| names.partition_point(|name| first_time(dir, name).is_none_or(|first| first < at));
+    let end = filter.until.map_or(names.len(), until);
+    let begin = filter.since.map_or(0, |since| until(since).saturating_sub(1));
+    begin.min(end)..end
 }
 
 fn first_time(dir: &Path, name: &Name) -> Option<i64> {
@@ -136,11 +139,15 @@ mod tests {
     fn times_and_words_choose_lines() {
         let dir = log();
         let mut filter = Filter::new(Some("2026-11-25T09:02:01Z"), Some("2026-11-25T09:03:01Z"), None).unwrap();
-        assert_eq!(begin(dir.path(), &names::list(dir.path()).unwrap(), &filter), 1);
+        assert_eq!(meant(dir.path(), &names::list(dir.path()).unwrap(), &filter), 1..3);
         assert_eq!(
             shown(filtered(dir.path(), newest(dir.path()).as_ref(), &mut filter, usize::MAX)),
             ["21", "22", "30"]
         );
+        let filter = Filter::new(Some("2026-11-25T09:02:01Z"), Some("2026-11-25T09:02:02Z"), None).unwrap();
+        assert_eq!(meant(dir.path(), &names::list(dir.path()).unwrap(), &filter), 1..2);
+        let filter = Filter::new(None, Some("2026-11-25T09:00:00Z"), None).unwrap();
+        assert_eq!(meant(dir.path(), &names::list(dir.path()).unwrap(), &filter), 0..0);
         let mut filter = Filter::new(None, None, Some("[12]2$")).unwrap();
         assert_eq!(shown(filtered(dir.path(), newest(dir.path()).as_ref(), &mut filter, usize::MAX)), ["12", "22"]);
         assert_eq!(shown(filtered(dir.path(), newest(dir.path()).as_ref(), &mut filter, 1)), ["22"]);
