@@ -29,11 +29,20 @@ pub(super) fn patiently<T>(is_upgrade: bool, mut what: impl FnMut() -> Result<T,
     }
 }
 
+/// Whether there is a directory at `root`, and the command, if there is one, can be the tree's.
+///
+/// # Errors
+/// There is none, or it cannot.
+pub(super) fn check(root: &Path, command: Option<&CommandLine>) -> Result<(), TreeError> {
+    check_root(root)?;
+    command.map_or(Ok(()), |command| check_command(root, command))
+}
+
 /// Whether the command can be executed, and its name is free. Nothing is started for one that cannot.
 ///
 /// # Errors
 /// It cannot, or is not.
-pub(super) fn check_command(root: &Path, command: &CommandLine) -> Result<(), TreeError> {
+fn check_command(root: &Path, command: &CommandLine) -> Result<(), TreeError> {
     let directory = root.join(MAIN);
     if directory.is_dir() {
         return Err(TreeError::NameIsTaken(directory));
@@ -45,7 +54,7 @@ pub(super) fn check_command(root: &Path, command: &CommandLine) -> Result<(), Tr
 ///
 /// # Errors
 /// There is none.
-pub(super) fn check_root(root: &Path) -> Result<(), TreeError> {
+fn check_root(root: &Path) -> Result<(), TreeError> {
     match std::fs::metadata(root) {
         Ok(metadata) if metadata.is_dir() => Ok(()),
         Ok(_) => Err(TreeError::RootIsNoDirectory(root.to_owned())),

@@ -1,6 +1,6 @@
 //! The main loop: directory events, thread reports, signals, orphans.
 
-use super::begin::{check_command, check_root, patiently};
+use super::begin::{check, patiently};
 use super::candidate::{self, ProgramFault};
 use super::error::TreeError;
 use super::handover::ReExec;
@@ -48,8 +48,7 @@ pub fn run(mut options: Options) -> Result<u8, TreeError> {
     let is_upgrade = options.handover.is_upgrade;
     if !is_upgrade {
         // First: for a root that is none, nothing is made.
-        check_root(&options.root)?;
-        options.command.as_ref().map_or(Ok(()), |command| check_command(&options.root, command))?;
+        check(&options.root, options.command.as_ref())?;
     }
     let lock = options.handover.own_lock.take();
     let status_root = StatusRoot::new(options.status_root.clone());
@@ -316,9 +315,7 @@ impl Tree {
     /// All that are going to be started are known before the first one is, be it one that an earlier tree has left: none
     /// overtakes another.
     fn announce(&mut self, names: &[OsString]) {
-        let services = names.iter().filter_map(|name| self.scanner.service_name(name));
-        let command = Some(MAIN.to_string()).filter(|name| self.roster.is_command(name));
-        let services: Vec<String> = services.chain(command).collect();
+        let services: Vec<String> = names.iter().filter_map(|name| self.scanner.service_name(name)).collect();
         self.roster.announce(&services);
     }
 

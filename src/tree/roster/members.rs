@@ -5,6 +5,7 @@
 
 use super::entry::{Entry, Lifecycle, OutputsLeft, SupervisorThread, ThreadExit};
 use crate::conf::Config;
+use crate::conf::defaults::MAIN;
 use crate::conf::source::ConfigSource;
 use crate::service::CommandLine;
 use crate::status::dir::TREE_DIR;
@@ -235,9 +236,10 @@ impl Roster {
         }
     }
 
-    /// These services are about to be started.
+    /// These services are about to be started, and so is the command, if there is one.
     pub fn announce(&mut self, names: &[String]) {
-        self.places.announce(&self.shared.config, names.iter().map(String::as_str));
+        let command = Some(MAIN).filter(|name| self.is_command(name));
+        self.places.announce(&self.shared.config, names.iter().map(String::as_str).chain(command));
         self.log_circles();
     }
 
