@@ -331,3 +331,73 @@ fn who_is_in_a_hurry_waits_for_no_alarm_and_is_told_what_was_dropped() {
     let dropped = modules.iter().filter(|module| module.text("supervise.log.wf").contains("alarm dropped")).count();
     assert_eq!(dropped, 3);
 }
+
+// ----- for programs ----------------------------------------------------------------------------------------------
+
+/// `ALARM_JSON` of each alarm of a module so far.
+fn objects(place: &Place, module: &str) -> Vec<serde_json::Value> {
+    let all = alarms(place);
+    let lines = all.iter().filter_map(|alarm| alarm.lines().find_map(|line| line.strip_prefix("ALARM_JSON=")));
+    let objects = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line));
+    objects.filter(|alarm| alarm["module"] == module).collect()
+}
+
+/// Waits for an alarm of this kind.
+fn wait_kind(place: &Place, module: &str, kind: &str) -> serde_json::Value {
+    let found = || objects(place, module).into_iter().find(|alarm| alarm["kind"] == kind);
+    wait_for(&format!("{module}: {kind}"), place, || found().is_some());
+    found().unwrap()
+}
+
+#[test]
+fn an_alarm_and_its_end_are_told_as_json_whatever_they_are_about() {
+    let place = Place::new();
+    hook(&place, "tell");
+    let tell = format!("alarm_command : '{}'\nalarm_recovery : yes\n", place.path().join("tell").display());
+    conf(&place, &tell);
+    // Each is ill once. What a service writes does not make the object larger than a variable may be.
+    let once = |ill: &str, well: &str| format!("if [ -e ran ]; then {well}; fi; touch ran; {ill}; exec sleep 1000");
+    let noise =
+        "i=0; while [ $i -lt 20 ]; do i=$((i+1)); head -c 9000 /dev/zero | tr '\\0' '\"' >&2; echo >&2; done; exit 3";
+    let services = [
+        ("exits", once(noise, ": > ready; exec sleep 1000"), "ready : check\ncheck_interval : 0.1\n"),
+        ("late", once(":", ": > ready; exec sleep 1000"), "ready : check\nready_timeout : 0.5\n"),
+        (
+            "sick",
+            ": > ready; exec sleep 1000".into(),
+            "ready : check\ncheck_interval : 0.1\ncheck_failures : 2\nunhealthy : alarm\n",
+        ),
+    ];
+    for (name, run, settings) in &services {
+        place.service(name, &[("run", run), ("check", "[ -e ready ]"), ("supervise.conf", settings), ("down", "")]);
+    }
+    let _tree = place.tree();
+    for (name, ..) in &services {
+        place.module(name).wait_state(&place, "down");
+        place.module(name).send("u");
+    }
+    let exited = wait_kind(&place, "exits", "exited");
+    assert_eq!(
+        (&exited["code"], &exited["signal"], &exited["core"]),
+        (&3.into(), &().into(), &false.into()),
+        "{exited}"
+    );
+    assert!(exited["stderr"].as_array().unwrap().iter().all(|line| line.as_str().unwrap().starts_with('"')));
+    assert!(exited["pid"].is_u64() && exited["uptime_seconds"].is_f64() && exited["restarts"] == 1, "{exited}");
+    assert!(exited["subject"].as_str().unwrap().ends_with("Service exits exited!"), "{exited}");
+    let late = wait_kind(&place, "late", "not_ready");
+    assert_eq!((&late["reason"], &late["signal"]), (&"was not ready after 0.5 s".into(), &"TERM".into()));
+    place.module("sick").wait_state(&place, "ready");
+    std::fs::remove_file(place.root().join("sick/ready")).unwrap();
+    let sick = wait_kind(&place, "sick", "unhealthy");
+    assert_eq!((&sick["reason"], &sick["code"]), (&"is unhealthy after 2 failed checks".into(), &().into()));
+    std::fs::write(place.root().join("sick/ready"), "").unwrap();
+    for (name, ..) in &services {
+        let well = wait_kind(&place, name, "recovered");
+        assert_eq!((&well["reason"], &well["code"]), (&"has recovered".into(), &().into()), "{name}");
+    }
+    for (name, ..) in &services {
+        let kinds: Vec<_> = objects(&place, name).into_iter().map(|alarm| alarm["kind"].clone()).collect();
+        assert_eq!(kinds.len(), 2, "{name}: {kinds:?}");
+    }
+}

@@ -46,6 +46,12 @@ pub const KEYS: &[Key] = &[
         adds: false,
         apply: |s, v| set(&mut s.alarms.command, shell_words::split(v)),
     },
+    Key {
+        name: "alarm_recovery",
+        default: |_| "no",
+        adds: false,
+        apply: |s, v| set(&mut s.policy.alarm_recovery, context::yes_or_no(v)),
+    },
     Key { name: "alarm_mailer", default: |_| "mail", adds: false, apply: |s, v| set(&mut s.alarms.mailer, program(v)) },
     Key {
         name: "alarm_gsm_command",

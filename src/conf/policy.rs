@@ -49,6 +49,8 @@ pub enum ShutdownOn {
 pub struct Policy {
     /// `alarm_interval`: length of the alarm window; `None`: no alarms and no limits.
     pub interval: Option<Duration>,
+    /// `alarm_recovery`: whether it is told when all is well after an alarm.
+    pub alarm_recovery: bool,
     /// `max_tries`: most restarts in a window.
     pub max_tries: Option<u32>,
     /// `max_tries_if_coredumped`: the core dump in a window that is one too many.

@@ -4,7 +4,7 @@ use crate::conf::policy::Policy;
 use crate::machine::health::HealthRules;
 use crate::machine::history::limits::Limits;
 use crate::machine::history::tally::Tally;
-use crate::machine::words::actions::Action;
+use crate::machine::words::actions::{Action, AlarmReason};
 use crate::machine::words::states::{Leave, Reason, Setup, State, Want};
 use crate::sys::process::pidfd::ExitStatus;
 use smallvec::SmallVec;
@@ -23,6 +23,10 @@ pub struct Machine {
     pub(super) last_exit: Option<ExitStatus>,
     pub(super) reason: Option<Reason>,
     pub(super) health_rules: HealthRules,
+    /// Why the run process is being made to end, where nobody has asked for it.
+    pub(super) illness: Option<AlarmReason>,
+    /// An alarm was raised, and its recovery is yet to be told.
+    pub(super) alarmed: bool,
     /// There is an order of modules, which is asked before each start and stop.
     pub(super) ordered: bool,
     /// What it needs is being stopped, and its start is under way: it is stopped as soon as it runs.
@@ -49,6 +53,8 @@ impl Machine {
             last_exit: None,
             reason: None,
             health_rules: HealthRules::default(),
+            illness: None,
+            alarmed: false,
             ordered: false,
             halted: false,
             in_haste: false,

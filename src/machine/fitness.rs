@@ -67,16 +67,24 @@ impl Machine {
             HealthStep::Nothing => {}
             HealthStep::RunCheck => actions.push(Action::RunCheck),
             HealthStep::KillCheck => actions.push(Action::KillCheck),
-            HealthStep::Ready => actions.push(Action::Log(Note::Ready(run.pid, now.since(run.since)))),
-            HealthStep::Recovered => actions.push(Action::Log(Note::WellAgain(run.pid))),
+            HealthStep::Ready => {
+                actions.push(Action::Log(Note::Ready(run.pid, now.since(run.since))));
+                self.recovered(run, now, actions);
+            }
+            HealthStep::Recovered => {
+                actions.push(Action::Log(Note::WellAgain(run.pid)));
+                self.recovered(run, now, actions);
+            }
             HealthStep::WokeLate => actions.push(Action::Log(Note::WokeLate)),
             HealthStep::Unhealthy(failures) => self.is_unhealthy(run, failures, now, actions),
             HealthStep::ReadyTimeout(limit) => {
                 actions.push(Action::Log(Note::NotReadyInTime(run.pid, limit)));
+                self.illness = Some(AlarmReason::NotReady(limit));
                 self.begin_stop(Run { failed: true, ..run }, now, actions);
             }
             HealthStep::WatchdogTimeout(silence) => {
                 actions.push(Action::Log(Note::Watchdog(run.pid, silence, self.health_rules.watchdog_signal)));
+                self.illness = Some(AlarmReason::Watchdog(silence));
                 let run = self.end_health(run, actions);
                 self.send(self.health_rules.watchdog_signal, actions);
                 self.send(libc::SIGCONT, actions);
@@ -90,17 +98,14 @@ impl Machine {
         let restarts = self.health_rules.unhealthy == Unhealthy::Restart;
         actions.push(Action::Log(Note::Unhealthy { pid: run.pid, failures, restarts }));
         match self.health_rules.unhealthy {
-            Unhealthy::Restart => self.begin_stop(Run { failed: true, ..run }, now, actions),
+            Unhealthy::Restart => {
+                self.illness = Some(AlarmReason::Unhealthy(failures));
+                self.begin_stop(Run { failed: true, ..run }, now, actions);
+            }
             Unhealthy::Alarm if self.alarm => {
                 let (reason, uptime) = (AlarmReason::Unhealthy(failures), now.since(run.since));
                 let restarts = self.limits.restarts_in_window();
-                actions.push(Action::Alarm(Box::new(Alarm {
-                    reason,
-                    exit: None,
-                    pid: Some(run.pid),
-                    uptime,
-                    restarts,
-                })));
+                self.raise(Alarm { reason, exit: None, pid: Some(run.pid), uptime, restarts }, actions);
             }
             Unhealthy::Alarm | Unhealthy::Ignore => {}
         }

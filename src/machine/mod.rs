@@ -15,12 +15,14 @@
 //! | [`health`] | whether the run process is ready, and whether it is well |
 //! | `turns` | waiting for other modules |
 //! | `fitness` | what follows from readiness and health |
+//! | `recovery` | that all is well after an alarm |
 //! | [`standing`] | what others that need it know of a module, and why one waits |
 
 pub mod core;
 mod fitness;
 pub mod health;
 pub mod history;
+mod recovery;
 pub mod standing;
 mod steps;
 pub mod table;

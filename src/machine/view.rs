@@ -27,6 +27,7 @@ impl Machine {
             State::Down | State::Up(_) | State::Failed | State::Done | State::Ended => false,
         };
         memory.start_is_hopeless = matches!(self.reason, Some(Reason::StartFailed(error)) if !error.passes_by_itself());
+        memory.alarmed = self.alarmed;
         memory.gives_up = self.next() == Some(Next::GiveUp);
         let has_failed = memory.gives_up || self.state == State::Failed;
         memory.ends_tree =
@@ -90,7 +91,7 @@ impl Machine {
     }
 
     /// Whether readiness is more than that the run process lives.
-    fn becomes_ready(&self) -> bool {
+    pub(in crate::machine) fn becomes_ready(&self) -> bool {
         match self.health_rules.ready {
             ReadyWhen::Started | ReadyWhen::Never => false,
             ReadyWhen::Told | ReadyWhen::Checked | ReadyWhen::Lived(_) => true,
@@ -186,7 +187,9 @@ impl Machine {
             State::Up(Run { stop: Stop::EndOfInput(at), .. }) => Some(at),
             State::Up(Run { stop: Stop::Signalled(at) | Stop::Held(at), .. }) => at,
             State::Finishing { until, .. } | State::PreStart { until, .. } => until,
-            State::Up(Run { stop: Stop::No, health, .. }) => health.deadline(),
+            State::Up(run @ Run { stop: Stop::No, health, .. }) => {
+                health.deadline().into_iter().chain(self.recovers_at(run)).min()
+            }
             State::Up(Run { stop: Stop::Requested | Stop::Killed, .. })
             | State::Down
             | State::Waiting

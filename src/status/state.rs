@@ -170,6 +170,9 @@ pub struct Memory {
     /// Whether the run process was ready, where it has to become so.
     #[serde(skip_serializing_if = "is_false")]
     pub ready: bool,
+    /// Whether an alarm was raised, and its recovery is yet to be told.
+    #[serde(skip_serializing_if = "is_false")]
+    pub alarmed: bool,
     /// Whether its checks have failed.
     #[serde(skip_serializing_if = "is_false")]
     pub unhealthy: bool,

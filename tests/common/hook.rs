@@ -13,7 +13,7 @@ const HOOK: &str = "#!/bin/sh
     {
         for word; do printf 'argument <%s>\\n' \"$word\"; done
         printf '%s\\n' \"ALARM_EXIT=$ALARM_EXIT\" \"ALARM_HOST=$ALARM_HOST\" \"ALARM_MODULE=$ALARM_MODULE\" \\
-            \"ALARM_PID=$ALARM_PID\" \"ALARM_REASON=$ALARM_REASON\" \"ALARM_STATUS_DIR=$ALARM_STATUS_DIR\" \\
+            \"ALARM_PID=$ALARM_PID\" \"ALARM_REASON=$ALARM_REASON\" \"ALARM_JSON=$ALARM_JSON\" \"ALARM_STATUS_DIR=$ALARM_STATUS_DIR\" \\
             \"SUPERVISE_MODULE=$SUPERVISE_MODULE\" \"SUPERVISE_STATUS=$SUPERVISE_STATUS\"
         echo body
         cat

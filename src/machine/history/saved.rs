@@ -20,6 +20,8 @@ pub struct SavedState {
     pub want: Want,
     /// Whether alarms were raised.
     pub alarm: bool,
+    /// Whether one was, and its recovery is yet to be told.
+    pub alarmed: bool,
     /// Whether the run process was stopped with `p`.
     pub paused: bool,
     /// Whether the service was given up, also while its `finish` was still running.
@@ -65,6 +67,7 @@ impl SavedState {
         directory: None,
         want: Want::Up,
         alarm: true,
+        alarmed: false,
         paused: false,
         failed: false,
         to_start: false,
@@ -84,6 +87,7 @@ impl SavedState {
             directory: memory.directory,
             want: if memory.ends_tree { Want::Up } else { file.want? },
             alarm: file.alarm,
+            alarmed: memory.alarmed,
             paused: file.paused,
             failed: (file.state == ModuleState::Failed || memory.gives_up) && !memory.ends_tree,
             to_start: memory.to_start || memory.ends_tree,

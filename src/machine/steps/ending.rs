@@ -180,8 +180,9 @@ impl Machine {
             actions.push(Action::Log(Note::GaveUp { reason, supervision_ends }));
         }
         if let Some(restarts) = alarm {
-            let reason = gave_up.map_or(AlarmReason::Exited, AlarmReason::GaveUp);
-            actions.push(Action::Alarm(Box::new(Alarm { reason, exit: Some(exit), pid, uptime, restarts })));
+            let own = self.illness.filter(|_| end.failed).unwrap_or(AlarmReason::Exited);
+            let reason = gave_up.map_or(own, AlarmReason::GaveUp);
+            self.raise(Alarm { reason, exit: Some(exit), pid, uptime, restarts }, actions);
         }
         let given_up = next == Next::GiveUp && self.policy.shutdown_on != ShutdownOn::Never;
         if next == Next::ShutDown || given_up {

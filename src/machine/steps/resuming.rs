@@ -18,6 +18,7 @@ impl Machine {
     pub(in crate::machine) fn resume(&mut self, saved: SavedState, remains: Remains, now: Mono, actions: &mut Actions) {
         self.want = saved.want;
         self.alarm = saved.alarm;
+        self.alarmed = saved.alarmed;
         self.tally = saved.tally.at_least(self.tally);
         self.limits = saved.limits;
         if saved.leaving && matches!(remains, Remains::Lives(..)) {

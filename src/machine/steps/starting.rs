@@ -94,6 +94,7 @@ impl Machine {
         self.limits.started(now);
         self.tally.note_start();
         self.reason = None;
+        self.illness = None;
         let run = Run {
             pid,
             since: now,

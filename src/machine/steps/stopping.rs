@@ -106,7 +106,12 @@ impl Machine {
                 actions.push(Action::Log(Note::KillTimeout(run.pid)));
                 self.kill(run, actions);
             }
-            Stop::No => self.health_deadline_reached(run, now, actions),
+            Stop::No => {
+                if self.recovers_at(run).is_some_and(|at| at <= now) {
+                    self.recovered(run, now, actions);
+                }
+                self.health_deadline_reached(run, now, actions);
+            }
             Stop::Held(Some(at)) if now >= at => {
                 actions.push(Action::Log(Note::OthersTakeTooLong(run.pid)));
                 self.begin_stop(run, now, actions);

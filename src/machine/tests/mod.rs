@@ -22,6 +22,7 @@ mod limits;
 mod loggers;
 mod predecessor;
 mod random;
+mod recovery;
 mod rows;
 mod shutdown;
 mod story;

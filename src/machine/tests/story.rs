@@ -206,6 +206,9 @@ fn alarm_word(alarm: &Alarm) -> String {
     match alarm.reason {
         AlarmReason::Exited => "alarm(Exited)".into(),
         AlarmReason::Unhealthy(_) => "alarm(Unhealthy)".into(),
+        AlarmReason::NotReady(_) => "alarm(NotReady)".into(),
+        AlarmReason::Watchdog(_) => "alarm(Watchdog)".into(),
+        AlarmReason::Recovered => "alarm(Recovered)".into(),
         AlarmReason::GaveUp(reason) => format!("alarm({reason})"),
     }
 }

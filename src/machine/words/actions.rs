@@ -76,4 +76,10 @@ pub enum AlarmReason {
     GaveUp(Reason),
     /// It has failed so many checks in a row.
     Unhealthy(u32),
+    /// It was not ready after this time, and was stopped.
+    NotReady(Duration),
+    /// It has not said for so long that it is well, or has said that it is not, and was stopped.
+    Watchdog(Option<Duration>),
+    /// All is well after an alarm.
+    Recovered,
 }

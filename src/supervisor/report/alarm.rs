@@ -7,6 +7,7 @@ use crate::conf::settings::Settings;
 use crate::machine::{Alarm, AlarmReason};
 use crate::status::StatusDir;
 use crate::status::log::{Log, stamp};
+use crate::status::state::rfc3339;
 use crate::sys::files::file;
 use crate::sys::files::last_lines::last_lines;
 use crate::sys::process::pidfd::{ExitStatus, signal_group, signal_name};
@@ -18,6 +19,7 @@ use crate::sys::time::Mono;
 use crate::sys::{Errno, describe as describe_errno, errno_text};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
+use serde_json::json;
 use std::collections::VecDeque;
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
@@ -40,6 +42,10 @@ const QUEUE_MAX: usize = 1000;
 
 /// Lines of `__stderr` in the message.
 const TAIL_LINES: usize = 20;
+
+/// The bytes of these lines that `ALARM_JSON` has: the kernel takes no variable of more than 128 KiB, and an escaped byte is
+/// up to six.
+const JSON_TAIL: usize = 16 * 1024;
 
 /// Stack of a worker, in bytes.
 const STACK_SIZE: usize = 256 * 1024;
@@ -71,6 +77,8 @@ impl Message {
         if programs.is_empty() {
             return None;
         }
+        let tail = tail(dir);
+        let json = json(alarm, (module, dir), (&host, &what, &subject), &tail);
         let exit = match alarm.exit {
             Some(Ok(status)) => status.to_string(),
             Some(Err(error)) => error.to_string(),
@@ -84,6 +92,7 @@ impl Message {
             ("ALARM_REASON", OsStr::new(&what)),
             ("ALARM_EXIT", OsStr::new(&exit_value(alarm))),
             ("ALARM_PID", OsStr::new(&pid)),
+            ("ALARM_JSON", OsStr::new(&json)),
             ("ALARM_STATUS_DIR", dir.path().as_os_str()),
         ]));
         let body = format!(
@@ -92,7 +101,7 @@ impl Message {
             alarm.restarts,
             in_one_line(&dir.path().to_string_lossy()),
             in_one_line(&dir.stderr().to_string_lossy()),
-            tail(dir)
+            tail
         );
         Some(Message { module: module.into(), subject, body, environment, programs, log: log.clone() })
     }
@@ -108,8 +117,64 @@ fn describe(alarm: &Alarm) -> String {
         (AlarmReason::GaveUp(reason), _) => reason.to_string(),
         (AlarmReason::Exited, Some(Ok(status))) if status.core() => "exited with coredump".into(),
         (AlarmReason::Exited, _) => "exited".into(),
-        (AlarmReason::Unhealthy(failures), _) => format!("is unhealthy after {failures} failed checks"),
+        (AlarmReason::Unhealthy(failures), None) => format!("is unhealthy after {failures} failed checks"),
+        (AlarmReason::Unhealthy(failures), _) => format!("was restarted after {failures} failed checks"),
+        (AlarmReason::NotReady(limit), _) => format!("was not ready after {} s", limit.as_secs_f64()),
+        (AlarmReason::Watchdog(Some(silence)), _) => format!("missed its watchdog of {} s", silence.as_secs_f64()),
+        (AlarmReason::Watchdog(None), _) => "said that it is not well".into(),
+        (AlarmReason::Recovered, _) => "has recovered".into(),
     }
+}
+
+/// `ALARM_JSON`: the whole alarm, as programs want it.
+fn json(
+    alarm: &Alarm,
+    (module, dir): (&str, &StatusDir),
+    (host, what, subject): (&str, &str, &str),
+    tail: &str,
+) -> String {
+    let (code, signal, core) = match alarm.exit {
+        Some(Ok(status @ ExitStatus::Signal { number, .. })) => (None, Some(signal_name(number)), status.core()),
+        Some(Ok(ExitStatus::Code(code))) => (Some(code), None, false),
+        Some(Ok(ExitStatus::Unknown) | Err(_)) | None => (None, None, false),
+    };
+    let error = alarm.exit.and_then(Result::err).map(|error| error.to_string());
+    json!({
+        "module": module,
+        "host": host,
+        "kind": kind(alarm.reason),
+        "reason": what,
+        "subject": subject,
+        "time": rfc3339(SystemTime::now()),
+        "code": code,
+        "signal": signal,
+        "core": core,
+        "error": error,
+        "pid": alarm.pid.map(nix::unistd::Pid::as_raw),
+        "uptime_seconds": alarm.uptime.as_secs_f64(),
+        "restarts": alarm.restarts,
+        "status_dir": dir.path().to_string_lossy(),
+        "stderr": last_bytes(tail, JSON_TAIL).lines().collect::<Vec<_>>(),
+    })
+    .to_string()
+}
+
+/// The alarm in one word that does not change.
+fn kind(reason: AlarmReason) -> &'static str {
+    match reason {
+        AlarmReason::Exited => "exited",
+        AlarmReason::GaveUp(_) => "gave_up",
+        AlarmReason::Unhealthy(_) => "unhealthy",
+        AlarmReason::NotReady(_) => "not_ready",
+        AlarmReason::Watchdog(_) => "watchdog",
+        AlarmReason::Recovered => "recovered",
+    }
+}
+
+/// The end of `text`, at most `max` bytes of it.
+fn last_bytes(text: &str, max: usize) -> &str {
+    let from = (text.len().saturating_sub(max)..=text.len()).find(|at| text.is_char_boundary(*at));
+    text.get(from.unwrap_or(0)..).unwrap_or(text)
 }
 
 /// `ALARM_EXIT`: the exit code, or the signal's name.
