@@ -9,8 +9,9 @@ pub mod supervise_tree;
 pub mod svctl;
 
 use crate::service::names;
+use crate::status::registry;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -87,13 +88,22 @@ fn named_for_tree() -> Option<PathBuf> {
     named_status_root().filter(|root| !module.is_some_and(|module| root.join(module).join("lock").exists()))
 }
 
-/// The same for whoever looks for one: `$SUPERVISE_STATUS`, else `./status`, else that of a tree with `--container`.
-pub fn find_status_root() -> PathBuf {
-    if let Some(named) = named_status_root() {
-        return named;
+/// Where whoever is told nothing looks: `$SUPERVISE_STATUS`, else `./status` if `is_used` says that this is a status root, else
+/// that of the one tree that runs for this user, else that of a tree with `--container`, else `./status`.
+///
+/// # Errors
+/// There are several trees: their status roots.
+pub fn find_status_root(is_used: impl FnOnce(&Path) -> bool) -> Result<PathBuf, Vec<PathBuf>> {
+    let here = || PathBuf::from("status");
+    if let Some(named) = named_status_root().or_else(|| Some(here()).filter(|here| is_used(here))) {
+        return Ok(named);
     }
-    let here = PathBuf::from("status");
-    if here.is_dir() { here } else { container::used_status_root().unwrap_or(here) }
+    let mut running = registry::status_roots();
+    match running.len() {
+        0 => Ok(container::used_status_root().unwrap_or_else(here)),
+        1 => Ok(running.remove(0)),
+        _ => Err(running),
+    }
 }
 
 /// Where a tree's status directories are if nobody says it: `$SUPERVISE_STATUS`, else `./status`.

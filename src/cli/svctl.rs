@@ -13,7 +13,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, or all as wanted; 1 something fail
 #[derive(Debug, Parser)]
 #[command(name = "svctl", version, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// The directory of the status directories [default: $SUPERVISE_STATUS, else ./status]
+    /// The directory of the status directories [default: $SUPERVISE_STATUS, else ./status, else that of the one tree that runs]
     #[arg(short = 'p', value_name = "STATUS_ROOT", global = true)]
     pub status_root: Option<PathBuf>,
     /// Print JSON, and nothing else, on standard output

@@ -81,15 +81,27 @@ impl Missing {
     }
 }
 
+/// Whether a tree or `supervise` has used the directory at `path`.
+fn is_used(path: &Path) -> bool {
+    StatusRoot(path.to_owned()).is_used()
+}
+
+/// The error where several trees run and none of them is named.
+fn several(roots: &[PathBuf]) -> CtlError {
+    let shown: Vec<String> = roots.iter().map(|root| access::shown(root)).collect();
+    let text = format!("several trees run: {}; name the status root with -p or $SUPERVISE_STATUS", shown.join(", "));
+    CtlError::new(Outcome::NoRoot, text)
+}
+
 /// A directory of status directories.
 #[derive(Clone, Debug)]
 pub struct StatusRoot(PathBuf);
 
 impl StatusRoot {
-    /// The one that `-p` names, else `$SUPERVISE_STATUS`, else `./status`.
+    /// The one that `-p` names, else as [`crate::cli::find_status_root`].
     ///
     /// # Errors
-    /// There is none, it is not a directory, it may not be entered, or nothing ever used it.
+    /// There is none, or which of several is meant is not said; it is not a directory, it may not be entered, or nothing ever used it.
     pub fn find(option: Option<&Path>) -> Result<StatusRoot, CtlError> {
         let root = StatusRoot::find_for_later(option)?;
         // A wrong path must not look like a machine on which all is quiet.
@@ -109,7 +121,10 @@ impl StatusRoot {
     /// # Errors
     /// As [`StatusRoot::find`], but that a directory may be unused.
     pub fn find_for_later(option: Option<&Path>) -> Result<StatusRoot, CtlError> {
-        let root = StatusRoot::name(option);
+        let root = match option {
+            Some(path) => StatusRoot(path.to_owned()),
+            None => StatusRoot(crate::cli::find_status_root(is_used).map_err(|roots| several(&roots))?),
+        };
         let looked = std::fs::metadata(&root.0).and_then(|metadata| {
             if !metadata.is_dir() {
                 return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
@@ -121,9 +136,14 @@ impl StatusRoot {
         Ok(root)
     }
 
-    /// As [`StatusRoot::find`], without looking.
+    /// As [`StatusRoot::find`], for whoever can do without: `./status` where it is not clear which is meant.
     pub fn name(option: Option<&Path>) -> StatusRoot {
-        StatusRoot(option.map_or_else(crate::cli::find_status_root, Path::to_owned))
+        let found = || crate::cli::find_status_root(is_used).unwrap_or_else(|_| "status".into());
+        StatusRoot(option.map_or_else(found, Path::to_owned))
+    }
+
+    fn is_used(&self) -> bool {
+        self.tree().path().exists() || self.modules().is_ok_and(|modules| !modules.is_empty())
     }
 
     /// Where it is.

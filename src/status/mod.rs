@@ -9,6 +9,7 @@
 //! | `state.json` | [`state`]; keys: `state` [`module_state`], `reason` [`rest`], `recent_exits` [`recent_exits`], `exits_by` [`counts`] |
 //! | `state.json` of the tree itself | [`tree_state`] |
 //! | `supervise/` | [`runit_files`] |
+//! | links to all status roots of a user, outside of them | [`registry`] |
 //! | `supervise.log`, `supervise.log.wf` | [`log`] |
 
 pub mod counts;
@@ -19,6 +20,7 @@ pub mod module_state;
 pub mod recent_exits;
 pub mod record;
 pub mod recorded;
+pub mod registry;
 pub mod rest;
 pub mod runit_files;
 pub mod runit_link;

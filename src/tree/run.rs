@@ -69,8 +69,8 @@ pub fn run(mut options: Options) -> Result<u8, TreeError> {
     tree_dir.begin_state(&options.root, options.source.defaults(), is_upgrade);
     if let Some(writer) = status_root.writer() {
         let dir = status_root.path().display();
-        log::warn!(logger: log, "{writer}, and so can exchange what is in the status root {dir}: each status directory is held open, \
-            and a link in its place is not followed");
+        log::warn!(logger: log, "{writer}, and so can exchange what is in the status root {dir}: each status directory is held \
+            open, and a link in its place is not followed");
     }
     Ok(Tree::new(options, status_root, log, tree_dir).run(&messages))
 }

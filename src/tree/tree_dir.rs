@@ -5,6 +5,7 @@ use crate::conf::{CONFIG_FILE, Config};
 use crate::status::StatusDir;
 use crate::status::dir::{MakeError, TREE_DIR};
 use crate::status::log::Log;
+use crate::status::registry::Registration;
 use crate::status::state::rfc3339;
 use crate::status::tree_state::{NotBegun, TreeState};
 use crate::sys::errno_text;
@@ -37,6 +38,8 @@ pub struct TreeDir {
     removals: Option<Arc<Removals>>,
     /// The file does not say yet what `state` says.
     is_unwritten: bool,
+    /// For whoever looks for the trees of this user, while it lives.
+    registration: Option<Registration>,
 }
 
 impl TreeDir {
@@ -80,6 +83,7 @@ impl TreeDir {
             state_file: FilePair::Unknown,
             removals: None,
             is_unwritten: false,
+            registration: None,
         }
     }
 
@@ -119,8 +123,9 @@ impl TreeDir {
         self.lock.is_at(&self.dir.lock_path()) && !self.dir.is_displaced()
     }
 
-    /// Says in `state.json` that this program works on `root` now, after the one before it if it was handed over to.
+    /// Says in `state.json`, and where others look for trees, that this program works on `root` now, after the one before it if it was handed over to.
     pub fn begin_state(&mut self, root: &Path, defaults: Defaults, is_upgrade: bool) {
+        self.registration = self.dir.path().parent().map(Registration::of);
         let started = rfc3339(SystemTime::now());
         let earlier = TreeState::read(&self.dir.state()).unwrap_or_default();
         self.state = TreeState {

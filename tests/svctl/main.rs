@@ -7,6 +7,7 @@
 mod common;
 mod fixture;
 
+mod default_root;
 mod faults;
 mod idempotence;
 mod logs;
