@@ -127,3 +127,33 @@ fn of_two_trees_the_one_that_has_lost_its_locks_lets_go() {
     assert!(first.stop().success());
     assert!(copies(&place).is_empty());
 }
+
+#[test]
+fn a_second_tree_that_comes_at_once_waits_for_the_first_to_make_all_anew() {
+    let runtime =
+        if nix::unistd::geteuid().is_root() { Some("/run".into()) } else { std::env::var_os("XDG_RUNTIME_DIR") };
+    let is_there =
+        |dir: &std::ffi::OsString| nix::unistd::access(dir.as_os_str(), nix::unistd::AccessFlags::W_OK).is_ok();
+    if !runtime.is_some_and(|runtime| is_there(&runtime)) {
+        return host::skipped(
+            "a_second_tree_that_comes_at_once_waits_for_the_first_to_make_all_anew: nowhere to leave a path",
+        );
+    }
+    let place = Place::new();
+    place.run("web", &countable(&place));
+    let first = place.tree();
+    let web = place.module("web");
+    let pid = web.wait_up(&place);
+    wait_for("all to be written", &place, || is_whole(&web));
+    for _ in 0..5 {
+        remove_all(&place.status_root());
+        let mut second = tree_command();
+        second.arg("-p").arg(place.status_root()).arg(place.root());
+        let said = place.output(second);
+        assert_eq!(said.status.code(), Some(111), "{}", said_by(&said));
+        assert!(said_by(&said).contains("already in use by supervise-tree"), "{}", said_by(&said));
+        wait_for("all to be written again", &place, || is_whole(&web));
+        assert_eq!(copies(&place), [pid]);
+    }
+    assert!(first.stop().success());
+}

@@ -65,6 +65,22 @@ fn roots_below(runtime: &Path) -> Vec<PathBuf> {
     roots
 }
 
+/// Whether a tree has left the path of `status_root` that may still run, whatever has become of its files: its number is that of a
+/// process of our name.
+pub fn may_be_in_use(status_root: &Path) -> bool {
+    runtime_directory().is_some_and(|runtime| may_be_in_use_below(&runtime, status_root))
+}
+
+fn may_be_in_use_below(runtime: &Path, status_root: &Path) -> bool {
+    let directory = runtime.join(NAME);
+    let Ok(target) = std::path::absolute(status_root) else { return false };
+    let name = |process: &str| fs::read(format!("/proc/{process}/comm")).ok();
+    let is_tree =
+        |pid: u32| pid != std::process::id() && name("self").is_some_and(|ours| name(&pid.to_string()) == Some(ours));
+    let links = if is_ours(&directory) { links(&directory) } else { Vec::new() };
+    links.iter().any(|link| fs::read_link(link).is_ok_and(|at| at == target) && pid(link).is_some_and(is_tree))
+}
+
 fn runtime_directory() -> Option<PathBuf> {
     if geteuid().is_root() {
         return Some("/run".into());
@@ -133,6 +149,29 @@ mod tests {
         assert_eq!(roots_below(place.path()), [second.as_path()]);
         drop((registration, again));
         assert!(links(&directory).is_empty());
+    }
+
+    #[test]
+    fn a_status_root_may_be_in_use_though_nothing_of_it_is_there() {
+        let place = tempfile::tempdir().unwrap();
+        let (root, other) = (place.path().join("root"), place.path().join("other"));
+        let directory = place.path().join(NAME);
+        fs::create_dir(&directory).unwrap();
+        // A process that is called as we are stands for another tree.
+        let link = |pid: u32| symlink(&root, directory.join(pid.to_string())).unwrap();
+        link(std::process::id());
+        link(1);
+        link(4194305);
+        assert!(!may_be_in_use_below(place.path(), &root), "we ourselves, a process of another name, and none at all");
+        let copy = place.path().join(String::from_utf8(fs::read("/proc/self/comm").unwrap()).unwrap().trim_end());
+        fs::copy("/bin/sleep", &copy).unwrap();
+        let mut child = std::process::Command::new(&copy).arg("1000").spawn().unwrap();
+        link(child.id());
+        let (used, unused) = (may_be_in_use_below(place.path(), &root), may_be_in_use_below(place.path(), &other));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(used && !unused);
+        assert!(!may_be_in_use_below(place.path(), &root));
     }
 
     #[test]

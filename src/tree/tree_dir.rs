@@ -5,13 +5,14 @@ use crate::conf::{CONFIG_FILE, Config};
 use crate::status::StatusDir;
 use crate::status::dir::{MakeError, TREE_DIR};
 use crate::status::log::Log;
-use crate::status::registry::Registration;
+use crate::status::registry::{self, Registration};
 use crate::status::state::rfc3339;
 use crate::status::tree_state::{NotBegun, TreeState};
 use crate::sys::errno_text;
 use crate::sys::files::flock::{Lock, LockError};
 use crate::sys::files::removals::Removals;
 use crate::sys::files::replace::FilePair;
+use crate::sys::time::Mono;
 use crate::sys::{Errno, describe};
 use crate::tree::status_root::StatusRoot;
 use nix::unistd::Pid;
@@ -24,6 +25,9 @@ use std::time::{Duration, SystemTime};
 
 /// How often a program that has taken over without a lock tries to get one.
 const TAKE_RETRY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long a tree may take to make its directory anew. Most often the process that is taken for one is one.
+const OWNER_TIME: Duration = Duration::from_secs(3);
 
 /// The directory, locked.
 #[derive(Debug)]
@@ -49,6 +53,7 @@ impl TreeDir {
     /// It cannot be made, or another tree has it.
     pub fn take(status_root: &StatusRoot) -> Result<TreeDir, TreeDirError> {
         let dir = tree_dir(status_root)?;
+        wait_for_its_owner(status_root, &dir);
         dir.make().map_err(|error| TreeDirError::Make(dir.path().to_owned(), error))?;
         let lock = dir.lock().map_err(|error| TreeDirError::of_lock(&dir, error))?;
         Ok(TreeDir::new(dir, lock))
@@ -204,6 +209,15 @@ impl TreeDir {
                 false
             }
         }
+    }
+}
+
+/// Waits a moment if the directory was removed from under a tree that runs: that one makes it anew. Whoever came first would start
+/// all services a second time.
+fn wait_for_its_owner(status_root: &StatusRoot, dir: &StatusDir) {
+    let deadline = Mono::now() + OWNER_TIME;
+    while !dir.lock_path().exists() && registry::may_be_in_use(status_root.path()) && Mono::now() < deadline {
+        std::thread::sleep(TAKE_RETRY_INTERVAL);
     }
 }
 
