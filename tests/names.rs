@@ -116,6 +116,7 @@ fn entries_that_are_no_directories_are_passed_over_once() {
     place.run("web", SLEEP);
     place.module("web").wait_up(&place);
     assert_eq!(place.own().log().matches("file: passed over").count(), 1);
+    assert!(!place.own().text("supervise.log.wf").contains("passed over"), "a README is no reason for a warning");
     assert!(
         !place.own().log().contains("hidden") && !place.own().log().contains("supervise.conf"),
         "{}",

@@ -331,7 +331,7 @@ impl Tree {
             Look::Gone => self.gone(name),
             Look::Refused(why) => {
                 self.gone(name);
-                self.scanner.log_once(Level::Warn, name, format!("passed over: {why}"));
+                self.scanner.log_once(why.level(), name, format!("passed over: {why}"));
             }
             Look::IncompleteUntil(_) | Look::Ignored | Look::Unknown => {}
         }

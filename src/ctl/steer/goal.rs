@@ -196,6 +196,10 @@ impl Progress {
         if now.state.state == ModuleState::Done && is_new {
             return Verdict::Reached;
         }
+        // It runs, which is what was asked for; that somebody has paused it, its line says.
+        if self.goal == Goal::Up && now.state.state == ModuleState::Paused && self.stays(now) {
+            return Verdict::Reached;
+        }
         if let Some(why) = self.failure(now, at) {
             return match now.state.last_exit.as_ref().map(|exit| exit.code) {
                 // What is started once may well be over at once.
@@ -245,11 +249,16 @@ impl Progress {
             {
                 Some(cannot_be_started(&reason()))
             }
-            ModuleState::Paused if Run::of(now).is_some_and(|run| !self.is_on_its_way_out(run)) => {
+            ModuleState::Paused if self.goal != Goal::Up && self.stays(now) => {
                 Some(format!("paused (pid {}), and stays so until it gets `cont`", state.pid.unwrap_or_default()))
             }
             _ => None,
         }
+    }
+
+    /// Whether there is a run process, and not one that has to end first.
+    fn stays(&self, now: &Snapshot) -> bool {
+        Run::of(now).is_some_and(|run| !self.is_on_its_way_out(run))
     }
 
     /// Whether it is the run process that has to end first.

@@ -6,6 +6,7 @@ use crate::service::entries::Contents;
 use crate::sys::Errno;
 use crate::sys::files::file;
 use crate::sys::files::file_id::{FileId, FileInstance};
+use log::Level;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::fstatat;
 use std::fs::Metadata;
@@ -62,6 +63,16 @@ pub enum Refusal {
     Taken,
     /// Somebody other than root may write it, and `--strict` refuses that.
     Untrusted,
+}
+
+impl Refusal {
+    /// How loudly it is said: a README is not meant to be a service.
+    pub fn level(self) -> Level {
+        match self {
+            Refusal::NotADirectory => Level::Info,
+            Refusal::LeadsNowhere | Refusal::Name | Refusal::Taken | Refusal::Untrusted => Level::Warn,
+        }
+    }
 }
 
 impl std::fmt::Display for Refusal {

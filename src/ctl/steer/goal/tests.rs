@@ -198,9 +198,11 @@ fn a_supervisor_that_ends_is_noticed() {
 }
 
 #[test]
-fn paused_is_not_up() {
+fn a_start_leaves_a_pause_as_it_is_and_a_restart_does_not_count_it_as_up() {
     let paused = seen("paused", 50, Some(7));
-    let verdict = trace(Goal::Up, &paused).look(&paused, in_ms(0));
+    assert_eq!(trace(Goal::Up, &paused).look(&paused, in_ms(0)), Verdict::Reached);
+    let down = seen("down", 50, None);
+    let verdict = trace(Goal::NewRun, &down).look(&paused, in_ms(0));
     assert!(matches!(verdict, Verdict::Failed(ref why) if why.contains("cont")), "{verdict:?}");
 }
 
