@@ -7,6 +7,7 @@
 use super::report::Out;
 use super::root::{StatusRoot, tags};
 use crate::cli::svctl::{Cli, Shell};
+use crate::cli::{supervise, supervise_tree};
 use crate::conf::relations::TAG;
 use clap::{Command, CommandFactory};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
@@ -32,16 +33,18 @@ pub fn answer() -> Result<bool, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Prints the script for a shell.
+/// Prints the script for a shell: for this program, and for those that supervise, whose options are all that there is to ask for.
 pub fn script(shell: Shell, out: &mut Out) {
-    let completer: &dyn EnvCompleter = match shell {
-        Shell::Bash => &clap_complete::env::Bash,
-        Shell::Zsh => &clap_complete::env::Zsh,
-        Shell::Fish => &clap_complete::env::Fish,
+    let (completer, generator): (&dyn EnvCompleter, _) = match shell {
+        Shell::Bash => (&clap_complete::env::Bash, clap_complete::Shell::Bash),
+        Shell::Zsh => (&clap_complete::env::Zsh, clap_complete::Shell::Zsh),
+        Shell::Fish => (&clap_complete::env::Fish, clap_complete::Shell::Fish),
     };
     let mut text = Vec::new();
     // Writing into memory does not fail.
     let _ = completer.write_registration(VARIABLE, "svctl", "svctl", "svctl", &mut text);
+    clap_complete::generate(generator, &mut supervise_tree::Arguments::command(), "supervise-tree", &mut text);
+    clap_complete::generate(generator, &mut supervise::Arguments::command(), "supervise", &mut text);
     out.put_bytes(&text);
 }
 

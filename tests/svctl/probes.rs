@@ -251,6 +251,18 @@ fn bash_completes_verbs_and_modules() {
         eprintln!("{output:?}");
         String::from_utf8(output.stdout).unwrap().lines().map(String::from).collect::<Vec<_>>()
     };
+    // The others: as bash itself finds the function.
+    for (program, begun, option) in
+        [("supervise-tree", "--stop-t", "--stop-timeout"), ("supervise", "--fore", "--foreground")]
+    {
+        let script = format!(
+            "source ./complete.bash; set -- $(complete -p {program}); while [ \"$1\" != -F ]; do shift; done; \
+             COMP_WORDS=({program} {begun}); COMP_CWORD=1; \"$2\" {program} {begun} {program}; echo \"${{COMPREPLY[@]}}\""
+        );
+        let mut bash = std::process::Command::new("bash");
+        let output = bash.args(["--norc", "-c", &script]).current_dir(fixture.path()).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{option}\n"), "{output:?}");
+    }
     assert!(complete("svctl rest").contains(&"restart".to_string()));
     let names = complete("svctl restart web-");
     assert!(names.contains(&"web-back".to_string()) && names.contains(&"web-front".to_string()), "{names:?}");
