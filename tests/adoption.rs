@@ -478,6 +478,26 @@ fn a_panic_is_told_and_the_service_keeps_its_pid() {
 }
 
 #[test]
+fn a_logger_whose_thread_begins_anew_is_told_of_the_end_of_its_input() {
+    if !cfg!(debug_assertions) {
+        return skipped("the command that asks for a panic is in debug builds alone");
+    }
+    let place = Place::new();
+    let reads = "while read -r line; do echo $line; done; echo end";
+    place.service("talk", &[("run", SLEEP), ("log/run", reads)]);
+    let log = place.module("talk/log");
+    let tree = place.tree();
+    log.wait_up(&place);
+    log.send("!");
+    log.wait_text(&place, "supervise.log.wf", "a panic was asked for");
+    // The thread rests for a moment, and hears of the end when it begins anew.
+    let began = std::time::Instant::now();
+    assert!(tree.stop().success());
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!(log.text("__stdout"), "end\n", "it was not killed");
+}
+
+#[test]
 fn the_byte_for_a_panic_does_nothing_outside_of_tests() {
     let place = Place::new();
     let web = place.module("web");

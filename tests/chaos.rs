@@ -12,6 +12,8 @@
 
 mod common;
 
+#[path = "chaos/disk.rs"]
+mod disk;
 #[path = "chaos/faults.rs"]
 mod faults;
 #[path = "chaos/lines.rs"]
@@ -77,7 +79,10 @@ fn nothing_is_lost_and_nothing_runs_twice_whatever_happens() {
     world.end_tree();
     let lines: u64 = world.subjects.values().map(|subject| subject.lines.count()).sum();
     let services = world.subjects.len();
-    let text = format!("chaos: {rounds} rounds, {actions} actions on {services} services, {lines} lines\n");
+    let full = world.disk.as_ref().map_or(0, |disk| disk.times_full);
+    let text = format!(
+        "chaos: {rounds} rounds, {actions} actions on {services} services, {lines} lines, {full} times a full disk\n"
+    );
     let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
     assert!(rounds > 0 && lines > 0);
 }

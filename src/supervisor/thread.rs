@@ -327,6 +327,15 @@ impl Supervisor {
         self.settle_leftovers();
     }
 
+    /// Supervision is to end.
+    pub(super) fn leave(&mut self, leave: Leave) {
+        // The machine knows first: the logger's end must not look like one that nobody asked for.
+        self.handle(Event::Leave(leave));
+        if let (Leave::EndOfInput, Some(pipe)) = (leave, self.spec.service.input()) {
+            pipe.end_input();
+        }
+    }
+
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     fn take_orders(&mut self) {
@@ -334,11 +343,7 @@ impl Supervisor {
             match order {
                 Order::Ask(Ask::Leave(leave)) => {
                     self.spec.leave = self.spec.leave.max(Some(leave));
-                    // The machine knows first: the logger's end must not look like one that nobody asked for.
-                    self.handle(Event::Leave(leave));
-                    if let (Leave::EndOfInput, Some(pipe)) = (leave, self.spec.service.input()) {
-                        pipe.end_input();
-                    }
+                    self.leave(leave);
                 }
                 Order::Ask(Ask::KillNow) => {
                     self.spec.leave = Some(Leave::Stop);

@@ -12,13 +12,14 @@ const AWAY: usize = 80;
 impl World<'_> {
     /// One fault, which is over when this returns.
     pub fn fault(&mut self) {
-        match self.random.below(7) {
+        match self.random.below(8) {
             0 => self.configuration_away(),
             1 => self.stop_and_continue(),
             2 => self.remove_own_lock(),
             3 => self.root_away(),
             4 => self.remove_status_directory(),
             5 => self.log_run_away(),
+            6 => self.full_disk(),
             _ => self.switch_link(),
         }
     }
@@ -109,6 +110,25 @@ impl World<'_> {
             if !happens(is_mended) {
                 self.overdue.push(format!("the status of {name} was removed, and is not made anew"));
             }
+        }
+    }
+
+    /// The disk of the status directories, while something happens that is to be written down.
+    fn full_disk(&mut self) {
+        let Some(disk) = &mut self.disk else { return };
+        disk.fill();
+        let order = self.random.below(5);
+        self.tell(format!("the disk is full for a moment ({order})"));
+        match order {
+            0 => self.kill_service(),
+            1 => self.command(),
+            2 => self.kill_logger(),
+            3 => self.rescan(),
+            _ => {}
+        }
+        self.pause();
+        if let Some(disk) = &self.disk {
+            disk.clear();
         }
     }
 

@@ -2,6 +2,7 @@
 //! tree is; how that turned out is noted in the [`Subject`]s.
 
 use crate::common::{DEADLINE, Module, Place, proc_status, script, signal, tree_command, wait_for};
+use crate::disk::SmallDisk;
 use crate::processes::{MARK, Reaper, Role, Ticker, scan};
 use crate::random::Random;
 use crate::relations::{needy, relations};
@@ -49,6 +50,8 @@ pub struct World<'a> {
     /// Whether the trees keep runit's files, too: with every other seed.
     pub runit: bool,
     /// The tree's pid, while it runs.
+    /// For the status directories, if this process may mount one.
+    pub disk: Option<SmallDisk>,
     pub tree: Option<u32>,
     /// It was told to replace its program since all was at rest.
     pub is_upgrading: bool,
@@ -69,11 +72,13 @@ pub struct World<'a> {
 impl<'a> World<'a> {
     pub fn new(place: &'a Place, seed: u64) -> World<'a> {
         prepare(place);
+        let disk = SmallDisk::mount(&place.status_root());
         let mut world = World {
             place,
             random: Random::new(seed),
             runit: seed.is_multiple_of(2),
             subjects: BTreeMap::new(),
+            disk,
             tree: None,
             is_upgrading: false,
             crashes: 0,
@@ -279,14 +284,14 @@ impl<'a> World<'a> {
         }
     }
 
-    fn kill_service(&mut self) {
+    pub fn kill_service(&mut self) {
         let Some((id, name)) = self.any() else { return };
         self.tell(format!("kill the service of {name} ({id})"));
         self.subject(id).service_was_hit();
         self.kill(&Role::Service(id));
     }
 
-    fn kill_logger(&mut self) {
+    pub fn kill_logger(&mut self) {
         let Some((id, name)) = self.any() else { return };
         self.tell(format!("kill the logger of {name} ({id})"));
         self.subject(id).logger_was_hit();
@@ -300,7 +305,7 @@ impl<'a> World<'a> {
         fifo.is_ok_and(|mut fifo| std::io::Write::write_all(&mut fifo, bytes).is_ok())
     }
 
-    fn command(&mut self) {
+    pub fn command(&mut self) {
         let Some((id, name)) = self.any() else { return };
         let count = 1 + self.random.below(3);
         let bytes: Vec<u8> = (0..count).filter_map(|_| self.random.pick(COMMANDS)).collect();

@@ -36,7 +36,7 @@ impl Supervisor {
             self.handle(Event::Command(command));
         }
         if let Some(leave) = self.spec.leave {
-            self.handle(Event::Leave(leave));
+            self.leave(leave);
         }
     }
 
