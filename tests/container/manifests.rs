@@ -125,15 +125,22 @@ fn the_nomad_job_starts_and_is_well_by_its_check() {
 
 #[test]
 fn the_unit_is_one_for_systemd_and_its_command_starts_a_tree() {
-    let unit = example("supervise-tree.8", "supervise-tree.service");
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let of_readme = readme.split_once("```ini\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    for unit in [example("supervise-tree.8", "supervise-tree.service"), of_readme.to_string()] {
+        starts_and_is_verified(unit);
+    }
+}
+
+fn starts_and_is_verified(unit: String) {
     let place = Place::new();
     place.run("web", SLEEP);
     // The paths of this machine, for those of the example.
     let path = |name: &str| place.path().join(name).display().to_string();
     let here = [
         ("/usr/local/bin/supervise-tree", env!("CARGO_BIN_EXE_supervise-tree").to_string()),
-        ("/var/lib/services", path("status")),
-        ("/etc/services", path("sv")),
+        ("/var/lib/supervise", path("status")),
+        ("/etc/sv", path("sv")),
     ];
     let unit = here.iter().fold(unit, |unit, (there, here)| unit.replace(there, here));
     let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap().to_string();
