@@ -5,6 +5,7 @@ use crate::service::context::cgroup;
 use crate::sys::context::cgroup::{Group, Hierarchy};
 use crate::sys::process::stat::Stat;
 use nix::unistd::Pid;
+use std::cell::OnceCell;
 use std::time::Duration;
 
 /// What the kernel says at one moment; `None` for what it does not say.
@@ -39,20 +40,17 @@ impl Usage {
     pub fn of(module: &Module, pid: u32, groups: &Groups) -> Usage {
         let group = groups.of(module, pid);
         let group = group.as_ref();
-        let stat = || stat(pid)?.processor_time();
+        let stat = OnceCell::new();
+        let stat = || stat.get_or_init(|| self::stat(pid)).as_ref();
         Usage {
-            memory: group.and_then(|group| group.memory()).or_else(|| resident_memory(pid)),
+            memory: group.and_then(|group| group.memory()).or_else(|| stat()?.resident_memory()),
             processes: group.and_then(|group| group.processes().ok()).map(|all| all.len()),
-            processor_time: group.and_then(|group| group.processor_time()).or_else(stat).map(Duration::from_nanos),
+            processor_time: group
+                .and_then(|group| group.processor_time())
+                .or_else(|| stat()?.processor_time())
+                .map(Duration::from_nanos),
         }
     }
-}
-
-/// The resident memory of a process, in bytes (`VmRSS` of proc_pid_status(5)).
-fn resident_memory(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// How many processes are in the process group that `pid` leads; one that leads none counts alone.

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The attribute in which a group's owner is noted.
+/// Bytes for the groups of a process, in one read as a rule.
+const ROOM: usize = 1024;
+
 const OWNER: &std::ffi::CStr = c"user.supervise_status";
 
 /// The part of the hierarchy that can be seen from here.
@@ -35,7 +38,7 @@ impl Hierarchy {
 
     /// The group that `pid` is in; `None` when it is gone, or its group cannot be seen from here.
     pub fn group_of(&self, pid: Pid) -> Option<Group> {
-        let text = std::fs::read(format!("/proc/{pid}/cgroup")).ok()?;
+        let text = file::of_kernel(&format!("/proc/{pid}/cgroup"), ROOM).ok()?;
         self.place(&unified(&text)?)
     }
 

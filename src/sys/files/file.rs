@@ -84,6 +84,17 @@ pub fn read(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Reads a file of the kernel's, which says that it is empty: `room` bytes at once, and more if there are more. The standard library
+/// begins with 32 bytes, and each read costs a system call.
+///
+/// # Errors
+/// What `open` and `read` give.
+pub fn of_kernel(path: &str, room: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(room);
+    File::open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Reads what an administrator has named: a file, a device, or a pipe (`<(...)`) whose writer gets `patience` to come and to
 /// end. Links are followed. At most `limit` bytes.
 ///

@@ -1,5 +1,6 @@
 //! `/proc/PID/stat` (proc_pid_stat(5)): what the kernel says of a process, also of one that is none of ours.
 
+use crate::sys::files::file;
 use crate::sys::ok_unless_exhausted;
 use nix::unistd::Pid;
 use std::io;
@@ -16,6 +17,10 @@ const FLAGS: usize = 9;
 const USER_TIME: usize = 14;
 const SYSTEM_TIME: usize = 15;
 const START: usize = 22;
+const RESIDENT: usize = 24;
+
+/// Bytes for all fields.
+const ROOM: usize = 1024;
 
 /// The flag of a process that is on its way out (`PF_EXITING`).
 const EXITING: u64 = 0x4;
@@ -26,8 +31,8 @@ impl Stat {
     /// # Errors
     /// Out of memory or descriptors, so nobody can tell.
     pub fn read(pid: Pid) -> io::Result<Option<Stat>> {
-        let text = ok_unless_exhausted(std::fs::read_to_string(format!("/proc/{pid}/stat")))?;
-        Ok(text.and_then(|text| Stat::parse(&text)))
+        let text = ok_unless_exhausted(file::of_kernel(&format!("/proc/{pid}/stat"), ROOM))?;
+        Ok(text.and_then(|text| Stat::parse(&String::from_utf8_lossy(&text))))
     }
 
     fn parse(text: &str) -> Option<Stat> {
@@ -71,6 +76,11 @@ impl Stat {
         ticks(USER_TIME)?.checked_add(ticks(SYSTEM_TIME)?)?.checked_mul(tick())
     }
 
+    /// Its memory that is in RAM, in bytes.
+    pub fn resident_memory(&self) -> Option<u64> {
+        self.field(RESIDENT)?.parse::<u64>().ok()?.checked_mul(page())
+    }
+
     /// When it was made, in nanoseconds since the boot, rounded down to a [`tick`]. The kernel adds the reader's offset of a
     /// time namespace.
     pub fn started(&self) -> Option<u64> {
@@ -96,6 +106,11 @@ fn has_kill_pending(pid: Pid) -> bool {
     masks.any(|mask| mask & (1 << (libc::SIGKILL - 1)) != 0)
 }
 
+fn page() -> u64 {
+    // SAFETY: sysconf takes an integer and reads a constant.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
 /// Length of a clock tick, in nanoseconds.
 pub fn tick() -> u64 {
     // SAFETY: sysconf takes an integer and reads a constant.
@@ -114,6 +129,11 @@ mod tests {
         assert_eq!((stat.parent(), stat.group()), (Some(Pid::from_raw(3)), Some(Pid::from_raw(5))));
         assert_eq!(stat.started(), Some(1234 * tick()));
         assert_eq!(Stat::parse("7 no name"), None);
+        let ours = Stat::read(nix::unistd::getpid()).unwrap().unwrap();
+        assert!(
+            ours.resident_memory().is_some_and(|bytes| bytes > 1 << 20 && bytes.is_multiple_of(page())),
+            "{ours:?}"
+        );
     }
 
     #[test]
