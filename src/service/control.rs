@@ -87,6 +87,8 @@ impl Directory {
         if !file::is_executable(&self.control_path(letter)) {
             return Ok(None);
         }
+        // Before the first start there may be no pipe to the logger yet.
+        streams.ensure_open()?;
         let program = CString::new(name(letter)).unwrap_or_default();
         self.execute(&program, std::slice::from_ref(&program), streams, recorder(), context).map(Some)
     }

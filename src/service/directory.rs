@@ -113,6 +113,7 @@ impl Directory {
         if !self.has_finish() {
             return Ok(None);
         }
+        streams.ensure_open()?;
         let (code, low) = exit.map_or(COULD_NOT_START, |exit| (exit.code_or_minus_one(), exit.low_byte()));
         let words = ["./finish", &code.to_string(), &low.to_string(), module];
         let words: Vec<CString> = words.into_iter().map(|word| CString::new(word).unwrap_or_default()).collect();
