@@ -86,7 +86,7 @@ fn a_link_that_an_upgrade_of_the_package_puts_back_is_noticed() {
     symlink(&newer, &unpacked).unwrap();
     std::fs::rename(&unpacked, link(&place, "web")).unwrap();
     wait_for("our link", &place, || is_at(&link(&place, "web"), &web.path("supervise")));
-    assert!(sv_status(&place).starts_with("run: web"));
+    wait_for("sv to see it", &place, || sv_status(&place).starts_with("run: web"));
     place.module(".supervise-tree").wait_text(&place, "supervise.log", "a package has put its link supervise -> ");
     assert!(tree.stop().success());
     assert_eq!(leads(&link(&place, "web")), Some(newer));

@@ -51,7 +51,10 @@ fn tree<'a>(place: &'a Place, directory: &str) -> Running<'a> {
     let below = |name: &str| place.path().join(directory).join(name);
     tree.arg("-p").arg(below("status")).arg(below("sv"));
     let tree = place.start(tree);
-    let up = || said(&status(place, directory)).contains(&format!("\n{directory} "));
+    let up = || {
+        let status = status(place, directory);
+        status.status.success() && said(&status).contains(&format!("\n{directory} "))
+    };
     wait_for("the service to be up", place, up);
     tree
 }
