@@ -169,7 +169,9 @@ fn wait_for_supervisor(root: &StatusRoot, module: &Module, until: Mono) -> Resul
             changes::watch(&mut watches, path, (), Interest::Entries)?;
         }
         let seen = Snapshot::read_now(module);
-        if seen.as_ref().is_ok_and(|seen| seen.supervised == Supervised::Yes) {
+        // The lock comes first: what it is, is not written down yet.
+        let is_known = |seen: &Snapshot| seen.supervised == Supervised::Yes && !seen.state.definition.is_empty();
+        if seen.as_ref().is_ok_and(is_known) {
             return Ok(());
         }
         if Mono::now() >= until {
