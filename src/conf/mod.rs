@@ -18,7 +18,6 @@ pub mod policy;
 pub mod program;
 pub mod readiness;
 pub mod relations;
-pub mod s6;
 pub mod sections;
 pub mod settings;
 pub mod shell_words;
@@ -61,7 +60,7 @@ pub enum Origin {
     Default,
     /// The `[global]` section, in this line.
     Global(usize),
-    /// The file of s6 in the service directory, by its number in [`s6::FILES`].
+    /// The file of s6 in the service directory, by its number in [`own::s6::FILES`].
     S6(usize),
     /// The service directory's own file, in this line.
     Directory(usize),

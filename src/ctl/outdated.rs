@@ -10,8 +10,8 @@
 use super::context;
 use super::root::Module;
 use super::snapshot::{Snapshot, Supervised};
-use crate::conf::own::OwnFile;
-use crate::conf::{CONFIG_FILE, Config, Program, s6};
+use crate::conf::own::{OwnFile, s6};
+use crate::conf::{CONFIG_FILE, Config, Program};
 use crate::service::entries::ENV_DIR;
 use crate::status::module_state::ModuleState;
 use crate::sys::files::file_id::FileId;

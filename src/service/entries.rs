@@ -6,7 +6,8 @@
 //! one at each entry. What the scan of the services root has seen counts for the first start, too: that one looks at the
 //! directory once, as a start without any of this would look for `control/u`.
 
-use crate::conf::{CONFIG_FILE, s6};
+use crate::conf::CONFIG_FILE;
+use crate::conf::own::s6;
 use crate::sys::files::file;
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::listing;

@@ -1,8 +1,8 @@
 //! `config`: what is in force for a module and who said so, and what is wrong in the file.
 
 use crate::cli::svctl::Config as Arguments;
-use crate::conf::own::OwnFile;
-use crate::conf::{CONFIG_FILE, Complaint, Config, Effective, GLOBAL, Origin, Program, Value, s6};
+use crate::conf::own::{OwnFile, s6};
+use crate::conf::{CONFIG_FILE, Complaint, Config, Effective, GLOBAL, Origin, Program, Value};
 use crate::ctl::access;
 use crate::ctl::context;
 use crate::ctl::error::CtlError;

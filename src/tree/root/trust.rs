@@ -1,6 +1,6 @@
 //! Who may write what the tree executes as root. Whoever may is root, for `run`, `finish` and `control/` run as the tree does.
 
-use crate::conf::s6;
+use crate::conf::own::s6;
 use crate::service::entries::Entries;
 use crate::sys::files::file;
 use std::fs::Metadata;

@@ -1,10 +1,10 @@
 //! The files of an s6 service directory that say what keys say elsewhere (s6's servicedir page).
 
-use super::complaint::Complaint;
-use super::keys;
-use super::own::OwnFile;
-use super::sections::Section;
-use super::settings::Settings;
+use super::trusted;
+use crate::conf::complaint::Complaint;
+use crate::conf::keys;
+use crate::conf::sections::Section;
+use crate::conf::settings::Settings;
 use std::path::Path;
 
 /// Their names. `notification-fd` is not among them: readiness has its own way to it.
@@ -13,14 +13,14 @@ pub const FILES: [&str; 5] = ["down-signal", "timeout-kill", "timeout-finish", "
 /// The number of [`FILES`], and what is in the file.
 pub type Text = (usize, Vec<u8>);
 
-/// The content of those that are there in `dir`, which have to belong to one of `trusted` as [`OwnFile::bytes`] has it.
+/// The content of those that are there in `dir`, which have to belong to one of `trusted` as [`trusted::read`] has it.
 ///
 /// # Errors
-/// As [`OwnFile::bytes`].
+/// As [`trusted::read`].
 pub fn read(dir: &Path, trusted: &[u32]) -> Result<Vec<Text>, Complaint> {
     let mut texts = Vec::new();
     for (number, name) in FILES.iter().enumerate() {
-        if let Some(bytes) = OwnFile::bytes(&dir.join(name), trusted)? {
+        if let Some(bytes) = trusted::read(&dir.join(name), trusted)? {
             texts.push((number, bytes));
         }
     }

@@ -1,20 +1,21 @@
 //! A service directory's own `supervise.conf`: keys without a section, which travel with the service; and the files of s6
 //! beside it, which stand for keys.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`s6`] | the files of s6, and the keys that they stand for |
+//! | `trusted` | how such a file is read, and whom it has to belong to |
 
+pub mod s6;
+mod trusted;
+
+use super::CONFIG_FILE;
 use super::complaint::{Complaint, Findings};
 use super::lint;
 use super::sections::lines::{self, Kind, Line};
 use super::sections::{Section, Sections};
-use super::{CONFIG_FILE, s6};
-use crate::sys::errno_text;
 use crate::sys::fnv;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-
-/// A file larger than this, in bytes, is somebody's mistake.
-const FILE_MAX: u64 = 256 * 1024;
 
 /// The section that the keys are kept in. No header can name it.
 const KEYS: &str = "";
@@ -32,10 +33,10 @@ impl Texts {
     /// `trusted` are the users to whom they have to belong; empty for anybody.
     ///
     /// # Errors
-    /// As [`OwnFile::bytes`].
+    /// One of them cannot be read, or belongs to somebody else.
     pub fn read(dir: &Path, are_there: [bool; 2], trusted: &[u32]) -> Result<Option<Texts>, Complaint> {
         let [has_conf, has_s6] = are_there;
-        let conf = if has_conf { OwnFile::bytes(&dir.join(CONFIG_FILE), trusted)? } else { None };
+        let conf = if has_conf { trusted::read(&dir.join(CONFIG_FILE), trusted)? } else { None };
         let s6 = if has_s6 { s6::read(dir, trusted)? } else { Vec::new() };
         Ok((conf.is_some() || !s6.is_empty()).then_some(Texts { conf, s6 }))
     }
@@ -62,29 +63,10 @@ pub struct OwnFile {
 }
 
 impl OwnFile {
-    /// The content of the file at `path`; `None` if there is none.
-    ///
-    /// `trusted` are the users to whom it has to belong; empty for anybody.
-    ///
-    /// # Errors
-    /// It cannot be read, or belongs to somebody else.
-    pub fn bytes(path: &Path, trusted: &[u32]) -> Result<Option<Vec<u8>>, Complaint> {
-        let fail = |what: String| Complaint::whole(path, what);
-        match content(path, trusted) {
-            Ok(Err(uid)) => {
-                Err(fail(format!("it or its directory belongs to uid {uid}, who may not say what root is to do")))
-            }
-            Ok(Ok(bytes)) if bytes.len() as u64 > FILE_MAX => Err(fail(format!("is larger than {FILE_MAX} bytes"))),
-            Ok(Ok(bytes)) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(fail(format!("cannot be read: {}", errno_text(&error)))),
-        }
-    }
-
     /// Reads the files in `dir`; `None` if there is none.
     ///
     /// # Errors
-    /// As [`OwnFile::bytes`].
+    /// As [`Texts::read`].
     pub fn read(dir: &Path, trusted: &[u32]) -> Result<Option<OwnFile>, Complaint> {
         Ok(Texts::read(dir, [true; 2], trusted)?.map(|texts| OwnFile::of(dir, &texts)))
     }
@@ -144,29 +126,6 @@ fn drop_log_keys(section: &mut Section, complaints: &mut Findings) {
     });
 }
 
-/// What is in the file, or the user to whom it belongs.
-fn content(path: &Path, trusted: &[u32]) -> io::Result<Result<Vec<u8>, u32>> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    if !trusted.is_empty() {
-        // Whoever owns the directory can put another file there.
-        let directory = std::fs::metadata(path.parent().unwrap_or(Path::new(".")))?.uid();
-        if let Some(stranger) = [metadata.uid(), directory].into_iter().find(|uid| !trusted.contains(uid)) {
-            return Ok(Err(stranger));
-        }
-    }
-    read_whole(file).map(Ok)
-}
-
-fn read_whole(file: File) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 /// There are no sections in it: whoever copied one here would not see what it is for.
 fn without_section(line: Line) -> Line {
     let kind = match line.kind {
@@ -217,23 +176,5 @@ mod tests {
             assert_eq!(own.complaints(), [], "{name}");
             assert!(own.section().iter().count() >= keys, "{name}");
         }
-    }
-
-    #[test]
-    fn only_a_trusted_regular_file_is_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("supervise.conf");
-        assert_eq!(OwnFile::bytes(&path, &[]), Ok(None));
-        std::fs::write(&path, "nice : 3\n").unwrap();
-        let owner = std::fs::metadata(&path).unwrap().uid();
-        assert!(OwnFile::read(dir.path(), &[owner]).unwrap().is_some());
-        let why = OwnFile::read(dir.path(), &[owner + 1]).unwrap_err().to_string();
-        assert!(why.contains(&format!("belongs to uid {owner},")), "{why}");
-        std::fs::remove_file(&path).unwrap();
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(OwnFile::read(dir.path(), &[]).unwrap_err().what.contains("not a regular file"));
-        std::fs::remove_file(&path).unwrap();
-        std::fs::File::create(&path).unwrap().set_len(FILE_MAX + 1).unwrap();
-        assert!(OwnFile::read(dir.path(), &[]).unwrap_err().what.contains("is larger than"));
     }
 }
