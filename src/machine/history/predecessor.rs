@@ -2,7 +2,7 @@
 
 use crate::machine::history::saved::SavedState;
 use crate::machine::words::command::Command;
-use crate::machine::words::events::Event;
+use crate::machine::words::events::{Ended, Event, Remains};
 use crate::sys::files::file_id::FileId;
 use crate::sys::process::record::Role;
 use nix::unistd::Pid;
@@ -16,26 +16,6 @@ pub struct Predecessor {
     pub ended: Option<Ended>,
     /// What was saved.
     pub saved: Option<SavedState>,
-}
-
-/// A run process that has ended while there was no supervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// The pid that it had.
-    pub pid: Pid,
-    /// There is a `finish` to be run.
-    pub has_finish: bool,
-}
-
-/// What is left of a killed supervisor's processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remains {
-    /// Nothing, and nothing is to be told of.
-    Nothing,
-    /// It lives.
-    Lives(Role, Pid),
-    /// The run process, whose end nobody has been told of.
-    Ended(Ended),
 }
 
 /// A process of a killed supervisor that still lives.

@@ -2,10 +2,10 @@
 
 use crate::machine::core::{Actions, Machine};
 use crate::machine::health::{Fitness, Health};
-use crate::machine::history::predecessor::{Ended, Remains};
 use crate::machine::history::saved::{SavedRun, SavedState};
 use crate::machine::steps::stopping::EXPECTED_EXIT_WINDOW;
 use crate::machine::words::actions::Action;
+use crate::machine::words::events::{Ended, Remains};
 use crate::machine::words::notes::{Helper, Note};
 use crate::machine::words::states::{Leave, Next, Reason, Run, State, Stop, Want};
 use crate::sys::process::pidfd::ExitStatus;

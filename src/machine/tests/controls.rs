@@ -1,8 +1,8 @@
 //! The scripts in `control/`: runit's rules.
 
-use crate::machine::history::predecessor::Remains;
 use crate::machine::tests::story::*;
 use crate::machine::words::command::{Command, Signal};
+use crate::machine::words::events::Remains;
 use crate::machine::{Answer, Control, Event, Leave, Next, Note, Reaped, SavedRun, SavedState, State, Stop, Want};
 use crate::sys::process::record::Role;
 

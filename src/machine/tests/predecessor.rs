@@ -1,9 +1,10 @@
 //! What a killed supervisor left, and the first event that follows: one row each.
 
-use crate::machine::history::predecessor::{Ended, Predecessor, Remains, Successor, Survivor, decide};
+use crate::machine::history::predecessor::{Predecessor, Successor, Survivor, decide};
 use crate::machine::history::tally::Tally;
 use crate::machine::tests::story::at;
 use crate::machine::words::command::Command;
+use crate::machine::words::events::{Ended, Remains};
 use crate::machine::{Event, SavedRun, SavedState, Stop, Want};
 use crate::sys::Pid;
 use crate::sys::files::file_id::FileId;

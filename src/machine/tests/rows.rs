@@ -5,11 +5,11 @@
 use crate::conf::policy::{Policy, RestartPolicy};
 use crate::conf::relations::Kind;
 use crate::machine::health::Notice;
-use crate::machine::history::predecessor::{Ended, Remains};
 use crate::machine::history::tally::Tally;
 use crate::machine::standing::Call;
 use crate::machine::tests::story::*;
 use crate::machine::words::command::{Command, Signal};
+use crate::machine::words::events::{Ended, Remains};
 use crate::machine::{Answer, Control, Event, Leave, Next, Reaped, SavedState, Sign, State, Stop, Turn};
 use crate::sys::Pid;
 use crate::sys::process::pidfd::ExitStatus;

@@ -2,12 +2,12 @@
 
 use crate::conf::policy::Policy;
 use crate::machine::health::{HealthRules, Notice};
-use crate::machine::history::predecessor::Remains;
 use crate::machine::history::saved::SavedState;
 use crate::machine::standing::Call;
 use crate::machine::words::command::Command;
 use crate::machine::words::states::{Control, Leave};
 use crate::sys::process::pidfd::ExitStatus;
+use crate::sys::process::record::Role;
 use crate::sys::process::start::StartError;
 use nix::unistd::Pid;
 use std::time::Duration;
@@ -50,6 +50,26 @@ pub enum Event {
     Turn(Turn),
     /// The run process has said something of itself, or was looked at.
     Sign(Sign),
+}
+
+/// A run process that has ended while there was no supervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The pid that it had.
+    pub pid: Pid,
+    /// There is a `finish` to be run.
+    pub has_finish: bool,
+}
+
+/// What is left of a killed supervisor's processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remains {
+    /// Nothing, and nothing is to be told of.
+    Nothing,
+    /// It lives.
+    Lives(Role, Pid),
+    /// The run process, whose end nobody has been told of.
+    Ended(Ended),
 }
 
 /// What the order of modules says.

@@ -1,8 +1,9 @@
 //! The machine's first event: the service is begun, or what a predecessor has left is taken on.
 
 use crate::conf::policy::KillMode;
-use crate::machine::history::predecessor::{Ended, Predecessor, Successor, Survivor, begin, decide};
+use crate::machine::history::predecessor::{Predecessor, Successor, Survivor, begin, decide};
 use crate::machine::words::command::Command;
+use crate::machine::words::events::Ended;
 use crate::machine::{Event, SavedState};
 use crate::supervisor::begin::left_behind::LeftBehind;
 use crate::supervisor::processes::process::Process;

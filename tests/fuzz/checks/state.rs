@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 use std::path::Path;
 use std::time::Duration;
 use supervise_tree::conf::{Config, Program};
-use supervise_tree::machine::history::predecessor::{Ended, Remains};
+use supervise_tree::machine::words::events::{Ended, Remains};
 use supervise_tree::machine::{Event, SavedState, Setup, State};
 use supervise_tree::status::state::{Memory, StateFile};
 use supervise_tree::sys::process::record::{Role, boot};
