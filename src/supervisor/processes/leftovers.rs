@@ -4,15 +4,15 @@
 //! `kill_mode` says, at the latest before the next start.
 
 use crate::conf::policy::KillMode;
-use crate::machine::{State, Stop};
-use crate::supervisor::thread::Supervisor;
+use crate::machine::{Machine, State, Stop};
+use crate::supervisor::report::lines::Lines;
 use crate::sys::process::group::{LeftGroup, Member};
 use log::Level;
 use std::time::Duration;
 
 /// How long a start waits for the end of what was killed before it, so that ports and locks are free. What is still there
 /// then hangs in the kernel.
-const END_WAIT: Duration = Duration::from_millis(500);
+pub(in crate::supervisor) const END_WAIT: Duration = Duration::from_millis(500);
 
 /// So long, what is left may take to end by itself before it is told of and killed: a `run` that ends its own children and does
 /// not wait for them has left nothing behind.
@@ -36,36 +36,28 @@ pub(in crate::supervisor) struct Leftovers {
     told: bool,
 }
 
-impl Supervisor {
-    /// The run process has been reaped just now.
-    // Own frame: see `sys::threads::thread`.
-    #[inline(never)]
-    pub(in crate::supervisor) fn note_leftovers(&mut self) {
-        let Some(run) = &self.processes.run else { return };
-        let left = LeftGroup::of(run.pid, &run.pidfd);
-        let leftovers = &mut self.processes.leftovers;
-        leftovers.told &= left.is_some();
-        leftovers.stopped = self.machine.run().is_some_and(|run| run.stop != Stop::No);
-        leftovers.killed = self.machine.kills_leftovers();
-        leftovers.left = left;
-        leftovers.is_new = true;
+impl Leftovers {
+    /// What an earlier run process has left, which ended while there was no supervisor; `None`: nothing that is known of.
+    pub(in crate::supervisor) fn of_earlier_run(left: Option<LeftGroup>, mode: KillMode) -> Leftovers {
+        Leftovers { left, is_new: true, killed: mode == KillMode::Group, ..Leftovers::default() }
     }
 
-    /// An earlier run process, which ended while there was no supervisor, has left this; `None`: nothing that is known of.
-    pub(in crate::supervisor) fn find_leftovers(&mut self, left: Option<LeftGroup>) {
-        let killed = self.settings.policy.kill_mode == KillMode::Group;
-        self.processes.leftovers = Leftovers { left, is_new: true, killed, ..Leftovers::default() };
+    /// The run process has been reaped just now, and has left this; the `machine` does not know yet.
+    pub(in crate::supervisor) fn note(&mut self, left: Option<LeftGroup>, machine: &Machine) {
+        self.told &= left.is_some();
+        self.stopped = machine.run().is_some_and(|run| run.stop != Stop::No);
+        self.killed = machine.kills_leftovers();
+        self.left = left;
+        self.is_new = true;
     }
 
-    /// Once `finish` has ended, what is left is told of, and killed where it has to be.
-    // Own frame: see `sys::threads::thread`.
-    #[inline(never)]
-    pub(in crate::supervisor) fn settle_leftovers(&mut self) {
-        if !self.processes.leftovers.is_new || self.machine.next().is_some() {
-            return;
+    /// Once `finish` has ended, whether what is left is to be killed; `None` before, and when that was asked already.
+    pub(in crate::supervisor) fn settle(&mut self, machine: &Machine) -> Option<bool> {
+        if !self.is_new || machine.next().is_some() {
+            return None;
         }
-        self.processes.leftovers.is_new = false;
-        let starts = match self.machine.state() {
+        self.is_new = false;
+        let starts = match machine.state() {
             State::Backoff { .. }
             | State::Waiting
             | State::PreStartRequested
@@ -79,40 +71,31 @@ impl Supervisor {
             | State::Done
             | State::Ended => false,
         };
-        let kills = self.processes.leftovers.killed || starts;
-        self.end_leftovers(kills, Duration::ZERO);
-        // Where the next run process is there already, the group is its own, and its start has emptied it.
-        if self.processes.run.is_none() {
-            if kills {
-                self.kill_group();
-            }
-            self.remove_group();
-        }
+        Some(self.killed || starts)
     }
 
-    /// Nothing of the last run process lives beside the next one.
+    /// Tells of what is left, once, and kills it as far as `mode` allows it.
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
-    pub(in crate::supervisor) fn end_leftovers_before_start(&mut self) {
-        self.end_leftovers(true, END_WAIT);
-    }
-
-    // Own frame: see `sys::threads::thread`.
-    #[inline(never)]
-    fn end_leftovers(&mut self, kills: bool, patience: Duration) {
-        let mode = self.settings.policy.kill_mode;
-        let Some(left) = self.processes.leftovers.left.take().filter(LeftGroup::exists) else { return };
+    pub(in crate::supervisor) fn end(
+        &mut self,
+        kills: bool,
+        patience: Duration,
+        mode: KillMode,
+        machine: &Machine,
+        lines: &mut Lines,
+    ) {
+        let Some(left) = self.left.take().filter(LeftGroup::exists) else { return };
         // All processes of the machine are looked at for that, and nobody reads it at the end.
-        let is_looked_at = self.machine.leave().is_none() && (!self.processes.leftovers.told || !patience.is_zero());
+        let is_looked_at = machine.leave().is_none() && (!self.told || !patience.is_zero());
         let mut members = if is_looked_at { left.members() } else { Vec::new() };
-        if !self.processes.leftovers.told && members.iter().any(|member| member.lives) {
+        if !self.told && members.iter().any(|member| member.lives) {
             LeftGroup::wait(&members, LAST_WAIT);
             members = left.members();
         }
-        if members.iter().any(|member| member.lives) && !std::mem::replace(&mut self.processes.leftovers.told, true) {
-            let stopped = self.processes.leftovers.stopped;
-            let level = if stopped && mode != KillMode::Process { Level::Info } else { Level::Warn };
-            self.say(level, told_of(&left, &members, mode, stopped));
+        if members.iter().any(|member| member.lives) && !std::mem::replace(&mut self.told, true) {
+            let level = if self.stopped && mode != KillMode::Process { Level::Info } else { Level::Warn };
+            lines.say(level, told_of(&left, &members, mode, self.stopped));
         }
         if mode == KillMode::Process {
             return;
@@ -121,7 +104,7 @@ impl Supervisor {
             left.kill_and_wait(&members, patience);
         }
         // A start comes later: it waits for the end of what was killed, and kills what was not.
-        self.processes.leftovers.left = patience.is_zero().then_some(left);
+        self.left = patience.is_zero().then_some(left);
     }
 }
 
