@@ -45,6 +45,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | `bin/` | the programs: each calls one function |
+//! | [`all_in_one`] | which program one file is, by the name that it was called by |
 //! | [`ctl`] | `svctl`: shows and steers, through status directories alone |
 //! | [`cli`] | the command lines of all programs, and what those that are not `svctl` do with them |
 //! | [`tree`] | the scanner: directory events, the roster of threads, order, signals, orphans |
@@ -57,6 +58,7 @@
 //! | [`status`] | the status directory, one file for each entry |
 //! | [`sys`] | every raw system call and every `unsafe` |
 
+pub mod all_in_one;
 pub mod cli;
 pub mod conf;
 pub mod ctl;

@@ -1,6 +1,5 @@
 //! The command lines, one definition a program, and the exit codes that they share.
 
-pub mod all_in_one;
 mod container;
 mod getopt;
 pub mod supervise;

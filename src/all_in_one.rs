@@ -1,6 +1,7 @@
 //! `supervise-tree` by another name is another program: an image, or a fresh build, may have this file alone.
 
-use super::{supervise, supervise_log, supervise_tree};
+use crate::cli::{supervise, supervise_log, supervise_tree};
+use crate::ctl;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,7 +32,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Name::SuperviseTree => supervise_tree::main(arguments),
         Name::Supervise => supervise::main(arguments),
         Name::SuperviseLog => supervise_log::main(arguments),
-        Name::Svctl => crate::ctl::main(arguments),
+        Name::Svctl => ctl::main(arguments),
     }
 }
 
