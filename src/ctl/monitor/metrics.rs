@@ -16,6 +16,7 @@ use crate::logger::counters;
 use crate::logger::journal::layout::Counters;
 use crate::status::module_state::ModuleState;
 use crate::status::record::Want;
+use crate::status::state::StateFile;
 use crate::status::tree_state::TreeState;
 use crate::sys::files::fifo;
 use std::collections::HashSet;
@@ -41,10 +42,27 @@ struct OfLog {
     value: fn(&Counters) -> u64,
 }
 
-/// A family of which each module has at most one sample, and where its value comes from.
+/// A family of which each module has at most one sample.
 struct OfModule {
     family: Family,
-    value: fn(&Sample) -> Option<f64>,
+    source: Source,
+}
+
+/// Where the value of a sample comes from.
+enum Source {
+    /// A number that the supervisor counts.
+    Counted(fn(&StateFile) -> u64),
+    /// What is known at this moment, if anything is.
+    Measured(fn(&Sample) -> Option<f64>),
+}
+
+impl Source {
+    fn value(&self, module: &Sample) -> Option<f64> {
+        match self {
+            Source::Counted(of) => Some(count(of(&module.snapshot.state))),
+            Source::Measured(of) => of(module),
+        }
+    }
 }
 
 const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Family {
@@ -53,6 +71,14 @@ const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Fa
 
 const fn counter(name: &'static str, unit: &'static str, help: &'static str) -> Family {
     Family { name, kind: Type::Counter, unit, help }
+}
+
+const fn counted(name: &'static str, help: &'static str, value: fn(&StateFile) -> u64) -> OfModule {
+    OfModule { family: counter(name, "", help), source: Source::Counted(value) }
+}
+
+const fn measured(family: Family, value: fn(&Sample) -> Option<f64>) -> OfModule {
+    OfModule { family, source: Source::Measured(value) }
 }
 
 const STATE: Family = Family {
@@ -72,69 +98,43 @@ const TREE_START: Family =
 
 /// One sample a module each, in the order in which they are told.
 const MODULE: &[OfModule] = &[
-    OfModule {
-        family: gauge("supervise_module_wanted", "", "Whether the module is wanted up."),
-        value: |module| Some(truth(module.snapshot.state.want == Some(Want::Up))),
-    },
-    OfModule {
-        family: gauge(
-            "supervise_module_ready",
-            "",
-            "Whether the module said that it is ready; no sample where it cannot.",
-        ),
-        value: |module| module.snapshot.state.ready.map(truth),
-    },
-    OfModule {
-        family: counter("supervise_module_starts", "", "Starts of the run process."),
-        value: |module| Some(count(module.snapshot.state.starts)),
-    },
-    OfModule {
-        family: counter("supervise_module_failed_starts", "", "Starts of the run process that failed."),
-        value: |module| Some(count(module.snapshot.state.failed_starts)),
-    },
-    OfModule {
-        family: counter("supervise_module_check_failures", "", "Runs of the module's check that failed."),
-        value: |module| Some(count(module.snapshot.state.check_failures)),
-    },
-    OfModule {
-        family: counter("supervise_module_restarts", "", "Starts of the run process after the first."),
-        value: |module| Some(count(module.snapshot.state.restarts)),
-    },
-    OfModule {
-        family: gauge(
+    measured(gauge("supervise_module_wanted", "", "Whether the module is wanted up."), |module| {
+        Some(truth(module.snapshot.state.want == Some(Want::Up)))
+    }),
+    measured(
+        gauge("supervise_module_ready", "", "Whether the module said that it is ready; no sample where it cannot."),
+        |module| module.snapshot.state.ready.map(truth),
+    ),
+    counted("supervise_module_starts", "Starts of the run process.", |state| state.starts),
+    counted("supervise_module_failed_starts", "Starts of the run process that failed.", |state| state.failed_starts),
+    counted("supervise_module_check_failures", "Runs of the module's check that failed.", |state| state.check_failures),
+    counted("supervise_module_restarts", "Starts of the run process after the first.", |state| state.restarts),
+    measured(
+        gauge(
             "supervise_module_last_exit_code",
             "",
             "Exit code of the last run process; 128 and the number after a signal.",
         ),
-        value: |module| module.snapshot.state.last_exit.as_ref().and_then(|exit| exit.shell_code()).map(f64::from),
-    },
-    OfModule {
-        family: gauge("supervise_module_start_time_seconds", "seconds", "When the run process was started."),
-        value: |module| {
-            module.snapshot.state.pid?;
-            seconds(module.snapshot.changed?)
-        },
-    },
-    OfModule {
-        family: gauge("supervise_module_state_change_time_seconds", "seconds", "When the state began."),
-        value: |module| seconds(moment(&module.snapshot.state.since)?),
-    },
-    OfModule {
-        family: counter("supervise_module_cpu_seconds", "seconds", "Processor time of what runs now, since its start."),
-        value: |module| module.usage.processor_time.map(|time| time.as_secs_f64()),
-    },
-    OfModule {
-        family: gauge(
-            "supervise_module_memory_bytes",
-            "bytes",
-            "Memory of the control group, else of the run process.",
-        ),
-        value: |module| module.usage.memory.map(count),
-    },
-    OfModule {
-        family: gauge("supervise_module_processes", "", "Processes in the control group, where it has one."),
-        value: |module| module.usage.processes.map(|number| count(number as u64)),
-    },
+        |module| module.snapshot.state.last_exit.as_ref().and_then(|exit| exit.shell_code()).map(f64::from),
+    ),
+    measured(gauge("supervise_module_start_time_seconds", "seconds", "When the run process was started."), |module| {
+        module.snapshot.state.pid?;
+        seconds(module.snapshot.changed?)
+    }),
+    measured(gauge("supervise_module_state_change_time_seconds", "seconds", "When the state began."), |module| {
+        seconds(moment(&module.snapshot.state.since)?)
+    }),
+    measured(
+        counter("supervise_module_cpu_seconds", "seconds", "Processor time of what runs now, since its start."),
+        |module| module.usage.processor_time.map(|time| time.as_secs_f64()),
+    ),
+    measured(
+        gauge("supervise_module_memory_bytes", "bytes", "Memory of the control group, else of the run process."),
+        |module| module.usage.memory.map(count),
+    ),
+    measured(gauge("supervise_module_processes", "", "Processes in the control group, where it has one."), |module| {
+        module.usage.processes.map(|number| count(number as u64))
+    }),
 ];
 
 const EXITS: Family =
@@ -230,10 +230,10 @@ fn exposition(form: Form, samples: &[Sample], tree_runs: bool, tree: Option<&Tre
             text.sample(&STATE, &[("module", &module.name), (STATE.name, state)], truth(is == state));
         }
     }
-    for OfModule { family, value } in MODULE {
+    for OfModule { family, source } in MODULE {
         text.family(family);
         for module in samples {
-            if let Some(value) = value(module) {
+            if let Some(value) = source.value(module) {
                 text.sample(family, &[("module", &module.name)], value);
             }
         }
@@ -270,7 +270,7 @@ fn seconds(at: SystemTime) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::state::{LastExit, StateFile};
+    use crate::status::state::LastExit;
     use std::time::Duration;
 
     fn up(name: &str) -> Sample {
