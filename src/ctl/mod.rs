@@ -16,9 +16,8 @@
 //! | [`logs`] | `logs` |
 //! | [`monitor`] | the verbs for programs that watch: `events`, `metrics` |
 //! | [`root`], [`snapshot`], [`parallel`] | which modules there are; how one of them is; looking at a thousand |
-//! | [`outdated`] | whether a process is older than what it would be started from |
 //! | [`usage`] | what a module uses of the machine |
-//! | [`service`] | a module's service directory |
+//! | [`service`] | what a module is started from: its service directory, its context, and whether its process is older |
 //! | [`changes`] | what is watched, and which changes say something |
 //! | [`completions`] | `completions`, and the answers to a shell |
 //! | [`report`], [`mod@format`], [`access`], [`error`], [`exit`] | what comes out: lines, names, errors, exit codes |
@@ -26,7 +25,6 @@
 pub mod access;
 pub mod changes;
 pub mod completions;
-pub mod context;
 pub mod error;
 pub mod exit;
 pub mod format;
@@ -34,7 +32,6 @@ pub mod logs;
 pub mod monitor;
 pub mod not_begun;
 pub mod order;
-pub mod outdated;
 pub mod parallel;
 pub mod report;
 pub mod root;

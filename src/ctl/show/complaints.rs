@@ -3,8 +3,8 @@
 use crate::conf::own::OwnFile;
 use crate::conf::relations::lint::{self, Known};
 use crate::conf::{Complaint, Config};
-use crate::ctl::context;
 use crate::ctl::root::Module;
+use crate::ctl::service::context;
 use crate::ctl::snapshot::{Snapshot, Supervised};
 
 /// All that is wrong: in `shared`, in sections that name none of the modules, in the modules' own files, and in how they

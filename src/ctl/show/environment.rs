@@ -2,12 +2,12 @@
 
 use crate::cli::svctl::Config as Arguments;
 use crate::conf::{Config, Program};
-use crate::ctl::context;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
+use crate::ctl::service::context;
 use crate::ctl::snapshot::Snapshot;
 use crate::service::context::account::System;
 use crate::service::context::environment::Variables;

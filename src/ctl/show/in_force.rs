@@ -1,8 +1,8 @@
 //! The settings that are in force for a module, and whether the files say something else by now.
 
 use crate::conf::{CONFIG_FILE, Config};
-use crate::ctl::context;
 use crate::ctl::root::StatusRoot;
+use crate::ctl::service::context;
 use crate::ctl::snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,16 +1,16 @@
 //! `show`: one page about one module, for whoever has to find out at three in the morning what is wrong with it.
 
 use crate::conf::Config;
-use crate::ctl::context;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::logs::last_words::{self, LastWords};
 use crate::ctl::logs::logged;
 use crate::ctl::order::known::Known;
-use crate::ctl::outdated::Outdated;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
+use crate::ctl::service::context;
+use crate::ctl::service::outdated::Outdated;
 use crate::ctl::show::config;
 use crate::ctl::show::relations::Relations;
 use crate::ctl::snapshot::{Snapshot, moment};

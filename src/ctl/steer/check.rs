@@ -7,13 +7,13 @@
 //! Its output is read, and the last line of it is shown when the check fails.
 
 use crate::ctl::access;
-use crate::ctl::context;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::report::{Extra, Report};
 use crate::ctl::root::{Missing, Module, StatusRoot};
-use crate::ctl::service::{Owner, ServiceDirectory};
+use crate::ctl::service::context;
+use crate::ctl::service::directory::{Owner, ServiceDirectory};
 use crate::ctl::show::health::Health;
 use crate::ctl::snapshot::Snapshot;
 use crate::ctl::steer::send::unsupervised;

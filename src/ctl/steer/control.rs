@@ -3,11 +3,11 @@
 use crate::ctl::access;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
-use crate::ctl::outdated::Outdated;
 use crate::ctl::parallel;
 use crate::ctl::report::{Extra, Report};
 use crate::ctl::root::{Missing, Module, StatusRoot};
-use crate::ctl::service::ServiceDirectory;
+use crate::ctl::service::directory::ServiceDirectory;
+use crate::ctl::service::outdated::Outdated;
 use crate::ctl::snapshot::{Snapshot, Supervised};
 use crate::ctl::steer::changed::{Change, has_to_change};
 use crate::ctl::steer::company::{self, Along, Member};

@@ -3,9 +3,9 @@
 //! `state.json` says where it is, and whoever runs the supervisor wrote that. So what is run there runs as that user:
 //! root must not run a program, or touch a file, because somebody else wrote down where it is.
 
-use super::access;
-use super::root::Module;
-use super::snapshot::Snapshot;
+use crate::ctl::access;
+use crate::ctl::root::Module;
+use crate::ctl::snapshot::Snapshot;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

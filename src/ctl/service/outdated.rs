@@ -8,10 +8,10 @@
 //! place often keeps an old modification time.
 
 use super::context;
-use super::root::Module;
-use super::snapshot::{Snapshot, Supervised};
 use crate::conf::own::{OwnFile, s6};
 use crate::conf::{CONFIG_FILE, Config, Program};
+use crate::ctl::root::Module;
+use crate::ctl::snapshot::{Snapshot, Supervised};
 use crate::service::entries::ENV_DIR;
 use crate::status::module_state::ModuleState;
 use crate::sys::files::file_id::FileId;
