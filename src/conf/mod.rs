@@ -280,13 +280,7 @@ impl Config {
 
     /// The settings of `module`, whose service directory has the file `own`, and where each comes from.
     pub fn effective(&self, module: &str, own: Option<&OwnFile>, program: Program) -> Effective {
-        let (global, section) = self.scope(module);
-        let places = [
-            global.map(|section| (section, Origin::Global as fn(usize) -> Origin)),
-            own.map(|own| (own.s6(), Origin::S6 as fn(usize) -> Origin)),
-            own.map(|own| (own.section(), Origin::Directory as fn(usize) -> Origin)),
-            section.map(|section| (section, Origin::Own as fn(usize) -> Origin)),
-        ];
+        let places = self.places(module, own);
         let mut settings = Settings::default();
         let mut values = Vec::new();
         for key in KEYS {
@@ -313,7 +307,15 @@ impl Config {
     /// needs: whether that is needed by it, too, is the second part.
     pub fn relations(&self, module: &str, own: Option<&OwnFile>) -> (Relations, bool) {
         let (global, section) = self.scope(module);
-        let mut relations = self.settings(module, own, Program::Tree).relations.clone();
+        let mut settings = Settings::default();
+        // Not all settings, which takes a tenth of a start: the tree asks for each of thousands.
+        for key in KEYS.iter().filter(|key| ["after", "restart_with", "tags"].contains(&key.name)) {
+            let mut value = resolve(key, &self.places(module, own), Program::Tree);
+            self.defaults.apply(module, &mut value);
+            // As in `effective`.
+            let _ = (key.apply)(&mut settings, &value.text);
+        }
+        let mut relations = settings.relations;
         let needs = own.map(OwnFile::section).into_iter().chain(section).filter_map(|section| section.get("needs"));
         relations.needs = needs.flat_map(|entry| keys::names(&entry.value)).collect();
         (relations, global.is_some())
@@ -347,6 +349,17 @@ impl Config {
     /// Whether any section, or the command, says of any module how it stands to others.
     pub fn has_relations(&self) -> bool {
         self.defaults.command || self.sections.iter().any(|(_, section)| names_others(section))
+    }
+
+    /// Where values of `module` come from; a later one counts more.
+    fn places<'a>(&'a self, module: &str, own: Option<&'a OwnFile>) -> [Option<Place<'a>>; 4] {
+        let (global, section) = self.scope(module);
+        [
+            global.map(|section| (section, Origin::Global as fn(usize) -> Origin)),
+            own.map(|own| (own.s6(), Origin::S6 as fn(usize) -> Origin)),
+            own.map(|own| (own.section(), Origin::Directory as fn(usize) -> Origin)),
+            section.map(|section| (section, Origin::Own as fn(usize) -> Origin)),
+        ]
     }
 
     /// The sections that `module` draws from: a section before `[global]` stands alone.

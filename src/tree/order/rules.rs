@@ -19,7 +19,7 @@ pub struct Order {
     global: Vec<String>,
     graph: Graph,
     /// The graph is older than what was declared.
-    is_stale: bool,
+    pub(super) is_stale: bool,
     /// All are being stopped.
     ends: bool,
     to_wake: Vec<Id>,
@@ -133,10 +133,20 @@ impl Order {
         // One that was done is being taken away now.
         self.report(id, Standing::Down { by_command: true });
         self.places.remove(&self.nodes[id].name);
+        // Its edges do no harm until its place is given to another one, for nothing lives there. When thousands leave, those
+        // who need them first, the graph is not built again for each.
+        self.is_stale |= self.is_named(id);
         self.nodes[id] = Node::default();
         self.nodes.iter_mut().for_each(|node| node.unseen.retain(|other| *other != id));
         self.free.push(id);
-        self.is_stale = true;
+    }
+
+    /// Whether it makes a difference to anybody that there is such a module. When all are going to be stopped, nobody starts
+    /// any more.
+    fn is_named(&self, id: Id) -> bool {
+        let links = self.graph.links(id);
+        let mut others = links.needed_by.iter().chain(&links.followed_by).chain(&links.restarts);
+        !self.ends && (!self.global.is_empty() || others.any(|other| self.nodes[*other].is_there))
     }
 
     /// These are needed by all that inherit from `[global]`.

@@ -310,3 +310,27 @@ fn ten_thousand_edges_are_read_and_checked_in_no_time() {
     assert!(began.elapsed() < std::time::Duration::from_millis(500), "{:?}", began.elapsed());
     eprintln!("10000 edges: {:?}", began.elapsed());
 }
+
+#[test]
+fn the_graph_is_not_built_again_for_each_that_leaves() {
+    let name = |number: usize| format!("s{number:02}");
+    for ends in [false, true] {
+        let mut order = crate::tree::order::Order::default();
+        for number in 0..20_usize {
+            let needs: Vec<String> = (number.saturating_sub(10)..number).map(name).collect();
+            order.declare(&name(number), relations(&needs.join(" "), "", "", ""), true);
+        }
+        assert!(order.circles().is_empty() && !order.is_stale);
+        if ends {
+            order.end();
+            order.take_woken();
+        }
+        // Those leave first that nobody needs any more; at the end of all, it makes no difference.
+        for number in (0..20).rev().take(15) {
+            order.remove(order.place(&name(number)).expect("it is there"));
+            assert!(!order.is_stale, "{number}");
+        }
+        order.remove(order.place("s00").expect("it is there"));
+        assert_eq!(order.is_stale, !ends, "others need it, and have to know that there is no such module any more");
+    }
+}
