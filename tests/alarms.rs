@@ -355,8 +355,10 @@ fn an_alarm_and_its_end_are_told_as_json_whatever_they_are_about() {
     hook(&place, "tell");
     let tell = format!("alarm_command : '{}'\nalarm_recovery : yes\n", place.path().join("tell").display());
     conf(&place, &tell);
-    // Each is ill once. What a service writes does not make the object larger than a variable may be.
-    let once = |ill: &str, well: &str| format!("if [ -e ran ]; then {well}; fi; touch ran; {ill}; exec sleep 1000");
+    // Each fails once. What a service writes does not make the object larger than a variable may be.
+    let once = |failure: &str, health: &str| {
+        format!("if [ -e ran ]; then {health}; fi; touch ran; {failure}; exec sleep 1000")
+    };
     let noise =
         "i=0; while [ $i -lt 20 ]; do i=$((i+1)); head -c 9000 /dev/zero | tr '\\0' '\"' >&2; echo >&2; done; exit 3";
     let services = [

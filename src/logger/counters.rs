@@ -8,8 +8,8 @@ use std::path::Path;
 
 /// The counters of the log in `dir`; `None` where there is no such log, or it is not for us to see.
 ///
-/// They go with the state that was read before them in the same call: a logger that steps on meanwhile writes to their other
-/// place first.
+/// They go with the state that was read before them in the same call: a logger that takes its next step meanwhile writes to
+/// their other place first.
 pub fn of(dir: &Path) -> Option<Counters> {
     let mut header = [0; HEADER];
     file::read(&dir.join(JOURNAL)).ok()?.read_exact(&mut header).ok()?;

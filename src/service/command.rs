@@ -1,7 +1,7 @@
 //! A command: what `supervise -f` and `-u` run, and its `-r`.
 
 use super::context::Resolved;
-use super::obstacle;
+use super::exec_failure;
 use super::streams::Streams;
 use super::telling::Telling;
 use crate::sys::files::file;
@@ -122,15 +122,15 @@ impl CommandLine {
         Ok(file::c_path_or_empty(&path))
     }
 
-    /// What `error` came of, in words that `errno` has not.
+    /// The cause of `error`, where `errno` alone does not say it.
     pub(super) fn explain(&self, error: StartError) -> Option<String> {
         let first = self.words.first()?.to_string_lossy();
         match self.program() {
-            Ok(program) => obstacle::explain(Path::new(OsStr::from_bytes(program.as_bytes())), error),
+            Ok(program) => exec_failure::explain(Path::new(OsStr::from_bytes(program.as_bytes())), error),
             Err(_) if self.file.is_none() && !first.contains('/') => {
-                obstacle::explain_search(&first, &std::env::var_os("PATH").unwrap_or_default(), error)
+                exec_failure::explain_search(&first, &std::env::var_os("PATH").unwrap_or_default(), error)
             }
-            Err(_) => obstacle::explain(Path::new(&*first), error),
+            Err(_) => exec_failure::explain(Path::new(&*first), error),
         }
     }
 

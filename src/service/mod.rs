@@ -7,9 +7,9 @@ pub mod context;
 mod control;
 pub mod directory;
 pub mod entries;
+mod exec_failure;
 pub mod logger;
 pub mod names;
-mod obstacle;
 pub mod pipe;
 mod readiness;
 mod streams;
@@ -143,12 +143,12 @@ impl Service {
         }
     }
 
-    /// What `error` came of, in words that `errno` has not.
+    /// The cause of `error`, where `errno` alone does not say it.
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     pub fn explain(&self, error: StartError) -> Option<String> {
         match &self.definition {
-            Definition::Directory(directory) => obstacle::explain(&directory.path().join("run"), error),
+            Definition::Directory(directory) => exec_failure::explain(&directory.path().join("run"), error),
             Definition::Command(command) => command.explain(error),
             Definition::Logger(logger) => logger.command().explain(error),
         }

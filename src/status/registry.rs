@@ -1,8 +1,8 @@
 //! Where the trees that run for a user have left the paths of their status roots: links in `/run/supervise-tree` for root,
-//! in `$XDG_RUNTIME_DIR/supervise-tree` for others, each called by its tree's pid (supervise-tree(8)).
+//! in `$XDG_RUNTIME_DIR/supervise-tree` for others, each named by its tree's pid (supervise-tree(8)).
 //!
-//! A tree that was killed leaves its link. So a link counts only while a process of that number lives and the tree's FIFO
-//! has a reader, and the next tree removes those of which that is not so.
+//! A tree that was killed leaves its link. So a link counts only while a process of that pid lives and the tree's FIFO has a
+//! reader; the next tree removes stale links.
 
 use crate::status::dir::TREE_DIR;
 use crate::sys::files::fifo;
@@ -65,7 +65,7 @@ fn roots_below(runtime: &Path) -> Vec<PathBuf> {
     roots
 }
 
-/// Whether a tree has left the path of `status_root` that may still run, whatever has become of its files: its number is that of a
+/// Whether a tree has left the path of `status_root` that may still run, whatever has become of its files: its pid is that of a
 /// process of our name.
 pub fn may_be_in_use(status_root: &Path) -> bool {
     runtime_directory().is_some_and(|runtime| may_be_in_use_below(&runtime, status_root))
@@ -131,10 +131,10 @@ mod tests {
         let (first, held) = root(place.path(), "first");
         let registration = Registration::below(place.path(), &first);
         assert_eq!(roots_below(place.path()), [first.as_path()]);
-        // Its number is that of no process, and the FIFO is another tree's.
+        // Its pid is that of no process, and the FIFO is another tree's.
         symlink(&first, directory.join("4194305")).unwrap();
         assert_eq!(roots_below(place.path()), [first.as_path()]);
-        // One that was killed, whose number another process has by now, and something that no tree has made.
+        // One that was killed, whose pid another process has by now, and something that no tree has made.
         fs::rename(directory.join(std::process::id().to_string()), directory.join("1")).unwrap();
         fs::write(directory.join("2"), "").unwrap();
         drop(held);

@@ -1,7 +1,7 @@
-//! The link `supervise` in a service directory, which leads runit's tools to our files, and what it takes the place of.
+//! The link `supervise` in a service directory, which leads runit's tools to our files, and the packaged link that it replaces.
 //!
 //! Debian's packages and those of others bring a link of that name along. Without it, `runsv` does not start on the
-//! directory after a reboot: ours leads nowhere then. So where the packaged link has led is part of what our link says:
+//! directory after a reboot: ours leads nowhere then. So the target of the packaged link is part of that of ours:
 //! `STATUS/web/supervise/packaged/%2frun%2frunit%2fsupervise%2fweb`, which is another name of `STATUS/web/supervise`. That
 //! outlives a status root in `/run`, and adds nothing to the service directory, which Debian's cpsv(8) would take for one
 //! that was changed by hand.
@@ -16,11 +16,10 @@ use std::path::{Path, PathBuf};
 /// Below our directory, the other names that it has.
 const PACKAGED: &str = "packaged";
 
-/// A link on its way to its place.
+/// The temporary name of a new link, which is then renamed over the old one.
 const NEW: &str = "supervise.new";
 
-/// What `runsv`, `supervise` and older `s6-supervise` leave in a directory of their own. With anything else in it, it
-/// is not only theirs.
+/// The files of `runsv`, `supervise` and older `s6-supervise`. A directory with any other file in it is not only theirs.
 const THEIR_FILES: [&str; 9] = ["control", "ok", "lock", "pid", "pid.new", "stat", "stat.new", "status", "status.new"];
 
 /// What became of a link of ours.
@@ -35,7 +34,7 @@ pub enum PutBack {
 }
 
 /// Makes the link in `service_dir` lead to `target`, below `status_root`. What an earlier supervisor has left there goes, if
-/// it is only that; where a packaged link has led is kept, and returned if it was there just now.
+/// it is only that; the target of a packaged link is kept, and returned if the link was there just now.
 ///
 /// # Errors
 /// What the file system says; `NotADirectory` or `DirectoryNotEmpty` for what stays because it is something else.
@@ -62,12 +61,12 @@ pub fn place(service_dir: &Path, target: &Path, status_root: &Path) -> io::Resul
     Ok(packaged.filter(|_| is_new))
 }
 
-/// What our link says.
+/// The target of our link.
 fn text(target: &Path, packaged: Option<&Path>) -> PathBuf {
     packaged.map_or_else(|| target.to_owned(), |packaged| target.join(PACKAGED).join(encode(packaged)))
 }
 
-/// Where a link leads, and where the packaged one has led whose place it has taken.
+/// The directory that a link leads to, and the target of the packaged link that it has replaced.
 fn split(there: &Path) -> (&Path, Option<PathBuf>) {
     let parent = there.parent().filter(|parent| parent.file_name() == Some(OsStr::new(PACKAGED)));
     match parent.and_then(Path::parent).zip(there.file_name().and_then(decode)) {
@@ -88,7 +87,7 @@ fn name(target: &Path, packaged: Option<&Path>) -> io::Result<()> {
     exists(symlink("..", dir.join(encode(packaged))))
 }
 
-/// Puts a link in the place of what is there. It is never missing.
+/// Replaces what is there by a link, atomically: a link is there at every moment.
 fn replace(service_dir: &Path, text: &Path) -> io::Result<()> {
     let new = service_dir.join(NEW);
     match symlink(text, &new) {
@@ -136,18 +135,18 @@ fn is_of(target: &Path, there: &Path) -> bool {
     ends.next().is_some_and(|(ours, its)| ours == its) && ends.next().is_some_and(|(ours, its)| ours == its)
 }
 
-/// Whether the link in `service_dir` has taken the place of a packaged one.
+/// Whether the link in `service_dir` has replaced a packaged one.
 pub fn is_packaged(service_dir: &Path) -> bool {
     std::fs::read_link(service_dir.join(NAME)).is_ok_and(|there| split(&there).1.is_some())
 }
 
-/// Takes our link in `service_dir` away, and puts the packaged one back. Ours is one to a directory for which `is_ours` says so.
+/// Removes our link in `service_dir`, and restores the packaged one. A link is ours if its directory `is_ours`.
 ///
 /// # Errors
 /// What the file system says.
 pub fn put_back(service_dir: &Path, is_ours: impl Fn(&Path) -> bool) -> io::Result<PutBack> {
     let link = service_dir.join(NAME);
-    // What is no link, or is not there, is none of ours.
+    // Only a link can be ours.
     let Ok(there) = std::fs::read_link(&link) else { return Ok(PutBack::Nothing) };
     match split(&there) {
         (base, _) if !is_ours(base) => Ok(PutBack::Nothing),
@@ -228,7 +227,7 @@ mod tests {
         pair.packages(first);
         assert_eq!(pair.place(), Some(first.into()));
         assert!(pair.is_placed() && pair.place().is_none() && is_packaged(&pair.service()));
-        // Our directory was removed, and made anew.
+        // Our directory was removed and recreated.
         std::fs::remove_dir_all(pair.ours()).unwrap();
         std::fs::create_dir(pair.ours()).unwrap();
         assert!(pair.place().is_none() && pair.is_placed());

@@ -141,7 +141,7 @@ pub struct Memory {
     pub directory: Option<FileId>,
     /// The record of the run process, as it stands in the lock file.
     pub process: Option<String>,
-    /// A mark of the context that the run process was started in, if that is not its supervisor's.
+    /// A fingerprint of the context that the run process was started in, if that is not its supervisor's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
     /// When the run process was started.

@@ -160,8 +160,8 @@ impl Supervisor {
     #[inline(never)]
     fn could_not_start(&mut self, error: StartError) -> Event {
         self.remove_group();
-        let obstacle = self.spec.service.explain(error);
-        if let Some(text) = self.reports.publisher.note_obstacle(obstacle) {
+        let cause = self.spec.service.explain(error);
+        if let Some(text) = self.reports.publisher.note_start_failure(cause) {
             self.say(Level::Warn, text);
         }
         self.report_if_replaced(error);

@@ -355,7 +355,7 @@ impl Supervisor {
                 Order::Ask(Ask::Look) => self.look_at_order(),
                 Order::Ask(Ask::Publish) => {
                     self.reports.publisher.forget_what_is_gone(&self.spec.dir);
-                    self.look_at_runit_link();
+                    self.check_runit_link();
                 }
                 Order::Ask(Ask::ComeBack) => {}
                 Order::ResetLimits => {
@@ -415,11 +415,11 @@ impl Supervisor {
     /// Somebody may have put the packaged link back where that could not be watched.
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
-    fn look_at_runit_link(&self) {
+    fn check_runit_link(&self) {
         let tree = self.spec.host.tree().and_then(|tree| tree.runit.as_ref());
         if let (Some(tree), Some(dir)) = (tree, self.runit.as_deref().and_then(Runit::service_dir)) {
             // Whatever is wrong with it has been said when it was made.
-            let _ = tree.links().look(dir);
+            let _ = tree.links().check(dir);
         }
     }
 

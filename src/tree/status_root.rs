@@ -1,4 +1,4 @@
-//! Where the status directories are, and whether somebody else may exchange them.
+//! Where the status directories are, and whether somebody else may replace them.
 
 use super::root::trust::{self, Writer};
 use crate::status::StatusDir;
@@ -43,7 +43,7 @@ impl StatusRoot {
         &self.path
     }
 
-    /// Who else may exchange what is in it for something else, if we are root.
+    /// Who else may replace what is in it, if we are root.
     pub fn writer(&self) -> Option<&Writer> {
         self.exposed.as_ref().map(|exposed| &exposed.writer)
     }
@@ -123,7 +123,7 @@ mod tests {
         dir.make().unwrap_err();
         std::fs::write(dir.status(), "x").unwrap();
         assert_eq!(std::fs::read_dir(&victim).unwrap().count(), 0);
-        // Once that is mended, the directory is made anew.
+        // Once that is repaired, the directory is created again.
         std::fs::remove_file(&at).unwrap();
         assert!(dir.make().unwrap());
         std::fs::write(dir.status(), "x").unwrap();

@@ -178,7 +178,7 @@ fn replace(mut state: HandoverState, roster: &Roster, own_lock: &Lock, next: Nex
     }
     let mut arguments = next.re_exec.arguments.clone();
     arguments.insert(1.min(arguments.len()), format!("--handover={}", file.as_raw_fd()).into());
-    // The next program is to find what we had.
+    // The next program is to find the score that we were started with.
     oom::expose();
     let executed = next.program.execute(&arguments);
     oom::protect();

@@ -42,7 +42,7 @@ fn entrypoint() -> Vec<String> {
     words(&instructions(&example("supervise-tree.8", "Dockerfile"), "ENTRYPOINT")[0])
 }
 
-/// `--stop-timeout` ends before the runtime's patience does.
+/// `--stop-timeout` ends before the runtime's grace period does.
 fn assert_in_time(words: &[String], grace: u64) {
     let at = words.iter().position(|word| word == "--stop-timeout").expect("--stop-timeout");
     let seconds: u64 = words[at + 1].parse().unwrap();

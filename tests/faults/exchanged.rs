@@ -1,4 +1,4 @@
-//! A status root that an ordinary user owns, whose directories he exchanges for links while a tree of root's works in them.
+//! A status root that an ordinary user owns, whose directories he replaces by links while a tree of root's works in them.
 
 use crate::common::host::skipped;
 use crate::common::{FAST, Module, Place, SLEEP, is_alive, signal, wait_for};
@@ -71,7 +71,7 @@ fn nothing_is_written_where_a_link_in_its_place_leads() {
         std::fs::read_to_string(away.join("__stdout")).unwrap_or_default() == "hello\nhello\n"
     });
     assert_untouched(&victim, &place);
-    // What is mended is made anew.
+    // What is repaired is created again.
     std::fs::remove_file(root.join("web")).unwrap();
     let web = place.module("web");
     let pid = web.wait_up(&place);

@@ -1,4 +1,4 @@
-//! The packaged links `supervise`, which are set aside while the tree runs, and the way back to runit.
+//! The packaged links `supervise`: replaced while the tree runs, and restored for runit.
 
 use crate::common::*;
 use std::os::unix::fs::{MetadataExt, symlink};

@@ -80,7 +80,7 @@ fn a_command_waits_for_a_status_directory_that_may_not_be_used_just_now() {
     let fresh = place.path().join("fresh");
     let dir = web.dir().to_path_buf();
     let once = place.path().join("given");
-    // The FIFO is open for both ways with the one who hands it over, so nobody waits.
+    // Whoever hands the FIFO over has it open for reading and writing, so nobody waits.
     let meanwhile =
         format!("[ -e {0} ] || {{ printf d > {1}/control; chown 4711 {1}; }}; : > {0}", once.display(), dir.display());
     script(&fresh, &program_that(&meanwhile));

@@ -67,11 +67,11 @@ impl Context {
         *self == Context::default()
     }
 
-    /// A mark that tells it from others, also for a later supervisor; `None` if it is all as the supervisor has it. Another
-    /// version of this program may have another mark for the same.
+    /// A fingerprint, by which a later supervisor sees whether it is the same; `None` if it is all as the supervisor has it.
+    /// Another version of this program may have another fingerprint for the same.
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
-    pub fn mark(&self) -> Option<String> {
+    pub fn fingerprint(&self) -> Option<String> {
         let number = || fnv::hash(format!("{self:?}").as_bytes());
         (!self.is_empty()).then(|| format!("{} {:016x}", env!("CARGO_PKG_VERSION"), number()))
     }

@@ -7,7 +7,7 @@ use crate::conf::sections::Section;
 use crate::conf::settings::Settings;
 use std::path::Path;
 
-/// Their names. `notification-fd` is not among them: readiness has its own way to it.
+/// Their names. `notification-fd` is not among them: it is read with what concerns readiness.
 pub const FILES: [&str; 5] = ["down-signal", "timeout-kill", "timeout-finish", "max-death-tally", "type"];
 
 /// The number of [`FILES`], and what is in the file.

@@ -291,7 +291,7 @@ mod tests {
     fn who_comes_after_all_comes_after_no_one_that_comes_later() {
         let all = [("main", "", "*"), ("db", "", ""), ("web", "db", ""), ("proxy", "", "main"), ("tell", "proxy", "")];
         assert_eq!(after(&all)[0], [1, 2]);
-        // Two that come last are side by side; what is named twice is one edge.
+        // Two that come last are unordered; what is named twice is one edge.
         assert_eq!(after(&[("a", "", "* db"), ("b", "", "*"), ("db", "", "")]), [vec![2], vec![2], vec![]]);
         assert_eq!(after(&[("main", "db", "*"), ("db", "", "")]), [const { Vec::<Id>::new() }; 2]);
     }

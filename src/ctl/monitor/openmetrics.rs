@@ -1,5 +1,5 @@
 //! The text formats of OpenMetrics 1.0 and of Prometheus, as far as they are needed here: families, samples, escaped labels,
-//! the end mark.
+//! the EOF marker.
 //!
 //! <https://prometheus.io/docs/specs/om/open_metrics_spec/>. The crate prometheus-client knows no StateSet, and wants a live
 //! object for each number.

@@ -53,15 +53,15 @@ pub fn has_to_change(goal: Goal, before: &Snapshot) -> bool {
     let (state, want) = (&before.state.state, before.state.want);
     match goal {
         Goal::NewRun => true,
-        Goal::Up => want != Some(Want::Up) || is_woken_by_a_start(state),
-        Goal::Once => want != Some(Want::Once) || is_woken_by_a_start(state),
-        Goal::Down => want != Some(Want::Down) || !(before.is_down() || is_on_its_way_down(state)),
+        Goal::Up => want != Some(Want::Up) || is_affected_by_start(state),
+        Goal::Once => want != Some(Want::Once) || is_affected_by_start(state),
+        Goal::Down => want != Some(Want::Down) || !(before.is_down() || is_going_down(state)),
         Goal::Taken | Goal::IsUp | Goal::IsDown | Goal::IsReady => false,
     }
 }
 
 /// Whether the supervisor does something for a start that is wanted already.
-fn is_woken_by_a_start(state: &ModuleState) -> bool {
+fn is_affected_by_start(state: &ModuleState) -> bool {
     match state {
         ModuleState::Down
         | ModuleState::Done
@@ -80,7 +80,7 @@ fn is_woken_by_a_start(state: &ModuleState) -> bool {
     }
 }
 
-fn is_on_its_way_down(state: &ModuleState) -> bool {
+fn is_going_down(state: &ModuleState) -> bool {
     matches!(state, ModuleState::Stopping | ModuleState::Finishing)
 }
 

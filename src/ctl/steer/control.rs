@@ -270,7 +270,7 @@ fn command_module(
     }
 }
 
-/// What a command changes in a module that is like `before`, the `down` file aside.
+/// What a command changes in a module that is like `before`, apart from the `down` file.
 fn change(command: Command, before: &Snapshot) -> Change {
     match command.effect {
         Effect::Becomes(goal, _) => Change::from(has_to_change(goal, before)),

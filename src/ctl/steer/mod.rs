@@ -11,7 +11,7 @@
 //! | [`module_wait`], [`wait`] | one module on its way to that; waiting for many |
 //! | [`check`] | a service's own `check` script, and the verb `check` |
 //! | [`patience`] | how long a result is waited for |
-//! | [`runit_links`] | `runit-links restore`: the way back to runit |
+//! | [`runit_links`] | `runit-links restore`: the packaged links put back |
 //! | [`tree`] | `rescan`, `upgrade`, `shutdown`, `reload` of the whole tree |
 
 pub mod changed;

@@ -28,7 +28,7 @@ const CHECK_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// What holds a module up is told after this time: most waits are over by then.
 const TOLD_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a tree may take to begin anew with a service whose directory was replaced: the one supervisor leaves, and the
+/// How long a tree may take to begin again with a service whose directory was replaced: the one supervisor leaves, and the
 /// next one comes.
 const SUCCESSOR_WITHIN: Duration = Duration::from_secs(1);
 

@@ -1,4 +1,4 @@
-//! `runit-links restore`: the way back to runit after a tree that could not put packaged links back itself.
+//! `runit-links restore`: the packaged links, after a tree that could not put them back itself.
 
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;

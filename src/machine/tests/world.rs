@@ -336,7 +336,7 @@ impl World {
     fn step(&mut self, event: Event) {
         let before = (self.machine.state(), self.machine.leave());
         let actions = self.machine.step(event.clone(), self.now);
-        // What is unwell goes on, if its settings want an alarm alone.
+        // What is unhealthy goes on, if its settings want an alarm alone.
         let is_of_exit = |action: &Action| matches!(action, Action::Alarm(alarm) if alarm.exit.is_some());
         assert!(!actions.iter().any(is_of_exit), "an alarm without an exit: {event:?} {self:?}");
         if before.0 == State::Ended {

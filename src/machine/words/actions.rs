@@ -78,7 +78,7 @@ pub enum AlarmReason {
     Unhealthy(u32),
     /// It was not ready after this time, and was stopped.
     NotReady(Duration),
-    /// It has not said for so long that it is well, or has said that it is not, and was stopped.
+    /// The watchdog has expired, or it has reported a failure, and it was stopped.
     Watchdog(Option<Duration>),
     /// All is well after an alarm.
     Recovered,

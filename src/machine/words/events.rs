@@ -48,7 +48,7 @@ pub enum Event {
     HealthRules(Box<HealthRules>),
     /// The order of modules has its say.
     Turn(Turn),
-    /// The run process has said something of itself, or was looked at.
+    /// The run process has sent a notification, or a check of it has ended.
     Sign(Sign),
 }
 
@@ -92,13 +92,13 @@ pub enum Turn {
 /// How the run process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
-    /// What it says.
+    /// What it has sent.
     Notice(Notice),
-    /// A look at it has ended.
+    /// A check has ended.
     Checked {
-        /// The run process that was looked at.
+        /// The run process that was checked.
         run: Pid,
-        /// It is well.
+        /// The check has succeeded.
         passed: bool,
     },
 }

@@ -42,8 +42,8 @@ impl Supervisor {
         self.end_leftovers(true, END_WAIT);
     }
 
-    fn end_leftovers(&mut self, kills: bool, patience: Duration) {
+    fn end_leftovers(&mut self, kills: bool, timeout: Duration) {
         let mode = self.settings.policy.kill_mode;
-        self.processes.leftovers.end(kills, patience, mode, &self.machine, &mut self.reports.lines);
+        self.processes.leftovers.end(kills, timeout, mode, &self.machine, &mut self.reports.lines);
     }
 }

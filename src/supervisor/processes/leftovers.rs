@@ -1,6 +1,6 @@
 //! What a run process leaves behind in its group when it ends.
 //!
-//! `finish` comes first: it may end the rest of the service in good order. What is left then is told, once, and gets KILL as
+//! `finish` comes first: it may end the rest of the service in good order. What is left then is logged, once, and gets KILL as
 //! `kill_mode` says, at the latest before the next start.
 
 use crate::conf::policy::KillMode;
@@ -14,11 +14,11 @@ use std::time::Duration;
 /// then hangs in the kernel.
 pub(in crate::supervisor) const END_WAIT: Duration = Duration::from_millis(500);
 
-/// So long, what is left may take to end by itself before it is told of and killed: a `run` that ends its own children and does
+/// How long what is left may take to end by itself, before it is logged and killed: a `run` that ends its own children and does
 /// not wait for them has left nothing behind.
 const LAST_WAIT: Duration = Duration::from_millis(100);
 
-/// More than so many are not named in the log.
+/// The log names at most so many processes.
 const NAMED_MAX: usize = 5;
 
 /// The group of the last run process.
@@ -32,7 +32,7 @@ pub(in crate::supervisor) struct Leftovers {
     stopped: bool,
     /// It is killed whatever follows, as things stood at the end of the process.
     killed: bool,
-    /// The log knows that there is such a thing.
+    /// It has been logged.
     told: bool,
 }
 
@@ -74,20 +74,20 @@ impl Leftovers {
         Some(self.killed || starts)
     }
 
-    /// Tells of what is left, once, and kills it as far as `mode` allows it.
+    /// Logs what is left, once, and kills it as far as `mode` allows it.
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     pub(in crate::supervisor) fn end(
         &mut self,
         kills: bool,
-        patience: Duration,
+        timeout: Duration,
         mode: KillMode,
         machine: &Machine,
         lines: &mut Lines,
     ) {
         let Some(left) = self.left.take().filter(LeftGroup::exists) else { return };
         // All processes of the machine are looked at for that, and nobody reads it at the end.
-        let is_looked_at = machine.leave().is_none() && (!self.told || !patience.is_zero());
+        let is_looked_at = machine.leave().is_none() && (!self.told || !timeout.is_zero());
         let mut members = if is_looked_at { left.members() } else { Vec::new() };
         if !self.told && members.iter().any(|member| member.lives) {
             LeftGroup::wait(&members, LAST_WAIT);
@@ -101,10 +101,10 @@ impl Leftovers {
             return;
         }
         if kills {
-            left.kill_and_wait(&members, patience);
+            left.kill_and_wait(&members, timeout);
         }
         // A start comes later: it waits for the end of what was killed, and kills what was not.
-        self.left = patience.is_zero().then_some(left);
+        self.left = timeout.is_zero().then_some(left);
     }
 }
 

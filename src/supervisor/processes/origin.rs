@@ -3,13 +3,13 @@
 use crate::conf::context::Context;
 use crate::status::state::StateFile;
 
-/// What is said of a process that was started in another context, or with other words.
+/// What is said of a process that was started in another context, or with another command line.
 const SETTINGS: &str = "its settings were changed";
 
 /// What the run process was started from.
 #[derive(Debug, Default)]
 pub(in crate::supervisor) struct Origin {
-    /// The mark of its context; `None` where an earlier supervisor has not left one.
+    /// The fingerprint of its context; `None` where an earlier supervisor has not left one.
     context: Option<Option<Box<str>>>,
     /// Its context is not the one of the next start.
     other_context: bool,
@@ -22,17 +22,17 @@ impl Origin {
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     pub(in crate::supervisor) fn note_start(&mut self, context: &Context) {
-        *self = Origin { context: Some(context.mark().map(String::into_boxed_str)), ..Origin::default() };
+        *self = Origin { context: Some(context.fingerprint().map(String::into_boxed_str)), ..Origin::default() };
     }
 
     /// Takes over what a predecessor has noted in `state`.
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     pub(in crate::supervisor) fn restore(&mut self, state: &StateFile, context: &Context) {
-        let mark = state.memory.as_ref().map(|memory| memory.context.as_deref().map(Box::from));
+        let fingerprint = state.memory.as_ref().map(|memory| memory.context.as_deref().map(Box::from));
         // A logger that the tree runs by itself has no context of its own: it was its command.
-        let other_command = mark == Some(None) && context.is_empty() && state.outdated.is_some();
-        *self = Origin { context: mark, other_context: false, other_command };
+        let other_command = fingerprint == Some(None) && context.is_empty() && state.outdated.is_some();
+        *self = Origin { context: fingerprint, other_context: false, other_command };
         self.compare(context);
     }
 
@@ -41,7 +41,7 @@ impl Origin {
     #[inline(never)]
     pub(in crate::supervisor) fn compare(&mut self, context: &Context) {
         let Some(begun) = &self.context else { return };
-        let now = context.mark();
+        let now = context.fingerprint();
         self.other_context = begun.as_deref() != now.as_deref() && are_comparable(begun.as_deref(), now.as_deref());
     }
 
@@ -55,15 +55,15 @@ impl Origin {
         (self.other_context || self.other_command).then_some(SETTINGS)
     }
 
-    /// The mark, for the next supervisor.
-    pub(in crate::supervisor) fn mark(&self) -> Option<&str> {
-        self.context.as_ref().and_then(|mark| mark.as_deref())
+    /// The fingerprint, for the next supervisor.
+    pub(in crate::supervisor) fn fingerprint(&self) -> Option<&str> {
+        self.context.as_ref().and_then(|fingerprint| fingerprint.as_deref())
     }
 }
 
-/// Whether two marks are of the same version of this program. Where there is none, the context is nobody's own.
+/// Whether two fingerprints are of the same version of this program. Where there is none, the context is nobody's own.
 fn are_comparable(one: Option<&str>, other: Option<&str>) -> bool {
-    let version = |mark: &str| mark.split(' ').next().map(str::to_owned);
+    let version = |fingerprint: &str| fingerprint.split(' ').next().map(str::to_owned);
     match (one, other) {
         (Some(one), Some(other)) => version(one) == version(other),
         (None, _) | (_, None) => true,
@@ -81,7 +81,7 @@ mod tests {
 
     /// What a supervisor leaves of `origin`.
     fn left(origin: &Origin) -> StateFile {
-        let memory = Memory { context: origin.mark().map(str::to_string), ..Memory::default() };
+        let memory = Memory { context: origin.fingerprint().map(str::to_string), ..Memory::default() };
         StateFile { memory: Some(memory), outdated: origin.outdated().map(str::to_string), ..StateFile::default() }
     }
 
@@ -108,7 +108,7 @@ mod tests {
         assert!(next.outdated().is_none());
         next.restore(&left(&origin), &nice(4));
         assert!(next.outdated().is_some());
-        // One of another version, or that has left no mark, says nothing.
+        // One of another version, or that has left no fingerprint, says nothing.
         let mut state = left(&origin);
         state.memory.as_mut().unwrap().context = Some("0.0.1 0000000000000000".into());
         next.restore(&state, &nice(4));

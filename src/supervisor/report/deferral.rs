@@ -47,9 +47,9 @@ impl DeferredReport {
     /// One for a process that was started or signalled just now.
     pub fn from(now: Mono) -> DeferredReport {
         // If there is no descriptor for the timer, each report waits for its own deadline.
-        static LULL: OnceLock<Option<QuietTimer>> = OnceLock::new();
+        static TIMER: OnceLock<Option<QuietTimer>> = OnceLock::new();
         WAITING.fetch_add(1, Ordering::Relaxed);
-        DeferredReport { quiet: LULL.get_or_init(QuietTimer::new).as_ref(), since: now }
+        DeferredReport { quiet: TIMER.get_or_init(QuietTimer::new).as_ref(), since: now }
     }
 
     /// Notes that one more service was started or signalled: all waiting reports wait for a new quiet period.

@@ -39,8 +39,8 @@ pub struct Publisher {
     commands: u64,
     /// One of them is not told yet.
     command_is_untold: bool,
-    /// What errno does not say of the last start that failed.
-    obstacle: Option<Box<str>>,
+    /// The cause of the last start that failed, where errno alone does not say it.
+    cause: Option<Box<str>>,
     failing: bool,
     /// What is known of `status`.
     status_file: FilePair,
@@ -67,7 +67,7 @@ pub struct StatusContext<'a> {
     pub log_dir: Option<&'a Path>,
     /// Which directory the service is run from.
     pub directory: Option<FileId>,
-    /// The mark of the context that the run process was started in.
+    /// The fingerprint of the context that the run process was started in.
     pub context: Option<&'a str>,
     /// Why the run process is older than what it would be started from.
     pub outdated: Option<&'static str>,
@@ -104,7 +104,7 @@ impl Publisher {
             last_exit: None,
             commands: 0,
             command_is_untold: false,
-            obstacle: None,
+            cause: None,
             failing: false,
             next_start: None,
             status_file: known,
@@ -155,11 +155,11 @@ impl Publisher {
         self.command_is_untold
     }
 
-    /// Notes what a start has failed of; gives it back to be told if it is another than the last time.
-    pub fn note_obstacle(&mut self, obstacle: Option<String>) -> Option<String> {
-        let is_told = self.obstacle.as_deref() == obstacle.as_deref();
-        self.obstacle = obstacle.as_deref().map(Into::into);
-        obstacle.filter(|_| !is_told)
+    /// Notes the cause of a failed start; gives it back, to be logged, if it differs from that of the last one.
+    pub fn note_start_failure(&mut self, cause: Option<String>) -> Option<String> {
+        let is_told = self.cause.as_deref() == cause.as_deref();
+        self.cause = cause.as_deref().map(Into::into);
+        cause.filter(|_| !is_told)
     }
 
     /// Notes that the run process has ended just now.
@@ -293,7 +293,7 @@ impl Publisher {
         file.reason = facts
             .hold
             .map(Hold::to_string)
-            .or_else(|| reason(machine, enabled, self.obstacle.as_deref()))
+            .or_else(|| reason(machine, enabled, self.cause.as_deref()))
             .or_else(|| facts.note.map(str::to_string));
         file.next_start = self.next_start(machine);
         file.alarm = machine.alarm();
@@ -333,11 +333,11 @@ fn is_enabled(directory: &str) -> bool {
 }
 
 /// Why it is as it is. Who disables a service stops it by a command, too.
-fn reason(machine: &Machine, enabled: Option<bool>, obstacle: Option<&str>) -> Option<String> {
+fn reason(machine: &Machine, enabled: Option<bool>, cause: Option<&str>) -> Option<String> {
     machine.reason().map(|reason| match reason {
         Reason::Rests(Rest::Command) if enabled == Some(false) => format!("{reason}; disabled: there is a down file"),
         Reason::StartFailed(_) => {
-            obstacle.map_or_else(|| reason.to_string(), |obstacle| format!("could not be started: {obstacle}"))
+            cause.map_or_else(|| reason.to_string(), |cause| format!("could not be started: {cause}"))
         }
         reason => reason.to_string(),
     })

@@ -74,7 +74,7 @@ impl Supervisor {
             log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
             log_dir: self.spec.service.tree_logger().map(TreeLogger::directory),
             directory,
-            context: self.processes.origin.mark(),
+            context: self.processes.origin.fingerprint(),
             outdated: run.and(self.processes.origin.outdated()),
             svdir: self.runit.as_deref().map(Runit::svdir),
             note,

@@ -57,7 +57,7 @@ impl RunitTree {
 pub struct Runit {
     files: Files,
     svdir: PathBuf,
-    /// The directory that has the link to them, without any link on its way.
+    /// The canonical path of the directory that has the link to them.
     service_dir: Option<PathBuf>,
     since: SystemTime,
     shown: (Phase, u32),

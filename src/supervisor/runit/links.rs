@@ -1,7 +1,7 @@
 //! The links `supervise` in service directories, while a tree keeps runit's files.
 //!
-//! An upgrade of a package puts the packaged link back, and runit's tools find nothing behind it. So the directories of which
-//! ours has taken the place of one are watched, by one thread for all of them, which there is only where one was.
+//! An upgrade of a package puts the packaged link back, and runit's tools find nothing behind it. So the directories
+//! where ours has replaced one are watched, by one thread for all of them; there is none while no such link was replaced.
 
 use crate::status::log::Log;
 use crate::status::runit_files::NAME;
@@ -30,7 +30,7 @@ pub struct Links {
 
 #[derive(Debug, Default)]
 struct Placed {
-    /// Where each link leads, by its directory as it is called without any link.
+    /// The target of each link, by the canonical path of its directory.
     targets: BTreeMap<PathBuf, PathBuf>,
     watches: Option<Watches<PathBuf>>,
 }
@@ -41,7 +41,7 @@ impl Links {
         Links { status_root, log, placed: Arc::default() }
     }
 
-    /// Makes the link in `service_dir` lead to `target`; the directory without any link on its way.
+    /// Makes the link in `service_dir` lead to `target`. Returns the directory's canonical path.
     ///
     /// # Errors
     /// As [`runit_link::place`].
@@ -70,18 +70,18 @@ impl Links {
         placed.watches.as_mut().map_or(Ok(()), |watches| watches.add(dir, dir.to_owned(), Interest::Names))
     }
 
-    /// Looks at the link again.
+    /// Checks the link, and makes it again where a package has replaced it.
     ///
     /// # Errors
     /// As [`runit_link::place`].
-    pub fn look(&self, dir: &Path) -> io::Result<()> {
+    pub fn check(&self, dir: &Path) -> io::Result<()> {
         replace(&self.placed.lock(), dir, &self.status_root, &self.log)
     }
 
-    /// Takes the link in `dir` away, and puts the packaged one back. What cannot be put back stays as it is.
+    /// Removes the link in `dir`, and restores the packaged one. A link that cannot be restored stays as it is.
     pub fn put_back(&self, dir: &Path) {
         let mut placed = self.placed.lock();
-        // No longer ours: the thread that watches leaves it alone.
+        // The thread that watches leaves it alone from now on.
         if let Some(target) = placed.targets.remove(dir) {
             self.end(dir, &target);
         }
@@ -106,7 +106,7 @@ impl Links {
     }
 }
 
-/// The thread's work: as long as the program lives.
+/// The body of the thread, which lives as long as the program.
 fn follow(events: &OwnedFd, placed: &Mutex<Placed>, root: &Path, log: &Log) {
     loop {
         let _ = poll::wait([Some(PollSource::Readable(events.as_fd()))], None);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`foreign`] | a service directory that somebody else supervises is left alone |
 //! | [`files`] | runit's files of one module, beside our own |
-//! | [`links`] | the links to them in the service directories, and the packaged ones that they take the place of |
+//! | [`links`] | the links to them in the service directories, and the packaged ones that they replace |
 
 pub mod files;
 pub mod foreign;

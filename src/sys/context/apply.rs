@@ -147,7 +147,7 @@ pub fn own_capabilities() -> u64 {
     (0..CAPABILITIES_MAX).filter(bounding).map(|capability| 1u64 << capability).sum::<u64>() & permitted
 }
 
-/// Has the kernel end this process before others when memory is short, or after them.
+/// Has the OOM killer take this process before others, or after them.
 pub fn put_oom_score(score: &Decimal) -> Result<(), c_int> {
     put(c"/proc/self/oom_score_adj", score.text())
 }

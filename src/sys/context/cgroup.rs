@@ -165,10 +165,10 @@ impl Group {
         populated(&std::fs::read_to_string(self.path.join("cgroup.events")).ok()?)
     }
 
-    /// Waits until there is no process in it any more. Whether that came about within `patience`.
-    pub fn wait_until_empty(&self, patience: Duration) -> bool {
+    /// Waits until there is no process in it any more. Whether that came about within `timeout`.
+    pub fn wait_until_empty(&self, timeout: Duration) -> bool {
         let Ok(mut events) = File::open(self.path.join("cgroup.events")) else { return true };
-        let until = Mono::now() + patience;
+        let until = Mono::now() + timeout;
         loop {
             let mut text = String::new();
             // A group that is gone has no processes.

@@ -84,7 +84,7 @@ pub fn read(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Reads a file of the kernel's, which says that it is empty: `room` bytes at once, and more if there are more. The standard library
+/// Reads a file in `/proc` or `/sys`, whose size is given as 0: `room` bytes at once, and more if there are more. The standard library
 /// begins with 32 bytes, and each read costs a system call.
 ///
 /// # Errors

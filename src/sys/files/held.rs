@@ -1,5 +1,5 @@
-//! A directory that is held open and reached through the descriptor: whoever exchanges it for another one, or for a link, has
-//! no say in where we write.
+//! A directory that is held open and reached through its descriptor: whoever replaces it by another one, or by a symbolic link,
+//! does not change where we write.
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::file_id::FileId;
 
-/// Nothing can be made in it, so it may stand for a directory that is not there yet.
+/// Stands for a directory that does not exist yet: no file can be created in it.
 const PLACEHOLDER: &str = "/proc";
 
 /// A directory, reached by a path that stays the same when another directory takes its place here.
@@ -31,7 +31,7 @@ impl HeldDirectory {
 
     /// This one.
     pub fn of(descriptor: OwnedFd) -> HeldDirectory {
-        // With our own number, for children open it, too.
+        // With our own pid instead of `self`, because children open it, too.
         let path = format!("/proc/{}/fd/{}", std::process::id(), descriptor.as_raw_fd()).into();
         HeldDirectory { descriptor, path }
     }
@@ -54,7 +54,7 @@ impl HeldDirectory {
     /// # Errors
     /// What `dup3` gives.
     pub fn put(&self, directory: &OwnedFd) -> io::Result<()> {
-        // SAFETY: takes three integers. The number stays ours, and is open all the time.
+        // SAFETY: takes three integers. The descriptor stays ours, and is open all the time.
         let done = unsafe { libc::dup3(directory.as_raw_fd(), self.descriptor.as_raw_fd(), libc::O_CLOEXEC) };
         Ok(Errno::result(done).map(drop)?)
     }

@@ -11,7 +11,7 @@
 //! | [`statx`] | one look at what a name leads to |
 //! | [`inotify`] | directories watched for changes |
 //! | [`removals`] | directories watched for what is removed from them |
-//! | [`held`] | directories reached through a descriptor, whoever exchanges their names |
+//! | [`held`] | directories reached through a descriptor, whoever replaces what is at their paths |
 //! | [`listing`] | the names in a small directory |
 //! | [`mod@last_lines`] | the last lines of an output that somebody else writes |
 //! | [`path_error`] | what went wrong, and at which path |

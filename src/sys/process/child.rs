@@ -18,7 +18,7 @@ pub(super) struct ChildPlan<'a> {
     pub nofile: Option<libc::rlimit>,
     /// The file mode creation mask, likewise.
     pub umask: Option<u32>,
-    /// What the kernel is told of whom to end when memory is short, if the parent has told it something else of itself.
+    /// The score for the OOM killer, if that of the parent differs.
     pub oom_score: Option<&'a Decimal>,
     /// The signals whose disposition is not the default one, a bit each, signal 1 the lowest.
     pub dispositions: u64,

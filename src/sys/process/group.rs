@@ -85,21 +85,21 @@ impl LeftGroup {
         let _ = signal(self.leader, self.pidfd.as_ref(), libc::SIGKILL);
     }
 
-    /// Waits so long for the end of these `members`.
-    pub fn wait(members: &[Member], patience: Duration) {
+    /// Waits for the end of these `members`, at most for `timeout`.
+    pub fn wait(members: &[Member], timeout: Duration) {
         let pidfds: Vec<Pidfd> = members.iter().filter_map(|member| Pidfd::open(member.pid).ok()).collect();
-        let until = Mono::now() + patience;
+        let until = Mono::now() + timeout;
         for pidfd in &pidfds {
             let [_ended] = poll::wait([Some(PollSource::Readable(pidfd.as_fd()))], Some(until));
         }
     }
 
-    /// Kills what is left, of which these `members` are known, and waits so long for their end.
-    pub fn kill_and_wait(&self, members: &[Member], patience: Duration) {
+    /// Kills what is left, of which these `members` are known, and waits for their end, at most for `timeout`.
+    pub fn kill_and_wait(&self, members: &[Member], timeout: Duration) {
         // Before the signal: afterwards a number may be somebody else's.
         let pidfds: Vec<Pidfd> = members.iter().filter_map(|member| Pidfd::open(member.pid).ok()).collect();
         self.kill();
-        let until = Mono::now() + patience;
+        let until = Mono::now() + timeout;
         for pidfd in &pidfds {
             let [_ended] = poll::wait([Some(PollSource::Readable(pidfd.as_fd()))], Some(until));
         }
@@ -178,6 +178,6 @@ mod tests {
     fn of_a_leader_without_others_nothing_is_left() {
         let (leader, pidfd, _) = left("exit 0");
         assert!(LeftGroup::of(leader, &pidfd).is_none());
-        assert_eq!(signal(leader, None, 0), Err(Errno::ESRCH), "the number's way says so, too");
+        assert_eq!(signal(leader, None, 0), Err(Errno::ESRCH), "so it is by number");
     }
 }

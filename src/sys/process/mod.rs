@@ -11,7 +11,7 @@
 //! | [`stat`] | what `/proc/PID/stat` says of a process |
 //! | [`group`] | what is left of a process group whose leader is gone |
 //! | [`orphans`] | reaping what was re-parented to us (child subreaper, PID 1) |
-//! | [`oom`] | whom the kernel ends when memory is short |
+//! | [`oom`] | what the OOM killer is told of this process |
 //! | [`setup`] | what a program sets up once: descriptor limit, umask, allocator, kernel check |
 //! | [`isolate`] | running what another user controls, which gets nothing of ours |
 //! | [`detach`] | leaving the terminal, with the result reported to the waiting parent |

@@ -18,7 +18,7 @@ pub enum Input<'a> {
     Fifo(&'a CStr),
     /// A descriptor of ours.
     Descriptor(BorrowedFd<'a>),
-    /// Ours, as it is.
+    /// The supervisor's own.
     Inherited,
 }
 
@@ -44,7 +44,7 @@ pub enum Output<'a> {
     Fifo(&'a CStr),
     /// The same as standard output (for standard error alone).
     Same,
-    /// Ours, as it is: only where standard input is [`Input::Inherited`], too.
+    /// The supervisor's own: only where standard input is [`Input::Inherited`], too.
     Inherited,
 }
 

@@ -56,8 +56,8 @@ pub fn writer_of(path: &Path, metadata: &Metadata) -> Option<Writer> {
     Some(Writer { path: path.to_owned(), who: who(metadata)? })
 }
 
-/// Who beside root may put something else in the place of what is at `path`, by exchanging it or a directory above it, if anybody
-/// may. The path has no links; what is not there yet is root's.
+/// Who beside root may replace what is at `path`, by renaming it or a directory above it, if anybody may. The
+/// path has no links; what is not there yet is root's.
 pub fn exchanger(path: &Path) -> Option<Writer> {
     path.ancestors().find_map(|dir| {
         let metadata = std::fs::metadata(dir).ok()?;

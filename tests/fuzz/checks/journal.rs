@@ -1,4 +1,4 @@
-//! The journal of `supervise-log`, in any bytes: it is gone on with, or begun anew, and then does all that it is there for.
+//! The journal of `supervise-log`, in any bytes: it is resumed, or reinitialized, and then does all that it is there for.
 
 use std::io;
 use std::ops::Range;

@@ -12,10 +12,10 @@ use std::path::Path;
 /// The kernel looks at no more of a `#!` line, in bytes.
 const LINE_MAX: u64 = 256;
 
-/// How a program begins that is no script.
+/// The magic number of a binary.
 const ELF: &[u8] = b"\x7fELF";
 
-/// What is the matter with `program` that `error` came of it, in words that say what to do; `None` if that cannot be told.
+/// Why `program` failed with `error`, and what to do; `None` if the cause is not known.
 pub fn explain(program: &Path, error: StartError) -> Option<String> {
     if error.step != Step::Exec {
         return None;
@@ -57,7 +57,7 @@ fn interpreter(head: &[u8]) -> Option<Vec<u8>> {
     Some(word.take_while(|byte| !matches!(byte, b' ' | b'\t' | 0)).copied().collect())
 }
 
-/// What is the matter with the program that the `#!` line names by `word`.
+/// Why the interpreter that the `#!` line names by `word` cannot be executed.
 fn of_interpreter(program: &Path, word: &[u8], errno: Errno) -> Option<String> {
     let shown = program.display();
     if word.ends_with(b"\r") {
