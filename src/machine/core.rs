@@ -4,6 +4,7 @@ use crate::conf::policy::Policy;
 use crate::machine::health::HealthRules;
 use crate::machine::history::limits::Limits;
 use crate::machine::history::tally::Tally;
+use crate::machine::steps::last_words::LastWords;
 use crate::machine::words::actions::{Action, AlarmReason};
 use crate::machine::words::states::{Leave, Reason, Setup, State, Want};
 use crate::sys::process::pidfd::ExitStatus;
@@ -33,6 +34,8 @@ pub struct Machine {
     pub(super) halted: bool,
     /// Whoever ends all does not wait: no `finish` runs any more.
     pub(super) in_haste: bool,
+    /// A logger reads what is left in its pipe; set from the first process that does on.
+    pub(super) last_words: Option<LastWords>,
 }
 
 /// Actions, in order. Inline up to 4 actions: most steps then allocate nothing.
@@ -58,6 +61,7 @@ impl Machine {
             ordered: false,
             halted: false,
             in_haste: false,
+            last_words: None,
         }
     }
 }

@@ -106,12 +106,7 @@ impl Machine {
             Event::DeadlineReached if now >= until => self.begin_start(actions),
             Event::Command(Command::Up) => self.start_by_command(Want::Up, now, actions),
             Event::Command(Command::Once) => self.start_by_command(Want::Once, now, actions),
-            Event::Command(Command::Down) => {
-                self.want = Want::Down;
-                self.reason = None;
-                self.rest();
-                actions.push(Action::Log(Note::StartCancelled));
-            }
+            Event::Command(Command::Down) => self.cancel_start(actions),
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
             Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
             // The service's last lines are still in the pipe, so the logger starts at once to read them.

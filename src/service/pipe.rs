@@ -4,7 +4,7 @@
 //! restarted: somebody always holds it, and what was written into it waits there to be read.
 
 use crate::status::StatusDir;
-use crate::sys::files::fifo::{Ends, Fifo};
+use crate::sys::files::fifo::{self, Ends, Fifo};
 use crate::sys::files::file;
 use crate::sys::handover;
 use crate::sys::process::pidfd::ExitStatus;
@@ -173,6 +173,11 @@ impl LogPipe {
     pub fn note_logger_began(&self) {
         *self.logger_began.lock() = Some(Mono::now());
         self.broken.store(false, Ordering::Relaxed);
+        let held = self.held.lock();
+        if held.ended {
+            // To one that has opened it after the last writer, poll(2) shows the end of input only when a writer comes and goes.
+            let _ = fifo::send(&self.dir.log_pipe(), b"");
+        }
     }
 
     /// Notes that the logger could not be started; `for_good` if nothing that passes is the reason.
@@ -237,6 +242,7 @@ impl LogPipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::threads::poll;
     use std::io::{Read, Write};
     use std::os::unix::fs::OpenOptionsExt;
 
@@ -260,6 +266,22 @@ mod tests {
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "last words\n");
+    }
+
+    #[test]
+    fn a_logger_that_begins_after_the_end_of_its_input_sees_it_by_poll() {
+        let (_root, pipe, path) = pipe();
+        pipe.ensure_open().unwrap();
+        pipe.end_input();
+        let mut options = std::fs::OpenOptions::new();
+        let reader = options.read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
+        let has_ended = || {
+            let sources = [Some(poll::PollSource::Readable(std::os::fd::AsFd::as_fd(&reader)))];
+            poll::wait(sources, Some(Mono::now())) == [true]
+        };
+        assert!(!has_ended(), "poll shows the end by itself");
+        pipe.note_logger_began();
+        assert!(has_ended());
     }
 
     #[test]

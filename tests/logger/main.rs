@@ -9,6 +9,7 @@ mod common;
 mod in_tree;
 mod kill;
 mod kill_all;
+mod last_words;
 mod lines;
 mod pipe;
 mod shown;

@@ -66,9 +66,10 @@ impl Machine {
         let uptime = if seen { now.since(run.since) } else { Duration::ZERO };
         let at = self.limits.next_after_exit(&self.policy, requested, now);
         let end = End { exit: Ok(status), counts: !requested, failed: run.failed, pid: Some(run.pid), uptime };
+        let reads_on = self.reads_on_after(run, status, now);
         let judgement = if self.is_done(run, status) {
             Judgement { next: Next::Done, gave_up: None, alarm: None }
-        } else if run.restart_after_stop && self.leave.is_none() {
+        } else if (run.restart_after_stop && self.leave.is_none()) || reads_on == Some(true) {
             Judgement { next: Next::Start, gave_up: None, alarm: None }
         } else {
             self.judge(&end, now)
@@ -76,10 +77,15 @@ impl Machine {
         // With exit code 0 before a `finish`, the service may well be a job that is done: only `finish` knows.
         let is_done =
             matches!(judgement.next, Next::ShutDown | Next::StayDown | Next::Done) && status == ExitStatus::Code(0);
-        let is_fine =
-            requested || is_done || (has_finish && status == ExitStatus::Code(0)) || self.is_usual(&judgement);
+        let is_fine = (requested && reads_on.is_none())
+            || is_done
+            || (has_finish && status == ExitStatus::Code(0))
+            || self.is_usual(&judgement);
         let then = self.then(judgement.next, at, has_finish, now);
         actions.push(Action::Log(Note::Ended { pid: run.pid, uptime: seen.then_some(uptime), status, then, is_fine }));
+        if reads_on == Some(false) {
+            actions.push(Action::Log(Note::LastWordsLost));
+        }
         self.carry_out_judgement(judgement, &end, has_finish, actions);
     }
 

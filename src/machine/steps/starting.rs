@@ -35,6 +35,18 @@ impl Machine {
         }
     }
 
+    /// `d` while a start waits for its time.
+    pub(in crate::machine) fn cancel_start(&mut self, actions: &mut Actions) {
+        self.want = Want::Down;
+        self.reason = None;
+        actions.push(Action::Log(Note::StartCancelled));
+        match self.leave {
+            None => self.rest(),
+            // A logger that was to read the rest: nothing else keeps it.
+            Some(_) => self.end_supervision(actions),
+        }
+    }
+
     /// A start: those that it needs come first, if there is an order. A logger that reads the rest waits for nobody.
     pub(in crate::machine) fn begin_start(&mut self, actions: &mut Actions) {
         if self.ordered && self.leave.is_none() {
@@ -149,7 +161,8 @@ impl Machine {
 
     /// For want of something that others may give back: no limit counts it, and no `finish` runs.
     fn start_failed_for_now(&mut self, error: StartError, now: Mono, actions: &mut Actions) {
-        if self.leave.is_some() || self.want == Want::Down {
+        let reads_on = self.leave == Some(Leave::EndOfInput) && self.want == Want::Up && self.may_read_on(now);
+        if (self.leave.is_some() && !reads_on) || self.want == Want::Down {
             return self.settle(Next::AsWanted, now, actions);
         }
         let at = self.limits.next_after_failed_start(&self.policy, now);

@@ -5,15 +5,12 @@ use crate::machine::core::{Actions, Machine};
 use crate::machine::words::actions::Action;
 use crate::machine::words::command::Signal;
 use crate::machine::words::notes::Note;
-use crate::machine::words::states::{Control, Leave, Run, State, Stop, Want};
+use crate::machine::words::states::{Control, Run, State, Stop, Want};
 use crate::sys::time::Mono;
 use std::time::Duration;
 
 /// An exit within this time after `k`, `t`, `i` or `q` counts as requested; a later one counts as a failure.
 pub const EXPECTED_EXIT_WINDOW: Duration = Duration::from_secs(60);
-
-/// How long a logger may take to read what is left, where no `kill_timeout` says it.
-const END_OF_INPUT_WAIT: Duration = Duration::from_secs(10);
 
 impl Machine {
     /// A stop: those that need the process stop before it, if there is an order.
@@ -71,15 +68,6 @@ impl Machine {
         self.state = State::Up(Run { stop, paused: false, got_term: run.got_term || !done, ..run });
         if self.setup.controls {
             actions.push(Action::RunControl(Control::Stopped { leaving: self.leave.is_some() }));
-        }
-    }
-
-    /// A logger is not signalled: it ends by itself once it has read what is left.
-    pub(in crate::machine) fn wait_for_end_of_input(&mut self, run: Run, now: Mono) {
-        self.leave_at_least(Leave::EndOfInput);
-        if run.stop == Stop::No {
-            let wait = self.policy.kill_timeout.unwrap_or(END_OF_INPUT_WAIT);
-            self.state = State::Up(Run { stop: Stop::EndOfInput(now + wait), ..run });
         }
     }
 

@@ -44,7 +44,10 @@ fn events(setup: &Setup) -> Vec<Op> {
         (_, false) => b"udotx",
     };
     let commands = bytes.iter().filter_map(|byte| Command::from_byte(*byte)).map(Op::Command);
-    let leaves = [Leave::WhenDown, Leave::EndOfInput, Leave::Stop].map(Op::Leave);
+    // Loggers alone read to the end of their input, and they have neither.
+    let is_logger = !setup.restart_hook && !setup.controls;
+    let leaves =
+        [Leave::WhenDown, Leave::Stop].into_iter().chain(is_logger.then_some(Leave::EndOfInput)).map(Op::Leave);
     let answers = [Op::Hook(true), Op::Hook(false), Op::Finish(true), Op::Finish(false)];
     let starts = [Ok(()), Err(NO_FILE), Err(NO_PROCESSES)].map(Op::Start);
     let exits = [ExitStatus::Code(0), CORE].map(Op::RunEnds);
@@ -57,7 +60,8 @@ fn events(setup: &Setup) -> Vec<Op> {
 /// What is tried in every state, but not followed, for what follows is found on other ways.
 fn trifles() -> Vec<Op> {
     let commands = b"khsrpcx".iter().filter_map(|byte| Command::from_byte(*byte)).map(Op::Command);
-    commands.chain([Op::Policy(quick()), Op::Command(Command::StopAndExit)]).collect()
+    let rest = [Op::Policy(quick()), Op::Command(Command::StopAndExit), Op::Leave(Leave::EndOfInput)];
+    commands.chain(rest).collect()
 }
 
 /// A hash for numbers that nobody chooses to collide: in a debug build, the standard one takes a third of the time.
@@ -114,6 +118,9 @@ fn search(name: &str, first: [World; 2], (events, trifles): (&[Op], &[Op]), most
         world.can_leave();
         world.can_come_up();
         world.can_go_down();
+        if !world.machine.ordered {
+            world.can_stop_reading();
+        }
         for (op, follow) in events.iter().map(|op| (*op, true)).chain(trifles.iter().map(|op| (*op, false))) {
             if !world.can(op) {
                 continue;
@@ -121,6 +128,8 @@ fn search(name: &str, first: [World; 2], (events, trifles): (&[Op], &[Op]), most
             let mut next = World::clone(&world);
             next.happens(op);
             steps += 1;
+            // After one logger that has died, the next ones are counted, and nothing else is new.
+            let follow = follow && next.readers <= 1;
             if follow && next.starts <= MOST_STARTS && next.now <= at(most_time) && !seen.contains(&next) {
                 let next = Rc::new(next);
                 seen.insert(next.clone());

@@ -1,8 +1,9 @@
 //! Loggers: they read to the end of their input, and what keeps them from it: one story each.
 
-use crate::conf::policy::Policy;
+use crate::conf::policy::{Policy, RestartPolicy};
 use crate::machine::tests::story::*;
-use crate::machine::{Event, Leave, State, Stop};
+use crate::machine::{Event, Leave, Note, State, Stop};
+use crate::sys::process::pidfd::ExitStatus;
 
 fn end_of_input() -> Event {
     Event::Leave(Leave::EndOfInput)
@@ -94,4 +95,91 @@ fn a_logger_that_nobody_wants_up_just_leaves() {
     story.step(end_of_input());
     assert_eq!(story.finish_ends(0), "");
     assert_eq!(story.state(), State::Ended);
+}
+
+/// Died while it was to read to the end.
+fn killed() -> Event {
+    exited(ExitStatus::Signal { number: libc::SIGKILL, core: false })
+}
+
+#[test]
+fn a_logger_that_dies_before_the_end_of_its_input_is_started_at_once_to_read_on() {
+    for end in [killed(), exited(ExitStatus::Code(1)), exited(ExitStatus::Unknown)] {
+        let mut story = Story::up(policy());
+        story.step(end_of_input());
+        assert_eq!(story.wait(1.0).step(end.clone()), "finish");
+        assert_eq!(story.no_finish(), "start", "{end:?}");
+        story.started();
+        // The time that it has goes on.
+        assert_eq!(story.machine.deadline(), Some(at(10.0)));
+        assert_eq!(story.exits(0), "finish");
+        assert_eq!(story.no_finish(), "");
+        assert_eq!(story.state(), State::Ended);
+    }
+}
+
+#[test]
+fn a_logger_that_always_dies_is_started_five_times_and_not_after_its_time() {
+    let mut story = Story::up(policy());
+    story.step(end_of_input());
+    for _ in 0..5 {
+        story.step(killed());
+        assert_eq!(story.no_finish(), "start");
+        story.started();
+    }
+    let lost = story.machine.step(killed(), story.now);
+    assert!(notes(&lost).contains(&&Note::LastWordsLost), "{lost:?}");
+    assert_eq!(story.no_finish(), "");
+    assert_eq!(story.state(), State::Ended);
+    let mut late = Story::up(policy());
+    late.step(end_of_input());
+    assert_eq!(late.due(), "TERM CONT");
+    late.step(killed());
+    assert_eq!(late.no_finish(), "");
+    assert_eq!(late.state(), State::Ended);
+}
+
+#[test]
+fn a_logger_that_is_to_stop_or_that_restart_forbids_reads_no_rest() {
+    let stopped = |how: fn(&mut Story)| {
+        let mut story = Story::up(policy());
+        story.step(end_of_input());
+        how(&mut story);
+        story.step(killed());
+        assert_eq!(story.no_finish(), "");
+        assert_eq!(story.state(), State::Ended);
+    };
+    stopped(|story| assert_eq!(story.send('d'), "TERM CONT"));
+    stopped(|story| assert_eq!(story.step(Event::Leave(Leave::Stop)), "TERM CONT"));
+    stopped(|story| assert_eq!(story.step(Event::KillNow), "KILL-group"));
+    stopped(|story| story.policy(|policy| policy.restart = RestartPolicy::Never));
+}
+
+#[test]
+fn a_logger_that_is_being_restarted_comes_back_to_read_the_rest() {
+    let mut story = Story::up(policy());
+    story.send('d');
+    story.send('u');
+    story.step(end_of_input());
+    // It was told to end, not to read all.
+    story.exits(0);
+    assert_eq!(story.no_finish(), "start");
+    story.started();
+    assert!(matches!(story.state(), State::Up(run) if matches!(run.stop, Stop::EndOfInput(_))));
+}
+
+#[test]
+fn a_reader_that_cannot_be_started_for_now_is_tried_again() {
+    let mut story = Story::up(policy());
+    story.step(end_of_input());
+    story.wait(1.0).step(killed());
+    assert_eq!(story.no_finish(), "start");
+    story.step(start_failed(NO_PROCESSES));
+    assert_eq!(story.backoff(), seconds(1.0));
+    let mut cancelled = story.clone();
+    cancelled.send('d');
+    assert_eq!(cancelled.state(), State::Ended);
+    assert_eq!(story.due(), "start");
+    story.started();
+    assert!(matches!(story.state(), State::Up(run) if matches!(run.stop, Stop::EndOfInput(_))));
 }

@@ -124,6 +124,7 @@ proptest! {
         world.can_leave();
         world.can_come_up();
         world.can_go_down();
+        world.can_stop_reading();
     }
 
     /// In an order, with readiness and health: besides, nothing is ready without a process, nothing is stopped before those that

@@ -57,7 +57,7 @@ listed! {
         LeaveWhenDown, LeaveEndOfInput, LeaveStop, KillNow,
         HookStarted, NoHook, HookEnded,
         Started, StartFailed, StartFailedForNow,
-        Exited,
+        Exited, ExitedWell,
         // A script in `control/` has ended, and leaves the signal to us, or not.
         AskedStop, AskedStopDone, AskedTerm, AskedTermDone, AskedPause, AskedContinueDone, AfterStop, AskedForAnother,
         FinishStarted, NoFinish, FinishEnded, FinishEnded125,
@@ -144,6 +144,7 @@ pub fn kind(event: Event) -> On {
         Event::Answer(Answer::Started(_)) => On::Started,
         Event::Answer(Answer::StartFailed { error, .. }) if error.passes_by_itself() => On::StartFailedForNow,
         Event::Answer(Answer::StartFailed { .. }) => On::StartFailed,
+        Event::Reaped(Reaped::Run { status: ExitStatus::Code(0), .. }) => On::ExitedWell,
         Event::Reaped(Reaped::Run { .. }) => On::Exited,
         Event::Control { run, .. } if run != RUN => On::AskedForAnother,
         Event::Control { control, done, .. } => match (control, done) {
@@ -216,6 +217,7 @@ pub fn event(on: On) -> Event {
         On::StartFailed => start_failed(NO_FILE),
         On::StartFailedForNow => start_failed(NO_PROCESSES),
         On::Exited => exited(ExitStatus::Code(1)),
+        On::ExitedWell => exited(ExitStatus::Code(0)),
         On::AskedStop => asked(Control::Stop, false),
         On::AskedStopDone => asked(Control::Stop, true),
         On::AskedTerm => asked(Control::Signal(Signal::Term), false),

@@ -24,7 +24,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
-            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
+            Exited | ExitedWell | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::Backoff => match on {
             Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
@@ -39,7 +39,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             BeginUp | BeginDown | Resume | Adopt | EndedUnseen => cannot_come(at, on),
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
-            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
+            Exited | ExitedWell | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::Waiting => match on {
             Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
@@ -52,7 +52,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             BeginUp | BeginDown | Resume | Adopt | EndedUnseen => cannot_come(at, on),
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
-            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
+            Exited | ExitedWell | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::PreStartRequested => match on {
             Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
@@ -65,7 +65,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             BeginUp | BeginDown | Resume | Adopt | EndedUnseen => cannot_come(at, on),
-            HookEnded | Started | StartFailed | StartFailedForNow | Exited | FinishStarted => cannot_come(at, on),
+            HookEnded | Started | StartFailed | StartFailedForNow | Exited | ExitedWell | FinishStarted => cannot_come(at, on),
             NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::PreStart => match on {
@@ -79,7 +79,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             BeginUp | BeginDown | Resume | Adopt | EndedUnseen => cannot_come(at, on),
-            HookStarted | NoHook | Started | StartFailed | StartFailedForNow | Exited => cannot_come(at, on),
+            HookStarted | NoHook | Started | StartFailed | StartFailedForNow | Exited | ExitedWell => cannot_come(at, on),
             FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::StartRequested => match on {
@@ -94,12 +94,12 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             AskedStop | AskedStopDone | AskedTerm | AskedTermDone => stays,
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             BeginUp | BeginDown | Resume | Adopt | EndedUnseen => cannot_come(at, on),
-            HookStarted | NoHook | HookEnded | Exited | FinishStarted | NoFinish => cannot_come(at, on),
+            HookStarted | NoHook | HookEnded | Exited | ExitedWell | FinishStarted | NoFinish => cannot_come(at, on),
             FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::Up => match on {
             Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
-            Exited => (At::FinishRequested, "alarm(Exited) finish"),
+            Exited | ExitedWell => (At::FinishRequested, "alarm(Exited) finish"),
             Down | StopAndExit | LeaveStop => (At::Stopping, "TERM CONT"),
             LeaveEndOfInput => (At::Draining, ""),
             KillNow => (At::Killed, "KILL-group"),
@@ -114,7 +114,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
         },
         At::Held => match on {
             Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
-            Exited => (At::FinishRequested, "finish"),
+            Exited | ExitedWell => (At::FinishRequested, "finish"),
             DeadlineReached => (At::Stopping, "TERM CONT"),
             KillNow => (At::Killed, "KILL-group"),
             // It is asked for already; `u` and `o` mean a start after the end.
@@ -129,7 +129,9 @@ fn expected(at: At, on: On) -> (At, &'static str) {
         },
         At::Draining => match on {
             Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
-            Exited => (At::FinishRequested, "finish"),
+            // One that dies before the end of its input is started again; exit code 0 says that it is through.
+            Exited => (At::RequestedToStart, "finish"),
+            ExitedWell => (At::FinishRequested, "finish"),
             DeadlineReached | Down | StopAndExit | LeaveStop => (At::Stopping, "TERM CONT"),
             KillNow => (At::Killed, "KILL-group"),
             TooEarly | Up | Once | Exit | LeaveWhenDown | LeaveEndOfInput => stays,
@@ -144,7 +146,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
         // Here there may be scripts, so signals go through them, and the stop signal is followed by one.
         At::Asked => match on {
             Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
-            Exited => (At::FinishRequested, "finish"),
+            Exited | ExitedWell => (At::FinishRequested, "finish"),
             KillNow => (At::Killed, "kill-controls KILL-group"),
             AskedStop => (At::Stopping, "TERM CONT control/d"),
             AskedStopDone => (At::Stopping, "CONT control/d"),
@@ -162,7 +164,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
         },
         At::Stopping => match on {
             Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
-            Exited => (At::FinishRequested, "finish"),
+            Exited | ExitedWell => (At::FinishRequested, "finish"),
             DeadlineReached | KillNow => (At::Killed, "KILL-group"),
             Down | StopAndExit | LeaveStop => (At::Stopping, "TERM CONT"),
             // `u` and `o` mean a start after the end.
@@ -178,7 +180,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
         },
         At::Killed => match on {
             Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
-            Exited => (At::FinishRequested, "finish"),
+            Exited | ExitedWell => (At::FinishRequested, "finish"),
             Down | StopAndExit | LeaveStop => (At::Killed, "TERM CONT"),
             KillNow => (At::Killed, "KILL-group"),
             TooEarly | DeadlineReached | Up | Once | Exit | LeaveWhenDown | LeaveEndOfInput => stays,
@@ -209,7 +211,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             BeginUp | BeginDown | Resume | Adopt | EndedUnseen => cannot_come(at, on),
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
-            Exited | FinishEnded | FinishEnded125 => cannot_come(at, on),
+            Exited | ExitedWell | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::Finishing | At::FinishingToStart | At::FinishingToStayDown | At::FinishingToGiveUp | At::FinishingDone => match on {
             Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
@@ -228,7 +230,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             BeginUp | BeginDown | Resume | Adopt | EndedUnseen => cannot_come(at, on),
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
-            Exited | FinishStarted | NoFinish => cannot_come(at, on),
+            Exited | ExitedWell | FinishStarted | NoFinish => cannot_come(at, on),
         },
         At::Failed => match on {
             Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
@@ -240,7 +242,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             BeginUp | BeginDown | Resume | Adopt | EndedUnseen => cannot_come(at, on),
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
-            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
+            Exited | ExitedWell | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::Done => match on {
             Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
@@ -253,7 +255,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             BeginUp | BeginDown | Resume | Adopt | EndedUnseen => cannot_come(at, on),
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
-            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
+            Exited | ExitedWell | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
         At::Ended => match on {
             Unordered | MayStart | MayStop | StopWithin | AskAgain | Halt | Restart | TellsReady | Checked => turn(at, on),
@@ -263,7 +265,7 @@ fn expected(at: At, on: On) -> (At, &'static str) {
             AskedPause | AskedContinueDone | AfterStop | AskedForAnother => stays,
             BeginUp | BeginDown | Resume | Adopt | EndedUnseen => cannot_come(at, on),
             HookStarted | NoHook | HookEnded | Started | StartFailed | StartFailedForNow => cannot_come(at, on),
-            Exited | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
+            Exited | ExitedWell | FinishStarted | NoFinish | FinishEnded | FinishEnded125 => cannot_come(at, on),
         },
     }
 }
@@ -290,7 +292,12 @@ fn cannot_come(at: At, on: On) -> (At, &'static str) {
         On::BeginUp | On::BeginDown | On::Resume | On::EndedUnseen | On::NoHook | On::HookEnded | On::NoFinish => {
             (at, "bug")
         }
-        On::StartFailed | On::StartFailedForNow | On::Exited | On::FinishEnded | On::FinishEnded125 => (at, "bug"),
+        On::StartFailed
+        | On::StartFailedForNow
+        | On::Exited
+        | On::ExitedWell
+        | On::FinishEnded
+        | On::FinishEnded125 => (at, "bug"),
         other => panic!("{other:?} may come at any time"),
     }
 }

@@ -4,7 +4,7 @@
 //! before them, and deadlines are missed. What the limits must do is counted here once more, from outside.
 
 use crate::conf::policy::Policy;
-use crate::conf::policy::{KillMode, ShutdownOn};
+use crate::conf::policy::{KillMode, RestartPolicy, ShutdownOn};
 use crate::conf::relations::Kind;
 use crate::machine::health::{HealthRules, Notice};
 use crate::machine::history::tally::Tally;
@@ -29,6 +29,9 @@ mod reach;
 
 /// How long a signal that asks for an end excuses one.
 const EXPECTED_EXIT_WINDOW: Duration = Duration::from_secs(60);
+
+/// How often a logger is started to read the rest because another one has died of that.
+const MOST_READERS: u32 = 5;
 
 /// Everything that is asked for ends within so many steps.
 const STEPS: usize = 40;
@@ -122,6 +125,9 @@ pub struct World {
     asked: Option<Mono>,
     window: Option<Window>,
     gave_up: bool,
+    /// Until when a logger may read the rest, and how often it was started for that.
+    reads_until: Option<Mono>,
+    pub readers: u32,
 }
 
 /// What an exit must lead to.
@@ -153,6 +159,8 @@ impl World {
             asked: None,
             window: None,
             gave_up: false,
+            reads_until: None,
+            readers: 0,
         };
         world.step(Event::Begin(wanted));
         world
@@ -286,11 +294,26 @@ impl World {
 
     fn run_ends(&mut self, status: ExitStatus) {
         let counts = self.is_unasked(Some(status));
+        let reads_on = self.reads_on_after(status);
         self.run = None;
         self.asked = None;
         // One that runs goes on; in truth, only one that has nothing to do with the end.
         self.scripts.truncate(1);
         self.ends(exited(status), counts, status.core());
+        if self.machine.leave().is_some() {
+            assert_eq!(self.machine.state() == State::FinishRequested(Next::Start), reads_on, "{status:?} {self:?}");
+        }
+    }
+
+    /// Whether a logger that ends so has not read to the end of its input, and another one may.
+    fn reads_on_after(&self, status: ExitStatus) -> bool {
+        let Some((run, until)) = self.machine.run().zip(self.reads_until) else { return false };
+        let restarts = run.restart_after_stop && !matches!(run.stop, Stop::EndOfInput(_));
+        let is_through = status == ExitStatus::Code(0) && !restarts;
+        let is_allowed = self.machine.leave() == Some(Leave::EndOfInput)
+            && self.machine.want() == Want::Up
+            && self.machine.policy.restart != RestartPolicy::Never;
+        is_allowed && !is_through && self.now < until && self.readers < MOST_READERS
     }
 
     /// Whether nobody asked for the end that comes now, and alarms are on, so that it counts.
@@ -408,6 +431,10 @@ impl World {
                 Action::Alarm(_) | Action::Log(_) => {}
             }
         }
+        if self.machine.leave() == Some(Leave::EndOfInput) && self.run.is_some() {
+            let time = self.machine.policy.kill_timeout.unwrap_or(Duration::from_secs(10));
+            self.reads_until.get_or_insert(self.now + time);
+        }
         self.agrees();
     }
 
@@ -444,7 +471,10 @@ impl World {
         assert!(!self.gave_up, "a start after giving up: {self:?}");
         match self.machine.leave() {
             // What is in a logger's pipe is read without delay.
-            Some(Leave::EndOfInput) => {}
+            Some(Leave::EndOfInput) => {
+                self.readers += u32::from(self.reads_until.is_some());
+                assert!(self.readers <= MOST_READERS, "a logger that always dies: {self:?}");
+            }
             None => {
                 let gap = self.last_start.map(|last| self.now.since(last));
                 assert!(gap.is_none_or(|gap| gap >= self.least_delay), "started after {gap:?}: {self:?}");
@@ -464,6 +494,7 @@ impl Hash for World {
         let Machine { state, want, leave, alarm, limits, halted, .. } = &self.machine;
         (state, want.name(), leave, alarm, limits, self.machine.tally().starts, halted).hash(hasher);
         (self.starts_allowed, self.stops_allowed, self.start_granted, self.stop_granted, self.check).hash(hasher);
+        (&self.machine.last_words, self.readers).hash(hasher);
         (self.now, self.run, self.helper, self.pending, &self.scripts, self.asked, self.window, self.gave_up)
             .hash(hasher);
     }

@@ -61,6 +61,8 @@ pub enum Note {
     },
     /// A logger runs on although its input has ended.
     IgnoresEndOfInput(Pid),
+    /// A logger has died before the end of its input, and is not started again.
+    LastWordsLost,
     /// `kill_timeout` is over.
     KillTimeout(Pid),
     /// A signal was sent by command.
@@ -142,6 +144,7 @@ impl Note {
             | Note::Ended { is_fine: false, .. }
             | Note::HelperKilled(..)
             | Note::IgnoresEndOfInput(_)
+            | Note::LastWordsLost
             | Note::KillTimeout(_)
             | Note::Unhealthy { .. }
             | Note::NotReadyInTime(..)
@@ -213,6 +216,9 @@ impl Display for Line<'_> {
                 write!(f, "stopping pid {pid}: {} {sent}, KILL {kill}", signal_name(*signal))
             }
             Note::IgnoresEndOfInput(pid) => write!(f, "pid {pid} goes on after the end of its input"),
+            Note::LastWordsLost => {
+                f.write_str("not started again to read what is left: whatever its pipe still holds is lost")
+            }
             Note::KillTimeout(pid) => write!(f, "pid {pid} is still there after kill_timeout: KILL sent"),
             Note::Signalled(signal, pid) => write!(f, "{} sent to pid {pid}", name(*signal)),
             Note::LeftToScript(signal, pid) => {

@@ -40,6 +40,16 @@ impl World {
         self.reaches("go down", Op::Command(Command::Down), down, World::good_answer);
     }
 
+    /// Told to read to the end, in a world in which each logger dies of that, it leaves, and has tried.
+    pub fn can_stop_reading(&self) {
+        let dies = ExitStatus::Signal { number: libc::SIGSEGV, core: false };
+        let ended = |world: &World| world.machine.state() == State::Ended;
+        self.reaches("stop reading", Op::Leave(Leave::EndOfInput), ended, |world| match world.good_answer() {
+            Op::RunEnds(_) => Op::RunEnds(dies),
+            op => op,
+        });
+    }
+
     /// What a well-behaved world does next.
     fn good_answer(&self) -> Op {
         match (self.pending, self.run, self.helper) {
