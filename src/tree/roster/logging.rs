@@ -99,8 +99,8 @@ impl Roster {
             (Wanted::Stdout, false) => self.begin_stdout(name, service),
             (Wanted::Files, true) => {
                 self.end_stdout(name);
-                self.say_next_output(name, "files");
                 self.ask(service, Ask::ChangeOutput(NextOutput::Files));
+                self.say_next_output(name, "files");
             }
             (Wanted::Logger, true) => {
                 self.end_stdout(name);
@@ -110,6 +110,7 @@ impl Roster {
         }
     }
 
+    /// Once the thread has been asked: a start that follows what is said must be such a start.
     fn say_next_output(&self, name: &str, place: &str) {
         let log = &self.shared.log;
         log::info!(logger: log, "{name}: log says {place} now: from its next start on its output goes there (svctl restart {name})");
@@ -128,8 +129,8 @@ impl Roster {
         if entry.logger_kind == LoggerKind::Own {
             entry.logger_kind = LoggerKind::OwnUntilNextStart;
         }
-        self.say_next_output(name, "stdout");
         self.ask(service, Ask::ChangeOutput(NextOutput::Pipe(pipe)));
+        self.say_next_output(name, "stdout");
     }
 
     fn end_stdout(&mut self, name: &str) {
@@ -158,8 +159,8 @@ impl Roster {
             }
             (false, LoggerKind::Own, _) => {
                 entry.logger_kind = LoggerKind::OwnUntilNextStart;
-                self.say_next_output(name, "files");
                 self.ask(service, Ask::ChangeOutput(NextOutput::Files));
+                self.say_next_output(name, "files");
             }
             (true, _, None) | (true, LoggerKind::Directory, Some(_)) => self.add_logger(name, service),
         }
@@ -172,8 +173,8 @@ impl Roster {
         entry.logger_kind = LoggerKind::GoneUntilNextStart;
         let name = found.name.clone();
         entry.found = found;
-        log::info!(logger: self.shared.log, "{name}: its log/run is gone: from its next start on it has no logger (svctl restart {name})");
         self.ask(service, Ask::ChangeOutput(NextOutput::Files));
+        log::info!(logger: self.shared.log, "{name}: its log/run is gone: from its next start on it has no logger (svctl restart {name})");
         // It may want standard output instead.
         self.follow_log_key(&name);
     }
@@ -183,10 +184,10 @@ impl Roster {
         entry.logger_kind = LoggerKind::Own;
         match self.start_logger(&mut entry, None) {
             Ok(()) => {
-                log::info!(logger: self.shared.log, "{name}: has a log now: from its next start on its output goes to {name}/log (svctl restart {name})");
                 if let Some(pipe) = entry.pipe.clone() {
                     self.ask(service, Ask::ChangeOutput(NextOutput::Pipe(pipe)));
                 }
+                log::info!(logger: self.shared.log, "{name}: has a log now: from its next start on its output goes to {name}/log (svctl restart {name})");
             }
             Err(error) => {
                 log::warn!(logger: self.shared.log, "{name}/log: {}; tried again at the next reload", errno_text(&error));
