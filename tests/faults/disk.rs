@@ -121,6 +121,39 @@ fn on_a_full_disk_the_status_is_true_and_a_command_outlives_the_tree() {
 }
 
 #[test]
+fn a_start_that_cannot_be_recorded_is_told_until_there_is_room() {
+    on_stage(|| {
+        let place = Place::new();
+        let _disk = Mounted::tmpfs(&place.status_root(), "size=400k,nr_inodes=64");
+        place.conf(FAST);
+        place.run("web", TELLS_ITS_PID);
+        let tree = place.tree();
+        let web = place.module("web");
+        let pid = web.wait_up(&place);
+        // The lock file loses its room while the tree cannot give it back, and there is no inode for a link.
+        signal(tree.pid(), "STOP");
+        std::fs::write(web.path("lock"), "").unwrap();
+        fill(&place.status_root());
+        let inode = |number: u32| place.status_root().join(format!("inode{number}"));
+        let taken = (0..).take_while(|number| std::fs::write(inode(*number), "").is_ok()).count() as u32;
+        signal(pid, "KILL");
+        signal(tree.pid(), "CONT");
+        let next = wait_told(&place, "web", pid);
+        wait_for("the warning", &place, || {
+            web.pid() == next && web.state()["unrecorded"].as_str().is_some_and(|why| why.contains("a second copy"))
+        });
+        let table = place.svctl(&["status", "web"]);
+        assert_eq!(table.status.code(), Some(3), "{}", said_by(&table));
+        assert!(said_by(&table).contains("the next tree would start a second copy"), "{}", said_by(&table));
+        (0..taken).for_each(|number| std::fs::remove_file(inode(number)).unwrap());
+        std::fs::remove_file(place.status_root().join("fill")).unwrap();
+        wait_for("the record", &place, || web.text("lock").starts_with("run ") && web.state()["unrecorded"].is_null());
+        assert!(is_alive(next));
+        assert!(tree.stop().success());
+    });
+}
+
+#[test]
 fn what_was_started_on_a_full_disk_is_adopted_once_there_was_room() {
     on_stage(|| {
         let place = Place::new();
