@@ -74,8 +74,7 @@ pub fn prepare(wanted: &Wanted, module: &str, owner: &Path, alone: bool) -> Resu
 pub fn of_process(hierarchy: &Hierarchy, pid: Pid, module: &str, owner: &Path) -> Option<Group> {
     let group = hierarchy.group_of(pid)?;
     let is_named = group.path().file_name().is_some_and(|found| found == name(module).as_str());
-    let is_ours = group.owner().map_or(is_named, |noted| noted == owner);
-    (is_named && is_ours).then_some(group)
+    (is_named && group.owner().is_none_or(|noted| noted == owner)).then_some(group)
 }
 
 /// The group of `module`, where it is now, if it is that of the service with this status directory.

@@ -84,15 +84,28 @@ pub fn read(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Reads a file in `/proc` or `/sys`, whose size is given as 0: `room` bytes at once, and more if there are more. The standard library
-/// begins with 32 bytes, and each read costs a system call.
+/// Reads a file of one record that the kernel makes when it is read, such as `/proc/PID/stat`: `room` bytes at once, and
+/// more if it filled them. Such a file hands its record over whole, so that a short read is the end; the standard library
+/// would ask for its length, its place and its end as well, and thousands of these files are read at once.
 ///
 /// # Errors
 /// What `open` and `read` give.
 pub fn of_kernel(path: &str, room: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(room);
-    File::open(path)?.read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let mut file = File::open(path)?;
+    let mut bytes = vec![0; room];
+    let mut length = 0;
+    loop {
+        match file.read(&mut bytes[length..]) {
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        }
+        if length < bytes.len() {
+            bytes.truncate(length);
+            return Ok(bytes);
+        }
+        bytes.resize(2 * length, 0);
+    }
 }
 
 /// Reads what an administrator has named: a file, a device, or a pipe (`<(...)`) whose writer gets `patience` to come and to
@@ -271,4 +284,18 @@ pub fn executable(path: &Path) -> Option<Metadata> {
     // SAFETY: a path that lives through the call. Access first: it answers for the common case of a missing file in one call.
     let may = unsafe { libc::access(c_path.as_ptr(), libc::X_OK) } == 0;
     if may { std::fs::metadata(path).ok().filter(Metadata::is_file) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_kernel;
+
+    #[test]
+    fn a_record_that_is_longer_than_the_room_is_whole() {
+        let whole = std::fs::read("/proc/version").unwrap();
+        for room in [1, whole.len() - 1, whole.len(), whole.len() + 1, 4096] {
+            assert_eq!(of_kernel("/proc/version", room).unwrap(), whole, "room for {room}");
+        }
+        assert!(of_kernel("/proc/self/none", 16).is_err());
+    }
 }
