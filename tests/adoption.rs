@@ -150,7 +150,7 @@ fn a_logger_is_adopted_and_no_line_is_lost_or_doubled() {
     }
     wait_growth(&place, &lines);
     assert_eq!((talk.pid(), log.pid()), pids);
-    assert_eq!(talk.state()["log_pid"], pids.1);
+    wait_for("the service to know its logger", &place, || talk.state()["log_pid"] == pids.1);
     assert!(tree.stop().success());
     assert!(!is_alive(pids.0) && !is_alive(pids.1));
     assert!(numbered_lines(&lines) > 100);

@@ -31,6 +31,7 @@ fn an_alarm_program_finds_all_that_the_manual_says() {
     let host = nix::unistd::gethostname().unwrap().to_string_lossy().into_owned();
     let words = "argument <two words>\nargument <$HOME>\nargument <>\nargument <#5>\nALARM_";
     assert!(alarm.starts_with(words), "{alarm}");
+    web.wait_text(&place, "supervise.log", "started, pid ");
     let log = web.text("supervise.log");
     let pid = log.lines().find_map(|line| line.split_once("started, pid ")).expect("a pid").1;
     for expected in [

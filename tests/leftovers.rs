@@ -201,7 +201,8 @@ fn what_is_left_of_a_group_whose_leader_ended_without_a_tree_is_killed_before_th
         web.wait_new_pid(&place, pid);
         wait_for("another child", &place, || children().lines().count() == 2);
         if killed {
-            wait_for("its end", &place, || !is_alive(child))
+            wait_for("its end", &place, || !is_alive(child));
+            web.wait_log(&place, "it is killed before the next start");
         } else {
             assert!(is_alive(child), "{mode} {output}")
         }

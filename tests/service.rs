@@ -55,6 +55,7 @@ fn run_finds_a_clean_place() {
     assert_eq!(proc_stat(pid, 7), 0, "no terminal");
     assert_eq!(proc_stat(pid, 4), i64::from(tree.pid()), "a child of the tree");
     // The umask of the parent is not that of the status files.
+    web.wait_log(&place, "started, pid ");
     let mode = |path: &str| std::fs::metadata(web.path(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(""), mode("status"), mode("supervise.log"), mode("control")), (0o700, 0o644, 0o644, 0o600));
 }

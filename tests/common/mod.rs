@@ -350,6 +350,11 @@ impl Module {
         wait_for(&format!("{} to be {state}", self.dir.display()), place, || self.state_name() == state);
     }
 
+    /// Waits until its log has `text`: a line is written a moment after `state.json`.
+    pub fn wait_log(&self, place: &Place, text: &str) {
+        wait_for(&format!("{text:?} in the log"), place, || self.log().contains(text));
+    }
+
     /// Waits until one of its files has `text` in it.
     pub fn wait_text(&self, place: &Place, entry: &str, text: &str) {
         wait_for(&format!("{text:?} in {}", self.path(entry).display()), place, || self.text(entry).contains(text));

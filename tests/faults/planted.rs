@@ -320,6 +320,7 @@ fn a_status_directory_of_somebody_else_is_not_used() {
 
     // Exchanged under a running service, it is left alone as well.
     let pid = web.pid();
+    web.wait_log(&place, &format!("started, pid {pid}"));
     std::fs::rename(web.dir(), place.path().join("away")).unwrap();
     std::fs::create_dir(web.dir()).unwrap();
     chown(web.dir(), Some(STRANGER), None).unwrap();

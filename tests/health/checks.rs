@@ -24,9 +24,9 @@ fn who_is_unhealthy_is_restarted_and_that_is_a_failure() {
     let pid = web.pid();
     fail(&place);
     web.wait_new_pid(&place, pid);
-    let log = web.log();
-    let said = format!("pid {pid} is unhealthy: 2 checks in a row have failed; it is stopped and started again");
-    assert!(log.contains(&said) && log.contains(&format!("stopping pid {pid}: TERM sent")), "{log}");
+    let told = "is unhealthy: 2 checks in a row have failed; it is stopped and started again";
+    web.wait_log(&place, &format!("pid {pid} {told}"));
+    web.wait_log(&place, &format!("stopping pid {pid}: TERM sent"));
     assert!(!is_alive(pid));
     // Until it is ready, failures do not count.
     holds_for(Duration::from_millis(700), "up, not ready", &place, || web.state_name() == "up");
@@ -79,7 +79,7 @@ fn it_may_be_shown_and_no_more() {
     go(&place);
     web.wait_state(&place, "ready");
     assert_eq!((web.pid(), web.state()["check"].as_str()), (pid, Some("looked")));
-    assert!(web.log().contains(&format!("pid {pid} is ready and well again")), "{}", web.log());
+    web.wait_log(&place, &format!("pid {pid} is ready and well again"));
 }
 
 #[test]

@@ -26,8 +26,7 @@ fn who_says_nothing_for_so_long_gets_the_signal_and_is_started_again() {
     say_for(&place, Duration::from_millis(1500), "READY=1\nWATCHDOG=1");
     assert_eq!((web.pid(), web.state_name().as_str()), (pid, "ready"), "{}", place.story());
     web.wait_new_pid(&place, pid);
-    let log = web.log();
-    assert!(log.contains(&format!("pid {pid} has not said for 0.5 s that it is well: USR1 sent")), "{log}");
+    web.wait_log(&place, &format!("pid {pid} has not said for 0.5 s that it is well: USR1 sent"));
     assert_eq!(std::fs::read_to_string(place.path().join("got")).unwrap(), "USR1\n");
     assert_eq!(web.state()["exits"].as_u64().map(|exits| exits >= 1), Some(true), "it was a failure");
 }
@@ -55,7 +54,7 @@ fn one_that_ignores_the_signal_is_killed() {
     let _tree = place.tree();
     let pid = web.wait_up(&place);
     web.wait_new_pid(&place, pid);
-    assert!(web.log().contains("signal KILL"), "{}", web.log());
+    web.wait_log(&place, "signal KILL");
 }
 
 #[test]
@@ -67,12 +66,12 @@ fn who_says_that_it_is_not_well_is_believed() {
     web.wait_state(&place, "ready");
     say(&place, "WATCHDOG=trigger");
     web.wait_new_pid(&place, pid);
-    assert!(web.log().contains("says that it is unwell: ABRT sent"), "{}", web.log());
+    web.wait_log(&place, "says that it is unwell: ABRT sent");
     // It may say itself how often it will.
     let pid = web.pid();
     say(&place, "WATCHDOG_USEC=200000");
     web.wait_new_pid(&place, pid);
-    assert!(web.log().contains("has not said for 0.2 s"), "{}", web.log());
+    web.wait_log(&place, "has not said for 0.2 s");
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl<'a> Stage<'a> {
     /// Kills the tree, then these, and starts another tree.
     fn kill_tree_and(&mut self, pids: &[u32]) {
         self.tree().kill();
-        pids.iter().for_each(|pid| signal(*pid, "KILL"));
+        pids.iter().for_each(|pid| kill_and_wait(*pid, self.place));
         self.trees.push(self.place.reaped_tree());
     }
 
@@ -118,6 +118,12 @@ impl<'a> Stage<'a> {
     }
 }
 
+/// Until it is dead, a busy machine may take it for the next one that has the pipe.
+fn kill_and_wait(pid: u32, place: &Place) {
+    signal(pid, "KILL");
+    wait_for("the end of what was killed", place, || !is_alive(pid));
+}
+
 fn kills(default: u64) -> (u64, u64) {
     let (kills, seed) = (number("LOG_KILLS", default), number("LOG_SEED", u64::from(std::process::id()) << 8 | 1));
     println!("LOG_SEED={seed}, {kills} kills");
@@ -133,8 +139,8 @@ fn no_kill_of_logger_service_or_tree_loses_tears_or_doubles_a_line() {
         // Never all three at once: the pipe would go with them.
         let (service, logger) = stage.wait_both();
         match number % 6 {
-            0 => signal(logger, "KILL"),
-            1 => signal(service, "KILL"),
+            0 => kill_and_wait(logger, &place),
+            1 => kill_and_wait(service, &place),
             2 => stage.kill_tree_and(&[]),
             3 => stage.tree().signal("USR2"),
             4 => stage.kill_tree_and(&[logger]),

@@ -21,6 +21,7 @@ fn an_empty_a_huge_and_a_senseless_one_say_nothing() {
     is_not_ready(&place, &web);
     say(&place, b"READY=1");
     web.wait_state(&place, "ready");
+    web.wait_log(&place, "is ready");
     assert_eq!(web.log().matches('\n').count(), 2, "started, and ready: {}", web.log());
 }
 

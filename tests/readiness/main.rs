@@ -56,8 +56,7 @@ fn a_time_makes_ready() {
     web.wait_up(&place);
     assert_eq!(web.state_name(), "up", "{}", place.story());
     web.wait_state(&place, "ready");
-    let log = web.log();
-    assert!(log.contains("is ready after 0.5 s"), "{log}");
+    web.wait_log(&place, "is ready after 0.5 s");
     // Whoever ends before was never ready.
     place.run("brief", "sleep 0.1");
     std::fs::write(place.root().join("brief/supervise.conf"), "ready : 0.5\n").expect("a file");

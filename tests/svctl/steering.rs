@@ -54,8 +54,10 @@ fn a_start_that_cannot_succeed_fails_at_once_and_says_of_what() {
         assert!(begun.elapsed() < Duration::from_secs(20), "{reason}: {:?}", begun.elapsed());
         assert!(answer.out.starts_with("fail: web: cannot be started: "), "{answer:?}");
         assert!(answer.out.contains(reason), "{answer:?}");
-        let log = std::fs::read_to_string(fixture.status.join("web/supervise.log.wf")).unwrap();
-        assert_eq!(log.matches(reason).count(), 1, "{log}");
+        // A line is written a moment after the state.
+        let log = || std::fs::read_to_string(fixture.status.join("web/supervise.log.wf")).unwrap_or_default();
+        until("it to be logged", || log().contains(reason).then_some(()));
+        assert_eq!(log().matches(reason).count(), 1, "{}", log());
     }
 }
 
