@@ -198,7 +198,7 @@ fn what_is_left_of_a_group_whose_leader_ended_without_a_tree_is_killed_before_th
         wait_for("the leader's end", &place, || !is_alive(pid));
         assert!(is_alive(child));
         let tree = place.reaped_tree();
-        web.wait_new_pid(&place, pid);
+        let next = web.wait_new_pid(&place, pid);
         wait_for("another child", &place, || children().lines().count() == 2);
         if killed {
             wait_for("its end", &place, || !is_alive(child));
@@ -206,6 +206,10 @@ fn what_is_left_of_a_group_whose_leader_ended_without_a_tree_is_killed_before_th
         } else {
             assert!(is_alive(child), "{mode} {output}")
         }
+        // The lines of a start are written after it, in their order.
+        wait_for("the start in the log", &place, || {
+            web.text("supervise.log").contains(&format!("started, pid {next}\n"))
+        });
         assert_eq!(web.text("supervise.log.wf").contains("it is killed before the next start"), killed);
         if mode == "process" {
             children().lines().for_each(|pid| signal(pid.parse().expect("a pid"), "KILL"));
