@@ -87,27 +87,32 @@ impl LeftGroup {
 
     /// Waits for the end of these `members`, at most for `timeout`.
     pub fn wait(members: &[Member], timeout: Duration) {
-        let pidfds: Vec<Pidfd> = members.iter().filter_map(|member| Pidfd::open(member.pid).ok()).collect();
-        let until = Mono::now() + timeout;
-        for pidfd in &pidfds {
-            let [_ended] = poll::wait([Some(PollSource::Readable(pidfd.as_fd()))], Some(until));
-        }
+        wait_for_end(&pidfds(members), Mono::now() + timeout);
     }
 
     /// Kills what is left, of which these `members` are known, and waits for their end, at most for `timeout`.
     pub fn kill_and_wait(&self, members: &[Member], timeout: Duration) {
-        // Before the signal: afterwards a number may be somebody else's.
-        let pidfds: Vec<Pidfd> = members.iter().filter_map(|member| Pidfd::open(member.pid).ok()).collect();
+        // Before the signal: afterwards a pid may be somebody else's.
+        let pidfds = pidfds(members);
         self.kill();
         let until = Mono::now() + timeout;
-        for pidfd in &pidfds {
-            let [_ended] = poll::wait([Some(PollSource::Readable(pidfd.as_fd()))], Some(until));
-        }
+        wait_for_end(&pidfds, until);
         // Programs that look with `kill -0` for their predecessors take one that is not reaped for alive.
         let until = until.min(Mono::now() + REAP_WAIT);
         for pidfd in &pidfds {
             let [_reaped] = poll::wait([Some(PollSource::HungUp(pidfd.as_fd()))], Some(until));
         }
+    }
+}
+
+fn pidfds(members: &[Member]) -> Vec<Pidfd> {
+    members.iter().filter_map(|member| Pidfd::open(member.pid).ok()).collect()
+}
+
+/// Waits until all of these have ended, at most `until` then.
+fn wait_for_end(pidfds: &[Pidfd], until: Mono) {
+    for pidfd in pidfds {
+        let [_ended] = poll::wait([Some(PollSource::Readable(pidfd.as_fd()))], Some(until));
     }
 }
 
