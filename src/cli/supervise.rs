@@ -142,8 +142,8 @@ fn supervise(arguments: Arguments) -> Result<ExitCode, Failure> {
     // A panic is our mistake, and no reason to leave the service alone.
     let outcome = supervisor.run().unwrap_or_else(retry::supervise);
     // Who is told to end while the service goes on ends at once.
-    let patience = if outcome == Outcome::Abandoned { WAIT_WHEN_ABANDONED } else { WAIT_AT_END };
-    alarms.wait_for_starts(patience);
+    let timeout = if outcome == Outcome::Abandoned { WAIT_WHEN_ABANDONED } else { WAIT_AT_END };
+    alarms.wait_for_starts(timeout);
     alarms.drop_waiting();
     Ok(match outcome {
         Outcome::Left(_) | Outcome::Abandoned => ExitCode::SUCCESS,

@@ -56,7 +56,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use steer::control::{self, Command};
 use steer::goal::Goal;
-use steer::{check, forget, link, patience, runit_links, tree};
+use steer::{check, forget, link, runit_links, timeout, tree};
 
 /// The program: answers a shell that asks for completions, or does what the command line says.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -219,7 +219,7 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
         Task::Check(modules) => {
             let selected = check::select(&root()?, modules)?;
             reporting(cli, out, |report| {
-                check::check(selected, cli.wait.unwrap_or(patience::USUAL), report);
+                check::check(selected, cli.wait.unwrap_or(timeout::USUAL), report);
                 Ok(())
             })
         }
@@ -250,7 +250,7 @@ fn dispatch(cli: &Cli, out: &mut Out) -> Result<Vec<Outcome>, CtlError> {
             }
         }),
         Task::Upgrade => {
-            on_tree(cli, out, |root, report| tree::upgrade(root, cli.wait.unwrap_or(patience::USUAL), report))
+            on_tree(cli, out, |root, report| tree::upgrade(root, cli.wait.unwrap_or(timeout::USUAL), report))
         }
         Task::RestoreLinks(services) => reporting(cli, out, |report| runit_links::restore(services, root, report)),
         Task::Shutdown => on_tree(cli, out, |root, report| tree::shutdown(root, cli.wait, report)),

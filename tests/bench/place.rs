@@ -75,8 +75,8 @@ impl Place {
     }
 
     /// The next start, if one comes in time. Its reader is woken by it, as a user who waits would be.
-    pub fn next_start(&mut self, patience: Duration) -> Option<Start> {
-        let deadline = Instant::now() + patience;
+    pub fn next_start(&mut self, timeout: Duration) -> Option<Start> {
+        let deadline = Instant::now() + timeout;
         loop {
             if let Some(start) = self.read(1).pop() {
                 return Some(start);
@@ -89,8 +89,8 @@ impl Place {
     }
 
     /// The next `count` starts, or as many as come in time. Looks now and then, to leave the processors to the others.
-    pub fn starts(&mut self, count: usize, patience: Duration) -> Vec<Start> {
-        let deadline = Instant::now() + patience;
+    pub fn starts(&mut self, count: usize, timeout: Duration) -> Vec<Start> {
+        let deadline = Instant::now() + timeout;
         let mut starts = Vec::with_capacity(count);
         while starts.len() < count && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(2));
@@ -156,9 +156,9 @@ pub fn supervisors(services: &HashSet<i32>) -> Vec<i32> {
     found
 }
 
-/// Reaps what ends, until nothing below us is left; false if that takes longer than `patience`.
-pub fn reap_all(patience: Duration) -> bool {
-    let deadline = Instant::now() + patience;
+/// Reaps what ends, until nothing below us is left; false if that takes longer than `timeout`.
+pub fn reap_all(timeout: Duration) -> bool {
+    let deadline = Instant::now() + timeout;
     loop {
         // SAFETY: waits for our own children, and wants no status.
         match unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } {

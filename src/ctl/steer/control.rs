@@ -13,8 +13,8 @@ use crate::ctl::steer::changed::{Change, has_to_change};
 use crate::ctl::steer::company::{self, Along, Member};
 use crate::ctl::steer::goal::Goal;
 use crate::ctl::steer::module_wait::ModuleWait;
-use crate::ctl::steer::patience::{self, Allowances};
 use crate::ctl::steer::send;
+use crate::ctl::steer::timeout::{self, Allowances};
 use crate::ctl::steer::wait::Waiting;
 use crate::status::StatusDir;
 use crate::status::dir::TREE_DIR;
@@ -358,7 +358,7 @@ fn change_down_file(module: &Module, snapshot: &Snapshot, change: DownFileChange
     }
 }
 
-/// `wait`: no command, only patience. A name that no module has yet may still get one.
+/// `wait`: no command, only a wait. A name that no module has yet may still get one.
 ///
 /// # Errors
 /// The status root cannot be read, or inotify is used up.
@@ -389,5 +389,5 @@ pub fn wait(
         waiting.watch_next(root, module.dir.path())?;
         waiting.add(ModuleWait::expecting(Member::alone(module), goal, missing));
     }
-    waiting.run(root, from, wait.unwrap_or_else(|| patience::enough(allowed)), report)
+    waiting.run(root, from, wait.unwrap_or_else(|| timeout::enough(allowed)), report)
 }

@@ -9,7 +9,7 @@ use crate::ctl::report::Report;
 use crate::ctl::root::{Module, StatusRoot};
 use crate::ctl::snapshot::{Snapshot, Supervised};
 use crate::ctl::steer::control::{self, ENABLE};
-use crate::ctl::steer::patience;
+use crate::ctl::steer::timeout;
 use crate::status::tree_state::TreeState;
 use crate::sys::Errno;
 use crate::sys::errno_text;
@@ -57,7 +57,7 @@ pub fn enable(
         report.tree(Outcome::Done, true, &format!("{}: linked, and started by the tree", module.shown()));
         return Ok(());
     }
-    wait_for_supervisor(root, &module, from + wait.unwrap_or(patience::USUAL))?;
+    wait_for_supervisor(root, &module, from + wait.unwrap_or(timeout::USUAL))?;
     control::steer(
         root,
         vec![Ok(module)],

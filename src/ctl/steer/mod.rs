@@ -10,7 +10,7 @@
 //! | [`link`] | `enable NAME SOURCE`: a link in the services root |
 //! | [`module_wait`], [`wait`] | one module on its way to that; waiting for many |
 //! | [`check`] | a service's own `check` script, and the verb `check` |
-//! | [`patience`] | how long a result is waited for |
+//! | [`timeout`] | how long a result is waited for |
 //! | [`runit_links`] | `runit-links restore`: the packaged links put back |
 //! | [`tree`] | `rescan`, `upgrade`, `shutdown`, `reload` of the whole tree |
 
@@ -22,8 +22,8 @@ pub mod forget;
 pub mod goal;
 pub mod link;
 pub mod module_wait;
-pub mod patience;
 pub mod runit_links;
 pub mod send;
+pub mod timeout;
 pub mod tree;
 pub mod wait;

@@ -25,13 +25,13 @@ pub struct Process {
     /// Since when it is known to have ended while its exit status is not known.
     ended: Option<Mono>,
     /// How long to wait for that status.
-    patience: Duration,
+    status_timeout: Duration,
 }
 
 impl Process {
     /// A child that was just started.
     pub fn child(pid: Pid, pidfd: Pidfd) -> Process {
-        Process { pid, pidfd, adopted: false, ended: None, patience: Duration::ZERO }
+        Process { pid, pidfd, adopted: false, ended: None, status_timeout: Duration::ZERO }
     }
 
     /// The first process of those on record that still lives.
@@ -42,7 +42,8 @@ impl Process {
         for recorded in records {
             let Some(pidfd) = recorded.open()? else { continue };
             orphans::register(recorded.pid);
-            let process = Process { pid: recorded.pid, pidfd, adopted: true, ended: None, patience: Duration::ZERO };
+            let process =
+                Process { pid: recorded.pid, pidfd, adopted: true, ended: None, status_timeout: Duration::ZERO };
             return Ok(Some((recorded, process)));
         }
         Ok(None)
@@ -74,7 +75,7 @@ impl Process {
 
     /// Until when to wait at the longest.
     pub fn deadline(&self) -> Option<Mono> {
-        self.ended.map(|ended| ended + self.patience)
+        self.ended.map(|ended| ended + self.status_timeout)
     }
 
     /// Whether it has been found to have ended before.
@@ -98,8 +99,8 @@ impl Process {
                     return Some(told.unwrap_or(ExitStatus::Unknown));
                 }
                 let ended = *self.ended.get_or_insert(now);
-                self.patience = if matters { STATUS_WAIT } else { Duration::ZERO };
-                told.or((now.since(ended) >= self.patience).then_some(ExitStatus::Unknown))
+                self.status_timeout = if matters { STATUS_WAIT } else { Duration::ZERO };
+                told.or((now.since(ended) >= self.status_timeout).then_some(ExitStatus::Unknown))
             }
         }
     }

@@ -86,7 +86,7 @@ pub fn read(path: &Path) -> io::Result<File> {
 
 /// Reads a file of one record that the kernel makes when it is read, such as `/proc/PID/stat`: `room` bytes at once, and
 /// more if it filled them. Such a file hands its record over whole, so that a short read is the end; the standard library
-/// would ask for its length, its place and its end as well, and thousands of these files are read at once.
+/// would ask for its length, its position and its end as well, and thousands of these files are read at once.
 ///
 /// # Errors
 /// What `open` and `read` give.
@@ -108,12 +108,12 @@ pub fn of_kernel(path: &str, room: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Reads what an administrator has named: a file, a device, or a pipe (`<(...)`) whose writer gets `patience` to come and to
+/// Reads what an administrator has named: a file, a device, or a pipe (`<(...)`) whose writer gets `timeout` to come and to
 /// end. Links are followed. At most `limit` bytes.
 ///
 /// # Errors
 /// `InvalidInput` for a directory or a socket, `TimedOut` for a pipe that nobody has ended, and what `open` and `read` give.
-pub fn read_text(path: &Path, limit: u64, patience: Duration) -> io::Result<Vec<u8>> {
+pub fn read_text(path: &Path, limit: u64, timeout: Duration) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = match inherited_pipe(path) {
         Some(pipe) => File::from(pipe.try_clone_to_owned()?),
@@ -122,15 +122,15 @@ pub fn read_text(path: &Path, limit: u64, patience: Duration) -> io::Result<Vec<
     let kind = file.metadata()?.file_type();
     match () {
         () if kind.is_file() => drop(file.take(limit).read_to_end(&mut bytes)?),
-        () if kind.is_fifo() || kind.is_char_device() => read_stream(&file, limit, patience, &mut bytes)?,
+        () if kind.is_fifo() || kind.is_char_device() => read_stream(&file, limit, timeout, &mut bytes)?,
         () => return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
     }
     Ok(bytes)
 }
 
 /// A read only follows a poll, for a descriptor that was inherited may block.
-fn read_stream(mut file: &File, limit: u64, patience: Duration, bytes: &mut Vec<u8>) -> io::Result<()> {
-    let deadline = Mono::now() + patience;
+fn read_stream(mut file: &File, limit: u64, timeout: Duration, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let deadline = Mono::now() + timeout;
     let mut room = [0; 4096];
     while (bytes.len() as u64) < limit {
         let [ready] = poll::wait([Some(poll::PollSource::Readable(file.as_fd()))], Some(deadline));
