@@ -115,6 +115,7 @@ fn live(link: &Path) -> Option<PathBuf> {
 mod tests {
     use super::*;
     use crate::sys::files::fifo::{Ends, Fifo};
+    use std::time::{Duration, Instant};
 
     /// A status root whose tree lives as long as the FIFO is held.
     fn root(place: &Path, name: &str) -> (PathBuf, Fifo) {
@@ -163,10 +164,16 @@ mod tests {
         link(1);
         link(4194305);
         assert!(!may_be_in_use_below(place.path(), &root), "we ourselves, a process of another name, and none at all");
-        let copy = place.path().join(String::from_utf8(fs::read("/proc/self/comm").unwrap()).unwrap().trim_end());
+        let name = fs::read_to_string("/proc/self/comm").unwrap();
+        let copy = place.path().join(name.trim_end());
         fs::copy("/bin/sleep", &copy).unwrap();
         let mut child = std::process::Command::new(&copy).arg("1000").spawn().unwrap();
         link(child.id());
+        // `spawn` returns a moment before the kernel has given the process its name.
+        let until = Instant::now() + Duration::from_secs(20);
+        while fs::read_to_string(format!("/proc/{}/comm", child.id())).unwrap() != name && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let (used, unused) = (may_be_in_use_below(place.path(), &root), may_be_in_use_below(place.path(), &other));
         child.kill().unwrap();
         child.wait().unwrap();

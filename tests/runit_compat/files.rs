@@ -31,6 +31,8 @@ fn they_are_as_runsv_makes_them() {
         let pid = module.wait_up(&place);
         let files = place.module(&format!("{name}/supervise"));
         files.wait_text(&place, "stat", "run\n");
+        // It is the last of the three, which are written one after the other.
+        wait_for("the status", &place, || files.status().last() == Some(&1));
         let expected = ["control", "lock", "ok", "pid", "stat", "status"].map(String::from);
         // Beside them stands what the last change has replaced.
         let named: BTreeSet<_> = names(files.dir()).into_iter().filter(|name| !name.ends_with(".new")).collect();
