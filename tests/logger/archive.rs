@@ -35,7 +35,7 @@ fn files_are_kept_by_bytes_and_compressed() {
     let mut logger = pipe.logger(&["--stamp", "none", "-s", "10K", "-n", "0", "--total", "25000", "-z", "gzip"]);
     pipe.write(lines(0, 500).as_bytes());
     pipe.let_go();
-    wait_until("the end of the logger", || !logger.is_running());
+    pipe.wait_for_compressor("the end of the logger", || !logger.is_running());
     let names = old_files(&pipe);
     assert!(!names.is_empty() && names.iter().all(|name| name.ends_with(".gz")), "{names:?}");
     assert!(pipe.lossy().ends_with(&lines(400, 500)));
@@ -87,8 +87,8 @@ fn a_compressor_that_is_killed_is_tried_again_and_half_files_go() {
     std::fs::write(pipe.log().join(name), "one\n").unwrap();
     std::fs::write(pipe.log().join(format!("{name}.gz.part")), "half").unwrap();
     let _logger = pipe.logger(&["--stamp", "none", "-z", "gzip"]);
-    wait_until("a compressed file", || old_files(&pipe) == [format!("{name}.gz")]);
-    wait_until("no half file", || !pipe.log().join(format!("{name}.gz.part")).exists());
+    pipe.wait_for_compressor("a compressed file", || old_files(&pipe) == [format!("{name}.gz")]);
+    pipe.wait_for_compressor("no half file", || !pipe.log().join(format!("{name}.gz.part")).exists());
     assert_eq!(pipe.lossy(), "one\n");
 }
 
@@ -104,7 +104,7 @@ fn stopped_compressor(pipe: &Pipe, name: &str) -> (Logger, nix::unistd::Pid) {
     std::fs::create_dir(pipe.log()).unwrap();
     std::fs::write(pipe.log().join(name), lines(0, 60_000)).unwrap();
     let logger = pipe.logger(&["--stamp", "none", "-z", "gzip"]);
-    wait_until("a compressor with a half file", || {
+    pipe.wait_for_compressor("a compressor with a half file", || {
         compressor_of(&logger).is_some() && pipe.log().join(format!("{name}.gz.part")).exists()
     });
     let compressor = nix::unistd::Pid::from_raw(compressor_of(&logger).unwrap());
@@ -125,7 +125,7 @@ fn what_is_written_anew_while_the_last_file_is_compressed_is_read_too() {
     });
     pipe.write(b"after the end\n");
     nix::sys::signal::kill(compressor, Signal::SIGCONT).unwrap();
-    wait_until("the end of the logger", || !logger.is_running());
+    pipe.wait_for_compressor("the end of the logger", || !logger.is_running());
     assert!(pipe.lossy().ends_with("before the end\nafter the end\n"));
     assert_eq!(pipe.errors(), "");
 }
@@ -140,9 +140,10 @@ fn reading_never_waits_for_a_compressor_and_a_killed_one_is_tried_once_more() {
     logger.signal(Signal::SIGALRM);
     wait_until("the rotation", || old_files(&pipe).len() == 2);
     nix::sys::signal::kill(compressor, Signal::SIGKILL).unwrap();
-    pipe.wait_error("cannot compress: the compressor ended with signal: 9 (SIGKILL); it is tried once more");
-    wait_until("all to be compressed", || old_files(&pipe).iter().all(|name| name.ends_with(".gz")));
-    wait_until("no half file", || !pipe.log().join(format!("{name}.gz.part")).exists());
+    let killed = "cannot compress: the compressor ended with signal: 9 (SIGKILL); it is tried once more";
+    pipe.wait_for_compressor("the word of it", || pipe.errors().contains(killed));
+    pipe.wait_for_compressor("all to be compressed", || old_files(&pipe).iter().all(|name| name.ends_with(".gz")));
+    pipe.wait_for_compressor("no half file", || !pipe.log().join(format!("{name}.gz.part")).exists());
     assert_eq!(pipe.lossy(), lines(0, 60_000) + "two\n");
 }
 
@@ -155,7 +156,7 @@ fn a_file_that_cannot_be_compressed_stays_plain_and_is_tried_once_more() {
     // A directory that has the name already.
     std::fs::create_dir(pipe.log().join(format!("{name}.gz.part"))).unwrap();
     let logger = pipe.logger(&["--stamp", "none", "-z", "gzip"]);
-    pipe.wait_error("it stays as it is");
+    pipe.wait_for_compressor("the second try", || pipe.errors().contains("it stays as it is"));
     assert!(pipe.errors().contains("it is tried once more"), "{}", pipe.errors());
     pipe.write(b"two\n");
     pipe.wait_text("two\n");

@@ -87,7 +87,7 @@ fn kill_loses_tears_and_doubles_nothing() {
     wait_until_finished(&writing);
     writing.join().unwrap();
     pipe.let_go();
-    wait_until("the end of the logger", || !last.is_running());
+    pipe.wait_for_compressor("the end of the logger", || !last.is_running());
     assert_eq!(pipe.errors(), "");
     check(&pipe.text(), lines, seed);
     assert!(done > 0, "no KILL came while lines were written");

@@ -1,5 +1,6 @@
 //! A logger on a FIFO that outlives it, and what it has written.
 
+use super::common::processes_of;
 use flate2::read::GzDecoder;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -10,13 +11,43 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use supervise_tree::logger::archive::names;
 
-/// Waits until `condition` holds.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited too long for {what}");
-        std::thread::sleep(Duration::from_millis(2));
+/// Nothing that is waited for takes this long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The same for a compressor that does get time, but next to none beside others.
+const MOST_PATIENCE: Duration = Duration::from_secs(600);
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Time as a process has it that the machine lets run: of a moment in which it was held up, this much counts.
+struct OwnTime {
+    looked: Instant,
+    passed: Duration,
+}
+
+impl OwnTime {
+    const MOST: Duration = Duration::from_millis(10);
+
+    fn begin() -> OwnTime {
+        OwnTime { looked: Instant::now(), passed: Duration::ZERO }
     }
+
+    fn look(&mut self) -> Duration {
+        self.passed += self.looked.elapsed().min(OwnTime::MOST);
+        self.looked = Instant::now();
+        self.passed
+    }
+}
+
+/// Waits until `condition` holds; how long that took, without the time in which the machine was busy with others.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> Duration {
+    let mut time = OwnTime::begin();
+    while !condition() {
+        assert!(time.look() < PATIENCE, "waited too long for {what}");
+        std::thread::sleep(LOOK);
+    }
+    time.look()
 }
 
 /// A directory with a FIFO `in` and a log `log`. The FIFO is held open, so that what is in it waits for a logger.
@@ -88,8 +119,37 @@ impl Pipe {
     }
 
     /// Waits until the log has `text`.
-    pub fn wait_text(&self, text: &str) {
-        wait_until(&format!("{text:?} in the log"), || self.lossy().contains(text));
+    pub fn wait_text(&self, text: &str) -> Duration {
+        wait_until(&format!("{text:?} in the log"), || self.lossy().contains(text))
+    }
+
+    /// Waits for something that a compressor does, or that comes after it. It runs when nothing else wants to: so its time is
+    /// over only when neither it has run nor a file has changed for long.
+    pub fn wait_for_compressor(&self, what: &str, mut condition: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        let (mut time, mut seen) = (OwnTime::begin(), self.progress());
+        while !condition() {
+            let now = self.progress();
+            if now != seen {
+                (time, seen) = (OwnTime::begin(), now);
+            }
+            let is_late = time.look() > PATIENCE || begun.elapsed() > MOST_PATIENCE;
+            assert!(!is_late, "waited too long for {what}: {seen:?}, {}", self.errors());
+            std::thread::sleep(10 * LOOK);
+        }
+    }
+
+    /// The files and their sizes, and how long the processes of the log have run, in nanoseconds.
+    fn progress(&self) -> (Vec<(std::ffi::OsString, u64)>, u64) {
+        let files = std::fs::read_dir(self.log()).into_iter().flatten().flatten();
+        let size = |entry: &std::fs::DirEntry| entry.metadata().map_or(0, |it| it.len());
+        let mut files: Vec<_> = files.map(|entry| (entry.file_name(), size(&entry))).collect();
+        files.sort();
+        let ran = |pid: u32| {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+            text.split(' ').next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0)
+        };
+        (files, processes_of(&self.log().to_string_lossy()).into_iter().map(ran).sum())
     }
 
     /// Waits until standard error has `text`.
