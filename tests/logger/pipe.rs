@@ -14,7 +14,7 @@ use supervise_tree::logger::archive::names;
 /// Nothing that is waited for takes this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The same for a compressor that does get time, but next to none beside others.
+/// The same for the next file of a compressor that does get time, but next to none beside others.
 const MOST_PATIENCE: Duration = Duration::from_secs(600);
 
 /// How often it is looked.
@@ -126,17 +126,34 @@ impl Pipe {
     /// Waits for something that a compressor does, or that comes after it. It runs when nothing else wants to: so its time is
     /// over only when neither it has run nor a file has changed for long.
     pub fn wait_for_compressor(&self, what: &str, mut condition: impl FnMut() -> bool) {
-        let begun = Instant::now();
-        let (mut time, mut seen) = (OwnTime::begin(), self.progress());
+        let (mut time, mut changed, mut seen) = (OwnTime::begin(), Instant::now(), self.progress());
         while !condition() {
             let now = self.progress();
+            if now.0 != seen.0 {
+                changed = Instant::now();
+            }
             if now != seen {
                 (time, seen) = (OwnTime::begin(), now);
             }
-            let is_late = time.look() > PATIENCE || begun.elapsed() > MOST_PATIENCE;
+            let is_late = time.look() > PATIENCE || changed.elapsed() > MOST_PATIENCE;
             assert!(!is_late, "waited too long for {what}: {seen:?}, {}", self.errors());
             std::thread::sleep(10 * LOOK);
         }
+    }
+
+    /// Waits until the logger has read to the end of its input.
+    pub fn wait_for_end_of_input(&self) {
+        wait_until("the logger to have seen the end", || {
+            // The hash that a logger leaves which ends in good order.
+            std::fs::read(self.log().join("journal")).is_ok_and(|journal| journal[12 * 8..13 * 8] != [0; 8])
+        });
+    }
+
+    /// Waits until the logger has read to the end of its input, and kills it: what it has left to a compressor stays plain.
+    pub fn end_without_compressing(&self, logger: Logger) {
+        self.wait_for_end_of_input();
+        logger.kill();
+        wait_until("its compressor to end", || processes_of(&self.log().to_string_lossy()).is_empty());
     }
 
     /// The files and their sizes, and how long the processes of the log have run, in nanoseconds.

@@ -167,3 +167,42 @@ fn what_multilog_writes_is_shown() {
 fn what_s6_log_writes_is_shown() {
     with_logger_of_others("s6-log", "exec s6-log T s4096 n100 ./main");
 }
+
+/// Lines of a thousand bytes, one a second from midnight on.
+fn a_day(seconds: std::ops::Range<u32>) -> String {
+    let line = |n: u32| format!("2026-11-25T{:02}:{:02}:{:02}.000000Z {n:0971}\n", n / 3600, n / 60 % 60, n % 60);
+    seconds.map(line).collect()
+}
+
+#[test]
+fn however_much_is_shown_a_part_is_in_memory_at_a_time() {
+    let place = Place::in_memory();
+    let tree = two_modules(&place);
+    let all = [4_000, 8_000, 12_000, 16_000];
+    let mut text = String::new();
+    for (number, end) in (3..).zip(all) {
+        let name = format!("log-{number:08}-20261125T{number:02}0000Z");
+        for (module, compressed) in [("web", ""), ("db", ".gz")] {
+            let lines = a_day(end - 4_000..end);
+            old_file(&log_dir(&place, module), &format!("{name}{compressed}"), &lines);
+            text += &lines;
+        }
+    }
+    // Three quarters of what is shown of both; the program alone takes half of that.
+    let memory = text.len() / 4 * 3 / 1024;
+    let shown = place.path().join("shown");
+    let count = |arguments: &[&str], lines: usize| {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &format!("ulimit -v {memory}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_svctl"), "-p"]);
+        command.arg(place.status_root()).arg("logs").args(arguments);
+        command.stdout(std::fs::File::create(&shown).unwrap());
+        assert!(place.start(command).wait().success(), "{arguments:?}\n{}", place.story());
+        assert_eq!(host::count(&shown, "\n"), lines, "{arguments:?}");
+    };
+    let day = ["--since", "2026-11-25T00:00:00Z", "--until", "2026-11-26T00:00:00Z"];
+    // With the seven lines of the beginning, of which one has no time.
+    count(&[&day[..], &["web"]].concat(), 16_000 + 5);
+    count(&[&day[..], &["web", "db"]].concat(), 32_000 + 7);
+    count(&["--grep", "0$", "-n", "5", "web"], 5);
+    assert!(tree.stop().success());
+}

@@ -7,6 +7,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+/// A line longer than this, in bytes, is handed on in pieces.
+pub const LINE_MAX: usize = 256 * 1024;
+
 /// Opens the file called `name` in `dir`, whose text is read.
 ///
 /// # Errors
@@ -24,15 +27,23 @@ pub fn read(dir: &Path, name: &Name) -> io::Result<Box<dyn BufRead>> {
     Ok(Box::new(BufReader::with_capacity(256 * 1024, reader)))
 }
 
-/// Hands over each line without its newline.
+/// Hands over each line without its newline, and one longer than [`LINE_MAX`] in pieces.
 ///
 /// # Errors
 /// What `read` gives; of a compressed file that is damaged or half, there are the lines before that place.
 pub fn each_line(mut reader: Box<dyn BufRead>, mut each: impl FnMut(&[u8])) -> io::Result<()> {
     let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line)? > 0 {
+    while next_line(&mut reader, &mut line)? > 0 {
         each(line.strip_suffix(b"\n").unwrap_or(&line));
-        line.clear();
     }
     Ok(())
+}
+
+/// Reads the next line into `line`, with its newline, or a piece of one that is too long; 0 at the end.
+///
+/// # Errors
+/// What `read` gives.
+pub fn next_line(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    line.clear();
+    reader.take(LINE_MAX as u64).read_until(b'\n', line)
 }

@@ -8,8 +8,9 @@ use crate::ctl::exit::Outcome;
 use crate::ctl::format;
 use crate::ctl::logs::filter::Filter;
 use crate::ctl::logs::logged::{self, Logged};
+use crate::ctl::logs::merge::merge;
+use crate::ctl::logs::source::Source;
 use crate::ctl::logs::tail::Tail;
-use crate::ctl::logs::{archive, time};
 use crate::ctl::report::Out;
 use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::sys::files::inotify::{Event, Interest, Watches};
@@ -22,7 +23,6 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::stdout;
 use std::os::fd::AsFd;
-use std::path::Path;
 
 /// The name column does not get wider than this for one long name.
 const NAME_MAX: usize = 32;
@@ -33,22 +33,25 @@ const LINES: usize = 10;
 /// `[NOTICE] 2026-01-31 12:00:00 …`: where the stamp ends that orders the supervisor's two logs.
 const STAMP: usize = "YYYY-MM-DD HH:MM:SS".len();
 
+/// So many bytes are written at once, in bytes.
+const PAGE: usize = 64 * 1024;
+
 /// The key of directories whose events are about modules that come and go. No module has this name.
 const ANEW: &str = "";
 
 /// One file of one module.
 struct Stream {
+    label: Label,
+    source: Source,
+}
+
+/// What stands before a line.
+struct Label {
     module: OsString,
     /// The file's name in JSON.
     name: &'static str,
     /// It is a standard error, or a log of troubles.
     is_error_stream: bool,
-    tail: Tail,
-    /// A logger's file, with old ones beside it.
-    is_logged: bool,
-    filter: Filter,
-    /// It could not be read, and that was said.
-    failed: bool,
 }
 
 /// How lines are shown.
@@ -129,12 +132,12 @@ impl Show<'_> {
                     watch(watches, dir, module.name.clone(), Interest::Writes)?;
                 }
             }
-            if self.streams.iter().all(|stream| stream.module != module.name) {
+            if self.streams.iter().all(|stream| stream.label.module != module.name) {
                 let all = !first || !self.filter.is_empty();
                 self.open(&module, if all { usize::MAX } else { self.count }, out);
             }
         }
-        let widths = self.streams.iter().map(|stream| format::width(&format::name(&stream.module)));
+        let widths = self.streams.iter().map(|stream| format::width(&format::name(&stream.label.module)));
         self.style.width = widths.max().unwrap_or(0).min(NAME_MAX);
         Ok(())
     }
@@ -185,15 +188,9 @@ impl Show<'_> {
             match tail {
                 Ok(tail) => {
                     nothing &= !tail.exists();
-                    self.streams.push(Stream {
-                        module: module.name.clone(),
-                        name,
-                        is_error_stream,
-                        tail,
-                        is_logged,
-                        filter: self.filter.clone(),
-                        failed: false,
-                    });
+                    let label = Label { module: module.name.clone(), name, is_error_stream };
+                    let source = Source::new(tail, self.filter.clone(), is_logged);
+                    self.streams.push(Stream { label, source });
                 }
                 Err(error) => {
                     nothing = false;
@@ -213,57 +210,61 @@ impl Show<'_> {
     /// The last lines of each file; the supervisor's two logs, and what loggers wrote for several services, are one story, told in
     /// order.
     fn first(&mut self, out: &mut Out) {
-        let mut text = Vec::new();
-        let mut logged: Vec<(Option<i64>, usize, Vec<u8>)> = Vec::new();
-        let mut names: Vec<OsString> = self.streams.iter().map(|stream| stream.module.clone()).collect();
-        names.dedup();
-        for name in names {
-            let mut lines: Vec<(usize, Vec<u8>)> = Vec::new();
-            let of_module = |(_, stream): &(usize, &mut Stream)| stream.module == name;
-            for (index, stream) in self.streams.iter_mut().enumerate().filter(of_module) {
-                let found = stream.last_lines(self.count, self.arguments.follow, out);
-                if !stream.is_logged {
-                    lines.extend(found.into_iter().map(|line| (index, line)));
-                    continue;
-                }
-                let mut at = None;
-                for line in found {
-                    at = time::of_line(&line).or(at);
-                    logged.push((at, index, line));
-                }
-            }
-            if self.arguments.supervisor {
-                lines.sort_by(|(_, a), (_, b)| stamp(a).cmp(&stamp(b)));
-                lines.drain(..lines.len().saturating_sub(self.count));
-            }
-            for (index, line) in lines {
-                self.style.compose(&self.streams[index], &line, &mut text);
-            }
+        if self.arguments.supervisor {
+            return self.first_of_supervisors(out);
         }
-        logged.sort_by_key(|(at, ..)| *at);
-        for (_, index, line) in logged {
-            self.style.compose(&self.streams[index], &line, &mut text);
+        let (count, follows) = (self.count, self.arguments.follow);
+        let mut page = Page::new(&self.style);
+        let (logged, plain): (Vec<_>, Vec<_>) = self.streams.iter_mut().partition(|stream| stream.source.is_logged());
+        for Stream { label, source } in plain {
+            let mut reading = source.begin(count, follows, out);
+            while source.read_on(&mut reading, out, &mut |line| page.add(label, line)) && page.put(out) {}
         }
-        out.put_bytes(&text);
+        let (mut labels, mut sources) = (Vec::new(), Vec::new());
+        for Stream { label, source } in logged {
+            let reading = source.begin(count, follows, out);
+            labels.push(label);
+            sources.push((source, reading));
+        }
+        if let ([label], [(source, reading)]) = (&*labels, &mut *sources) {
+            while source.read_on(reading, out, &mut |line| page.add(label, line)) && page.put(out) {}
+        } else {
+            merge(sources, out, &mut |number, line, out| {
+                labels.get(number).iter().for_each(|label| page.add(label, line));
+                page.put(out)
+            });
+        }
+        page.put_all(out);
+    }
+
+    /// Both logs of each supervisor.
+    fn first_of_supervisors(&mut self, out: &mut Out) {
+        let (count, follows) = (self.count, self.arguments.follow);
+        let mut page = Page::new(&self.style);
+        for streams in self.streams.chunk_by_mut(|a, b| a.label.module == b.label.module) {
+            let mut lines: Vec<(&Label, Vec<u8>)> = Vec::new();
+            for Stream { label, source } in streams {
+                let mut reading = source.begin(count, follows, out);
+                while source.read_on(&mut reading, out, &mut |line| lines.push((label, line.to_vec()))) {}
+            }
+            lines.sort_by(|(_, a), (_, b)| stamp(a).cmp(&stamp(b)));
+            lines.drain(..lines.len().saturating_sub(count));
+            lines.iter().for_each(|(label, line)| page.add(label, line));
+        }
+        page.put_all(out);
     }
 
     fn follow(&mut self, mut watches: Watches<OsString>, out: &mut Out) -> Result<(), CtlError> {
-        let mut dirty: BTreeSet<OsString> = self.streams.iter().map(|stream| stream.module.clone()).collect();
+        let mut dirty: BTreeSet<OsString> = self.streams.iter().map(|stream| stream.label.module.clone()).collect();
         while !out.is_lost() {
-            let mut text = Vec::new();
             let mut more = BTreeSet::new();
-            for stream in self.streams.iter_mut().filter(|stream| dirty.contains(&stream.module)) {
-                let mut lines = Vec::new();
-                if stream.take(&mut lines, out) {
-                    more.insert(stream.module.clone());
-                }
-                for line in lines {
-                    self.style.compose(stream, &line, &mut text);
+            let mut page = Page::new(&self.style);
+            for Stream { label, source } in self.streams.iter_mut().filter(|it| dirty.contains(&it.label.module)) {
+                if source.take(out, &mut |line| page.add(label, line)) {
+                    more.insert(label.module.clone());
                 }
             }
-            if !text.is_empty() {
-                out.put_bytes(&text);
-            }
+            page.put_all(out);
             dirty = more;
             let at_once = (!dirty.is_empty()).then(Mono::now);
             let standard = stdout();
@@ -277,7 +278,7 @@ impl Show<'_> {
             let anew = take_events(&mut watches, &mut dirty);
             if anew {
                 self.gather(Some(&mut watches), out, false)?;
-                dirty.extend(self.streams.iter().map(|stream| stream.module.clone()));
+                dirty.extend(self.streams.iter().map(|stream| stream.label.module.clone()));
             }
         }
         Ok(())
@@ -300,55 +301,40 @@ fn take_events(watches: &mut Watches<OsString>, dirty: &mut BTreeSet<OsString>) 
     anew
 }
 
-impl Stream {
-    /// The last `count` lines, those of old files included.
-    fn last_lines(&mut self, count: usize, follows: bool, out: &mut Out) -> Vec<Vec<u8>> {
-        let dir = self.tail.path().parent().filter(|_| self.is_logged).map(Path::to_owned);
-        // Those that come while it is read are the tail's.
-        let newest = self.tail.newest_before();
-        let mut lines = match &dir {
-            Some(dir) if !self.filter.is_empty() => {
-                archive::filtered(dir, newest.as_ref(), &mut self.filter, count).into()
-            }
-            Some(_) | None => Vec::new(),
-        };
-        while self.take(&mut lines, out) {}
-        // Without -f nobody will see its end.
-        if !follows {
-            let filter = &mut self.filter;
-            self.tail.flush(&mut |line: &[u8]| lines.extend(filter.takes(line).then(|| line.to_vec())));
-        }
-        let missing = count.saturating_sub(lines.len());
-        if let Some(dir) = dir.filter(|_| self.filter.is_empty() && missing > 0) {
-            let mut older = Vec::from(archive::last(&dir, newest.as_ref(), missing));
-            older.append(&mut lines);
-            lines = older;
-        }
-        lines.drain(..lines.len().saturating_sub(count));
-        lines
+/// Lines on their way to standard output.
+struct Page<'a> {
+    style: &'a Style,
+    text: Vec<u8>,
+}
+
+impl<'a> Page<'a> {
+    fn new(style: &'a Style) -> Page<'a> {
+        Page { style, text: Vec::new() }
     }
 
-    /// What was written since the last time; true if there is more at once.
-    fn take(&mut self, lines: &mut Vec<Vec<u8>>, out: &mut Out) -> bool {
-        let filter = &mut self.filter;
-        match self.tail.take(|line: &[u8]| lines.extend(filter.takes(line).then(|| line.to_vec()))) {
-            Ok(more) => {
-                self.failed = false;
-                more
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut self.failed, true) {
-                    out.note(&access::explain(self.tail.path(), &error));
-                }
-                false
-            }
+    fn add(&mut self, label: &Label, line: &[u8]) {
+        self.style.compose(label, line, &mut self.text);
+    }
+
+    /// Writes them, if there are enough; false when nobody reads them any more.
+    fn put(&mut self, out: &mut Out) -> bool {
+        if self.text.len() >= PAGE {
+            self.put_all(out);
+        }
+        !out.is_lost()
+    }
+
+    fn put_all(&mut self, out: &mut Out) {
+        if !self.text.is_empty() {
+            out.put_bytes(&self.text);
+            self.text.clear();
         }
     }
 }
 
 impl Style {
     /// One line as it is shown.
-    fn compose(&self, stream: &Stream, line: &[u8], text: &mut Vec<u8>) {
+    fn compose(&self, stream: &Label, line: &[u8], text: &mut Vec<u8>) {
         if self.json {
             let module = stream.module.to_string_lossy();
             let object = json!({ "module": module, "stream": stream.name, "line": String::from_utf8_lossy(line) });

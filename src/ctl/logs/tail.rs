@@ -1,7 +1,8 @@
 //! One log file, followed through truncation and rename.
 
-use crate::ctl::logs::old_file;
+use crate::ctl::logs::old_file::{self, LINE_MAX};
 use crate::ctl::logs::rotation::Rotation;
+use crate::ctl::logs::seek;
 use crate::logger::archive::names::Name;
 use crate::sys::files::file;
 use crate::sys::files::file_id::FileInstance;
@@ -15,9 +16,6 @@ const TURN_MAX: u64 = 1024 * 1024;
 
 /// Read backwards in pieces of this size.
 const BLOCK: u64 = 64 * 1024;
-
-/// A line longer than this, in bytes, is handed on in pieces.
-const LINE_MAX: usize = 256 * 1024;
 
 /// What is open next.
 enum Opened {
@@ -75,6 +73,13 @@ impl Tail {
             tail.at = last_lines(file, lines)?;
         }
         Ok(tail)
+    }
+
+    /// Passes over lines that are older than `since`, if that is easy.
+    pub fn skip_before(&mut self, since: i64) {
+        if let Some((file, _)) = &self.open {
+            self.at = seek::before(file, since).unwrap_or(0).max(self.at);
+        }
     }
 
     /// Where it is.
