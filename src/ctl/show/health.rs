@@ -19,6 +19,8 @@ pub enum Health {
     Denied,
     /// Waits for its next start.
     Backoff,
+    /// Another supervisor would not find what runs.
+    Unrecorded,
     /// There is no room on the disk for what its files tell.
     DiskFull,
     /// Up, and its checks fail.
@@ -75,8 +77,13 @@ impl Health {
                 | ModuleState::Unknown(_) => Health::Changing,
             },
         };
-        let cramped = snapshot.state.disk_full && snapshot.supervised == Supervised::Yes && health.is_as_wanted();
-        Some(if cramped { Health::DiskFull } else { health })
+        // What its files lack is told of one that does well otherwise.
+        let files_alone = snapshot.supervised == Supervised::Yes && health.is_as_wanted();
+        Some(match health {
+            _ if files_alone && snapshot.state.unrecorded.is_some() => Health::Unrecorded,
+            _ if files_alone && snapshot.state.disk_full => Health::DiskFull,
+            health => health,
+        })
     }
 
     /// Whether it is as it is wanted: nobody has to look at it.
@@ -89,6 +96,7 @@ impl Health {
             | Health::Stale
             | Health::Denied
             | Health::Backoff
+            | Health::Unrecorded
             | Health::DiskFull
             | Health::Unhealthy
             | Health::Waiting
@@ -102,7 +110,12 @@ impl Health {
     pub fn colour(self) -> &'static str {
         match self {
             Health::Failed | Health::Flapping | Health::Unsupervised | Health::Stale | Health::Denied => "1;31",
-            Health::DiskFull | Health::Backoff | Health::Waiting | Health::Changing | Health::Paused => "33",
+            Health::Unrecorded
+            | Health::DiskFull
+            | Health::Backoff
+            | Health::Waiting
+            | Health::Changing
+            | Health::Paused => "33",
             Health::NotUp | Health::Unhealthy => "1;31",
             Health::Down => "35",
             Health::Up | Health::Done => "32",
@@ -120,6 +133,7 @@ impl Health {
             Health::Denied => "not readable",
             Health::Backoff => "in backoff",
             Health::Unhealthy => "unhealthy",
+            Health::Unrecorded => "not recorded",
             Health::Waiting => "waiting",
             Health::Changing => "changing",
             Health::Paused => "paused",
@@ -130,5 +144,27 @@ impl Health {
             Health::Removed => "removed",
             Health::DiskFull => "on a full disk",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::state::StateFile;
+
+    #[test]
+    fn what_a_next_supervisor_would_not_find_is_not_as_it_is_wanted() {
+        let health = |unrecorded: Option<&str>, disk_full, supervised| {
+            let unrecorded = unrecorded.map(str::to_string);
+            let state =
+                StateFile { pid: Some(1), state: ModuleState::Up, unrecorded, disk_full, ..StateFile::default() };
+            Health::of(&Ok(Snapshot { supervised, state, raw: None, changed: None }))
+        };
+        assert_eq!(health(None, false, Supervised::Yes), Some(Health::Up));
+        assert_eq!(health(None, true, Supervised::Yes), Some(Health::DiskFull));
+        assert_eq!(health(Some("no space"), true, Supervised::Yes), Some(Health::Unrecorded));
+        assert_eq!(health(Some("no space"), false, Supervised::Yes), Some(Health::Unrecorded));
+        assert!(!Health::Unrecorded.is_as_wanted());
+        assert_eq!(health(Some("no space"), false, Supervised::Removed), Some(Health::Removed));
     }
 }

@@ -82,6 +82,7 @@ impl View {
             Health::Failed
             | Health::Flapping
             | Health::Stale
+            | Health::Unrecorded
             | Health::DiskFull
             | Health::Backoff
             | Health::Unhealthy
