@@ -4,9 +4,8 @@ use crate::conf::policy::Policy;
 use crate::machine::health::HealthRules;
 use crate::machine::history::limits::Limits;
 use crate::machine::history::tally::Tally;
-use crate::machine::steps::last_words::LastWords;
 use crate::machine::words::actions::{Action, AlarmReason};
-use crate::machine::words::states::{Leave, Reason, Setup, State, Want};
+use crate::machine::words::states::{LastWords, Leave, Reason, Setup, State, Want};
 use crate::sys::process::pidfd::ExitStatus;
 use smallvec::SmallVec;
 

@@ -2,7 +2,7 @@
 
 use crate::conf::policy::RestartPolicy;
 use crate::machine::core::Machine;
-use crate::machine::words::states::{Leave, Run, State, Stop, Want};
+use crate::machine::words::states::{LastWords, Leave, Run, State, Stop, Want};
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::time::Mono;
 use std::time::Duration;
@@ -12,16 +12,6 @@ const END_OF_INPUT_WAIT: Duration = Duration::from_secs(10);
 
 /// So often it is started again for that. A start takes some milliseconds; a logger that dies at each is of no use.
 pub(in crate::machine) const MOST_STARTS: u32 = 5;
-
-/// How long a logger may still read, and what that has taken so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::machine) struct LastWords {
-    /// At this time a process that still reads is stopped, and none follows one that dies later, however often it was started
-    /// again: the end of the tree waits for it.
-    until: Mono,
-    /// Starts, or tries at one, because a process has died.
-    starts: u32,
-}
 
 impl Machine {
     /// A logger is not signalled: it ends by itself once it has read what is left.

@@ -235,6 +235,16 @@ impl std::fmt::Display for Reason {
     }
 }
 
+/// How long a logger may still read, and what that has taken so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::machine) struct LastWords {
+    /// At this time a process that still reads is stopped, and none follows one that dies later, however often it was started
+    /// again: the end of the tree waits for it.
+    pub(in crate::machine) until: Mono,
+    /// Starts, or tries at one, because a process has died.
+    pub(in crate::machine) starts: u32,
+}
+
 /// `1 restart`, `2 restarts`.
 fn counted(number: u32, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
