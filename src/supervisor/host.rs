@@ -4,6 +4,7 @@ use crate::conf::Program;
 use crate::status::log::Log;
 use crate::status::state::StateFile;
 use crate::supervisor::place::Place;
+use crate::supervisor::report::deferral::TreeEnd;
 use crate::supervisor::requests::mailbox::{Ask, Mailbox};
 use crate::supervisor::requests::parking::InheritedModule;
 use crate::supervisor::runit::files::RunitTree;
@@ -59,6 +60,8 @@ pub struct InTree {
     pub runit: Option<Arc<RunitTree>>,
     /// Its place in the order of modules; a logger has none.
     pub place: Option<Arc<dyn Place>>,
+    /// The tree's end, once that has begun.
+    pub end: Arc<TreeEnd>,
 }
 
 /// What a supervisor tells the tree while it goes on.

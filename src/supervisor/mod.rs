@@ -26,7 +26,7 @@ pub mod begin;
 pub mod host;
 mod order;
 mod output;
-mod own_settings;
+pub mod own_settings;
 pub mod panics;
 pub mod place;
 pub mod processes;

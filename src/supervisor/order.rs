@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl Supervisor {
     /// Looks whether there is an order, before the first event.
     pub(super) fn take_place(&mut self, had_run: bool) {
+        // The tree may have read what an earlier one went by, and the directory may say something else by now.
+        self.standpoint.declared = self.place().is_some_and(|place| place.is_ordered() && place.has_own());
         self.declare_relations();
         if let Some(place) = self.place().filter(|place| place.is_ordered()) {
             if had_run {
@@ -96,6 +98,8 @@ impl Supervisor {
         let hold = answer.err();
         let is_new = self.standpoint.hold != hold;
         self.standpoint.hold = hold;
+        // It may pass within moments, and others are being started or stopped just now.
+        self.reports.acted_this_turn |= is_new && self.standpoint.hold.is_some();
         match &self.standpoint.hold {
             None => return Some(Event::Turn(turn)),
             // It passes within moments.

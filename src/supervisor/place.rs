@@ -24,6 +24,8 @@ pub trait Place: Debug + Send + Sync {
     fn ask_stop(&self) -> Result<(), Hold>;
     /// What has become of the service.
     fn report(&self, standing: Standing);
+    /// Whether it is known what the service directory itself says of others.
+    fn has_own(&self) -> bool;
     /// A run process lived before supervision began, and lives no more.
     fn has_run_before(&self);
     /// What the thread of the module gets.

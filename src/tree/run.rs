@@ -291,12 +291,10 @@ impl Tree {
         }
         let is_first = self.handover_pending && self.scanner.is_there();
         let names = self.scanner.look_at_root();
-        if self.roster.has_order() {
-            self.announce(names.as_deref().unwrap_or_default());
-        }
-        if is_first {
-            self.roster.adopt_leftovers((self.scanner.root(), self.scanner.identity()));
-        }
+        let left = is_first.then(|| self.roster.find_leftovers(self.scanner.root()));
+        self.announce(names.as_deref().unwrap_or_default());
+        let root = (self.scanner.root(), self.scanner.identity());
+        left.into_iter().for_each(|left| self.roster.adopt_leftovers(root, left));
         if let Some(names) = names {
             let known = self.roster.names().into_iter().map(OsString::from);
             let all: BTreeSet<OsString> = names.into_iter().chain(known).collect();
@@ -312,11 +310,11 @@ impl Tree {
         }
     }
 
-    /// All that are going to be started are known before the first one is, be it one that an earlier tree has left: none
-    /// overtakes another.
+    /// All that are to start are known before the first one does, also those that an earlier tree has left: none overtakes another.
     fn announce(&mut self, names: &[OsString]) {
-        let services: Vec<String> = names.iter().filter_map(|name| self.scanner.service_name(name)).collect();
-        self.roster.announce(&services);
+        if self.roster.has_order() {
+            self.roster.announce(names.iter().filter_map(|name| self.scanner.service_name(name)));
+        }
     }
 
     /// Looks at one name, and has the roster do what follows.
@@ -407,7 +405,9 @@ impl Tree {
     fn stop_all(&mut self) {
         if std::mem::take(&mut self.handover_pending) {
             // Without a root, what runs has no place any more, and is stopped.
-            self.roster.adopt_leftovers((self.scanner.root(), self.scanner.identity()));
+            let left = self.roster.find_leftovers(self.scanner.root());
+            self.announce(&[]);
+            self.roster.adopt_leftovers((self.scanner.root(), self.scanner.identity()), left);
             self.adoption = Some(self.roster.drop_handover());
         }
         self.scanner.stop();

@@ -44,6 +44,9 @@ struct Arguments {
     /// What an order of services costs: all in one chain, all after one, each after ten, and none, in turn.
     #[arg(long)]
     order: bool,
+    /// Starts and stops alone, of all supervisors that are installed, in turn: the least of all rounds.
+    #[arg(long)]
+    ends: bool,
     /// Loggers instead of supervisors: a gigabyte of lines through each.
     #[arg(long)]
     log: bool,
@@ -113,6 +116,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{}", order::table(&probe, &memory, how, count, rounds(&arguments)));
         return Ok(());
     }
+    if arguments.ends {
+        ends(&arguments, &probe, &memory, how);
+        return Ok(());
+    }
     let results = measure(&arguments, &probe, &memory, how);
     print(&arguments, &results, &memory);
     if arguments.services.len() > 1 {
@@ -123,13 +130,37 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn measure(arguments: &Arguments, probe: &Path, memory: &Memory, how: Thoroughness) -> Results {
+fn wanted(arguments: &Arguments) -> Vec<Peer> {
     let all = <Peer as clap::ValueEnum>::value_variants();
-    let wanted: Vec<Peer> = if arguments.only.is_empty() {
+    if arguments.only.is_empty() {
         all.iter().copied().filter(|peer| peer.is_there()).collect()
     } else {
         arguments.only.clone()
-    };
+    }
+}
+
+fn ends(arguments: &Arguments, probe: &Path, memory: &Memory, how: Thoroughness) {
+    for &count in &arguments.services {
+        let mut results = Results::new();
+        for round in 1..=rounds(arguments) {
+            for peer in wanted(arguments).into_iter().filter(|peer| peer.most() >= count) {
+                eprintln!("round {round} of {}: {count} services under {}", rounds(arguments), peer.name());
+                match measure::start_and_stop(peer, count, probe, memory, how) {
+                    Ok(figures) => figures.into_iter().for_each(|(measure, values)| {
+                        results.entry((count, peer)).or_default().entry(measure).or_default().extend(values);
+                    }),
+                    Err(error) => eprintln!("not measured: {error}"),
+                }
+            }
+        }
+        let values = results.values_mut().flat_map(std::collections::BTreeMap::values_mut);
+        values.for_each(|values| *values = vec![report::least(values)]);
+        println!("{}", report::table(&results, count));
+    }
+}
+
+fn measure(arguments: &Arguments, probe: &Path, memory: &Memory, how: Thoroughness) -> Results {
+    let wanted = wanted(arguments);
     let wanted: Vec<Peer> = if arguments.context {
         wanted.into_iter().filter(|peer| matches!(peer, Peer::Tree | Peer::Runit | Peer::S6)).collect()
     } else {

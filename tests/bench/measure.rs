@@ -4,7 +4,7 @@ use super::context;
 use super::cost::{Memory, activity, descriptors};
 use super::order::Shape;
 use super::peers::Peer;
-use super::place::{Place, Start, kill_all, now, reap_all, signal, supervisors};
+use super::place::{Place, Start, all_dead, kill_all, now, open_all, reap_all, signal, supervisors};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::Path;
@@ -25,6 +25,8 @@ pub enum Measure {
     NewDirectory,
     /// From the directory's disappearance to the end of the service.
     Removal,
+    /// From the order to stop to the end of the last service.
+    Dead,
     /// From the order to stop to the end of all processes.
     StopAll,
     /// Context switches a second, of all threads, while nothing happens.
@@ -82,16 +84,23 @@ pub fn run(peer: Peer, count: usize, probe: &Path, memory: &Memory, how: Thoroug
     result.map(|()| run.figures).map_err(|error| io::Error::other(format!("{}: {error}", peer.name())))
 }
 
-/// Has the tree run `count` services in an order, and measures their start and their stop.
+/// Has `peer` run `count` services, the tree in an order, and measures their start and their stop alone.
 ///
 /// # Errors
 /// As [`run`].
-pub fn start_and_stop(count: usize, probe: &Path, memory: &Memory, how: Thoroughness) -> io::Result<Figures> {
-    let peer = Peer::Tree;
+pub fn start_and_stop(
+    peer: Peer,
+    count: usize,
+    probe: &Path,
+    memory: &Memory,
+    how: Thoroughness,
+) -> io::Result<Figures> {
     let parent = probe.parent().unwrap_or(Path::new("/"));
     let mut run = Run { peer, place: Place::new(parent, probe, count)?, services: Vec::new(), figures: Figures::new() };
     peer.prepare(&run.place, count)?;
-    how.order.set(&run.place, count)?;
+    if peer == Peer::Tree {
+        how.order.set(&run.place, count)?;
+    }
     let result = run.start(count, memory).and_then(|pid| {
         std::thread::sleep(OLD_ENOUGH);
         run.stop(pid)
@@ -142,8 +151,13 @@ impl Run {
     }
 
     fn stop(&mut self, pid: i32) -> io::Result<()> {
+        let services = open_all(&self.services);
         let began = now();
         self.peer.stop(&self.place, pid, &self.services)?;
+        if !all_dead(&services, PATIENCE) {
+            return Err(io::Error::other("a service did not end"));
+        }
+        self.note(Measure::Dead, milliseconds(began, now()));
         if !reap_all(PATIENCE) {
             return Err(io::Error::other("it did not end"));
         }

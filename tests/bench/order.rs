@@ -2,8 +2,9 @@
 
 use super::cost::Memory;
 use super::measure::{Figures, Measure, Thoroughness, start_and_stop};
+use super::peers::Peer;
 use super::place::Place;
-use super::report::median;
+use super::report::least;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
@@ -26,6 +27,13 @@ const SHAPES: [(Shape, &str); 4] = [
     (Shape::Star, "all need one"),
     (Shape::Chain, "in one chain"),
     (Shape::Mesh, "each needs the ten before it"),
+];
+
+/// What is measured of each.
+const MEASURES: [(Measure, &str); 3] = [
+    (Measure::StartAll, "start of all, ms a service"),
+    (Measure::Dead, "stop of all until the last is dead, ms"),
+    (Measure::StopAll, "stop of all, ms"),
 ];
 
 impl Shape {
@@ -59,7 +67,7 @@ pub fn table(probe: &Path, memory: &Memory, how: Thoroughness, count: usize, rou
     for round in 1..=rounds {
         for ((shape, title), figures) in SHAPES.iter().zip(&mut all) {
             eprintln!("round {round} of {rounds}: {count} services {title}");
-            match start_and_stop(count, probe, memory, Thoroughness { order: *shape, ..how }) {
+            match start_and_stop(Peer::Tree, count, probe, memory, Thoroughness { order: *shape, ..how }) {
                 Ok(new) => {
                     new.into_iter().for_each(|(measure, values)| figures.entry(measure).or_default().extend(values))
                 }
@@ -67,15 +75,21 @@ pub fn table(probe: &Path, memory: &Memory, how: Thoroughness, count: usize, rou
             }
         }
     }
-    let value = |figures: &Figures, measure| figures.get(&measure).map_or(f64::NAN, |values| median(values));
     let [plain, ..] = &all;
-    let mut text = format!("| {count} services | start of all, ms a service | stop of all, ms |\n|---|---|---|\n");
+    let mut text = format!("| {count} services, the least of {rounds} |");
+    MEASURES.iter().for_each(|(_, title)| text.push_str(&format!(" {title} |")));
+    text.push_str("\n|---|---|---|---|\n");
     for ((_, title), figures) in SHAPES.iter().zip(&all) {
-        let cell = |measure| {
-            let value = value(figures, measure);
-            format!("{value:.2} ({:.2}×)", value / self::median(plain.get(&measure).map_or(&[], Vec::as_slice)))
-        };
-        let _ = writeln!(text, "| {title} | {} | {} |", cell(Measure::StartAll), cell(Measure::StopAll));
+        let _ = write!(text, "| {title} |");
+        for (measure, _) in MEASURES {
+            let (value, plain) = (value(figures, measure), value(plain, measure));
+            let _ = write!(text, " {value:.2} ({:.2}×) |", value / plain);
+        }
+        text.push('\n');
     }
     text
+}
+
+fn value(figures: &Figures, measure: Measure) -> f64 {
+    least(figures.get(&measure).map_or(&[], Vec::as_slice))
 }

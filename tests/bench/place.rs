@@ -1,9 +1,10 @@
 //! Where a benchmark takes place: the services, the FIFO on which they say that they run, and their processes.
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -154,6 +155,33 @@ pub fn supervisors(services: &HashSet<i32>) -> Vec<i32> {
         look_at.extend(below);
     }
     found
+}
+
+/// Descriptors of processes, to see their end without reaping them. Those that have ended have none.
+pub fn open_all(pids: &[i32]) -> Vec<OwnedFd> {
+    let open = |pid: &i32| {
+        // SAFETY: takes two integers, and gives a new descriptor or an error.
+        let number = unsafe { libc::syscall(libc::SYS_pidfd_open, *pid, 0) } as RawFd;
+        // SAFETY: the kernel has just given it to us.
+        (number >= 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
+    };
+    pids.iter().filter_map(open).collect()
+}
+
+/// Waits until all of these processes have ended, reaped or not; false if that takes longer than `timeout`. It looks at one
+/// after the other, for whoever is woken by each end takes the processor from those that are measured.
+pub fn all_dead(processes: &[OwnedFd], timeout: Duration) -> bool {
+    let deadline = Instant::now() + timeout;
+    processes.iter().all(|process| {
+        loop {
+            let mut entry = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut entry, PollTimeout::ZERO) {
+                Ok(0) if Instant::now() > deadline => return false,
+                Ok(0) => std::thread::sleep(Duration::from_micros(200)),
+                _ => return true,
+            }
+        }
+    })
 }
 
 /// Reaps what ends, until nothing below us is left; false if that takes longer than `timeout`.

@@ -11,13 +11,14 @@ use std::path::Path;
 pub type Results = BTreeMap<(usize, Peer), Figures>;
 
 /// The rows of the big table: measure, its title, and what is aimed at as a multiple of the floor.
-const ROWS: [(Measure, &str); 11] = [
+const ROWS: [(Measure, &str); 12] = [
     (Measure::StartAll, "start of all, ms a service"),
     (Measure::Restart, "restart after KILL, ms"),
     (Measure::KillAll, "all killed at once, ms a service"),
     (Measure::Command, "`k` on the FIFO to the new process, ms"),
     (Measure::NewDirectory, "new directory to running, ms"),
     (Measure::Removal, "removal to gone, ms"),
+    (Measure::Dead, "stop of all until the last service is dead, ms"),
     (Measure::StopAll, "stop of all, ms"),
     (Measure::Wakeups, "idle: wakeups a second"),
     (Measure::IdleCpu, "idle: processor time, ms"),
@@ -40,6 +41,11 @@ pub fn median(values: &[f64]) -> f64 {
         0 => f64::NAN,
         count => (sorted[(count - 1) / 2] + sorted[count / 2]) / 2.0,
     }
+}
+
+/// The least, which other programs disturb least; not a number if there is none.
+pub fn least(values: &[f64]) -> f64 {
+    values.iter().copied().reduce(f64::min).unwrap_or(f64::NAN)
 }
 
 /// Fills in what follows from others: memory is what a supervisor needs beyond the bare services.

@@ -1,7 +1,7 @@
 //! Stops of what is needed: by whomever, those who need it go first, and none takes for ever.
 
 use crate::common::*;
-use crate::{RUNS, svctl, teller, told, wait_for_state, wait_reason, wait_told};
+use crate::{RUNS, own, svctl, teller, told, wait_for_state, wait_reason, wait_told};
 use std::time::{Duration, Instant};
 
 /// `app` needs `web`, which needs `db`; `other` needs nobody.
@@ -183,5 +183,54 @@ fn what_was_removed_while_no_tree_ran_stops_soon_and_in_order() {
         let [web, db] = ["web", "db"].map(|name| told.iter().position(find(format!("-{name}{number}"))));
         assert!(web.is_some() && web < db, "{number}: {told:?}\n{}", place.story());
     }
+    assert!(tree.stop().success());
+}
+
+/// Only the directories themselves say who needs whom. The threads of the next tree begin in no order, and each reads its own
+/// directory's file later than another one may be stopped.
+fn named_by_directories(pairs: usize) -> (Place, Vec<(String, String)>) {
+    let place = Place::new();
+    place.conf("[global]\nready : fd\nrestart_delay : 0.01\n");
+    let names: Vec<(String, String)> =
+        (0..pairs).map(|number| (format!("web{number}"), format!("db{number}"))).collect();
+    for (web, db) in &names {
+        [web, db].iter().for_each(|name| teller(&place, name));
+        own(&place, web, &format!("needs : {db}\n"));
+    }
+    {
+        let killed = place.reaped_tree();
+        wait_for("all", &place, || told(&place).len() == 2 * pairs);
+        killed.kill();
+    }
+    (place, names)
+}
+
+fn all_stopped_in_order(place: &Place, names: &[(String, String)]) {
+    for (web, db) in names {
+        wait_for("the end", place, || told(place).contains(&format!("-{db}")));
+        let told = told(place);
+        let [web, db] = [web, db].map(|name| told.iter().position(|word| *word == format!("-{name}")));
+        assert!(web.is_some() && web < db, "{told:?}\n{}", place.story());
+    }
+}
+
+#[test]
+fn the_end_of_a_tree_that_has_just_begun_is_in_the_order_of_directories() {
+    let (place, names) = named_by_directories(12);
+    let tree = place.tree();
+    // Before its threads have begun.
+    tree.signal("TERM");
+    assert!(tree.wait().success());
+    all_stopped_in_order(&place, &names);
+}
+
+#[test]
+fn what_was_stopped_while_no_tree_ran_stops_in_the_order_of_directories() {
+    let (place, names) = named_by_directories(12);
+    for (_, db) in &names {
+        std::fs::rename(place.root().join(db), place.path().join(db)).expect("moved");
+    }
+    let tree = place.tree();
+    all_stopped_in_order(&place, &names);
     assert!(tree.stop().success());
 }

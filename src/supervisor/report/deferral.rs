@@ -17,7 +17,7 @@ use crate::sys::threads::poll::{PollSource, Timer};
 use crate::sys::time::Mono;
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The machine is quiet when no service was started or signalled for this long.
@@ -81,6 +81,36 @@ impl DeferredReport {
 impl Drop for DeferredReport {
     fn drop(&mut self) {
         WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The end of a tree: what is written of a service that has ended waits for those that have not.
+#[derive(Debug, Default)]
+pub struct TreeEnd {
+    has_begun: AtomicBool,
+    /// How many services are still to end.
+    left: AtomicUsize,
+}
+
+impl TreeEnd {
+    /// The tree ends, and so many services are supervised.
+    pub fn begin(&self, services: usize) {
+        self.left.store(services, Ordering::Relaxed);
+        self.has_begun.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the tree is ending.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Relaxed)
+    }
+
+    /// One more has ended. With the last one, nothing is waited for any more.
+    pub fn note_ended(&self, report: &DeferredReport) {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1
+            && let Some(quiet) = report.quiet
+        {
+            quiet.timer.set(Duration::from_nanos(1));
+        }
     }
 }
 

@@ -12,7 +12,7 @@
 
 pub(super) mod access;
 pub mod alarm;
-pub(super) mod deferral;
+pub mod deferral;
 pub(super) mod lines;
 pub mod publish;
 pub(super) mod reports;

@@ -16,8 +16,10 @@ pub(in crate::supervisor) struct Reports {
     pub(in crate::supervisor) publisher: Publisher,
     /// What runs, in the words of `state.json`.
     pub(in crate::supervisor) definition: String,
-    /// A process was started or signalled in this turn.
+    /// A process was started or signalled in this turn, or has to wait for others.
     pub(in crate::supervisor) acted_this_turn: bool,
+    /// Supervision has ended with the tree, and that may wait until all others have.
+    pub(in crate::supervisor) ended_with_tree: bool,
     /// What has happened is not written down yet.
     pub(in crate::supervisor) deferred: Option<DeferredReport>,
     /// When to bring the status directory into order, if it is not.
@@ -33,6 +35,7 @@ impl Reports {
             publisher,
             definition,
             acted_this_turn: false,
+            ended_with_tree: false,
             deferred: None,
             repair_at: None,
         }

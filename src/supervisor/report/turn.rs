@@ -20,19 +20,33 @@ const REPAIR_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Supervisor {
     /// Reports at the end of a turn. After a start or a signal that no command asked for, the report is put off, until `quiet` says that no service was
-    /// started for a while, or its time is over: the process's next event is then told in the same report.
+    /// started for a while, or its time is over: the process's next event is then told in the same report. When the tree ends, the
+    /// report of a service's end is put off, too.
     pub(in crate::supervisor) fn report_when_quiet(&mut self, quiet: bool) {
         let now = Mono::now();
+        let ended_now = self.has_ended_with_tree() && !std::mem::replace(&mut self.reports.ended_with_tree, true);
+        self.reports.acted_this_turn |= ended_now;
         let acted_this_turn = self.reports.defer(now);
+        if let (true, Some(tree), Some(deferred)) = (ended_now, self.spec.host.tree(), &self.reports.deferred) {
+            tree.end.note_ended(deferred);
+        }
         let ends = self.outcome.is_some()
             || self.parking.is_some()
             // Who has given it looks at what it has led to.
             || self.reports.publisher.command_is_untold()
-            || matches!(self.machine.state(), State::Ended | State::Failed);
+            || self.machine.state() == State::Failed
+            || (self.machine.state() == State::Ended && !self.reports.ended_with_tree);
         let is_over = |until| (quiet && !acted_this_turn) || now >= until;
         if ends || self.reports.deferred_until(&self.machine).is_none_or(is_over) {
             self.report();
         }
+    }
+
+    /// Whether the service has ended because the tree ends. Its logger waits for nobody but the service.
+    fn has_ended_with_tree(&self) -> bool {
+        self.machine.state() == State::Ended
+            && self.machine.leave() == Some(Leave::Stop)
+            && self.spec.host.tree().is_some_and(|tree| tree.end.has_begun())
     }
 
     /// Repairs the status directory, writes the files that have changed, and writes the waiting log lines. If the machine has

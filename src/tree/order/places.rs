@@ -57,7 +57,7 @@ impl Places {
     }
 
     /// These modules are there, or are going to be: nobody overtakes one that has not begun yet.
-    pub fn announce<'a>(&self, config: &Config, names: impl IntoIterator<Item = &'a str>) {
+    pub fn announce(&self, config: &Config, names: impl Iterator<Item = String>) {
         if !config.has_relations() && !self.are_ordered() {
             return;
         }
@@ -65,7 +65,7 @@ impl Places {
         let mut inner = self.inner.lock();
         inner.begun = true;
         inner.order.set_global(config.global_needs());
-        names.into_iter().for_each(|name| inner.declare(config, name));
+        names.for_each(|name| inner.declare(config, &name));
     }
 
     /// A directory has named others, and nobody had before: these are the modules, with their threads.
@@ -98,6 +98,13 @@ impl Places {
             }
         }
         inner.wake();
+    }
+
+    /// What the directory of this module says of others, of which an earlier tree has left something running: its thread, which
+    /// reads that itself, begins later.
+    pub fn note_own(&self, name: &str, own: OwnFile) {
+        self.ordered.store(true, Ordering::Relaxed);
+        self.inner.lock().own.insert(name.to_string(), own);
     }
 
     /// An earlier tree has left something of this module running, and its thread begins later.
@@ -202,6 +209,10 @@ impl Place for Seat {
 
     fn report(&self, standing: Standing) {
         self.at((), |order, id| order.report(id, standing));
+    }
+
+    fn has_own(&self) -> bool {
+        self.places.inner.lock().own.contains_key(&self.name)
     }
 
     fn has_run_before(&self) {

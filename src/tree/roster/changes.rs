@@ -10,7 +10,6 @@ use crate::supervisor::spec::Outcome;
 use crate::sys::files::file_id::FileInstance;
 use crate::tree::root::scan::{self, ServiceDir};
 use std::io;
-use std::sync::atomic::Ordering;
 
 impl Roster {
     /// The scanner has seen this service directory: its service is supervised, if it is not yet.
@@ -173,7 +172,7 @@ impl Roster {
         let Some((name, member)) = self.members.remove(&report.member) else { return Ok(()) };
         self.demand -= member.demand;
         // The report is the last thing that a thread does, so this does not block.
-        if !self.shutting_down.load(Ordering::Relaxed) {
+        if !self.end.has_begun() {
             member.thread.join();
         }
         let comes_back = member.mailbox.take().iter().any(|ask| matches!(ask, Ask::ComeBack));

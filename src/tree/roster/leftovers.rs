@@ -2,10 +2,13 @@
 //! directory may be gone, renamed, incomplete for the moment, or replaced by another one.
 
 use super::members::Roster;
+use crate::conf::names_others;
+use crate::conf::own::OwnFile;
 use crate::service::entries::Contents;
 use crate::status::StatusDir;
 use crate::status::recorded;
 use crate::status::state::StateFile;
+use crate::supervisor::own_settings::trusted;
 use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::tree::root::scan::{self, EntryKind, ServiceDir};
 use crate::tree::standard_output;
@@ -23,7 +26,13 @@ struct Leftover {
     own_logger: bool,
     /// Whether it is the command that the tree was given.
     command: bool,
+    /// Whether the shared file or its directory named others when it was started, as far as that was written down.
+    may_name_others: bool,
 }
+
+/// What an earlier tree has left of its services, by name; nothing where there is none but a logger.
+#[derive(Debug, Default)]
+pub struct Leftovers(Vec<(String, Option<Leftover>)>);
 
 /// What has become of a service directory.
 enum Place {
@@ -38,34 +47,49 @@ enum Place {
 }
 
 impl Roster {
+    /// Looks what an earlier tree has left. Whom the directories of those that run name, is known from here on: each thread reads
+    /// its own later than another one may have stopped what that names. `root` is where the services are.
+    pub fn find_leftovers(&self, root: &Path) -> Leftovers {
+        let Ok(entries) = std::fs::read_dir(self.status_root()) else { return Leftovers::default() };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let found = names.filter(|name| !name.starts_with('.')).map(|name| {
+            let left = self.left_of(&name, &root.join(&name));
+            (name, left)
+        });
+        let found: Vec<(String, Option<Leftover>)> = found.collect();
+        for (name, _) in found.iter().filter(|(_, left)| left.is_some_and(|left| left.runs && left.may_name_others)) {
+            // What is wrong with it, the thread says.
+            let own = OwnFile::read(&root.join(name), trusted()).ok().flatten();
+            if let Some(own) = own.filter(|own| names_others(own.section())) {
+                self.places.note_own(name, own);
+            }
+        }
+        Leftovers(found)
+    }
+
     /// Takes on what an earlier tree has left. A service whose directory is still there goes on, even if its `run` is missing
     /// for the moment. A service whose directory is gone or replaced is stopped first, and the new directory follows it, under
     /// whatever name. So this has to be called before the first scan of the root. `root` is where the root is, with the
     /// directory that it was when it was last looked at, if it was there.
-    pub fn adopt_leftovers(&mut self, root: (&Path, Option<FileInstance>)) {
-        let Ok(entries) = std::fs::read_dir(self.status_root()) else { return };
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    pub fn adopt_leftovers(&mut self, root: (&Path, Option<FileInstance>), Leftovers(left): Leftovers) {
         if self.places.are_ordered() {
             // All before the first thread begins: one that goes on with its stop waits for those that need it.
-            for name in &names {
-                if self.left_of(name, &root.0.join(name)).is_some_and(|service| service.runs) {
-                    self.places.note_running(&self.shared.config, name);
-                }
+            for (name, _) in left.iter().filter(|(_, left)| left.is_some_and(|left| left.runs)) {
+                self.places.note_running(&self.shared.config, name);
             }
         }
-        names.into_iter().for_each(|name| self.adopt_leftover(root, name));
+        left.into_iter().for_each(|(name, service)| self.adopt_leftover(root, name, service));
     }
 
     fn left_of(&self, module: &str, definition: &Path) -> Option<Leftover> {
         Leftover::read(&self.shared.status_root.left(module)?, definition)
     }
 
-    fn adopt_leftover(&mut self, root: (&Path, Option<FileInstance>), name: String) {
+    fn adopt_leftover(&mut self, root: (&Path, Option<FileInstance>), name: String, service: Option<Leftover>) {
         let path = root.0.join(&name);
         let log_path = path.join("log");
         // The command's own thread takes on what is left of it.
-        let service = self.left_of(&name, &path).filter(|left| !(left.command && self.is_command(&name)));
+        let service = service.filter(|left| !(left.command && self.is_command(&name)));
         let logger = self.left_of(&format!("{name}/log"), &log_path);
         let runs = [service, logger].iter().flatten().any(|left| left.runs);
         if service.is_none() && logger.is_none() {
@@ -144,9 +168,18 @@ impl Leftover {
         let lock = crate::sys::files::file::read(&dir.lock_path()).ok();
         let records = lock.and_then(|lock| recorded::read(dir, &lock, state.as_ref()).ok()).unwrap_or_default();
         let recorded = records.into_iter().find(|recorded| !matches!(recorded.open(), Ok(None)));
+        let may_name_others = state.as_ref().is_none_or(|state| {
+            let is_older =
+                recorded.as_ref().is_some_and(|recorded| state.pid != Some(recorded.pid.as_raw().unsigned_abs()));
+            is_older || [&state.needs, &state.after, &state.restart_with].into_iter().any(|names| !names.is_empty())
+        });
         match (recorded, state.and_then(|state| state.memory)) {
-            (Some(recorded), _) => Some(Leftover { directory: recorded.directory, runs: true, own_logger, command }),
-            (None, Some(memory)) => Some(Leftover { directory: memory.directory, runs: false, own_logger, command }),
+            (Some(recorded), _) => {
+                Some(Leftover { directory: recorded.directory, runs: true, own_logger, command, may_name_others })
+            }
+            (None, Some(memory)) => {
+                Some(Leftover { directory: memory.directory, runs: false, own_logger, command, may_name_others })
+            }
             (None, None) => None,
         }
     }

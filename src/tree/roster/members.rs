@@ -13,6 +13,7 @@ use crate::status::log::{Echo, Log};
 use crate::status::state::StateFile;
 use crate::supervisor::host::ToTree;
 use crate::supervisor::report::alarm::Alarms;
+use crate::supervisor::report::deferral::TreeEnd;
 use crate::supervisor::requests::mailbox::{Ask, Mailbox};
 use crate::supervisor::requests::parking::{Descriptors, InheritedModule, Parking};
 use crate::supervisor::runit::RunitTree;
@@ -29,7 +30,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Former directories are forgotten once more than this many are remembered beside twice the number of entries.
 const SEEN_SPARE: usize = 64;
@@ -76,7 +76,7 @@ pub struct Roster {
     /// Standard output, for services.
     pub(super) stdout: StandardOutput,
     /// The process ends when all threads have.
-    pub(super) shutting_down: Arc<AtomicBool>,
+    pub(super) end: Arc<TreeEnd>,
     pub(super) members: HashMap<u64, (String, SupervisorThread)>,
     /// What all members need.
     pub(super) demand: Demand,
@@ -108,7 +108,7 @@ impl Roster {
             continued: BTreeMap::new(),
             left: OutputsLeft::default(),
             stdout,
-            shutting_down: Arc::default(),
+            end: Arc::default(),
             members: HashMap::new(),
             demand: Demand::default(),
             capacity_logged: BTreeMap::new(),
@@ -237,9 +237,9 @@ impl Roster {
     }
 
     /// These services are about to be started, and so is the command, if there is one.
-    pub fn announce(&mut self, names: &[String]) {
-        let command = Some(MAIN).filter(|name| self.is_command(name));
-        self.places.announce(&self.shared.config, names.iter().map(String::as_str).chain(command));
+    pub fn announce(&self, names: impl Iterator<Item = String>) {
+        let command = Some(MAIN).filter(|name| self.is_command(name)).map(String::from);
+        self.places.announce(&self.shared.config, names.chain(command));
         self.log_circles();
     }
 
@@ -297,7 +297,7 @@ impl Roster {
 
     /// Stops all services, for good; loggers follow when their services are gone.
     pub fn leave_all(&mut self) {
-        self.shutting_down.store(true, Ordering::Relaxed);
+        self.end.begin(services(&self.members).count());
         self.places.end();
         for name in self.names() {
             match self.entries.get(&name).map(|entry| &entry.lifecycle) {

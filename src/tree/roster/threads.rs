@@ -20,7 +20,6 @@ use crossbeam_channel::Sender;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Stack of a supervisor thread, in bytes. A release build touches a fifth of it, and a panic needs some more; unoptimised
 /// code needs several times as much.
@@ -207,13 +206,13 @@ impl Roster {
         let id = self.next_member;
         self.next_member += 1;
         let reporter = self.reporter.clone();
-        let shutting_down = self.shutting_down.clone();
+        let end = self.end.clone();
         let its_mailbox = mailbox.clone();
         let thread = Thread::spawn(&module, STACK_SIZE, move || {
             its_mailbox.attend();
             let outcome = catch(|| supervise(spec)).ok();
             tell_end(&reporter, ThreadExit { member: id, outcome });
-            if shutting_down.load(Ordering::Relaxed) {
+            if end.has_begun() {
                 // The end of the process takes all threads' memory down at once; one by one, each unmapping would
                 // interrupt every other processor.
                 Thread::quit();
@@ -260,6 +259,7 @@ impl Roster {
                 removals: self.shared.removals.clone(),
                 runit: self.shared.runit.clone(),
                 place,
+                end: self.end.clone(),
             }),
             module,
         }))
