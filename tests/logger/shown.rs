@@ -115,6 +115,34 @@ fn a_follower_sees_each_line_once_however_often_the_logger_rotates() {
     assert!(tree.stop().success());
 }
 
+#[test]
+fn a_follower_goes_with_the_service_to_its_new_logger() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", "#!/bin/sh\necho first $$\nexec sleep 1000\n");
+    let tree = place.tree();
+    let web = place.module("web");
+    let first = web.wait_up(&place);
+    web.wait_text(&place, "__stdout", "first");
+    let followed = place.path().join("followed");
+    let mut command = svctl_command();
+    command.arg("-p").arg(place.status_root()).args(["logs", "-f", "web"]);
+    command.stdout(std::fs::File::create(&followed).unwrap());
+    let following = place.start(command);
+    let sees = |pid: u32| {
+        let line = format!("first {pid}\n");
+        wait_for("its line", &place, || std::fs::read_to_string(&followed).unwrap().contains(&line));
+    };
+    sees(first);
+    place.conf(&format!("{FAST}log : yes\nlog_stamp : none\n"));
+    tree.signal("HUP");
+    place.wait_told("has a log now");
+    assert!(place.svctl(&["restart", "web"]).status.success(), "{}", place.story());
+    sees(web.wait_new_pid(&place, first));
+    following.kill();
+    assert!(tree.stop().success());
+}
+
 /// A service with this `log/run`, whose lines `svctl logs` shows.
 fn with_logger_of_others(program: &str, run: &str) {
     let paths = std::env::var_os("PATH").unwrap_or_default();

@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::stdout;
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 /// The name column does not get wider than this for one long name.
 const NAME_MAX: usize = 32;
@@ -35,6 +36,12 @@ const STAMP: usize = "YYYY-MM-DD HH:MM:SS".len();
 
 /// So many bytes are written at once, in bytes.
 const PAGE: usize = 64 * 1024;
+
+/// The name of a logger's file, in JSON.
+const LOG: &str = "log";
+
+/// The file that says who the logger of a module is.
+const STATE: &str = "state.json";
 
 /// The key of directories whose events are about modules that come and go. No module has this name.
 const ANEW: &str = "";
@@ -126,10 +133,8 @@ impl Show<'_> {
         for module in modules {
             if let Some(watches) = watches.as_deref_mut() {
                 watch(watches, module.dir.path(), module.name.clone(), Interest::Writes)?;
-                if let Some(Logged::File(current)) = logged::of(&module).filter(|_| !self.arguments.supervisor)
-                    && let Some(dir) = current.parent()
-                {
-                    watch(watches, dir, module.name.clone(), Interest::Writes)?;
+                if let Some(Logged::File(current)) = logged::of(&module).filter(|_| !self.arguments.supervisor) {
+                    watch_beside(&current, &module, watches)?;
                 }
             }
             if self.streams.iter().all(|stream| stream.label.module != module.name) {
@@ -170,7 +175,7 @@ impl Show<'_> {
         };
         let (mut nothing, mut files) = (true, files.to_vec());
         match logged::of(module).filter(|_| !self.arguments.supervisor) {
-            Some(Logged::File(current)) => files.push(("log", current, false)),
+            Some(Logged::File(current)) => files.push((LOG, current, false)),
             Some(Logged::Somewhere(pid)) if self.style.bare => {
                 out.note(&format!(
                     "{0}: its output goes to {0}/log, pid {pid}, and which file that writes cannot be told",
@@ -179,32 +184,51 @@ impl Show<'_> {
             }
             Some(Logged::Somewhere(_)) | None => {}
         }
-        for (name, path, is_error_stream) in files {
-            let is_logged = name == "log";
-            if is_logged && self.style.bare {
-                out.note(&format!("{0}: the log is in {1}", module.shown(), path.display()));
-            }
-            let tail = if is_logged { Tail::of_logger(path.clone(), lines) } else { Tail::new(path.clone(), lines) };
-            match tail {
-                Ok(tail) => {
-                    nothing &= !tail.exists();
-                    let label = Label { module: module.name.clone(), name, is_error_stream };
-                    let source = Source::new(tail, self.filter.clone(), is_logged);
-                    self.streams.push(Stream { label, source });
-                }
-                Err(error) => {
-                    nothing = false;
-                    let denied = access::is_denied(&error);
-                    self.outcomes.push(if denied { Outcome::Denied } else { Outcome::Failed });
-                    out.note(&format!("fail: {}: {}", module.shown(), access::explain(&path, &error)));
-                }
-            }
+        for file in files {
+            nothing &= !self.open_file(module, file, lines, out);
         }
         if nothing && !self.arguments.modules.is_empty() && !self.arguments.follow {
             let on_the_trees = logged::is_on_the_trees_output(module);
             let what = if on_the_trees { logged::ON_THE_TREES_OUTPUT } else { "has written nothing yet" };
             out.note(&format!("{}: {what}", module.shown()));
         }
+    }
+
+    /// Adds one file of a module; says whether there is something, be it an error.
+    fn open_file(&mut self, module: &Module, file: (&'static str, PathBuf, bool), lines: usize, out: &Out) -> bool {
+        let (name, path, is_error_stream) = file;
+        let is_logged = name == LOG;
+        if is_logged && self.style.bare {
+            out.note(&format!("{0}: the log is in {1}", module.shown(), path.display()));
+        }
+        let tail = if is_logged { Tail::of_logger(path.clone(), lines) } else { Tail::new(path.clone(), lines) };
+        match tail {
+            Ok(tail) => {
+                let exists = tail.exists();
+                let label = Label { module: module.name.clone(), name, is_error_stream };
+                let source = Source::new(tail, self.filter.clone(), is_logged);
+                self.streams.push(Stream { label, source });
+                exists
+            }
+            Err(error) => {
+                let denied = access::is_denied(&error);
+                self.outcomes.push(if denied { Outcome::Denied } else { Outcome::Failed });
+                out.note(&format!("fail: {}: {}", module.shown(), access::explain(&path, &error)));
+                true
+            }
+        }
+    }
+
+    /// The module has got a logger, or another one: its lines are followed, too, after the last ones.
+    fn open_log(&mut self, name: &OsString, watches: &mut Watches<OsString>, out: &Out) -> Result<(), CtlError> {
+        let Some(module) = self.root.module(name).filter(|_| !self.arguments.supervisor) else { return Ok(()) };
+        let Some(Logged::File(current)) = logged::of(&module) else { return Ok(()) };
+        if self.streams.iter().any(|stream| stream.label.module == *name && stream.source.tail.path() == current) {
+            return Ok(());
+        }
+        watch_beside(&current, &module, watches)?;
+        self.open_file(&module, (LOG, current, false), self.count, out);
+        Ok(())
     }
 
     /// The last lines of each file; the supervisor's two logs, and what loggers wrote for several services, are one story, told in
@@ -275,8 +299,11 @@ impl Show<'_> {
             if ready[1] {
                 return Ok(());
             }
-            let anew = take_events(&mut watches, &mut dirty);
-            if anew {
+            let changes = take_events(&mut watches, &mut dirty);
+            for name in &changes.states {
+                self.open_log(name, &mut watches, out)?;
+            }
+            if changes.anew {
                 self.gather(Some(&mut watches), out, false)?;
                 dirty.extend(self.streams.iter().map(|stream| stream.label.module.clone()));
             }
@@ -285,20 +312,40 @@ impl Show<'_> {
     }
 }
 
-/// Notes who has written; true if modules came or went.
-fn take_events(watches: &mut Watches<OsString>, dirty: &mut BTreeSet<OsString>) -> bool {
-    let mut anew = false;
+/// What has changed beside the files.
+#[derive(Default)]
+struct Changes {
+    /// Modules came or went.
+    anew: bool,
+    /// Modules whose state is another one.
+    states: BTreeSet<OsString>,
+}
+
+/// Notes who has written.
+fn take_events(watches: &mut Watches<OsString>, dirty: &mut BTreeSet<OsString>) -> Changes {
+    let mut changes = Changes::default();
     for event in watches.take() {
         match event {
-            Event::Entry(name, _) if name != ANEW => {
+            Event::Entry(name, entry) if name != ANEW => {
+                if entry == STATE {
+                    changes.states.insert(name.clone());
+                }
                 dirty.insert(name);
             }
             // What was written has been said before it was closed.
             Event::Closed(..) => {}
-            Event::Entry(..) | Event::Gone(_) | Event::All => anew = true,
+            Event::Entry(..) | Event::Gone(_) | Event::All => changes.anew = true,
         }
     }
-    anew
+    changes
+}
+
+/// Watches what is written beside the file that a logger of `module` writes.
+fn watch_beside(current: &Path, module: &Module, watches: &mut Watches<OsString>) -> Result<(), CtlError> {
+    if let Some(dir) = current.parent() {
+        watch(watches, dir, module.name.clone(), Interest::Writes)?;
+    }
+    Ok(())
 }
 
 /// Lines on their way to standard output.
