@@ -36,7 +36,8 @@ fn where_its_reader_has_gone_supervision_goes_on_and_the_end_comes_in_time() {
     wait_for("the first line", &place, || crate::output(&place) == "web | first\n");
     let stderr = place.path().join("stderr");
     wait_for("that to be told", &place, || count(&stderr, "supervise-log: standard output: Broken pipe") > 0);
-    assert!(place.svctl(&["-w", "10", "restart", "web"]).status.success());
+    let answer = place.svctl(&["-w", "10", "restart", "web"]);
+    assert!(answer.status.success(), "{}\n{}", said_by(&answer), place.story());
     assert!(place.svctl(&["-w", "20", "shutdown"]).status.success(), "{}", place.story());
     tree.wait();
     assert_eq!(std::fs::read_to_string(place.path().join("ended")).unwrap(), "0\n");

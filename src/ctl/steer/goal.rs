@@ -113,13 +113,16 @@ impl Progress {
     pub fn new(goal: Goal, before: &Snapshot, at: Mono, clock: SystemTime) -> Progress {
         let old = Run::of(before);
         let ends = goal == Goal::NewRun || before.state.state == ModuleState::Stopping;
+        // There may be a process by now, which a restart ends.
+        let begins =
+            goal == Goal::NewRun && matches!(before.state.state, ModuleState::Starting | ModuleState::Unknown(_));
         Progress {
             goal,
             old,
             old_age: (before.uptime(clock).unwrap_or_default(), at),
             old_state: (before.state.state.clone(), before.state.since.clone()),
             last_exit: exit_stamp(before),
-            expected_exits: usize::from(ends && old.is_some()),
+            expected_exits: usize::from(begins || (ends && old.is_some())),
             exits: 0,
             failed_starts: before.state.failed_starts,
             awaited_commands: None,

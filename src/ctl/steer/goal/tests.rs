@@ -113,6 +113,23 @@ fn a_restart_wants_another_process() {
 }
 
 #[test]
+fn a_restart_of_what_has_just_begun_ends_a_process_that_was_not_written_down_yet() {
+    for before in ["", "starting"] {
+        let mut trace = trace(Goal::NewRun, &seen(before, 99, None));
+        assert_eq!(
+            trace.look(&after(seen("backoff", 100, None), "a", 0), in_ms(20)),
+            Verdict::NotYet(None),
+            "{before}"
+        );
+        let up = after(seen("up", 101, Some(8)), "a", 0);
+        assert_eq!(trace.look(&up, in_ms(30)), Verdict::NotYet(Some(in_ms(1030))), "{before}");
+        assert_eq!(trace.clone().look(&up, in_ms(1030)), Verdict::Reached, "{before}");
+        let died = after(seen("backoff", 102, None), "b", 3);
+        assert!(matches!(trace.look(&died, in_ms(200)), Verdict::Failed(_)), "{before}");
+    }
+}
+
+#[test]
 fn the_same_number_for_a_later_process_is_another_process() {
     let mut trace = trace(Goal::NewRun, &seen("up", 50, Some(7)));
     let up = after(seen("up", 100, Some(7)), "a", 0);
