@@ -54,7 +54,7 @@ fn it_takes_effect_at_the_next_start_and_says_so() {
     let log_pid = logger.wait_up(&place);
     wait_for("the word of it", &place, || place.story().contains("from its next start on its output goes to web/log"));
     assert_eq!(web.pid(), first);
-    signal(first, "KILL");
+    assert!(place.svctl(&["restart", "web"]).status.success(), "{}", place.story());
     let second = web.wait_new_pid(&place, first);
     wait_logged(&place, &current(&place), &format!("out {second}\nerr {second}\n"));
     // And back: the logger stays until the service is started without it.
@@ -62,7 +62,7 @@ fn it_takes_effect_at_the_next_start_and_says_so() {
     tree.signal("HUP");
     wait_for("the word of it", &place, || place.story().contains("log says files now"));
     assert!(is_alive(log_pid) && web.pid() == second);
-    signal(second, "KILL");
+    assert!(place.svctl(&["restart", "web"]).status.success(), "{}", place.story());
     let third = web.wait_new_pid(&place, second);
     web.wait_text(&place, "__stderr", &format!("err {third}"));
     wait_for("the logger to end", &place, || !is_alive(log_pid));

@@ -205,13 +205,13 @@ fn json_and_back_to_files_at_the_next_start() {
     place.conf(FAST);
     tree.signal("HUP");
     wait_for("the word of it", &place, || place.story().contains("log says files now"));
-    signal(first, "KILL");
+    assert!(place.svctl(&["restart", "web"]).status.success(), "{}", place.story());
     let second = web.wait_new_pid(&place, first);
     web.wait_text(&place, "__stderr", &format!("b {second}"));
     place.conf(CONF);
     tree.signal("HUP");
     wait_for("the word of it", &place, || place.story().contains("log says stdout now"));
-    signal(second, "KILL");
+    assert!(place.svctl(&["restart", "web"]).status.success(), "{}", place.story());
     let third = web.wait_new_pid(&place, second);
     wait_for("text", &place, || text(&out(&place)).contains(&format!("web | b {third}\n")));
     assert!(tree.stop().success());

@@ -94,6 +94,12 @@ fn a_watch_redraws_on_change_and_gives_the_terminal_back() {
     terminal.sees("\x1b[35mdown\x1b[0m");
     fixture.service("later", STEADY);
     terminal.sees("later");
+    fixture.expect(0, &["stop", "later"]);
+    until("both are down on the screen", || {
+        let text = terminal.text();
+        let last = text.rsplit("MODULE").next().unwrap_or_default();
+        (last.matches("\x1b[35mdown\x1b[0m").count() == 2).then_some(())
+    });
     terminal.master.write_all(b"q").unwrap();
     assert_eq!(terminal.ends(), Some(0), "what is down is wanted down");
     terminal.sees(GIVEN_BACK);
