@@ -6,26 +6,38 @@ use crate::sys::files::file;
 use std::io::Read;
 use std::path::Path;
 
+/// How often it is read until it goes together.
+const TRIES: u32 = 3;
+
+/// There is no log, or it is not for us to see.
+struct NoLog;
+
 /// The counters of the log in `dir`; `None` where there is no such log, or it is not for us to see.
 ///
 /// They go with the state that was read before them in the same call: a logger that takes its next step meanwhile writes to
 /// their other place first.
 pub fn of(dir: &Path) -> Option<Counters> {
+    // A logger that takes two steps while they are read leaves some of the one and some of the other: those do not go together.
+    (0..TRIES).find_map(|_| read(dir).transpose())?.ok()
+}
+
+/// `None`: what was read does not go together.
+fn read(dir: &Path) -> Result<Option<Counters>, NoLog> {
     let mut header = [0; HEADER];
-    file::read(&dir.join(JOURNAL)).ok()?.read_exact(&mut header).ok()?;
+    file::read(&dir.join(JOURNAL)).and_then(|mut journal| journal.read_exact(&mut header)).map_err(|_| NoLog)?;
     let word = |word: Word| {
         let at = word.index() * 8;
-        header.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes)
+        header.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
     };
-    if word(Word::Magic)? != MAGIC {
-        return None;
+    if word(Word::Magic) != MAGIC {
+        return Err(NoLog);
     }
-    let state = State::unpack(word(Word::State)?)?;
+    let Some(state) = State::unpack(word(Word::State)) else { return Ok(None) };
     let mut words = [0; COUNTERS];
     for (counter, place) in words.iter_mut().enumerate() {
-        *place = word(Word::Counter(state.counters, counter))?;
+        *place = word(Word::Counter(state.counters, counter));
     }
-    Some(Counters::of(words))
+    Ok(Counters::of(words))
 }
 
 #[cfg(test)]

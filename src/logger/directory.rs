@@ -66,6 +66,9 @@ impl Directory {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(about(&self.path, "cannot make the directory", &error));
             }
+            Err(_) if self.path.exists() && !self.path.is_dir() => {
+                return Err(about(&self.path, "not a log", &"it is not a directory"));
+            }
             Ok(()) | Err(_) => {}
         }
         match Lock::take(&path) {

@@ -17,7 +17,7 @@ use crate::sys::threads::poll::{PollSource, wait};
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::{Mono, boot_id};
 use nix::sys::signal::Signal;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -30,9 +30,6 @@ const READS_PER_LOOK: u32 = 16;
 
 /// The pieces of a long line, in bytes.
 const PIECE: usize = 64 * 1024;
-
-/// The largest `config` that is read.
-const CONFIG_MAX: u64 = 64 * 1024;
 
 /// What the logger is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,17 +241,13 @@ impl Logger {
 
     fn read_config(&mut self) {
         let path = child(self.directory.path(), "config");
-        let mut text = Vec::new();
-        let config = match crate::sys::files::file::read(&path)
-            .and_then(|it| it.take(CONFIG_MAX).read_to_end(&mut text))
-        {
-            Ok(_) => {
+        let config = match svlogd::read(&path) {
+            Ok(text) => {
                 let (said, complaints) = svlogd::parse(&text);
                 let shown = path.parent().unwrap_or(&path).display();
                 complaints.iter().for_each(|complaint| say(&format!("{shown}/{complaint}")));
                 said
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Said::default(),
             Err(error) => return say(&format!("{}; what was read before holds", about(&path, "cannot read", &error))),
         };
         match self.options.settle(config) {

@@ -1,7 +1,27 @@
 //! svlogd's `DIR/config`, by the manual of runit's svlogd(8): a letter at the beginning of each line, and its value behind.
 
 use super::settings::Said;
+use crate::sys::files::file;
+use std::io::{self, Read};
+use std::path::Path;
 use std::time::Duration;
+
+/// The largest `config` that is read, in bytes.
+const CONFIG_MAX: u64 = 64 * 1024;
+
+/// Reads `config`, if there is one. A part of it would be half a pattern, so one that is too large is not read.
+///
+/// # Errors
+/// What `open` and `read` give.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    match file::read(path).and_then(|file| file.take(CONFIG_MAX + 1).read_to_end(&mut text)) {
+        Ok(size) if size as u64 > CONFIG_MAX => Err(io::Error::other("it is larger than 64 KiB")),
+        Ok(_) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(text),
+        Err(error) => Err(error),
+    }
+}
 
 /// What `config` says, and what is wrong with it or has no effect here: one text for each line of it.
 pub fn parse(text: &[u8]) -> (Said, Vec<String>) {
@@ -15,6 +35,8 @@ pub fn parse(text: &[u8]) -> (Said, Vec<String>) {
 }
 
 fn take(line: &[u8], said: &mut Said) -> Result<(), String> {
+    // By an editor of another system: no pattern would ever match with it.
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
     let Some((letter, value)) = line.split_first() else { return Ok(()) };
     match letter {
         b's' => said.size = Some(number(value)?),
@@ -49,7 +71,7 @@ mod tests {
 
     #[test]
     fn what_svlogd_reads_is_read() {
-        let (said, complaints) = parse(b"# ours\ns4096\nn5\nt3600\npweb: \n-*debug*\n+*error*\n\n");
+        let (said, complaints) = parse(b"# ours\ns4096\nn5\nt3600\npweb: \n-*debug*\n+*error*\r\n\r\n");
         let expected = Said {
             size: Some(4096),
             keep: Some(5),

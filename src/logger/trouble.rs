@@ -10,6 +10,9 @@ use std::time::Duration;
 /// How long until what failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// `ELOOP`, as the standard library says it.
+const LINK: &str = "Too many levels of symbolic links";
+
 /// Whether something keeps us from writing.
 #[derive(Debug, Default)]
 pub struct Trouble {
@@ -55,5 +58,8 @@ pub fn plain(text: &str) -> String {
 
 /// An error with what it is about.
 pub fn about(path: &Path, what: &str, why: &dyn Display) -> io::Error {
-    io::Error::other(format!("{}: {what}: {}", path.display(), plain(&why.to_string())))
+    let why = plain(&why.to_string());
+    // What is opened here is never followed where it is a link: the kernel's word for that speaks of many.
+    let why = if why == LINK { "it is a symbolic link" } else { &why };
+    io::Error::other(format!("{}: {what}: {why}", path.display()))
 }

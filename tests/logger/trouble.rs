@@ -151,6 +151,46 @@ fn a_damaged_journal_is_begun_anew_and_said() {
     pipe.wait_text("one\ntwo\n");
 }
 
+/// A name in a log's directory, which is made.
+fn within(log: &Path, name: &str) -> PathBuf {
+    std::fs::create_dir(log).unwrap();
+    log.join(name)
+}
+
+#[test]
+fn what_is_no_file_is_said_by_its_name() {
+    let said = |prepare: fn(&Path), expected: &str| {
+        let pipe = Pipe::new();
+        prepare(&pipe.log());
+        let logger = pipe.logger(&["--stamp", "none"]);
+        pipe.write(b"line\n");
+        pipe.wait_error(&format!("{}{expected}", pipe.log().display()));
+        drop(logger);
+    };
+    said(|log| std::fs::write(log, "").unwrap(), ": not a log: it is not a directory");
+    said(|log| symlink("/nowhere", within(log, "lock")).unwrap(), "/lock: cannot lock: it is a symbolic link");
+    said(
+        |log| symlink("x", within(log, "journal")).unwrap(),
+        "/journal: cannot open: it is a symbolic link; nothing is read",
+    );
+    said(
+        |log| std::fs::create_dir(within(log, "current")).unwrap(),
+        "/current: cannot open: Is a directory; the service waits",
+    );
+    said(
+        |log| nix::unistd::mkfifo(&within(log, "current"), nix::sys::stat::Mode::S_IRWXU).unwrap(),
+        "/current: not written to: it is not a regular file; the service waits",
+    );
+    said(
+        |log| std::fs::write(within(log, "config"), "#".repeat(70_000)).unwrap(),
+        "/config: cannot read: it is larger than 64 KiB; what was read before holds",
+    );
+    said(
+        |log| nix::unistd::mkfifo(&within(log, "config"), nix::sys::stat::Mode::S_IRWXU).unwrap(),
+        "/config: cannot read: not a regular file; what was read before holds",
+    );
+}
+
 /// A small file system in memory, for those who may mount one.
 struct Small(PathBuf);
 

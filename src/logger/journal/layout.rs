@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 /// The first word of every journal: `suplog`, and the version of this layout.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"suplog\x00\x01");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"suplog\x00\x02");
 
 /// Bytes before the two buffers: one page of words.
 pub const HEADER: usize = 4096;
@@ -51,6 +51,8 @@ pub enum Word {
     NoteInode,
     /// The state once all is written.
     NoteNext,
+    /// A hash over the words of the note.
+    NoteCheck,
     /// Which boot of the machine this is, as a hash.
     Boot,
     /// A hash over what is in hand, made when a logger ended in good order. 0 for none.
@@ -84,6 +86,7 @@ impl Word {
             Word::InputDevice => 13,
             Word::InputInode => 14,
             Word::Begun => 15,
+            Word::NoteCheck => 16 + 2 * COUNTERS,
             Word::Counter(place, counter) => 16 + (place & 1) * COUNTERS + counter % COUNTERS,
         }
     }
@@ -91,10 +94,10 @@ impl Word {
 
 /// What is in hand, in one word: which buffer, from where to where, and which counters go with it.
 ///
-/// Bits, from the lowest: 21 end, 21 start, 1 place of the counters, 1 buffer, 20 number.
+/// Bits, from the lowest: 21 end, 21 start, 1 place of the counters, 1 buffer, 12 number, 8 of a [`seal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
-    /// Counts the steps, modulo 2^20, and is never 0: what was noted for another step is not taken for this one's.
+    /// Counts the steps, modulo 2^12, and is never 0: what was noted for another step is not taken for this one's.
     pub number: u64,
     /// Which of the two buffers.
     pub buffer: usize,
@@ -107,7 +110,28 @@ pub struct State {
 }
 
 const POSITION: u64 = (1 << 21) - 1;
-const NUMBER: u64 = (1 << 20) - 1;
+const NUMBER: u64 = (1 << 12) - 1;
+const SEALED: u64 = (1 << 56) - 1;
+
+/// A hash over words that belong together: a change of one of them is always a change of it.
+pub fn hash(words: &[u64]) -> u64 {
+    words.iter().fold(1, |hash: u64, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+/// 56 bits with a sum over their bytes in front, so that a damage within one byte of the word is noticed.
+pub fn seal(word: u64) -> u64 {
+    let word = word & SEALED;
+    let sum = word ^ word >> 32;
+    let sum = sum ^ sum >> 16;
+    // Not 0 for 0, which means none everywhere.
+    let sum = (sum ^ sum >> 8 ^ 0xa5) & 0xff;
+    sum << 56 | word
+}
+
+/// The 56 bits of a word that is whole.
+pub fn unseal(word: u64) -> Option<u64> {
+    (seal(word) == word).then_some(word & SEALED)
+}
 
 impl State {
     /// Nothing in hand.
@@ -115,15 +139,18 @@ impl State {
 
     /// As one word.
     pub fn pack(self) -> u64 {
-        (self.number & NUMBER) << 44
-            | ((self.buffer & 1) as u64) << 43
-            | ((self.counters & 1) as u64) << 42
-            | (self.start as u64 & POSITION) << 21
-            | self.end as u64 & POSITION
+        seal(
+            (self.number & NUMBER) << 44
+                | ((self.buffer & 1) as u64) << 43
+                | ((self.counters & 1) as u64) << 42
+                | (self.start as u64 & POSITION) << 21
+                | self.end as u64 & POSITION,
+        )
     }
 
     /// What such a word says; `None` for one that no logger has written.
     pub fn unpack(word: u64) -> Option<State> {
+        let word = unseal(word)?;
         let state = State {
             number: word >> 44,
             buffer: (word >> 43 & 1) as usize,
@@ -182,25 +209,31 @@ pub enum Cut {
 }
 
 impl Counters {
-    /// As words.
+    /// As words, the last of which is a hash over the others.
     pub fn words(self) -> [u64; COUNTERS] {
         let cut = match self.cut {
             Cut::No => 0,
             Cut::Kept => 1,
             Cut::Passed => 2,
         };
-        [self.lines, self.bytes, self.dropped, self.suppressed, self.dropped_ever, self.suppressed_ever, cut, 0]
+        let words =
+            [self.lines, self.bytes, self.dropped, self.suppressed, self.dropped_ever, self.suppressed_ever, cut];
+        let [lines, bytes, dropped, suppressed, dropped_ever, suppressed_ever, cut] = words;
+        [lines, bytes, dropped, suppressed, dropped_ever, suppressed_ever, cut, hash(&words)]
     }
 
-    /// What such words say.
-    pub fn of(words: [u64; COUNTERS]) -> Counters {
-        let [lines, bytes, dropped, suppressed, dropped_ever, suppressed_ever, cut, _] = words;
+    /// What such words say; `None` for those that no logger has written.
+    pub fn of(words: [u64; COUNTERS]) -> Option<Counters> {
+        let [lines, bytes, dropped, suppressed, dropped_ever, suppressed_ever, cut, check] = words;
+        if hash(&[lines, bytes, dropped, suppressed, dropped_ever, suppressed_ever, cut]) != check {
+            return None;
+        }
         let cut = match cut {
             1 => Cut::Kept,
             2 => Cut::Passed,
             _ => Cut::No,
         };
-        Counters { lines, bytes, dropped, suppressed, dropped_ever, suppressed_ever, cut }
+        Some(Counters { lines, bytes, dropped, suppressed, dropped_ever, suppressed_ever, cut })
     }
 }
 
@@ -223,6 +256,7 @@ mod tests {
             Word::NoteDevice,
             Word::NoteInode,
             Word::NoteNext,
+            Word::NoteCheck,
             Word::Boot,
             Word::Check,
             Word::InputDevice,
@@ -237,12 +271,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_state_is_one_word(number in 1u64..1 << 20, buffer in 0usize..2, counters in 0usize..2,
+        fn a_state_is_one_word(number in 1u64..1 << 12, buffer in 0usize..2, counters in 0usize..2,
                                start in 0usize..=SPACE, more in 0usize..=SPACE) {
             let end = SPACE.min(start + more);
             let state = State { number, buffer, counters, start, end };
             prop_assert_eq!(State::unpack(state.pack()), Some(state));
             prop_assert!(state.next_number() != number && state.next_number() > 0);
+        }
+
+        #[test]
+        fn a_damage_within_a_byte_is_noticed(word: u64, byte in 0u32..8, change in 1u64..256) {
+            let sealed = seal(word);
+            prop_assert_eq!(unseal(sealed), Some(word & SEALED));
+            prop_assert_eq!(unseal(sealed ^ change << (8 * byte)), None);
         }
 
         #[test]

@@ -1,6 +1,8 @@
 //! The steps of the intake, each of which may be the last.
 
-use super::layout::{COUNTERS, Counters, MAGIC, READ_MAX, SPACE, SPACE_AT_FIRST, State, Word, offset};
+use super::layout::{
+    COUNTERS, Counters, MAGIC, READ_MAX, SPACE, SPACE_AT_FIRST, State, Word, hash, offset, seal, unseal,
+};
 use super::{Input, Memory, Output, Place, Settled};
 use std::io;
 
@@ -75,7 +77,12 @@ impl<M: Memory> Journal<M> {
         }
         let state = State::unpack(self.memory.word(Word::State)).filter(|_| magic == MAGIC);
         let Some(state) = state else { return Found::Damaged };
-        let is_noted = self.memory.word(Word::Note) == state.pack();
+        let (note, intent) = (self.memory.word(Word::Note), self.memory.word(Word::Intent));
+        // Each is none, or whole, be it of an earlier step.
+        if (note != 0 && State::unpack(note).is_none()) || (intent != 0 && unseal(intent).is_none()) {
+            return Found::Damaged;
+        }
+        let is_noted = note == state.pack();
         if is_noted && self.noted(state).is_none() {
             return Found::Damaged;
         }
@@ -86,8 +93,8 @@ impl<M: Memory> Journal<M> {
             return Found::Damaged;
         }
         let input = (self.memory.word(Word::InputDevice), self.memory.word(Word::InputInode));
-        self.state = state;
-        self.counters = self.counters_of(state);
+        let Some(counters) = self.counters_of(state) else { return Found::Damaged };
+        (self.state, self.counters) = (state, counters);
         if same_boot {
             self.settle_read();
         }
@@ -106,7 +113,7 @@ impl<M: Memory> Journal<M> {
 
     fn settle_read(&mut self) {
         let state = self.state;
-        let intent = self.memory.word(Word::Intent);
+        let intent = unseal(self.memory.word(Word::Intent)).unwrap_or(0);
         let (number, wanted) = (intent >> 44, (intent & ((1 << 44) - 1)) as usize);
         if number == state.number && wanted > 0 && wanted <= SPACE - state.end {
             let end = offset(state.buffer, state.end + wanted);
@@ -136,6 +143,10 @@ impl<M: Memory> Journal<M> {
 
     /// The write that is noted for `state`, and the state after it.
     fn noted(&self, state: State) -> Option<(Place, State)> {
+        // With a wrong place, lines of the log would be cut off.
+        if self.memory.word(Word::NoteCheck) != self.note_check() {
+            return None;
+        }
         let next = State::unpack(self.memory.word(Word::NoteNext))?;
         let place = Place {
             device: self.memory.word(Word::NoteDevice),
@@ -144,6 +155,12 @@ impl<M: Memory> Journal<M> {
             length: self.memory.word(Word::NoteLength),
         };
         (next.number == state.next_number()).then_some((place, next))
+    }
+
+    /// A hash over the words of the note.
+    fn note_check(&self) -> u64 {
+        let words = [Word::NoteAt, Word::NoteLength, Word::NoteDevice, Word::NoteInode, Word::NoteNext];
+        hash(&words.map(|word| self.memory.word(word)))
     }
 
     /// The bytes in hand.
@@ -191,7 +208,7 @@ impl<M: Memory> Journal<M> {
         let (low, high) = (u64::from_ne_bytes(half(&mark, 0)), u64::from_ne_bytes(half(&mark, 8)));
         self.set(Word::Mark(0), low);
         self.set(Word::Mark(1), high);
-        self.set(Word::Intent, state.number << 44 | wanted as u64);
+        self.set(Word::Intent, seal(state.number << 44 | wanted as u64));
         let result = input.read(self.memory.bytes_mut(place));
         if let Ok(got) = result
             && got > 0
@@ -264,6 +281,8 @@ impl<M: Memory> Journal<M> {
         self.set(Word::NoteDevice, place.device);
         self.set(Word::NoteInode, place.inode);
         self.set(Word::NoteNext, next.pack());
+        let check = self.note_check();
+        self.set(Word::NoteCheck, check);
         self.set(Word::Note, self.state.pack());
     }
 
@@ -304,7 +323,7 @@ impl<M: Memory> Journal<M> {
     fn step(&mut self, next: State) {
         self.set(Word::State, next.pack());
         self.state = next;
-        self.counters = self.counters_of(next);
+        self.counters = self.counters_of(next).unwrap_or(self.counters);
     }
 
     /// Ends in good order: what is in hand is for the next logger, even after a boot of the machine.
@@ -330,7 +349,7 @@ impl<M: Memory> Journal<M> {
         }
     }
 
-    fn counters_of(&self, state: State) -> Counters {
+    fn counters_of(&self, state: State) -> Option<Counters> {
         let mut words = [0; COUNTERS];
         for (number, word) in words.iter_mut().enumerate() {
             *word = self.memory.word(Word::Counter(state.counters, number));

@@ -3,7 +3,7 @@
 //! The world outlives the process: the mapped memory, the pipe, and the file. Every change of it is one step; at the chosen
 //! one, all or a part of it happens, and the process ends (it unwinds). The next one starts with what is left.
 
-use super::layout::{Counters, LINE_MAX, SIZE, SPACE_AT_FIRST, Word, offset};
+use super::layout::{COUNTERS, Counters, LINE_MAX, SIZE, SPACE_AT_FIRST, State, Word, offset, seal};
 use super::steps::{Found, Journal, Origin};
 use super::{Input, Memory, Output, Place, Settled};
 use std::cell::RefCell;
@@ -356,6 +356,35 @@ fn a_damaged_journal_is_begun_anew_and_said() {
     journal.close();
     let (journal, found) = Journal::open(Mapped::new(&world), Origin { boot: 8, ..ORIGIN }, 0);
     assert_eq!((found, journal.bytes()), (other, &b"in hand"[..]));
+}
+
+/// Damages within a byte, one after the other, of words that say what is in hand, or where to write.
+#[test]
+fn a_damaged_byte_of_what_decides_is_noticed() {
+    let world = World::new(&[b"one\nrest"]);
+    let (mut journal, _) = Journal::open(Mapped::new(&world), ORIGIN, 0);
+    journal.read(&mut world.clone()).unwrap();
+    let place = Place { device: FILE.0, inode: FILE.1, at: 1000, length: 4 };
+    journal.note(4, Counters::default(), place);
+    // As it is while a read is under way.
+    journal.memory().set_word(Word::Intent, seal(journal_number(&world) << 44 | 7));
+    let note = [Word::NoteAt, Word::NoteLength, Word::NoteDevice, Word::NoteInode, Word::NoteNext, Word::NoteCheck];
+    let counters: Vec<Word> = (0..COUNTERS).map(|counter| Word::Counter(0, counter)).collect();
+    let words = [[Word::Magic, Word::State, Word::Intent, Word::Note].as_slice(), &note, &counters].concat();
+    for (word, byte) in words.into_iter().flat_map(|word| (0..8).map(move |byte| (word, byte))) {
+        for change in [1, 0x80, 0xff] {
+            let copy = World::new(&[]);
+            copy.0.borrow_mut().store(0, &world.0.borrow().memory[..offset(1, 0)]);
+            let mut memory = Mapped::new(&copy);
+            memory.set_word(word, memory.word(word) ^ change << (8 * byte));
+            let (journal, found) = Journal::open(memory, ORIGIN, 0);
+            assert_eq!((found, journal.bytes()), (Found::Damaged, &b""[..]), "{word:?}, byte {byte}, {change}");
+        }
+    }
+}
+
+fn journal_number(world: &World) -> u64 {
+    State::unpack(Mapped::new(world).word(Word::State)).unwrap().number
 }
 
 #[test]
