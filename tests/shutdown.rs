@@ -137,3 +137,32 @@ fn a_wrong_word_is_told_and_ends_nothing() {
     let told = place.story();
     assert!(told.contains("shutdown_on") && told.contains("is not never, failed, failure or exit"), "{told}");
 }
+
+/// When so many end at once, each looks at its process only when all have their signals, and what is written waits for the rest.
+#[test]
+fn a_crowd_ends_with_all_that_belongs_to_it() {
+    const CROWD: usize = 30;
+    let place = Place::new();
+    place.conf("[deaf]\nkill_timeout : 0.3\n");
+    let name = |number: usize| format!("web{number}");
+    for number in 0..CROWD {
+        let finish = "echo $1 $2 >> ../../ended";
+        place.service(&name(number), &[("run", "exec sleep 1000"), ("finish", finish)]);
+    }
+    place.run("deaf", "trap '' TERM; while :; do sleep 1; done");
+    let tree = place.tree();
+    for number in 0..CROWD {
+        place.module(&name(number)).wait_up(&place);
+    }
+    place.module("deaf").wait_up(&place);
+    assert!(tree.stop().success(), "{}", place.story());
+    assert_eq!(ended(&place), "-1 15\n".repeat(CROWD), "not each had its finish");
+    for number in 0..CROWD {
+        let module = place.module(&name(number));
+        assert_eq!(module.state_name(), "down", "{}", place.story());
+        assert_eq!(module.state()["last_exit"]["signal"], "TERM", "{}", module.state());
+        let log = module.text("supervise.log");
+        assert!(log.contains("signal TERM; leaving") && log.contains("leaving: nothing runs any more"), "{log}");
+    }
+    assert!(place.module("deaf").text("supervise.log.wf").contains("KILL"), "{}", place.story());
+}

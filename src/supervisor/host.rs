@@ -4,7 +4,7 @@ use crate::conf::Program;
 use crate::status::log::Log;
 use crate::status::state::StateFile;
 use crate::supervisor::place::Place;
-use crate::supervisor::report::deferral::TreeEnd;
+use crate::supervisor::report::tree_end::TreeEnd;
 use crate::supervisor::requests::mailbox::{Ask, Mailbox};
 use crate::supervisor::requests::parking::InheritedModule;
 use crate::supervisor::runit::files::RunitTree;

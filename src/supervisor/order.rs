@@ -25,7 +25,10 @@ impl Supervisor {
             if had_run {
                 place.has_run_before();
             }
-            self.join_order(&*place);
+            // Who has declared something has joined by that. Once more, and the order would be told that nothing runs.
+            if !self.standpoint.ordered {
+                self.join_order(&*place);
+            }
         }
     }
 

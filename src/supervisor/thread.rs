@@ -203,7 +203,7 @@ impl Supervisor {
             [
                 Some(self.spec.host.order_source()),
                 self.fifos.control().map(Readable),
-                self.processes.awaited_run().map(Process::source),
+                self.looks_later().or_else(|| self.processes.awaited_run().map(Process::source)),
                 self.processes.helper.as_ref().map(Process::source),
                 self.processes.scripts.source(),
                 self.runit.as_deref().and_then(Runit::control).map(Readable),
@@ -232,7 +232,7 @@ impl Supervisor {
         if ready.notified {
             self.read_notify_socket();
         }
-        if ready.run || due(&self.processes.run) {
+        if ready.run || due(&self.processes.run) || self.looks_later().is_some() {
             self.run_has_ended(now);
         }
         if ready.check_output {
@@ -331,6 +331,9 @@ impl Supervisor {
     pub(super) fn leave(&mut self, leave: Leave) {
         // The machine knows first: the logger's end must not look like one that nobody asked for.
         self.handle(Event::Leave(leave));
+        if let (Leave::Stop, Some(tree)) = (leave, self.spec.host.tree()) {
+            tree.end.note_told();
+        }
         if let (Leave::EndOfInput, Some(pipe)) = (leave, self.spec.service.input()) {
             pipe.end_input();
         }

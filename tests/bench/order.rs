@@ -8,6 +8,7 @@ use super::report::least;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
+use std::time::Instant;
 
 /// Who needs whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,9 @@ const MEASURES: [(Measure, &str); 3] = [
     (Measure::StopAll, "stop of all, ms"),
 ];
 
+/// How often the settings are checked.
+const CHECKS: usize = 10;
+
 impl Shape {
     /// Writes the settings for `count` services.
     ///
@@ -59,6 +63,26 @@ impl Shape {
         }
         std::fs::write(place.root().join("supervise.conf"), text)
     }
+}
+
+/// How long `svctl config --check` takes, from its start to its end, to read and check that each needs the ten before it.
+fn check(parent: &Path, probe: &Path, count: usize) -> io::Result<f64> {
+    let place = Place::new(parent, probe, count)?;
+    Shape::Mesh.set(&place, count)?;
+    let mut values = Vec::new();
+    for _ in 0..CHECKS {
+        let began = Instant::now();
+        let status = place
+            .command(env!("CARGO_BIN_EXE_svctl"))
+            .args(["config", "--check"])
+            .current_dir(place.root())
+            .status()?;
+        if !status.success() {
+            return Err(io::Error::other(format!("svctl config --check: {status}")));
+        }
+        values.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(least(&values))
 }
 
 /// Measures every shape as often as `rounds` says, and gives a table.
@@ -86,6 +110,10 @@ pub fn table(probe: &Path, memory: &Memory, how: Thoroughness, count: usize, rou
             let _ = write!(text, " {value:.2} ({:.2}×) |", value / plain);
         }
         text.push('\n');
+    }
+    match check(probe.parent().unwrap_or(Path::new("/")), probe, count) {
+        Ok(time) => drop(writeln!(text, "\nEach needs the ten before it: read and checked by svctl in {time:.0} ms.")),
+        Err(error) => eprintln!("not measured: {error}"),
     }
     text
 }

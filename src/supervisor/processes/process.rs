@@ -34,6 +34,11 @@ impl Process {
         Process { pid, pidfd, adopted: false, ended: None, status_timeout: Duration::ZERO }
     }
 
+    /// Whether we have started it.
+    pub fn is_child(&self) -> bool {
+        !self.adopted
+    }
+
     /// The first process of those on record that still lives.
     ///
     /// # Errors

@@ -17,11 +17,15 @@ use crate::sys::threads::poll::{PollSource, Timer};
 use crate::sys::time::Mono;
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The machine is quiet when no service was started or signalled for this long.
 const QUIET_PERIOD: Duration = Duration::from_millis(5);
+
+/// When the tree ends, it is when no service was signalled and none has ended for this long: nobody needs to know before, and on a
+/// machine with much to do, threads that are to signal come later than [`QUIET_PERIOD`] one after another.
+const QUIET_PERIOD_AT_END: Duration = Duration::from_millis(50);
 
 /// A report waits no longer than this, whatever happens to other services ...
 const MAX_DELAY: Duration = Duration::from_millis(500);
@@ -52,10 +56,18 @@ impl DeferredReport {
         DeferredReport { quiet: TIMER.get_or_init(QuietTimer::new).as_ref(), since: now }
     }
 
-    /// Notes that one more service was started or signalled: all waiting reports wait for a new quiet period.
-    pub fn note_action(&self, now: Mono) {
+    /// Notes that one more service was started or signalled: all waiting reports wait for a new quiet period, which is longer
+    /// when the tree `ends`.
+    pub fn note_action(&self, now: Mono, ends: bool) {
         if let Some(quiet) = self.quiet {
-            quiet.note_action(now);
+            quiet.note_action(now, if ends { QUIET_PERIOD_AT_END } else { QUIET_PERIOD });
+        }
+    }
+
+    /// Nobody is to be started or signalled any more.
+    pub fn let_all_be_written(&self) {
+        if let Some(quiet) = self.quiet {
+            quiet.timer.set(Duration::from_nanos(1));
         }
     }
 
@@ -84,36 +96,6 @@ impl Drop for DeferredReport {
     }
 }
 
-/// The end of a tree: what is written of a service that has ended waits for those that have not.
-#[derive(Debug, Default)]
-pub struct TreeEnd {
-    has_begun: AtomicBool,
-    /// How many services are still to end.
-    left: AtomicUsize,
-}
-
-impl TreeEnd {
-    /// The tree ends, and so many services are supervised.
-    pub fn begin(&self, services: usize) {
-        self.left.store(services, Ordering::Relaxed);
-        self.has_begun.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the tree is ending.
-    pub fn has_begun(&self) -> bool {
-        self.has_begun.load(Ordering::Relaxed)
-    }
-
-    /// One more has ended. With the last one, nothing is waited for any more.
-    pub fn note_ended(&self, report: &DeferredReport) {
-        if self.left.fetch_sub(1, Ordering::Relaxed) == 1
-            && let Some(quiet) = report.quiet
-        {
-            quiet.timer.set(Duration::from_nanos(1));
-        }
-    }
-}
-
 /// The timer that runs out when nothing has happened for a while.
 #[derive(Debug)]
 struct QuietTimer {
@@ -127,11 +109,11 @@ impl QuietTimer {
         Some(QuietTimer { timer: Timer::new().ok()?, set: AtomicU64::new(0) })
     }
 
-    fn note_action(&self, now: Mono) {
+    fn note_action(&self, now: Mono, period: Duration) {
         let now = now.nanoseconds();
         if now.saturating_sub(self.set.load(Ordering::Relaxed)) >= TIMER_GRANULARITY.as_nanos() as u64 {
             self.set.store(now, Ordering::Relaxed);
-            self.timer.set(QUIET_PERIOD);
+            self.timer.set(period);
         }
     }
 }
@@ -151,7 +133,7 @@ mod tests {
     fn it_comes_when_nothing_has_happened_for_a_while_and_all_are_told() {
         let quiet = QuietTimer::new().unwrap();
         assert_eq!(wait(&quiet, Duration::ZERO), None, "nothing has happened yet");
-        quiet.note_action(Mono::now());
+        quiet.note_action(Mono::now(), QUIET_PERIOD);
         assert!(wait(&quiet, Duration::from_secs(20)).unwrap() >= QUIET_PERIOD / 2);
         assert!(wait(&quiet, Duration::ZERO).is_some(), "whoever looks later is told, too");
     }
@@ -163,7 +145,7 @@ mod tests {
         let mut last = began;
         while last < began + 4 * QUIET_PERIOD {
             last = Mono::now();
-            quiet.note_action(last);
+            quiet.note_action(last, QUIET_PERIOD);
             // On a machine that stands still for longer than QUIET_PERIOD, a wake-up is right.
             if wait(&quiet, Duration::ZERO).is_some() {
                 assert!(Mono::now() + TIMER_GRANULARITY >= last + QUIET_PERIOD);

@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `reports` | the status files and the log of one service, and what of them waits |
+//! | [`tree_end`] | what services do first, and what later, when the tree ends |
 //! | `turn` | what a turn of the loop has to tell: the files of the status directory, the log |
 //! | `deferral` | when a start or a signal is written down: not while others wait for the processor |
 //! | [`publish`] | `status` and `state.json` |
@@ -12,8 +13,9 @@
 
 pub(super) mod access;
 pub mod alarm;
-pub mod deferral;
+pub(super) mod deferral;
 pub(super) mod lines;
 pub mod publish;
 pub(super) mod reports;
+pub mod tree_end;
 mod turn;

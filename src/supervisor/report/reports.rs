@@ -41,11 +41,11 @@ impl Reports {
         }
     }
 
-    /// Puts the report off if a process was started or signalled in this turn. Whether one was.
-    pub(in crate::supervisor) fn defer(&mut self, now: Mono) -> bool {
+    /// Puts the report off if a process was started or signalled in this turn, for longer if the tree ends. Whether one was.
+    pub(in crate::supervisor) fn defer(&mut self, now: Mono, tree_ends: bool) -> bool {
         let acted_this_turn = std::mem::take(&mut self.acted_this_turn);
         if acted_this_turn {
-            self.deferred.get_or_insert_with(|| DeferredReport::from(now)).note_action(now);
+            self.deferred.get_or_insert_with(|| DeferredReport::from(now)).note_action(now, tree_ends);
         }
         acted_this_turn
     }
@@ -53,7 +53,9 @@ impl Reports {
     /// Until when a report is put off, if one is.
     pub(in crate::supervisor) fn deferred_until(&self, machine: &Machine) -> Option<Mono> {
         let deferred = self.deferred.as_ref()?;
-        Some(if self.publisher.want_is_unwritten(machine) { deferred.earliest() } else { deferred.latest() })
+        // What ends with the tree is wanted down for that reason alone: nobody has to remember it.
+        let is_urgent = !self.ended_with_tree && self.publisher.want_is_unwritten(machine);
+        Some(if is_urgent { deferred.earliest() } else { deferred.latest() })
     }
 
     /// Nothing is put off any more: it is told now.

@@ -13,7 +13,7 @@ use crate::status::log::{Echo, Log};
 use crate::status::state::StateFile;
 use crate::supervisor::host::ToTree;
 use crate::supervisor::report::alarm::Alarms;
-use crate::supervisor::report::deferral::TreeEnd;
+use crate::supervisor::report::tree_end::TreeEnd;
 use crate::supervisor::requests::mailbox::{Ask, Mailbox};
 use crate::supervisor::requests::parking::{Descriptors, InheritedModule, Parking};
 use crate::supervisor::runit::RunitTree;
@@ -297,7 +297,8 @@ impl Roster {
 
     /// Stops all services, for good; loggers follow when their services are gone.
     pub fn leave_all(&mut self) {
-        self.end.begin(services(&self.members).count());
+        let is_told = |entry: &&Entry| entry.lifecycle == Lifecycle::Supervised && entry.service.is_some();
+        self.end.begin(self.entries.values().filter(is_told).count());
         self.places.end();
         for name in self.names() {
             match self.entries.get(&name).map(|entry| &entry.lifecycle) {
