@@ -92,7 +92,7 @@ pub fn read(path: &Path) -> io::Result<File> {
 /// What `open` and `read` give.
 pub fn of_kernel(path: &str, room: usize) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
-    let mut bytes = vec![0; room];
+    let mut bytes = vec![0; room.max(1)];
     let mut length = 0;
     loop {
         match file.read(&mut bytes[length..]) {
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn a_record_that_is_longer_than_the_room_is_whole() {
         let whole = std::fs::read("/proc/version").unwrap();
-        for room in [1, whole.len() - 1, whole.len(), whole.len() + 1, 4096] {
+        for room in [0, 1, whole.len() - 1, whole.len(), whole.len() + 1, 4096] {
             assert_eq!(of_kernel("/proc/version", room).unwrap(), whole, "room for {room}");
         }
         assert!(of_kernel("/proc/self/none", 16).is_err());
