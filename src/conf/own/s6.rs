@@ -13,10 +13,10 @@ pub const FILES: [&str; 5] = ["down-signal", "timeout-kill", "timeout-finish", "
 /// The number of [`FILES`], and what is in the file.
 pub type Text = (usize, Vec<u8>);
 
-/// The content of those that are there in `dir`, which have to belong to one of `trusted` as [`trusted::read`] has it.
+/// The content of those that are there in `dir`, which have to belong to one of `trusted` as `trusted` has it.
 ///
 /// # Errors
-/// As [`trusted::read`].
+/// As reading a file that must be trusted.
 pub fn read(dir: &Path, trusted: &[u32]) -> Result<Vec<Text>, Complaint> {
     let mut texts = Vec::new();
     for (number, name) in FILES.iter().enumerate() {

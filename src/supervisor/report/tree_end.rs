@@ -3,7 +3,7 @@
 //!
 //! To reap a process takes as long as its end does, and to write down what has become of it three times as long. When each of a
 //! thousand threads did so at once, that took the processor from those that were still to be signalled, and from processes that
-//! were about to end: all were dead after 250 ms, and now are after a third of that.
+//! were about to end: all were dead after 209 ms, and now are after 136 ms, on two busy processors.
 
 use crate::supervisor::report::deferral::DeferredReport;
 use crate::sys::threads::poll::{PollSource, Timer};
