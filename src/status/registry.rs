@@ -2,7 +2,7 @@
 //! in `$XDG_RUNTIME_DIR/supervise-tree` for others, each named by its tree's pid (supervise-tree(8)).
 //!
 //! A tree that was killed leaves its link. So a link counts only while a process of that pid lives and the tree's FIFO has a
-//! reader; the next tree removes stale links.
+//! reader; the next tree removes the links of those that are no trees any more.
 
 use crate::status::dir::TREE_DIR;
 use crate::sys::files::fifo;
@@ -31,7 +31,8 @@ impl Registration {
         if made.is_err_and(|error| error.kind() != ErrorKind::AlreadyExists) || !is_ours(&directory) {
             return Registration(None);
         }
-        for link in links(&directory).iter().filter(|link| live(link).is_none()) {
+        // A tree whose status directory was removed takes no commands until it has made it anew, and keeps its link.
+        for link in links(&directory).iter().filter(|link| live(link).is_none() && !pid(link).is_some_and(is_tree)) {
             let _ = fs::remove_file(link);
         }
         let link = directory.join(std::process::id().to_string());
@@ -74,11 +75,14 @@ pub fn may_be_in_use(status_root: &Path) -> bool {
 fn may_be_in_use_below(runtime: &Path, status_root: &Path) -> bool {
     let directory = runtime.join(NAME);
     let Ok(target) = std::path::absolute(status_root) else { return false };
-    let name = |process: &str| fs::read(format!("/proc/{process}/comm")).ok();
-    let is_tree =
-        |pid: u32| pid != std::process::id() && name("self").is_some_and(|ours| name(&pid.to_string()) == Some(ours));
     let links = if is_ours(&directory) { links(&directory) } else { Vec::new() };
     links.iter().any(|link| fs::read_link(link).is_ok_and(|at| at == target) && pid(link).is_some_and(is_tree))
+}
+
+/// Whether a process other than ours has this pid and our name.
+fn is_tree(pid: u32) -> bool {
+    let name = |process: &str| fs::read(format!("/proc/{process}/comm")).ok();
+    pid != std::process::id() && name("self").is_some_and(|ours| name(&pid.to_string()) == Some(ours))
 }
 
 fn runtime_directory() -> Option<PathBuf> {
@@ -139,7 +143,12 @@ mod tests {
         fs::rename(directory.join(std::process::id().to_string()), directory.join("1")).unwrap();
         fs::write(directory.join("2"), "").unwrap();
         drop(held);
-        assert!(roots_below(place.path()).is_empty());
+        // Another test's child has it open until it executes its program.
+        let until = Instant::now() + Duration::from_secs(20);
+        while !roots_below(place.path()).is_empty() {
+            assert!(Instant::now() < until, "{:?}", roots_below(place.path()));
+            std::thread::sleep(Duration::from_millis(1));
+        }
         drop(registration);
         let (second, _held) = root(place.path(), "second");
         let registration = Registration::below(place.path(), &second);
@@ -174,7 +183,11 @@ mod tests {
         while fs::read_to_string(format!("/proc/{}/comm", child.id())).unwrap() != name && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
+        // One more tree begins meanwhile, and clears up.
+        let registration = Registration::below(place.path(), &other);
+        assert_eq!(links(&directory).len(), 2, "the child's and ours");
         let (used, unused) = (may_be_in_use_below(place.path(), &root), may_be_in_use_below(place.path(), &other));
+        drop(registration);
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(used && !unused);

@@ -212,12 +212,17 @@ impl TreeDir {
     }
 }
 
-/// Waits a moment if the directory was removed from under a tree that runs: that one makes it anew. Whoever came first would start
-/// all services a second time.
+/// Waits a moment if a tree runs that has left the path of this status root: if its directory was removed, that tree makes it
+/// anew, and whoever came first would start all services a second time. A lock file that is there may not be locked yet.
 fn wait_for_its_owner(status_root: &StatusRoot, dir: &StatusDir) {
     let deadline = Mono::now() + OWNER_TIME;
-    while !dir.lock_path().exists() && registry::may_be_in_use(status_root.path()) && Mono::now() < deadline {
+    let mut was_there = dir.lock_path().exists();
+    while registry::may_be_in_use(status_root.path()) && Mono::now() < deadline {
         std::thread::sleep(TAKE_RETRY_INTERVAL);
+        if was_there {
+            return;
+        }
+        was_there = dir.lock_path().exists();
     }
 }
 

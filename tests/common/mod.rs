@@ -29,6 +29,9 @@ pub const TALKER: &str = "for s in TERM INT HUP ALRM QUIT USR1 USR2 WINCH; do tr
 /// Nothing that a test waits for takes this long, even on a machine that is busy with other things.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// A program that is to end by itself gets so long, on a machine that is busy with other tests.
+const OUTPUT_DEADLINE: Duration = Duration::from_secs(120);
+
 /// A temporary directory with a services root (`sv`) and a status root (`status`) in it.
 pub struct Place {
     dir: tempfile::TempDir,
@@ -144,7 +147,15 @@ impl Place {
 
     /// Runs a program here to its end.
     pub fn output(&self, mut command: Command) -> Output {
-        command.current_dir(self.path()).stdin(Stdio::null()).output().expect("run")
+        command.current_dir(self.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("run");
+        let pid = child.id();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(child.wait_with_output()));
+        receiver.recv_timeout(OUTPUT_DEADLINE).map(|output| output.expect("read")).unwrap_or_else(|_| {
+            signal(pid, "KILL");
+            panic!("{command:?} does not end\n{}", self.story())
+        })
     }
 
     /// What `svctl` does with these words about the services here.
