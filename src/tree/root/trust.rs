@@ -6,6 +6,7 @@ use crate::sys::files::file;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The bits of a mode by which a group, and everybody, may write.
 const GROUP_WRITES: u32 = 0o020;
@@ -62,7 +63,7 @@ pub fn exchanger(path: &Path) -> Option<Writer> {
     path.ancestors().find_map(|dir| {
         let metadata = std::fs::metadata(dir).ok()?;
         // In a directory with the sticky bit, each name is its owner's.
-        let is_shared = metadata.mode() & libc::S_ISVTX != 0 && metadata.uid() == 0;
+        let is_shared = metadata.mode() & libc::S_ISVTX != 0 && is_root(metadata.uid());
         if is_shared { None } else { writer_of(dir, &metadata) }
     })
 }
@@ -70,16 +71,41 @@ pub fn exchanger(path: &Path) -> Option<Writer> {
 fn who(metadata: &Metadata) -> Option<Who> {
     match () {
         () if metadata.mode() & ALL_WRITE != 0 => Some(Who::Everybody),
-        () if metadata.uid() != 0 => Some(Who::User(metadata.uid())),
+        () if !is_root(metadata.uid()) => Some(Who::User(metadata.uid())),
         () if metadata.mode() & GROUP_WRITES != 0 && metadata.gid() != 0 => Some(Who::Group(metadata.gid())),
         () => None,
     }
+}
+
+/// Whether `uid` is root, or stands for the machine's root in a user namespace that does not know it: whoever is not known
+/// there shows as the overflow uid, and the machine's root may do everything anyway.
+fn is_root(uid: u32) -> bool {
+    static UNKNOWN: OnceLock<Option<u32>> = OnceLock::new();
+    let unknown = || {
+        let map = std::fs::read_to_string("/proc/self/uid_map").ok()?;
+        let text = std::fs::read_to_string("/proc/sys/kernel/overflowuid").ok()?;
+        (!knows_root(&map)).then(|| text.trim().parse().ok()).flatten()
+    };
+    uid == 0 || *UNKNOWN.get_or_init(unknown) == Some(uid)
+}
+
+/// Whether a user namespace with this `uid_map` has the uid 0 of the one around it.
+fn knows_root(map: &str) -> bool {
+    map.lines().any(|line| line.split_whitespace().nth(1) == Some("0"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, chown};
+
+    #[test]
+    fn the_machines_root_is_known_or_not() {
+        assert!(knows_root("         0          0 4294967295\n"));
+        assert!(knows_root("         0       1000          1\n         1          0       1000\n"));
+        assert!(!knows_root("         0       1000          1\n"));
+        assert!(!knows_root(""));
+    }
 
     #[test]
     fn whoever_may_write_is_named_with_the_file() {
