@@ -189,7 +189,8 @@ impl Drop for Place {
         let mark = self.path().to_string_lossy().into_owned();
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline {
-            let left = processes_of(&mark);
+            let mut left = processes_of(&mark);
+            left.extend(services_of(&mark));
             if left.is_empty() {
                 return;
             }
@@ -229,6 +230,18 @@ pub fn processes_of(mark: &str) -> Vec<u32> {
         }
     }
     found
+}
+
+/// Live services of a status root below `mark`, wherever their working directory is.
+fn services_of(mark: &str) -> Vec<u32> {
+    let variable = format!("SUPERVISE_STATUS={mark}/");
+    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_one = |pid: &u32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(variable.as_bytes()))
+    };
+    pids.filter(|pid| *pid != std::process::id() && is_alive(*pid) && is_one(pid)).collect()
 }
 
 /// A program that a test has started; it gets KILL when the test is done with it.
