@@ -159,7 +159,7 @@ fn it_stays_over_an_upgrade_and_keeps_its_words() {
     let tree = start(&place, &["sh", "-c", "trap 'exit 9' USR1; sleep 1000 & wait", "--handover=1", "--"]);
     let main = place.module("main");
     let pid = main.wait_up(&place);
-    let words = || std::fs::read(format!("/proc/{}/cmdline", tree.pid())).unwrap();
+    let words = || proc_words(tree.pid(), "cmdline");
     let generation = || place.own().state()["generation"].as_u64();
     for upgrades in 1..3 {
         tree.signal("USR2");

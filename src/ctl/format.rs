@@ -85,7 +85,7 @@ pub fn duration(time: Duration) -> String {
 pub fn spoken(time: Duration) -> String {
     match time.as_secs() {
         MINUTE.. => duration(time),
-        _ if time.subsec_millis() >= 100 && time < Duration::from_secs(1) => format!("{:.1} s", time.as_secs_f64()),
+        0 if time.subsec_millis() >= 100 => format!("0.{} s", time.subsec_millis() / 100),
         s => format!("{s} s"),
     }
 }
@@ -190,6 +190,7 @@ mod tests {
     fn a_sentence_has_seconds() {
         assert_eq!(spoken(Duration::from_millis(3900)), "3 s");
         assert_eq!(spoken(Duration::from_millis(400)), "0.4 s");
+        assert_eq!(spoken(Duration::from_millis(999)), "0.9 s");
         assert_eq!(spoken(Duration::from_millis(20)), "0 s");
         assert_eq!(spoken(Duration::from_secs(75)), "1m 15s");
     }

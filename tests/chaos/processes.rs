@@ -1,6 +1,6 @@
 //! The processes: who is there, who reaps what a killed tree leaves behind, and who ticks.
 
-use crate::common::proc_status;
+use crate::common::{proc_status, proc_words};
 use crate::services::{LOGGER_SCRIPT, SERVICE_SCRIPT};
 use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -32,9 +32,9 @@ pub fn scan(place: &Path) -> Vec<(u32, Role)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        let environment = proc_words(pid, "environ");
         if String::from_utf8_lossy(&environment).contains(&mark) {
-            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let line = proc_words(pid, "cmdline");
             let line = String::from_utf8_lossy(&line);
             let words: Vec<&str> = line.split('\0').collect();
             // One that is stopped so early that it has not come to the script.

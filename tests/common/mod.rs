@@ -169,7 +169,7 @@ impl Place {
     pub fn story(&self) -> String {
         let mut story = String::new();
         for pid in processes_of(&self.path().to_string_lossy()) {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = proc_words(pid, "cmdline");
             let _ = writeln!(story, "--- pid {pid}: {}", String::from_utf8_lossy(&line).replace('\0', " "));
             for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
                 let read = |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
@@ -224,7 +224,7 @@ pub fn processes_of(mark: &str) -> Vec<u32> {
             continue;
         }
         let cwd = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = proc_words(pid, "cmdline");
         if cwd.to_string_lossy().starts_with(mark) || String::from_utf8_lossy(&line).contains(mark) {
             found.push(pid);
         }
@@ -238,7 +238,7 @@ fn services_of(mark: &str) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is_one = |pid: &u32| {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let environment = proc_words(*pid, "environ");
         environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(variable.as_bytes()))
     };
     pids.filter(|pid| *pid != std::process::id() && is_alive(*pid) && is_one(pid)).collect()
@@ -403,6 +403,25 @@ pub fn wait_for(what: &str, place: &Place, mut condition: impl FnMut() -> bool) 
 pub fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next()).is_some_and(|state| !"ZX".contains(state))
+}
+
+/// `/proc/PID/cmdline` or `environ`, each word with a NUL after it; empty when the process is gone, or has none.
+///
+/// The kernel shows nothing, either, while the process is in the middle of `execve`: it has its new memory, and its words
+/// are not in it yet. That is looked at again.
+pub fn proc_words(pid: u32, file: &str) -> Vec<u8> {
+    let deadline = Instant::now() + Duration::from_millis(500);
+    let read = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    // A thread of the kernel has no program, either.
+    let is_midway = || read("cmdline").is_empty() && std::fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+    loop {
+        let words = read(file);
+        if !words.is_empty() || !is_alive(pid) || !is_midway() || Instant::now() > deadline {
+            // Between the two looks it may have come there.
+            return if words.is_empty() { read(file) } else { words };
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// One field of `/proc/PID/status`; empty when the process is gone.

@@ -43,8 +43,7 @@ pub fn field(pid: u32, name: &str) -> String {
 
 /// The variables of a process.
 pub fn variable(pid: u32, name: &str) -> Option<String> {
-    let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    let environ = String::from_utf8_lossy(&environ).into_owned();
+    let environ = String::from_utf8_lossy(&proc_words(pid, "environ")).into_owned();
     environ.split('\0').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
 }
 

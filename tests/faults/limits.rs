@@ -1,7 +1,7 @@
 //! Too few descriptors, processes and pages: what does not fit says so and waits, and what runs does not suffer.
 
 use crate::common::{
-    FAST, Module, Place, Running, SLEEP, holds_for, is_alive, processes_of, signal, tree_command, wait_for,
+    FAST, Module, Place, Running, SLEEP, holds_for, is_alive, proc_words, processes_of, signal, tree_command, wait_for,
 };
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -296,7 +296,7 @@ fn at_the_limit_of_a_files_size_services_run_and_are_restarted() {
     // Nothing in the files tells of it: a new program would start it once more.
     tree.signal("USR2");
     let is_replaced = || {
-        let line = std::fs::read(format!("/proc/{}/cmdline", tree.pid())).unwrap_or_default();
+        let line = proc_words(tree.pid(), "cmdline");
         String::from_utf8_lossy(&line).contains("--handover=")
     };
     holds_for(Duration::from_secs(1), "the old program", &place, || !is_replaced() && sleepers(&place) == next);

@@ -28,9 +28,9 @@ fn text(path: &Path) -> String {
 fn writer_of(tree: &Running<'_>) -> Option<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", tree.pid())).unwrap();
     let all = tasks.flatten().map(|task| text(&task.path().join("children"))).collect::<Vec<_>>().join(" ");
-    all.split_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &u32| {
-        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.windows(7).any(|word| word == b"--merge"))
-    })
+    all.split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .find(|pid: &u32| proc_words(*pid, "cmdline").windows(7).any(|word| word == b"--merge"))
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn the_program_that_is_at_the_path_by_now_is_executed() {
     assert_eq!(runs, std::fs::metadata(&program).expect("program").ino());
     // The next upgrade does not see what was handed over by the one before.
     upgrade(&place, || tree.signal("USR2"));
-    let line = std::fs::read(format!("/proc/{}/cmdline", tree.pid())).expect("cmdline");
+    let line = proc_words(tree.pid(), "cmdline");
     assert_eq!(String::from_utf8_lossy(&line).matches("--handover=").count(), 1);
     assert_eq!(place.module("web").pid(), pid);
     assert!(tree.stop().success());

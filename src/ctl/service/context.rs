@@ -11,6 +11,13 @@ use crate::service::context::environment::Variables;
 use crate::service::context::{Request, Resolved, has_env_dir, resolve};
 use crate::sys::errno_text;
 use std::path::Path;
+use std::time::Duration;
+
+/// So often an environment that seems empty is looked at again ...
+const EXEC_LOOKS: u32 = 20;
+
+/// ... after this time.
+const EXEC_PAUSE: Duration = Duration::from_millis(1);
 
 /// The `supervise.conf` in the module's own service directory; `None` if there is none, or no service directory.
 ///
@@ -48,7 +55,15 @@ pub fn inherited(supervisor: u32) -> Result<Option<Variables>, CtlError> {
         return Ok(None);
     }
     let path = format!("/proc/{supervisor}/environ");
-    let bytes = std::fs::read(&path);
+    let mut bytes = std::fs::read(&path);
+    // In the middle of `execve`, as when the tree replaces itself, the kernel shows none for a moment.
+    for _ in 0..EXEC_LOOKS {
+        if !bytes.as_ref().is_ok_and(Vec::is_empty) {
+            break;
+        }
+        std::thread::sleep(EXEC_PAUSE);
+        bytes = std::fs::read(&path);
+    }
     bytes.map(|bytes| Some(Variables::from_environ(&bytes))).map_err(|error| {
         let text = format!("cannot see what pid {supervisor} hands down: {path}: {}", errno_text(&error));
         CtlError::denied(text)

@@ -17,10 +17,10 @@ use std::time::Duration;
 const FEW: usize = 16;
 
 /// Nobody is waited for longer than this, if it has not been signalled ...
-const PATIENCE: Duration = Duration::from_millis(50);
+const TIMEOUT: Duration = Duration::from_millis(50);
 
 /// ... plus this much for each service, several times what a signal takes.
-const PATIENCE_PER_SERVICE: Duration = Duration::from_micros(100);
+const TIMEOUT_PER_SERVICE: Duration = Duration::from_micros(100);
 
 /// What all supervisor threads of a tree know of its end.
 #[derive(Debug, Default)]
@@ -40,10 +40,10 @@ impl TreeEnd {
         self.untold.store(services, Ordering::Relaxed);
         self.left.store(services, Ordering::Relaxed);
         if let (true, Ok(timer)) = (services > FEW, Timer::new()) {
-            let patience = PATIENCE + PATIENCE_PER_SERVICE * u32::try_from(services).unwrap_or(u32::MAX);
-            timer.set(patience);
+            let timeout = TIMEOUT + TIMEOUT_PER_SERVICE * u32::try_from(services).unwrap_or(u32::MAX);
+            timer.set(timeout);
             // It begins once.
-            let _ = self.told.set((timer, Mono::now() + patience));
+            let _ = self.told.set((timer, Mono::now() + timeout));
         }
         self.has_begun.store(true, Ordering::Release);
     }
