@@ -38,6 +38,11 @@ impl Machine {
     }
 
     pub(super) fn checked(&mut self, mut run: Run, passed: bool, now: Mono, actions: &mut Actions) {
+        if run.paused && !passed {
+            run.health.checked_in_vain(&self.health_rules, now);
+            self.state = State::Up(run);
+            return;
+        }
         if !passed {
             self.tally.note_failed_check();
         }

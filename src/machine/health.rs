@@ -312,6 +312,29 @@ impl Health {
         }
     }
 
+    /// A look has failed while the process was paused, so it could not be well: that proves nothing.
+    pub fn checked_in_vain(&mut self, rules: &HealthRules, now: Mono) {
+        match (self.fitness, self.look) {
+            (_, Look::No | Look::At(_)) => {}
+            (Fitness::Starting, Look::Until(_) | Look::Killed) => self.look = Look::At(now),
+            (Fitness::Ready | Fitness::Reloading | Fitness::Unhealthy, Look::Until(_) | Look::Killed) => {
+                self.look_again(rules, now);
+            }
+        }
+    }
+
+    /// It was paused, and goes on: what would have been due meanwhile is not, and time limits begin anew.
+    pub fn go_on(&mut self, rules: &HealthRules, now: Mono) {
+        self.look = match self.look {
+            Look::At(at) => Look::At(at.max(now + FIRST_CHECK)),
+            Look::Until(by) => Look::Until(by.max(now + rules.check_timeout)),
+            look @ (Look::No | Look::Killed) => look,
+        };
+        let anew = |by: Option<Mono>, limit: Option<Duration>| by.zip(limit).map(|(by, limit)| by.max(now + limit));
+        self.ready_by = anew(self.ready_by, rules.ready_timeout);
+        self.alive_by = anew(self.alive_by, self.watchdog.or(rules.watchdog));
+    }
+
     fn look_again(&mut self, rules: &HealthRules, now: Mono) {
         self.look = rules.check_interval.map_or(Look::No, |interval| Look::At(now + interval));
     }

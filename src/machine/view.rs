@@ -187,6 +187,7 @@ impl Machine {
             State::Up(Run { stop: Stop::EndOfInput(at), .. }) => Some(at),
             State::Up(Run { stop: Stop::Signalled(at) | Stop::Held(at), .. }) => at,
             State::Finishing { until, .. } | State::PreStart { until, .. } => until,
+            State::Up(Run { stop: Stop::No, paused: true, .. }) => None,
             State::Up(run @ Run { stop: Stop::No, health, .. }) => {
                 health.deadline().into_iter().chain(self.recovers_at(run)).min()
             }

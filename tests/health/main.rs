@@ -7,6 +7,7 @@
 mod common;
 
 mod checks;
+mod paused;
 mod standstill;
 mod watchdog;
 

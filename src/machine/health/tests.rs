@@ -155,3 +155,30 @@ fn there_is_always_an_end_to_what_is_due() {
         }
     }
 }
+
+#[test]
+fn after_a_pause_limits_begin_anew_and_looks_that_failed_meanwhile_prove_nothing() {
+    let rules = HealthRules {
+        check_interval: Some(seconds(2.0)),
+        check_failures: 1,
+        watchdog: Some(seconds(5.0)),
+        ..rules(ReadyWhen::Started)
+    };
+    let mut health = Health::begin(&rules, at(0.0));
+    assert_eq!(health.due(&rules, at(2.0)), HealthStep::RunCheck);
+    health.checked_in_vain(&rules, at(3.0));
+    assert_eq!((health.fitness(), health.deadline()), (Fitness::Ready, Some(at(5.0))));
+    health.go_on(&rules, at(60.0));
+    assert_eq!(health.due(&rules, at(60.0)), HealthStep::Nothing);
+    assert_eq!(health.due(&rules, at(60.2)), HealthStep::RunCheck);
+    // The look goes on over a second pause.
+    health.go_on(&rules, at(90.0));
+    assert_eq!(health.due(&rules, at(92.9)), HealthStep::Nothing);
+    assert_eq!(health.checked(&rules, true, at(92.9)), HealthStep::Nothing);
+    assert_eq!(health.due(&rules, at(95.0)), HealthStep::WatchdogTimeout(Some(seconds(5.0))));
+
+    let told = HealthRules { ready: ReadyWhen::Told, ready_timeout: Some(seconds(4.0)), ..HealthRules::default() };
+    let mut health = Health::begin(&told, at(0.0));
+    health.go_on(&told, at(10.0));
+    assert_eq!((health.due(&told, at(13.9)), health.deadline()), (HealthStep::Nothing, Some(at(14.0))));
+}

@@ -94,6 +94,8 @@ impl Machine {
                 actions.push(Action::Log(Note::KillTimeout(run.pid)));
                 self.kill(run, actions);
             }
+            // It does nothing at all, for somebody has said so.
+            Stop::No if run.paused => {}
             Stop::No => {
                 if self.recovers_at(run).is_some_and(|at| at <= now) {
                     self.recovered(run, now, actions);
@@ -157,6 +159,10 @@ impl Machine {
                 let paused = control == Control::Pause;
                 if !done {
                     self.send(if paused { libc::SIGSTOP } else { libc::SIGCONT }, actions);
+                }
+                let mut run = run;
+                if run.paused && !paused {
+                    run.health.go_on(&self.health_rules, now);
                 }
                 self.state = State::Up(Run { paused, ..run });
             }
