@@ -296,11 +296,21 @@ impl Snapshot {
         }
     }
 
-    /// `; its check says: no answer`, while it is not ready, or not well.
-    pub fn check_said(&self) -> String {
-        let fails = self.state.ready == Some(false) || self.state.state == ModuleState::Unhealthy;
-        let said = self.state.check.as_deref().filter(|said| fails && !said.is_empty());
-        said.map_or_else(String::new, |said| format!("; its check says: {}", format::text(said)))
+    /// Whether it runs, and is not ready yet, or not well.
+    pub fn is_unfit(&self) -> bool {
+        self.state.state == ModuleState::Unhealthy || self.is_up() && self.state.ready == Some(false)
+    }
+
+    /// `its check says: no answer`, while it is not ready, or not well.
+    pub fn check_said(&self) -> Option<String> {
+        let said = self.state.check.as_deref().filter(|said| self.is_unfit() && !said.is_empty())?;
+        Some(format!("its check says: {}", format::text(said)))
+    }
+
+    /// Why it is not ready, or not well, as far as that is known, each part with `; ` before it.
+    pub fn why_unfit(&self) -> String {
+        let reason = self.state.reason.as_deref().filter(|_| self.is_up() && self.is_unfit()).map(format::text);
+        reason.into_iter().chain(self.check_said()).map(|part| format!("; {part}")).collect()
     }
 
     /// The state in one word for programs, with words of its own where the file tells of the past.

@@ -2,6 +2,7 @@
 
 use super::directory::Directory;
 use super::entries::{CHECK, NOTIFICATION_FD};
+use super::exec_failure;
 use super::telling::Telling;
 use super::{Definition, Service};
 use crate::conf::readiness::{Check, descriptor};
@@ -56,6 +57,22 @@ impl Service {
             directory.entries().check && file::is_executable(&file::child(directory.path(), CHECK))
         };
         self.tells_by_files().is_some_and(is_there)
+    }
+
+    /// Why `check`, or else its own `check`, failed with `error`, where `errno` alone does not say it.
+    pub fn explain_check(&self, check: Option<&Check>, error: StartError) -> Option<String> {
+        let within = |name: &str| match &self.definition {
+            Definition::Directory(directory) => directory.path().join(name),
+            Definition::Command(_) | Definition::Logger(_) => name.into(),
+        };
+        match check {
+            None => exec_failure::explain(&within(CHECK), error),
+            Some(Check::Program(words)) => match words.first()?.as_str() {
+                name if name.contains('/') => exec_failure::explain(&within(name.trim_start_matches("./")), error),
+                name => exec_failure::explain_search(name, &std::env::var_os("PATH").unwrap_or_default(), error),
+            },
+            Some(Check::Tcp { .. } | Check::Socket(_) | Check::Http(_)) => None,
+        }
     }
 
     /// Starts a look at the service: what `check` says, or else its own `check`. What it says goes into the FIFO at `output`.

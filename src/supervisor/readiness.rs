@@ -111,7 +111,9 @@ impl Supervisor {
     }
 
     fn cannot_tell(&mut self, path: &std::path::Path, error: &std::io::Error) -> Telling {
-        self.say(Level::Warn, format!("{}: {}: it cannot tell that it is ready", path.display(), errno_text(error)));
+        let why = format!("it cannot tell that it is ready: {}: {}", path.display(), errno_text(error));
+        self.say(Level::Warn, why.clone());
+        self.readiness.mute = Some(why);
         Telling::default()
     }
 
@@ -135,7 +137,9 @@ impl Supervisor {
             Channel::Socket => self.bind_socket().map(drop),
         };
         if let Err(error) = result {
-            self.say(Level::Warn, format!("it cannot tell that it is ready: {}", errno_text(&error)));
+            let why = format!("it cannot tell that it is ready: {}", errno_text(&error));
+            self.say(Level::Warn, why.clone());
+            self.readiness.mute = Some(why);
         }
     }
 
@@ -248,7 +252,10 @@ impl Supervisor {
                 self.readiness.check = Some(Check { run, process });
                 None
             }
-            Err(error) => self.check_cannot_run(error.to_string(), failed),
+            Err(error) => {
+                let cause = self.spec.service.explain_check(self.settings.readiness.check.as_ref(), error);
+                self.check_cannot_run(cause.unwrap_or_else(|| error.to_string()), failed)
+            }
         }
     }
 
@@ -257,6 +264,7 @@ impl Supervisor {
             self.say(Level::Warn, format!("check could not be run: {why}; tried again as if it had failed"));
         }
         self.readiness.output = None;
+        self.readiness.check_line = Some(format!("could not be run: {why}"));
         self.readiness.check_failed = Some(why);
         Some(answer)
     }

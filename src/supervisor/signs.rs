@@ -41,7 +41,7 @@ impl Readiness {
     /// Forgets what belongs to the last run process.
     pub(super) fn forget_run(&mut self) {
         if let Some(signs) = &mut self.0 {
-            (signs.status, signs.check_line) = (None, None);
+            (signs.status, signs.check_line, signs.mute) = (None, None, None);
             (signs.fifo, signs.socket) = (None, None);
         }
     }
@@ -61,6 +61,8 @@ pub(super) struct Signs {
     pub(super) check_line: Option<String>,
     /// The run process's `STATUS=`.
     pub(super) status: Option<String>,
+    /// Why the run process has no way to say anything, though it is to say that it is ready.
+    pub(super) mute: Option<String>,
     /// What was wrong with the settings at the last start.
     pub(super) complaint: Option<String>,
     /// Why the last check could not be run.
@@ -101,6 +103,7 @@ impl Signs {
         said: Vec::new(),
         check_line: None,
         status: None,
+        mute: None,
         complaint: None,
         check_failed: None,
     };

@@ -84,6 +84,11 @@ fn one_that_is_missing_is_told_once_and_tried_again() {
     web.wait_text(&place, "supervise.log.wf", "check could not be run: ");
     is_not_ready(&place, &web);
     assert_eq!(web.text("supervise.log.wf").matches("check could not be run").count(), 1, "{}", web.log());
+    // Whoever asks why it is not ready is told.
+    let why = format!("could not be run: there is no {}", place.root().join("web/look").display());
+    assert_eq!(web.state()["check"], why, "{}", place.story());
+    let told = said_by(&place.svctl(&["check", "web"]));
+    assert!(told.contains(&format!("not ready; its check says: {why}")), "{told}");
     let staged = place.path().join("look");
     script(&staged, "exit 0");
     std::fs::rename(staged, place.root().join("web/look")).expect("moved");

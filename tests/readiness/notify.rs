@@ -97,3 +97,18 @@ fn another_process_is_not_taken_for_the_service() {
     web.wait_state(&place, "down");
     assert!(!is_alive(pid));
 }
+
+#[test]
+fn one_whose_socket_cannot_be_made_says_so_for_as_long_as_it_is_not_ready() {
+    let place = Place::new();
+    let name = "x".repeat(120);
+    place.conf(&format!("[{name}]\nready : notify\n"));
+    place.run(&name, SLEEP);
+    let _tree = place.tree();
+    let module = place.module(&name);
+    module.wait_up(&place);
+    let why = "the path is too long for a socket";
+    wait_for("the reason", &place, || module.state()["reason"].as_str().is_some_and(|reason| reason.ends_with(why)));
+    let told = said_by(&place.svctl(&["check", &name]));
+    assert!(told.contains("not ready; it cannot tell that it is ready: ") && told.contains(why), "{told}");
+}

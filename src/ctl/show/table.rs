@@ -186,8 +186,11 @@ fn state_and_note(module: &Module, snapshot: &Snapshot, now: SystemTime) -> (Str
             });
             let full = snapshot.state.disk_full.then(|| "the disk of its status directory is full".to_string());
             let outdated = snapshot.state.outdated.as_deref().map(|why| format!("outdated: {}", format::text(why)));
-            let parts: Vec<String> =
-                [flapping, reason, wanted, next, full, unrecorded, outdated].into_iter().flatten().collect();
+            let is_coming = snapshot.state.state == ModuleState::Up && snapshot.is_unfit();
+            let unready = is_coming.then(|| "not ready yet".to_string());
+            let said = snapshot.check_said();
+            let parts = [flapping, unready, reason, said, wanted, next, full, unrecorded, outdated];
+            let parts: Vec<String> = parts.into_iter().flatten().collect();
             (state, parts.join("; "))
         }
     }

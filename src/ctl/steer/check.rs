@@ -268,7 +268,7 @@ fn probe(module: &Module) -> Result<(Snapshot, Option<Script>), CtlError> {
     }
     if !snapshot.is_up() || snapshot.state.ready == Some(false) {
         let not_ready = if snapshot.is_up() { ", not ready" } else { "" };
-        let (now, said) = (snapshot.describe(SystemTime::now()), snapshot.check_said());
+        let (now, said) = (snapshot.describe(SystemTime::now()), snapshot.why_unfit());
         return Err(CtlError::failed(format!("{now}{not_ready}{said}")));
     }
     let script = Script::find(module, &snapshot).map_err(CtlError::denied)?;

@@ -302,7 +302,7 @@ impl ModuleWait {
                 format!("stopping{pid}, still there after {waited}")
             }
             (Goal::Up | Goal::NewRun | Goal::IsReady, _) if last.is_up() && last.state.ready == Some(false) => {
-                format!("{now}, not ready after {waited}{}", last.check_said())
+                format!("{now}, not ready after {waited}{}", last.why_unfit())
             }
             (Goal::Up | Goal::NewRun | Goal::Once, _) if last.is_up() => {
                 format!("{now}: cannot tell after {waited} whether it stays up")

@@ -78,7 +78,7 @@ pub struct StatusContext<'a> {
     /// Why it stands nowhere else.
     pub unrecorded: Option<&'static str>,
     /// What a reader has to know of a service that is well otherwise.
-    pub note: Option<&'static str>,
+    pub note: Option<&'a str>,
     /// What it waits for.
     pub hold: Option<&'a Hold>,
     /// The last line of its check.

@@ -89,7 +89,8 @@ impl Supervisor {
         let directory = self.spec.service.directory();
         let unrecorded = self.record_keeper.unrecorded().map(describe);
         let run = self.processes.run.as_ref();
-        let note = self.output_note();
+        let mute = self.readiness.mute.as_deref().filter(|_| self.machine.ready() == Some(false));
+        let note: Option<&str> = self.output_note();
         let facts = StatusContext {
             unrecorded,
             record: run.and_then(|run| self.record_keeper.run_record(run, directory)),
@@ -104,7 +105,7 @@ impl Supervisor {
             context: self.processes.origin.fingerprint(),
             outdated: run.and(self.processes.origin.outdated()),
             svdir: self.runit.as_deref().map(Runit::svdir),
-            note,
+            note: note.or(mute),
             hold: self.standpoint.hold(self.machine.state()),
             check: self.readiness.check_line(),
             status: self.readiness.status(),

@@ -119,3 +119,27 @@ fn many_modules_are_summed_up() {
 fn nothing_is_said_to_be_nothing() {
     assert_eq!(draw(&[], style(false, None)), "no modules\n");
 }
+
+#[test]
+fn what_is_up_and_not_fit_says_what_its_check_says() {
+    let unfit = |reason: Option<&str>, said: Option<&str>| {
+        let (reason, said) = (reason.map(String::from), said.map(String::from));
+        move |s: &mut Snapshot| (s.state.ready, s.state.reason, s.state.check) = (Some(false), reason, said)
+    };
+    let all = [
+        seen("a", "up", Some(1), 5, unfit(None, None)),
+        seen("b", "up", Some(2), 5, unfit(None, Some("no answer"))),
+        seen("c", "up", Some(3), 5, unfit(Some("it cannot tell"), None)),
+        seen("d", "unhealthy", Some(4), 5, unfit(None, Some("no answer"))),
+        seen("e", "ready", Some(5), 5, |s| (s.state.ready, s.state.check) = (Some(true), Some("fine".into()))),
+        seen("f", "up", Some(6), 5, |_| ()),
+    ];
+    let text = draw(&all, style(false, None));
+    let said: std::collections::BTreeMap<_, _> =
+        text.lines().skip(1).map(|line| (&line[..1], line.rsplit("  ").next().unwrap_or_default().trim())).collect();
+    assert_eq!(said["a"], "not ready yet");
+    assert_eq!(said["b"], "not ready yet; its check says: no answer");
+    assert_eq!(said["c"], "not ready yet; it cannot tell");
+    assert_eq!(said["d"], "its check says: no answer");
+    assert_eq!((said["e"], said["f"]), ("-", "-"));
+}
