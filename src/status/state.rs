@@ -56,6 +56,9 @@ pub struct StateFile {
     /// How often its check has failed; absent where it never did.
     #[serde(skip_serializing_if = "is_zero")]
     pub check_failures: u64,
+    /// Processor time of the run processes that have ended, in microseconds; absent where it is none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spent_us: u64,
     /// `exits` of the last 5 minutes, when this was written.
     pub recent_exits: u64,
     /// How many commands were taken when this was written; this is what they have led to. Null for a supervisor that does not

@@ -287,6 +287,8 @@ impl Supervisor {
     fn run_has_ended(&mut self, now: Mono) {
         let Some(run) = &mut self.processes.run else { return };
         let Some(status) = run.reap(self.machine.exit_matters(), now) else { return };
+        let spent = run.spent();
+        self.processes.note_spent(spent);
         self.note_leftovers();
         // It is reaped before the next one is started, though the kernel takes longer for that than for anything else on
         // the way: many programs look with `kill -0` whether their predecessor is gone, and to them a zombie is not.

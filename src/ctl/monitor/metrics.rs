@@ -21,7 +21,7 @@ use crate::status::tree_state::TreeState;
 use crate::sys::files::fifo;
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A state that no `state.json` has: nobody supervises the module.
 const UNSUPERVISED: &str = "unsupervised";
@@ -125,8 +125,8 @@ const MODULE: &[OfModule] = &[
         seconds(moment(&module.snapshot.state.since)?)
     }),
     measured(
-        counter("supervise_module_cpu_seconds", "seconds", "Processor time of what runs now, since its start."),
-        |module| module.usage.processor_time.map(|time| time.as_secs_f64()),
+        counter("supervise_module_cpu_seconds", "seconds", "Processor time of what runs now, and of what has ended."),
+        |module| processor_time(&module.snapshot, &module.usage).map(|time| time.as_secs_f64()),
     ),
     measured(
         gauge("supervise_module_memory_bytes", "bytes", "Memory of the control group, else of the run process."),
@@ -202,6 +202,8 @@ fn sample(module: &Module, groups: &Groups) -> Option<Sample> {
     let usage = pid.map(|pid| Usage::of(module, pid, groups)).unwrap_or_default();
     let log =
         module.logged().and_then(|service| Some((service.to_string_lossy().into_owned(), log_counters(&snapshot)?)));
+    // What it was read from is needed no more, and its memory serves the next module.
+    let snapshot = Snapshot { raw: None, ..snapshot };
     Some(Sample { name: module.json(), snapshot, usage, log })
 }
 
@@ -253,6 +255,17 @@ fn exposition(form: Form, samples: &[Sample], tree_runs: bool, tree: Option<&Tre
     text.finish()
 }
 
+/// A process whose time nobody can tell may have ended, and is not among those that have: no sum then, for it would be less
+/// than the last one.
+fn processor_time(module: &Snapshot, usage: &Usage) -> Option<Duration> {
+    let ended = Duration::from_micros(module.state.spent_us);
+    match (module.state.pid, usage.processor_time) {
+        (_, Some(running)) => Some(ended + running),
+        (Some(_), None) => None,
+        (None, None) => (module.state.starts > 0).then_some(ended),
+    }
+}
+
 fn truth(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
@@ -271,7 +284,6 @@ fn seconds(at: SystemTime) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::status::state::LastExit;
-    use std::time::Duration;
 
     fn up(name: &str) -> Sample {
         let state = StateFile {

@@ -16,6 +16,7 @@ use log::Level;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 impl Supervisor {
     /// Gives the machine its first event.
@@ -65,6 +66,10 @@ impl Supervisor {
                 self.machine.recall_tally(state);
             }
             self.processes.origin.restore(state, &self.settings.context);
+            // What has ended unseen has taken its count with it.
+            if state.pid.is_none() || self.processes.run.is_some() {
+                self.processes.recall_spent(Duration::from_micros(state.spent_us));
+            }
         }
         let survivor =
             record.map(|record| Survivor { role: record.role, pid: record.pid, is_stopped: record.is_stopped() });

@@ -96,8 +96,11 @@ impl Supervisor {
         let Some(group) = &self.processes.group else { return };
         // What was killed just now may take a moment to end.
         let is_empty = self.settings.policy.kill_mode != KillMode::Cgroup || group.wait_until_empty(REMOVAL_WAIT);
+        // It takes its count with it.
+        let spent = group.processor_time().map_or(Duration::ZERO, Duration::from_nanos);
         if is_empty && group.remove().is_ok() {
             self.processes.group = None;
+            self.processes.note_spent(Some(spent));
         }
     }
 }

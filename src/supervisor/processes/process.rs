@@ -26,12 +26,14 @@ pub struct Process {
     ended: Option<Mono>,
     /// How long to wait for that status.
     status_timeout: Duration,
+    /// The processor time that it has used, once that is known.
+    spent: Option<Duration>,
 }
 
 impl Process {
     /// A child that was just started.
     pub fn child(pid: Pid, pidfd: Pidfd) -> Process {
-        Process { pid, pidfd, adopted: false, ended: None, status_timeout: Duration::ZERO }
+        Process { pid, pidfd, adopted: false, ended: None, status_timeout: Duration::ZERO, spent: None }
     }
 
     /// Whether we have started it.
@@ -47,8 +49,8 @@ impl Process {
         for recorded in records {
             let Some(pidfd) = recorded.open()? else { continue };
             orphans::register(recorded.pid);
-            let process =
-                Process { pid: recorded.pid, pidfd, adopted: true, ended: None, status_timeout: Duration::ZERO };
+            let mut process = Process::child(recorded.pid, pidfd);
+            process.adopted = true;
             return Ok(Some((recorded, process)));
         }
         Ok(None)
@@ -83,6 +85,11 @@ impl Process {
         self.ended.map(|ended| ended + self.status_timeout)
     }
 
+    /// The processor time that it has used until its end; `None` while that is not known, and for what we have not started.
+    pub fn spent(&self) -> Option<Duration> {
+        self.spent
+    }
+
     /// Whether it has been found to have ended before.
     pub fn is_known_to_have_ended(&self) -> bool {
         self.ended.is_some()
@@ -92,8 +99,12 @@ impl Process {
     ///
     /// If it is not our child, its status is waited for only if it `matters`.
     pub fn reap(&mut self, matters: bool, now: Mono) -> Option<ExitStatus> {
-        match self.pidfd.reap() {
-            Ok(status) => status,
+        match self.pidfd.reap_with_time() {
+            Ok(ended) => {
+                let (status, spent) = ended?;
+                self.spent = Some(spent);
+                Some(status)
+            }
             Err(Errno::EINTR) => None,
             // It is not our child, or the main thread has reaped it. Either way it has ended.
             Err(_) => {

@@ -7,6 +7,7 @@ use crate::supervisor::processes::process::Process;
 use crate::supervisor::processes::scripts::Scripts;
 use crate::sys::context::cgroup::Group;
 use crate::sys::time::Mono;
+use std::time::Duration;
 
 /// The processes, and what is known of their last start.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(in crate::supervisor) struct Processes {
     pub(in crate::supervisor) origin: Origin,
     /// The control group of the run process, if it has one of its own.
     pub(in crate::supervisor) group: Option<Group>,
+    /// The processor time of the run processes that have ended; what is in `group` is counted there until it is removed.
+    spent: Duration,
     /// The restart hook, `control/u` or `finish`.
     pub(in crate::supervisor) helper: Option<Process>,
     /// The scripts in `control/`.
@@ -43,6 +46,25 @@ impl Processes {
     /// When to look at the first of them, or to kill it, if none ends before.
     pub(in crate::supervisor) fn deadline(&self) -> Option<Mono> {
         self.own().filter_map(Process::deadline).chain(self.scripts.deadline()).min()
+    }
+
+    /// Notes that a run process has ended, and what it has used. Where nobody knows that, the counter begins anew: one that is
+    /// less than it was is taken for that anyway.
+    pub(in crate::supervisor) fn note_spent(&mut self, spent: Option<Duration>) {
+        if self.group.is_none() {
+            self.spent = spent.map_or(Duration::ZERO, |spent| self.spent.saturating_add(spent));
+        }
+    }
+
+    /// Takes over what an earlier supervisor has counted.
+    pub(in crate::supervisor) fn recall_spent(&mut self, spent: Duration) {
+        self.spent = spent;
+    }
+
+    /// What the run processes that have ended have used, and where none runs, what is left of the last one.
+    pub(in crate::supervisor) fn spent(&self) -> Duration {
+        let left = self.group.as_ref().filter(|_| self.run.is_none()).and_then(Group::processor_time);
+        self.spent.saturating_add(left.map_or(Duration::ZERO, Duration::from_nanos))
     }
 
     /// Notes the warnings of a start, and gives those that the start before did not have.

@@ -19,7 +19,7 @@ use crate::sys::time::Mono;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Writes the two files, and remembers what is in them.
 #[derive(Debug)]
@@ -69,6 +69,8 @@ pub struct StatusContext<'a> {
     pub directory: Option<FileId>,
     /// The fingerprint of the context that the run process was started in.
     pub context: Option<&'a str>,
+    /// The processor time of the run processes that have ended.
+    pub spent: Duration,
     /// Why the run process is older than what it would be started from.
     pub outdated: Option<&'static str>,
     /// What `SVDIR` has to be for runit's tools, if they work.
@@ -286,6 +288,7 @@ impl Publisher {
         file.exits_by = tally.exits_by;
         file.failed_starts = tally.failed_starts;
         file.check_failures = tally.check_failures;
+        file.spent_us = u64::try_from(facts.spent.as_micros()).unwrap_or(u64::MAX);
         file.recent_exits = tally.recent.count(Mono::now());
         file.commands = Some(self.commands);
         file.enabled = enabled;

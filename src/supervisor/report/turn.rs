@@ -103,6 +103,7 @@ impl Supervisor {
             log_dir: self.spec.service.tree_logger().map(TreeLogger::directory),
             directory,
             context: self.processes.origin.fingerprint(),
+            spent: self.processes.spent(),
             outdated: run.and(self.processes.origin.outdated()),
             svdir: self.runit.as_deref().map(Runit::svdir),
             note: note.or(mute),
