@@ -2,7 +2,7 @@
 
 use crate::conf::readiness::Ready;
 use crate::conf::relations::Kind;
-use crate::machine::health::{HealthRules, Notice, ReadyWhen};
+use crate::machine::health::{Fitness, HealthRules, Notice, ReadyWhen};
 use crate::machine::{Event, Sign};
 use crate::readiness::notify::{Assignment, DATAGRAM_MAX, line, parse};
 use crate::service::telling::Telling;
@@ -143,7 +143,8 @@ impl Supervisor {
         }
     }
 
-    /// The settings have changed. How a run process that lives tells that it is ready stays as it was at its start.
+    /// The settings have changed. How a run process that lives tells that it is ready stays as it was at its start; but nobody
+    /// waits for what is not asked any more, or looks where there is nothing to look with.
     pub(super) fn reconfigure_readiness(&mut self) {
         let Some(run) = self.machine.run() else { return };
         if self.spec.service.input().is_some() || run.failed {
@@ -153,7 +154,11 @@ impl Supervisor {
         let old = self.machine.health_rules();
         // One that was started without the socket cannot say anything there.
         let watchdog = if self.readiness.socket.is_some() { rules.watchdog } else { old.watchdog };
-        let rules = HealthRules { ready: old.ready, watchdog, ..rules };
+        let is_asked_less = run.health.fitness() == Fitness::Starting
+            && matches!(rules.ready, ReadyWhen::Started | ReadyWhen::Checked)
+            && old.ready != ReadyWhen::Never;
+        let ready = if is_asked_less { rules.ready } else { old.ready };
+        let rules = HealthRules { ready, watchdog, ..rules };
         self.set_health_rules(rules);
     }
 

@@ -74,3 +74,30 @@ fn a_start_is_enough_where_nothing_is_said_or_start_is() {
     web.wait_state(&place, "up");
     assert_eq!(web.state()["ready"], serde_json::Value::Null, "{}", place.story());
 }
+
+#[test]
+fn what_is_not_asked_any_more_is_not_waited_for() {
+    let place = Place::new();
+    let rest = "[app]\nneeds : told looked moved\n";
+    place.conf(&format!(
+        "[told]\nready : notify\n[looked]\ncheck : false\n[moved]\nready : fd\n[stays]\nready : fd\n{rest}"
+    ));
+    for name in ["told", "looked", "moved", "stays", "app"] {
+        place.run(name, SLEEP);
+    }
+    let tree = place.tree();
+    let names = ["told", "looked", "moved", "stays"];
+    let pids = names.map(|name| place.module(name).wait_up(&place));
+    place.module("app").wait_state(&place, "waiting");
+    place.conf(&format!("[moved]\ncheck : true\n[stays]\nready : notify\n{rest}"));
+    tree.signal("HUP");
+    place.module("app").wait_up(&place);
+    assert_eq!(names.map(|name| place.module(name).pid()), pids, "{}", place.story());
+    let ready = names.map(|name| place.module(name).state()["ready"].clone());
+    assert_eq!(
+        ready,
+        [serde_json::Value::Null, serde_json::Value::Null, true.into(), false.into()],
+        "{}",
+        place.story()
+    );
+}
