@@ -109,6 +109,21 @@ impl Directory {
         moved
     }
 
+    /// Finds out how long it is if somebody else has cut it or written to it, and ends the line that this may have left.
+    ///
+    /// # Errors
+    /// With the path and the operation.
+    pub fn measure(&mut self) -> io::Result<()> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let path = child(&self.path, CURRENT);
+        let size = current.file.metadata().map_err(|error| about(&path, "cannot stat", &error))?.len();
+        if size != current.size {
+            current.size = size;
+            current.end_last_line().map_err(|error| about(&path, "cannot write", &error))?;
+        }
+        Ok(())
+    }
+
     /// Closes it, and gives it back so that it can be synced.
     pub fn close(&mut self) -> Option<File> {
         self.current.take().map(|current| current.file)

@@ -1,6 +1,6 @@
 //! The journal as a file that is mapped into memory.
 
-use super::journal::layout::{HEADER, SIZE, SPACE_AT_FIRST, Word, offset};
+use super::journal::layout::{HEADER, READ_MAX, SIZE, SPACE_AT_FIRST, Word, offset};
 use super::journal::{Input, Memory};
 use super::trouble::about;
 use crate::sys::files::file::{self, child};
@@ -138,6 +138,10 @@ impl Memory for Mapped {
 
 impl Input for Intake {
     fn available(&mut self) -> io::Result<usize> {
+        // Of a file, a socket or a terminal the kernel does not say it, or says it in 32 bits.
+        if !self.is_pipe() {
+            return Ok(READ_MAX);
+        }
         Intake::available(self)
     }
 

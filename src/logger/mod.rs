@@ -19,7 +19,7 @@
 //! | [`lines`] | stamps, patterns, text and JSON, pure |
 //! | [`archive`] | old files |
 //! | [`merge`] | `log : stdout`: many modules into one standard output |
-//! | [`directory`], [`mapped`] | the files of a log |
+//! | [`directory`], [`mapped`], [`pieces`] | the files of a log, and a long line on its way there |
 //! | [`counters`] | what a log has counted, for others |
 //! | [`settings`], [`svlogd`] | what a log is told |
 
@@ -30,6 +30,7 @@ pub mod journal;
 pub mod lines;
 pub mod mapped;
 pub mod merge;
+pub mod pieces;
 pub mod run;
 pub mod settings;
 pub mod svlogd;

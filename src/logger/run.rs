@@ -4,12 +4,12 @@ use super::archive::keeper::Keeper;
 use super::directory::Directory;
 use super::journal::layout::{Counters, Cut, READ_MAX};
 use super::journal::steps::{Found, Journal, Origin};
-use super::lines::form::Sink;
 use super::lines::render::{Renderer, Room, Step, View};
 use super::mapped::Mapped;
+use super::pieces::Pieces;
 use super::settings::{Full, Options, Said, Settings};
 use super::svlogd;
-use super::trouble::{Trouble, about, say};
+use super::trouble::{Trouble, about, plain, say};
 use crate::sys::files::file::child;
 use crate::sys::fnv;
 use crate::sys::logging::intake::Intake;
@@ -27,9 +27,6 @@ const CHECK: Duration = Duration::from_secs(1);
 
 /// Signals are looked for after so many reads, so that they cost nothing and wait no more than milliseconds.
 const READS_PER_LOOK: u32 = 16;
-
-/// The pieces of a long line, in bytes.
-const PIECE: usize = 64 * 1024;
 
 /// What the logger is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +77,7 @@ struct Logger {
 pub fn run(options: Options, dir: &Path) -> Result<(), String> {
     let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGALRM];
     let signals = Signals::take(&signals).map_err(|errno| format!("cannot take signals: {}", errno.desc()))?;
-    let intake = Intake::standard_input().map_err(|error| format!("standard input: {error}"))?;
+    let intake = Intake::standard_input().map_err(|error| unreadable(&error))?;
     let (settings, renderer) = options.settle(Said::default()).map_err(|error| error.to_string())?;
     let Some((directory, memory)) = open(dir, &signals)? else { return Ok(()) };
     let origin = Origin { boot: fnv::hash(boot_id().as_bytes()), input: intake.file() };
@@ -183,7 +180,7 @@ impl Logger {
     fn read(&mut self) -> Result<usize, String> {
         let most = if let Phase::Drains(left) = self.phase { left } else { READ_MAX };
         let got = self.journal.read_up_to(&mut self.intake, most);
-        let got = got.map_err(|error| format!("standard input: {error}"))?;
+        let got = got.map_err(|error| unreadable(&error))?;
         if got > 0 {
             self.renderer.set_time(SystemTime::now());
         }
@@ -194,8 +191,7 @@ impl Logger {
     }
 
     fn wait_for_input(&mut self) -> Result<(), String> {
-        let deadlines = [self.age_deadline(), self.renderer.deadline(self.journal.counters())];
-        let deadline = deadlines.into_iter().flatten().min();
+        let deadline = self.deadline();
         let sources =
             [Some(PollSource::Readable(self.intake.as_fd())), Some(PollSource::Readable(self.signals.as_fd()))];
         let [input, signal] = wait(sources, deadline);
@@ -209,6 +205,17 @@ impl Logger {
             self.rotate();
         }
         Ok(())
+    }
+
+    /// When there is something to do without any input.
+    fn deadline(&self) -> Option<Mono> {
+        let counters = self.journal.counters();
+        let next_try = self.trouble.waits_until(Mono::now());
+        // Lines that were dropped are told of even if no other comes.
+        let notice = next_try.filter(|_| counters.dropped > 0);
+        let first = [self.age_deadline(), self.renderer.deadline(counters), notice].into_iter().flatten().min();
+        // As long as nothing can be written, what is due stays due.
+        first.max(first.and(next_try))
     }
 
     /// Nothing can be written: waits until it is worth another try, or a signal comes.
@@ -340,8 +347,13 @@ impl Logger {
         let is_new = self.directory.open_current().is_none();
         let current = self.directory.current()?;
         let size = current.size();
-        if is_new && size > 0 && self.journal.begun() == 0 {
-            let begun = current.begun();
+        let begun = match (self.journal.begun(), size) {
+            (0, 1..) if is_new => current.begun(),
+            // Somebody has moved it away, or has emptied it: it has no first line that grows old.
+            (1.., 0) => 0,
+            (same, _) => same,
+        };
+        if begun != self.journal.begun() {
             self.journal.set_begun(begun);
         }
         Ok(size)
@@ -354,10 +366,9 @@ impl Logger {
             What::Rendered => current.append(self.renderer.out()),
             What::AsTheyAre => current.append(self.journal.bytes().get(..taken).unwrap_or_default()),
             What::Long(cut, view) => {
-                let mut pieces = Pieces { current, piece: Vec::with_capacity(PIECE), result: Ok(()) };
+                let mut pieces = Pieces::new(current);
                 self.renderer.write_long(self.journal.bytes(), cut, view, &mut pieces);
-                pieces.flush();
-                pieces.result
+                pieces.end()
             }
         };
         if let Err(error) = result {
@@ -386,7 +397,9 @@ impl Logger {
 
     /// Closes `current` under the name of an old file, unless nothing is in it.
     fn rotate(&mut self) {
-        if !matches!(self.open_current(), Ok(1..)) || self.directory.close_if_moved() {
+        let is_ours = self.open_current().is_ok() && !self.directory.close_if_moved();
+        let is_known = is_ours && (self.is_unsettled || self.directory.measure().is_ok());
+        if !is_known || !matches!(self.open_current(), Ok(1..)) {
             return;
         }
         match self.directory.rotate() {
@@ -423,6 +436,9 @@ impl Logger {
         self.directory.take_lock()?;
         if self.directory.close_if_moved() {
             self.journal.set_begun(0);
+        } else if !self.is_unsettled {
+            // What is unsettled is told by the size.
+            self.directory.measure()?;
         }
         if !self.is_unsettled && self.journal.memory().restore()? {
             say(&format!("{}: the journal was removed; it is made anew", self.directory.path().display()));
@@ -452,31 +468,8 @@ impl Logger {
     }
 }
 
-/// A long line on its way into the file.
-struct Pieces<'a> {
-    current: &'a mut super::directory::Current,
-    piece: Vec<u8>,
-    result: io::Result<()>,
-}
-
-impl Pieces<'_> {
-    fn flush(&mut self) {
-        if self.result.is_ok() {
-            self.result = self.current.append(&self.piece);
-        }
-        self.piece.clear();
-    }
-}
-
-impl Sink for Pieces<'_> {
-    fn put(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(PIECE) {
-            if self.piece.len() + chunk.len() > PIECE {
-                self.flush();
-            }
-            self.piece.extend_from_slice(chunk);
-        }
-    }
+fn unreadable(error: &io::Error) -> String {
+    format!("standard input: {}", plain(&error.to_string()))
 }
 
 fn unix_time() -> u64 {

@@ -6,6 +6,7 @@
 mod archive;
 #[path = "../common/mod.rs"]
 mod common;
+mod idle;
 mod in_tree;
 mod kill;
 mod kill_all;

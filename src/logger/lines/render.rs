@@ -266,7 +266,8 @@ impl Renderer {
 
     /// When it has to be said how many lines were above the rate, even if no more come.
     pub fn deadline(&self, counters: Counters) -> Option<Mono> {
-        self.rate.window_end().filter(|_| counters.suppressed > 0)
+        // Within a line that was cut, it cannot be said.
+        self.rate.window_end().filter(|_| counters.suppressed > 0 && counters.cut == Cut::No)
     }
 
     /// Counts the lines of a step that could not be written as dropped.
