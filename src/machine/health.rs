@@ -14,6 +14,10 @@ const CHECK_DISTANCE_MAX: Duration = Duration::from_secs(1);
 /// When we woke later than this part of a time limit after it was over, we stood still ourselves, and its end proves nothing.
 const LATE: u32 = 4;
 
+/// Nobody wakes to the microsecond: less than this is no standing still, however short the limit is. A service may set itself one
+/// of a microsecond, which would else begin anew for ever.
+const LATE_MIN: Duration = Duration::from_millis(100);
+
 /// What makes a run process ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ReadyWhen {
@@ -401,7 +405,7 @@ impl Health {
 
 /// Whether a limit was over for so long that we cannot have been awake.
 fn is_late(by: Mono, limit: Duration, now: Mono) -> bool {
-    now.since(by) > limit / LATE
+    now.since(by) > (limit / LATE).max(LATE_MIN)
 }
 
 #[cfg(test)]

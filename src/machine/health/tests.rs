@@ -182,3 +182,16 @@ fn after_a_pause_limits_begin_anew_and_looks_that_failed_meanwhile_prove_nothing
     health.go_on(&told, at(10.0));
     assert_eq!((health.due(&told, at(13.9)), health.deadline()), (HealthStep::Nothing, Some(at(14.0))));
 }
+
+#[test]
+fn a_limit_that_is_shorter_than_a_wakeup_takes_ends_all_the_same() {
+    let short = seconds(0.000_001);
+    let told = HealthRules { ready_timeout: Some(short), watchdog: Some(short), ..rules(ReadyWhen::Told) };
+    let mut health = Health::begin(&told, at(0.0));
+    assert_eq!(health.due(&told, at(0.05)), HealthStep::ReadyTimeout(short));
+    assert_eq!(health.due(&told, at(0.05)), HealthStep::WatchdogTimeout(Some(short)));
+    let checked = HealthRules { check_timeout: short, ..rules(ReadyWhen::Checked) };
+    let mut health = Health::begin(&checked, at(0.0));
+    assert_eq!(health.due(&checked, at(0.1)), HealthStep::RunCheck);
+    assert_eq!(health.due(&checked, at(0.15)), HealthStep::KillCheck);
+}
