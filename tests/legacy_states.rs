@@ -89,13 +89,16 @@ fn a_core_dump_while_alarms_are_off_does_not_count() {
     let (app, supervisor) = supervised(&place, &format!("ulimit -c unlimited; {APP}"), &conf);
     app.send("s");
     wait_for("alarms off", &place, || app.status()[14] == b'x');
+    // It says so when its limit is set.
+    wait_for("its note", &place, || starts(&place) == 1);
     let pid = app.pid();
     signal(pid, "ABRT");
-    app.wait_new_pid(&place, pid);
+    let next = app.wait_new_pid(&place, pid);
+    wait_for("its note", &place, || starts(&place) == 2);
     app.send("n");
     wait_for("alarms on", &place, || app.status()[14] == b'o');
     assert!(is_alive(supervisor));
-    signal(app.pid(), "ABRT");
+    signal(next, "ABRT");
     wait_gone(&place, supervisor);
 }
 

@@ -93,8 +93,9 @@ fn it_is_process_1_and_its_services_run() {
     let pid = wait_up(&place, &init, &web);
     assert_eq!(proc_status(init.pid, "NSpid").split_whitespace().last(), Some("1"));
     assert_eq!(web.state()["supervisor_pid"], 1);
-    let inside = std::fs::read_to_string(place.path().join("inside")).unwrap();
-    assert_eq!(inside.trim(), web.pid().to_string());
+    let inside = || std::fs::read_to_string(place.path().join("inside")).unwrap_or_default();
+    wait_for("what it says of itself", &place, || inside().ends_with('\n'));
+    assert_eq!(inside().trim(), web.pid().to_string());
     // A tree outside learns who it is by the number that it can use.
     let mut command = tree_command();
     command.args(["-p", "status", "sv"]);

@@ -26,6 +26,9 @@ pub const ALONE: &str = "{ read old < alone; } 2> /dev/null; kill -0 $old 2> /de
 pub const TALKER: &str = "for s in TERM INT HUP ALRM QUIT USR1 USR2 WINCH; do trap \"echo $s\" $s; done
     sleep 1000 & echo ready; while :; do wait $!; done";
 
+/// The signals that a process may handle or ignore without a `trap`, a bit each: HUP and CHLD.
+const IN_ANY_SHELL: u64 = 1 | 1 << 16;
+
 /// Nothing that a test waits for takes this long, even on a machine that is busy with other things.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -366,7 +369,24 @@ impl Module {
             // `state.json` is written after `status`.
             pid != 0 && pid != old && is_alive(pid) && self.state()["pid"] == pid
         });
+        self.wait_trap();
         self.pid()
+    }
+
+    /// Waits until a service that is a shell with a `trap` has come to it, if it does so soon. It runs before that, and a
+    /// signal that comes earlier ends it.
+    pub fn wait_trap(&self) {
+        let run = self.state()["definition"].as_str().map(|dir| Path::new(dir).join("run"));
+        let text = run.and_then(|run| std::fs::read_to_string(run).ok()).unwrap_or_default();
+        // Not one of a child, nor of the shell's own end.
+        if !text.contains("trap ") || text.contains("(trap ") || text.contains("EXIT\n") {
+            return;
+        }
+        let deadline = Instant::now() + Duration::from_millis(500);
+        let handled = |field| u64::from_str_radix(&proc_status(self.pid(), field), 16).unwrap_or(0) & !IN_ANY_SHELL;
+        while handled("SigCgt") | handled("SigIgn") == 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Waits until `state.json` shows `state`.

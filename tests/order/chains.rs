@@ -20,6 +20,7 @@ fn a_chain_starts_when_what_it_needs_is_ready_and_stops_the_other_way_round() {
     assert_eq!(place.module("web").state()["waits_for"], "db", "{}", place.story());
     go(&place);
     wait_for_state(&place, "app", "up");
+    place.module("app").wait_trap();
     assert_eq!(place.module("db").state_name(), "ready");
     place.module("db").send("d");
     wait_for_state(&place, "db", "down");

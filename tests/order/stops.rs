@@ -71,6 +71,7 @@ fn each_is_waited_for_as_long_as_its_own_kill_timeout() {
     ["app", "db", "web"].iter().for_each(|name| place.run(name, DEAF));
     let tree = place.tree();
     wait_for_state(&place, "app", "up");
+    ["db", "web", "app"].iter().for_each(|name| place.module(name).wait_trap());
     let begin = Instant::now();
     place.module("db").send("d");
     wait_for_state(&place, "db", "down");

@@ -12,7 +12,7 @@ fn a_file_looks_until_it_succeeds_and_then_no_more() {
     script(&place.root().join("web/check"), "echo >> ../../looks; echo looked; echo again >&2; test -e ../../go");
     let _tree = place.tree();
     is_not_ready(&place, &web);
-    assert_eq!(web.state()["check"], "again", "{}", place.story());
+    wait_for("what the check says", &place, || web.state()["check"] == "again");
     go(&place);
     web.wait_state(&place, "ready");
     let looks = || std::fs::metadata(place.path().join("looks")).map_or(0, |looks| looks.len());
@@ -26,7 +26,7 @@ fn words_are_a_program_with_arguments() {
     let (place, web) = web("check : sh -c 'echo \"$1\"; test -e ../../go' sh 'two words'", SLEEP);
     let _tree = place.tree();
     is_not_ready(&place, &web);
-    assert_eq!(web.state()["check"], "two words", "{}", place.story());
+    wait_for("what the check says", &place, || web.state()["check"] == "two words");
     go(&place);
     web.wait_state(&place, "ready");
 }

@@ -280,7 +280,7 @@ fn every_signal_arrives() {
 #[test]
 fn a_service_with_a_logger() {
     let Some(place) = place_beside(&TOOLS) else { return };
-    let pair = Pair::start(&place, &[("run", "echo hello; exec sleep 1000"), ("log/run", "exec cat > got")]);
+    let pair = Pair::start(&place, &[("run", "echo hello; exec sleep 1000"), ("log/run", "exec cat >> got")]);
     pair.comes_to(&STATUS, "run: web: (pid P) Ts; run: log: (pid P) Ts\nexit 0");
     pair.says(&["svok", "web/log"], "exit 0");
     pair.does(&["sv", "down", "web/log"]);

@@ -125,7 +125,9 @@ fn neither_runsv_nor_a_second_tree_starts_beside_us() {
     let log = place.path().join("second/web/supervise.log.wf");
     let line = format!("already supervised by supervise-tree (pid {})", tree.pid());
     wait_for("the second tree to see it", &place, || host::count(&log, &line) == 1);
-    assert_eq!(std::fs::read_to_string(place.root().join("web/pids")).unwrap().lines().count(), 1);
+    let pids = || std::fs::read_to_string(place.root().join("web/pids")).unwrap_or_default();
+    wait_for("the service to say its pid", &place, || pids().ends_with('\n'));
+    assert_eq!(pids().lines().count(), 1);
     drop(second);
 }
 
