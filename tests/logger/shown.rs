@@ -176,6 +176,9 @@ fn with_logger_of_others(program: &str, run: &str) {
     wait_for("what is new", &place, || text().ends_with(" 900\n"));
     assert_eq!(numbers(&text()), (800..=900).collect::<Vec<_>>());
     following.kill();
+    // Nobody has its file open then.
+    assert!(place.svctl(&["stop", "web/log"]).status.success(), "{}", place.story());
+    assert_eq!(numbers(&shown(&place, &["-n", "2000", "web"])), (1..=900).collect::<Vec<_>>());
     let files = std::fs::read_dir(place.root().join("web/log/main")).unwrap().flatten();
     assert!(files.filter(|file| file.file_name().to_string_lossy().starts_with('@')).count() > 1);
     assert!(tree.stop().success());
@@ -194,6 +197,41 @@ fn what_multilog_writes_is_shown() {
 #[test]
 fn what_s6_log_writes_is_shown() {
     with_logger_of_others("s6-log", "exec s6-log T s4096 n100 ./main");
+}
+
+#[test]
+fn what_a_program_of_theirs_has_compressed_is_shown() {
+    with_logger_of_others("svlogd", "printf 's4096\\nn0\\n!gzip\\n' > main/config\nexec svlogd -tt ./main");
+    with_logger_of_others("multilog", "exec multilog t s4096 n100 '!gzip' ./main");
+    with_logger_of_others("s6-log", "exec s6-log T s4096 n100 '!gzip' ./main");
+}
+
+#[test]
+fn a_logger_that_writes_elsewhere_and_does_not_run_is_told_of() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.service("web", &[("run", "#!/bin/sh\nexec sleep 1000\n"), ("log/run", "#!/bin/sh\nexec cat > /dev/null\n")]);
+    let tree = place.tree();
+    place.module("web").wait_up(&place);
+    place.module("web/log").wait_up(&place);
+    assert!(place.svctl(&["stop", "web/log"]).status.success(), "{}", place.story());
+    let said = said_by(&place.svctl(&["logs", "web"]));
+    assert!(said.contains("its output goes to web/log, which does not run, and which file"), "{said}");
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn a_line_is_shown_in_one_piece_whatever_escapes_it_has() {
+    let place = Place::new();
+    place.conf(&format!("{FAST}log : yes\nlog_format : json\n"));
+    place.run("web", "#!/bin/sh\nhead -c 1000000 /dev/zero\necho\nexec sleep 1000\n");
+    let tree = place.tree();
+    place.module("web").wait_up(&place);
+    let line = || shown(&place, &["-n", "1", "web"]);
+    wait_for("the line", &place, || line().ends_with("}\n"));
+    let value: serde_json::Value = serde_json::from_str(&line()).unwrap();
+    assert_eq!(value["line"].as_str().unwrap().len(), 1_000_000);
+    assert!(tree.stop().success());
 }
 
 /// Lines of a thousand bytes, one a second from midnight on.

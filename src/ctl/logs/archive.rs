@@ -3,9 +3,8 @@
 use crate::ctl::logs::filter::Filter;
 use crate::ctl::logs::last_words::last_lines;
 use crate::ctl::logs::old_file::{each_line, next_line, read};
-use crate::ctl::logs::{seek, time};
+use crate::ctl::logs::{old_file, seek, time};
 use crate::logger::archive::names::{self, Name};
-use crate::sys::files::file;
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::ops::Range;
@@ -31,10 +30,10 @@ pub fn last(dir: &Path, newest: Option<&Name>, count: usize) -> VecDeque<Vec<u8>
 }
 
 fn last_of(dir: &Path, name: &Name, count: usize) -> Vec<Vec<u8>> {
-    if !name.is_compressed() {
+    // One that is gone may have been compressed since it was listed.
+    if old_file::plain(dir, name).is_some() {
         let path = dir.join(name.text());
         let lines = last_lines(&path, count);
-        // One that is gone may have been compressed since it was listed.
         if !lines.is_empty() || path.exists() {
             return lines;
         }
@@ -111,8 +110,8 @@ impl OldFiles {
 
 /// A plain file is read from a little before the time that is asked for.
 fn open_since(dir: &Path, name: &Name, since: Option<i64>) -> io::Result<Box<dyn BufRead>> {
-    if let Some(since) = since.filter(|_| !name.is_compressed())
-        && let Ok(mut file) = file::read(&dir.join(name.text()))
+    if let Some(since) = since
+        && let Some(mut file) = old_file::plain(dir, name)
     {
         let begin = seek::before(&file, since)?;
         file.seek(SeekFrom::Start(begin))?;

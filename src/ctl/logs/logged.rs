@@ -2,6 +2,7 @@
 
 use crate::ctl::logs::last_words::current_file;
 use crate::ctl::root::Module;
+use crate::logger::archive::names::CURRENT;
 use crate::status::StatusDir;
 use crate::status::dir::TREE_DIR;
 use crate::status::state::StateFile;
@@ -13,8 +14,8 @@ use std::path::{Path, PathBuf};
 pub enum Logged {
     /// The file that the logger writes.
     File(PathBuf),
-    /// There is a logger, with this pid, and which file it writes cannot be told.
-    Somewhere(u32),
+    /// There is a logger, with this pid if it runs, and which file it writes cannot be told.
+    Somewhere(Option<u32>),
 }
 
 /// What is said of a module of which [`is_on_the_trees_output`] holds.
@@ -33,7 +34,43 @@ pub fn of(module: &Module) -> Option<Logged> {
     let logger = StatusDir::new(module.dir.path().join("log"));
     let pid = read(&module.dir).and_then(|state| state.log_pid);
     // What it has open is the truth; where it is to write is known of the tree's own loggers alone.
-    let open = pid.and_then(current_file);
-    let told = || read(&logger)?.log_dir.map(|dir| Path::new(&dir).join("current"));
-    open.or_else(told).map(Logged::File).or(pid.map(Logged::Somewhere))
+    if let Some(open) = pid.and_then(current_file) {
+        return Some(Logged::File(open));
+    }
+    let state = read(&logger);
+    if let Some(told) = state.as_ref().and_then(|state| state.log_dir.as_ref()) {
+        return Some(Logged::File(Path::new(told).join(CURRENT)));
+    }
+    let own = state.map(|state| PathBuf::from(state.definition)).filter(|own| own.join("run").exists());
+    match own {
+        Some(own) => Some(only_current(&own).map_or(Logged::Somewhere(pid), Logged::File)),
+        None => pid.map(|pid| Logged::Somewhere(Some(pid))),
+    }
+}
+
+/// The one file `current` in the directory of a logger that has nothing open, or below it: nearly each `log/run` writes into
+/// `./main` or the like.
+fn only_current(own: &Path) -> Option<PathBuf> {
+    let below = std::fs::read_dir(own).ok()?.flatten().map(|entry| entry.path());
+    let mut all =
+        std::iter::once(own.to_owned()).chain(below).map(|dir| dir.join(CURRENT)).filter(|path| path.is_file());
+    all.next().filter(|_| all.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_found_if_there_is_one_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("run"), "").unwrap();
+        std::fs::create_dir(dir.path().join("main")).unwrap();
+        assert_eq!(only_current(dir.path()), None);
+        let main = dir.path().join("main").join(CURRENT);
+        std::fs::write(&main, "").unwrap();
+        assert_eq!(only_current(dir.path()), Some(main));
+        std::fs::write(dir.path().join(CURRENT), "").unwrap();
+        assert_eq!(only_current(dir.path()), None);
+    }
 }

@@ -177,8 +177,9 @@ impl Show<'_> {
         match logged::of(module).filter(|_| !self.arguments.supervisor) {
             Some(Logged::File(current)) => files.push((LOG, current, false)),
             Some(Logged::Somewhere(pid)) if self.style.bare => {
+                let runs = pid.map_or("which does not run".to_string(), |pid| format!("pid {pid}"));
                 out.note(&format!(
-                    "{0}: its output goes to {0}/log, pid {pid}, and which file that writes cannot be told",
+                    "{0}: its output goes to {0}/log, {runs}, and which file that writes cannot be told",
                     module.shown()
                 ));
             }

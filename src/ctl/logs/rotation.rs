@@ -50,10 +50,11 @@ impl Rotation {
     pub fn next(&mut self, open: Option<FileInstance>) -> Option<Name> {
         let mut newer = self.newer().into_iter().peekable();
         if std::mem::take(&mut self.is_current) && open.is_some() {
-            // It has become the first of these, unless somebody has moved it elsewhere.
+            // It has become the first of these, unless somebody has moved it elsewhere. svlogd and its like may have had a program
+            // make another file of it, by the same name.
             let is_ours = |name: &Name| {
                 let there = FileInstance::at(&self.dir.join(name.text()));
-                name.is_compressed() || there.is_err() || there.ok() == open
+                name.is_compressed() || matches!(name, Name::Tai(_)) || there.is_err() || there.ok() == open
             };
             if let Some(ours) = newer.next_if(is_ours) {
                 self.last = Some(ours);

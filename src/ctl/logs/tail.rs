@@ -183,9 +183,7 @@ impl Tail {
     /// Opens an old file; one that was compressed meanwhile is handed over at once.
     fn open_old(&mut self, name: &Name, each: &mut impl FnMut(&[u8])) -> io::Result<()> {
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        if !name.is_compressed()
-            && let Ok(file) = file::read(&dir.join(name.text()))
-        {
+        if let Some(file) = old_file::plain(dir, name) {
             let instance = FileInstance::of(&file.metadata()?);
             (self.open, self.at) = (Some((file, instance)), 0);
             return Ok(());

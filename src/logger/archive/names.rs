@@ -48,10 +48,10 @@ impl Name {
         }
     }
 
-    /// Whether it is another, younger file: a compressed copy is the same one.
+    /// Whether it is another, younger file: a compressed copy is the same one, and so is what a program of svlogd's has made of it.
     pub fn is_newer_than(&self, other: &Name) -> bool {
         let plain = |name: &Name| match name {
-            Name::Tai(text) => Name::Tai(text.trim_end_matches(GZ).into()),
+            Name::Tai(text) => Name::Tai(text.split_once('.').map_or(&**text, |(label, _)| label).into()),
             Name::Ours(number, text) => Name::Ours(*number, text.trim_end_matches(GZ).into()),
         };
         plain(self) > plain(other)
