@@ -148,6 +148,11 @@ fn a_directory_of_its_name_is_refused() {
     // Events are dealt with in their order.
     place.run("web", SLEEP);
     place.module("web").wait_up(&place);
+    let web = place.root().join("web");
+    let enable = place.svctl(&["enable", "main", web.to_str().unwrap()]);
+    assert_eq!(enable.status.code(), Some(100), "{enable:?}");
+    assert!(said(&enable).contains("the command that the tree was given is called so"), "{enable:?}");
+    assert!(place.root().join("main").symlink_metadata().is_err());
     assert_eq!(place.module("main").pid(), pid);
     assert!(tree.stop().success());
 }

@@ -287,13 +287,14 @@ fn look(entries: std::fs::ReadDir) -> (bool, Vec<OsString>) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         match name.as_bytes() {
+            hidden if hidden.starts_with(b".") => {}
+            // Also one with the name of such a file: a service may be called `status`, `control` or `lock`. The kernel hands
+            // the kind over with the name, so this costs no further call.
+            _ if entry.file_type().is_ok_and(|kind| kind.is_dir()) => directories.push(name),
             b"status" | b"state.json" | b"control" => is_one = true,
             b"lock" => has_lock = true,
             // A logger writes here, and has a lock of its own.
             b"current" => is_log = true,
-            // The kernel hands the kind over with the name: this costs no further call.
-            hidden if hidden.starts_with(b".") => {}
-            _ if entry.file_type().is_ok_and(|kind| kind.is_dir()) => directories.push(name),
             _ => {}
         }
     }
@@ -387,6 +388,14 @@ mod tests {
         std::os::unix::fs::symlink(".", dir.path().join("loop")).unwrap();
         let names: Vec<String> = root.modules().unwrap().iter().map(Module::shown).collect();
         assert_eq!(names, [r"a\x20b", "db", "group/cache", "web", "web/log", "web-a"]);
+    }
+
+    #[test]
+    fn a_module_may_be_called_as_one_of_the_files_in_its_directory() {
+        let names = ["control", "current", "lock", "state.json", "status", "status/log", "web"];
+        let (_dir, root) = root(&names);
+        assert_eq!(root.modules().unwrap().iter().map(Module::shown).collect::<Vec<_>>(), names);
+        assert_eq!(selected(&root, &["*"]), ["control", "current", "lock", "state.json", "status", "web"]);
     }
 
     #[test]

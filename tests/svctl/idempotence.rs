@@ -125,6 +125,9 @@ fn a_directory_is_linked_and_enabled_once() {
     refused(1, &["enable", "new", "./empty"], "empty is no service directory: its run is not executable");
     refused(100, &["enable", "a/b", "./other"], "a/b cannot be the name of a service");
     refused(100, &["enable", ".b", "./other"], ".b cannot be the name of a service");
+    // It would take the place of the configuration.
+    refused(100, &["enable", "supervise.conf", "./other"], "supervise.conf cannot be the name of a service");
+    assert!(fixture.services.join("supervise.conf").symlink_metadata().is_err());
     assert!(!fixture.services.join("new").exists());
     // Two modules are two modules.
     fixture.expect(0, &["enable", "web", "taken"]);

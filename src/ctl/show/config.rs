@@ -252,7 +252,12 @@ fn show(
 
 fn no_section(missing: &Missing, path: &Path) -> String {
     let why = if missing.why.is_empty() { "no such module" } else { &missing.why };
-    format!("fail: {}: {why}, and {} has no such section", format::name(&missing.word), access::shown(path))
+    let name = format::name(&missing.word);
+    // No file was read.
+    if path.as_os_str().is_empty() {
+        return format!("fail: {name}: {why}");
+    }
+    format!("fail: {name}: {why}, and {} has no such section", access::shown(path))
 }
 
 /// Which program's defaults count for a module.
@@ -362,6 +367,14 @@ mod tests {
         insta::assert_snapshot!(table(&parts, config.path(), None));
         let narrow = table(&parts, config.path(), Some(40));
         assert!(narrow.lines().all(|line| format::width(line) <= 40), "{narrow}");
+    }
+
+    #[test]
+    fn a_name_without_a_section_is_told_with_the_file_if_there_is_one() {
+        let missing = Missing::new(OsStr::new("wbe"));
+        assert_eq!(no_section(&missing, Path::new("")), "fail: wbe: no such module");
+        let with_file = no_section(&missing, Path::new("/srv/conf"));
+        assert_eq!(with_file, "fail: wbe: no such module, and /srv/conf has no such section");
     }
 
     #[test]

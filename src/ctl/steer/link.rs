@@ -1,5 +1,6 @@
 //! `enable NAME SOURCE`: a link in the services root, and then the same as `enable NAME`.
 
+use crate::conf::CONFIG_FILE;
 use crate::ctl::access;
 use crate::ctl::changes;
 use crate::ctl::error::CtlError;
@@ -47,6 +48,9 @@ pub fn enable(
     report: &mut Report<'_>,
 ) -> Result<(), CtlError> {
     let module = module(root, name)?;
+    if root.defaults().are_of_command(&module.json()) {
+        return Err(refused(name, "the command that the tree was given is called so"));
+    }
     let services = ServicesRoot::of(root)?;
     let source = service_directory(source)?;
     let from = Mono::now();
@@ -69,8 +73,7 @@ pub fn enable(
 
 /// The module of this name, which the tree would have.
 fn module(root: &StatusRoot, name: &OsStr) -> Result<Module, CtlError> {
-    let shown = format::name(name);
-    let refused = |why: &str| CtlError::new(Outcome::Usage, format!("{shown} cannot be the name of a service: {why}"));
+    let refused = |why: &str| refused(name, why);
     let text = name.to_str().ok_or_else(|| refused("it is not UTF-8"))?;
     if text.is_empty() || text.contains('/') {
         return Err(refused("it has to be one word without /"));
@@ -78,7 +81,14 @@ fn module(root: &StatusRoot, name: &OsStr) -> Result<Module, CtlError> {
     if text.starts_with('.') || text.chars().any(char::is_control) {
         return Err(refused("a tree passes over names with a dot in front or a control character"));
     }
+    if text == CONFIG_FILE {
+        return Err(refused("that is the tree's configuration file"));
+    }
     root.would_be(name).ok_or_else(|| refused("no status directory can have it"))
+}
+
+fn refused(name: &OsStr, why: &str) -> CtlError {
+    CtlError::new(Outcome::Usage, format!("{} cannot be the name of a service: {why}", format::name(name)))
 }
 
 /// The directory that is to be linked, as an absolute path.
