@@ -11,6 +11,7 @@ use crate::status::dir::MakeError;
 use crate::status::log::Echo;
 use crate::supervisor::panics::catch;
 use crate::sys::describe;
+use crate::sys::process::hold;
 use crate::sys::process::start::look_up;
 use crate::sys::terminal::escape::escaped;
 use crate::sys::threads::signals::block_first;
@@ -88,6 +89,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Err(error) = prepare() {
         return fail(NAME, TEMPORARY, &error.to_string());
     }
+    hold::reserve();
     let options = match options(arguments, words, handover) {
         Ok(options) => options,
         Err(message) => return fail(NAME, USAGE, &message),

@@ -3,15 +3,15 @@
 //! A module that gets only half of its descriptors and threads cannot run, and those it holds are missing when a running
 //! module restarts or writes its log and status files. So a module waits until it can have all that it needs.
 
-use crate::sys::process::setup;
+use crate::sys::process::{hold, setup};
 use crate::sys::{Errno, memory};
 use std::io;
 use std::ops::{AddAssign, SubAssign};
 use std::os::fd::BorrowedFd;
 
 /// Descriptors of the tree itself: 3 standard ones, 2 for signals and time, 3 of its own status directory, 4 for
-/// directory events; the rest is a reserve for files that are open for a moment.
-const OWN_DESCRIPTORS: usize = 24;
+/// directory events, those for pipes that a child holds; the rest is a reserve for files that are open for a moment.
+const OWN_DESCRIPTORS: usize = 24 + hold::PLACES;
 
 /// Descriptors of a module: its lock, its two FIFOs, and its process.
 const DESCRIPTORS: usize = 4;

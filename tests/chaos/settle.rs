@@ -296,7 +296,7 @@ impl World<'_> {
 }
 
 /// No tree needs more for itself, beside its lock and its FIFOs.
-const MOST_OWN: usize = 16;
+const MOST_OWN: usize = 24;
 
 /// Nobody supervises it, and nothing is shown as running.
 fn unsupervised(module: &Module) -> Vec<String> {

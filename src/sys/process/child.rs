@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 /// What the child reads and writes; it lives in the parent's frame.
 pub(super) struct ChildPlan<'a> {
     pub plan: &'a Plan<'a>,
+    /// A descriptor that it keeps until `execve`, so that what this leads to is held by somebody.
+    pub hold: Option<c_int>,
     pub arguments: *const *const c_char,
     pub shell_arguments: *const *const c_char,
     pub environment: *const *const c_char,
@@ -63,7 +65,7 @@ impl ChildPlan<'_> {
                 set_disposition(libc::SIGXFSZ, libc::SIG_IGN);
             }
         }
-        own_descriptors(plan.stdin).map_err(|errno| (Step::CloseRange, errno))?;
+        own_descriptors(plan.stdin, self.hold).map_err(|errno| (Step::CloseRange, errno))?;
         if let Some(score) = self.oom_score {
             // It may be raised at all times.
             let _ = put_oom_score(score);
@@ -154,17 +156,18 @@ fn put(place: Option<&mut [u8]>, mut number: u64) {
     }
 }
 
-/// Gives the child its own table, empty but for the descriptor that becomes standard input: what is opened next
-/// gets the lowest numbers, 0, 1 and 2, in turn.
-fn own_descriptors(stdin: Input<'_>) -> Result<(), c_int> {
+/// Gives the child its own table, empty but for the descriptor that becomes standard input, or for the one that it holds:
+/// what is opened next gets the lowest numbers, 0, 1 and 2, in turn.
+fn own_descriptors(stdin: Input<'_>, hold: Option<c_int>) -> Result<(), c_int> {
     let unshare = libc::CLOSE_RANGE_UNSHARE as c_long;
     let last = u32::MAX as c_long;
-    let keep = match stdin {
-        Input::Descriptor(keep) => keep,
-        Input::Null | Input::Fifo(_) => return raw(libc::SYS_close_range, [0, last, unshare, 0]).map(drop),
-        Input::Inherited => return raw(libc::SYS_close_range, [3, last, unshare, 0]).map(drop),
+    let keep = match (stdin, hold) {
+        (Input::Descriptor(keep), _) => keep.as_raw_fd(),
+        (Input::Null | Input::Fifo(_), Some(hold)) => hold,
+        (Input::Null | Input::Fifo(_), None) => return raw(libc::SYS_close_range, [0, last, unshare, 0]).map(drop),
+        (Input::Inherited, _) => return raw(libc::SYS_close_range, [3, last, unshare, 0]).map(drop),
     };
-    let keep = keep.as_raw_fd() as c_long;
+    let keep = keep as c_long;
     raw(libc::SYS_close_range, [keep + 1, last, unshare, 0])?;
     if keep > 0 {
         raw(libc::SYS_close_range, [0, keep - 1, 0, 0])?;

@@ -5,6 +5,7 @@
 //! | [`start`] | a new process: `clone` as vfork with shared descriptors, everything opened by path in the child |
 //! | [`plan`] | what a start is made of, and its steps |
 //! | `child` | the child's side of that, until `execve` |
+//! | [`hold`] | the pipe that the child holds before it has opened it |
 //! | `stack` | the stack that the child has until then |
 //! | [`pidfd`] | waiting for a process and signalling it without a race on its number |
 //! | [`record`] | which process it was, recorded so that a later supervisor finds it again |
@@ -19,6 +20,7 @@
 mod child;
 pub mod detach;
 pub mod group;
+pub mod hold;
 pub mod isolate;
 pub mod oom;
 pub mod orphans;

@@ -5,7 +5,7 @@
 //! thousand. The price is a list of rules for the child, kept by `child.rs`:
 //!
 //! - it touches no descriptor before `close_range(…, CLOSE_RANGE_UNSHARE)` has given it a table
-//!   of its own, with nothing in it; afterwards it opens what it needs by path;
+//!   of its own, with nothing in it but what it holds ([`hold`]); afterwards it opens what it needs by path;
 //! - it makes raw system calls only, allocates nothing, indexes nothing, and cannot panic: a panic would
 //!   unwind in the parent's memory;
 //! - all signals stay blocked, 32 and 33 (glibc's own) too, until every disposition is the default one: a
@@ -14,6 +14,7 @@
 
 use crate::sys::context::Change;
 use crate::sys::process::child::{ChildPlan, changed_dispositions, in_child, set_signal_mask};
+use crate::sys::process::hold::Hold;
 use crate::sys::process::oom;
 use crate::sys::process::pidfd::Pidfd;
 pub use crate::sys::process::plan::{Environment, Input, Leader, Output, Plan, Step, WorkingDirectory};
@@ -92,8 +93,13 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
     let arguments = pointers(&[], plan.arguments);
     let shell = [c"sh".as_ptr(), plan.program.as_ptr()];
     let shell_arguments = pointers(&shell, plan.arguments.get(1..).unwrap_or_default());
+    let hold = match plan.stdout {
+        Output::Fifo(path) => Hold::of(path),
+        _ => None,
+    };
     let order = ChildPlan {
         plan,
+        hold: hold.as_ref().map(Hold::number),
         arguments: arguments.as_ptr(),
         shell_arguments: shell_arguments.as_ptr(),
         environment: plan.environment.pointers.as_ptr(),
@@ -116,7 +122,7 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
     if plan.change.is_some_and(Change::changes_user) {
         setup::stay_dumpable();
     }
-    drop(stack);
+    drop((stack, hold));
     let (pid, pidfd) = cloned.map_err(|errno| failed(Step::Clone, errno))?;
     outcome(&order, pid, pidfd)
 }
