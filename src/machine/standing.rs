@@ -108,6 +108,8 @@ pub enum Hold {
     Others {
         /// How many.
         count: usize,
+        /// Their names; of many, those of the first alone.
+        names: Vec<String>,
         /// Nothing kills one of them, or of those that these wait for.
         patient: bool,
     },
@@ -129,8 +131,15 @@ impl fmt::Display for Hold {
             Hold::Lacks { relation, name, lack } => write!(f, "{} {name}, {}", relation.key(), lack.text()),
             Hold::Early => f.write_str("the other modules are not known yet"),
             Hold::Circle(text) => write!(f, "in a circle: {text}"),
-            Hold::Others { count: 1, .. } => f.write_str("waits for the end of one that needs it"),
-            Hold::Others { count, .. } => write!(f, "waits for the end of {count} that need it"),
+            Hold::Others { count, names, .. } => {
+                f.write_str("waits for the end of ")?;
+                match (&names[..], count.saturating_sub(names.len())) {
+                    ([], more) => write!(f, "{more} that need it"),
+                    ([first @ .., last], 0) if !first.is_empty() => write!(f, "{} and {last}", first.join(", ")),
+                    (names, 0) => f.write_str(&names.join(", ")),
+                    (names, more) => write!(f, "{} and {more} more", names.join(", ")),
+                }
+            }
         }
     }
 }

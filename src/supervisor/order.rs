@@ -100,6 +100,8 @@ impl Supervisor {
     fn answered(&mut self, answer: Result<(), Hold>, turn: Turn) -> Option<Event> {
         let hold = answer.err();
         let is_new = self.standpoint.hold != hold;
+        // That others have ended is told by their own logs.
+        let is_fewer = matches!((&self.standpoint.hold, &hold), (Some(Hold::Others { .. }), Some(Hold::Others { .. })));
         self.standpoint.hold = hold;
         // It may pass within moments, and others are being started or stopped just now.
         self.reports.acted_this_turn |= is_new && self.standpoint.hold.is_some();
@@ -107,7 +109,7 @@ impl Supervisor {
             None => return Some(Event::Turn(turn)),
             // It passes within moments.
             Some(Hold::Early) => {}
-            Some(hold) if is_new => {
+            Some(hold) if is_new && !is_fewer => {
                 let (level, text, in_circle) =
                     (level(hold), format!("waiting: {hold}"), matches!(hold, Hold::Circle(_)));
                 self.say(level, text);

@@ -27,7 +27,7 @@ fn a_chain_starts_when_what_it_needs_is_ready_and_stops_the_other_way_round() {
     wait_for_state(&place, "app", "waiting");
     assert_eq!(std::fs::read_to_string(place.path().join("ended")).unwrap_or_default(), "app\n");
     let log = place.module("db").text("supervise.log");
-    assert!(log.contains("waiting: waits for the end of one that needs it"), "{log}");
+    assert!(log.contains("waiting: waits for the end of web"), "{log}");
     place.module("db").send("u");
     wait_for_state(&place, "app", "up");
 }

@@ -122,7 +122,7 @@ fn a_patient_one_is_killed_by_a_second_request_to_end() {
     let tree = place.tree();
     wait_for_state(&place, "web", "up");
     tree.signal("TERM");
-    place.module("db").wait_text(&place, "supervise.log", "waiting: waits for the end of one that needs it");
+    place.module("db").wait_text(&place, "supervise.log", "waiting: waits for the end of web");
     tree.signal("TERM");
     assert!(tree.wait().success());
 }
@@ -234,4 +234,38 @@ fn what_was_stopped_while_no_tree_ran_stops_in_the_order_of_directories() {
     let tree = place.tree();
     all_stopped_in_order(&place, &names);
     assert!(tree.stop().success());
+}
+
+#[test]
+fn a_stop_says_whom_it_waits_for_and_is_right_about_it_to_the_end() {
+    let place = Place::new();
+    let names = ["a", "b", "c", "d", "e"];
+    place.conf(&names.map(|name| format!("[{name}]\nneeds : db\nkill_timeout : 0\n")).concat());
+    place.run("db", RUNS);
+    for name in names {
+        place.run(name, &format!("trap '' TERM; until [ -e ../../end-{name} ]; do sleep 0.02; done"));
+    }
+    let _tree = place.tree();
+    names.iter().for_each(|name| wait_for_state(&place, name, "up"));
+    let db = place.module("db");
+    db.send("d");
+    let says = |text: &str| wait_for(text, &place, || db.state()["reason"] == text);
+    let end = |name: &str| std::fs::write(place.path().join(format!("end-{name}")), "").expect("a file");
+    wait_for("the stop", &place, || {
+        db.state()["reason"].as_str().is_some_and(|reason| reason.ends_with(" and 2 more"))
+    });
+    let told = said_by(&svctl(&place, &["-w", "1", "stop", "db"]));
+    let why = db.state()["reason"].as_str().unwrap_or_default().to_string();
+    assert!(told.contains(&format!("stopping (pid {}): {why}, still there after 1 s", db.pid())), "{told}");
+    end("a");
+    end("b");
+    says("waits for the end of c, d and e");
+    end("d");
+    says("waits for the end of c and e");
+    end("c");
+    says("waits for the end of e");
+    end("e");
+    wait_for_state(&place, "db", "down");
+    // One line, and not one for each of them.
+    assert_eq!(db.log().matches("waits for the end").count(), 1, "{}", db.log());
 }

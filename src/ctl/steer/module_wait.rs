@@ -132,7 +132,8 @@ impl ModuleWait {
         let (why, _, told) =
             self.held_up.as_mut().filter(|(_, since, told)| !told && at.since(*since) >= TOLD_AFTER)?;
         *told = true;
-        Some(why.clone())
+        let state = self.last.as_ref().map_or_else(|| "waiting".into(), Snapshot::state_name);
+        Some(format!("{state}: {why}"))
     }
 
     /// When there will be such news.
@@ -142,7 +143,8 @@ impl ModuleWait {
 
     /// Notes what it waits for itself.
     fn note_what_holds_it_up(&mut self, snapshot: &Snapshot, at: Mono) {
-        let waits = snapshot.is_supervised() && snapshot.state.state == ModuleState::Waiting;
+        let waits =
+            snapshot.is_supervised() && matches!(snapshot.state.state, ModuleState::Waiting | ModuleState::Stopping);
         let why = snapshot.state.reason.as_deref().filter(|_| waits).map(format::text);
         if self.held_up.as_ref().map(|(why, ..)| why) != why.as_ref() {
             self.held_up = why.map(|why| (why, at, false));
@@ -285,21 +287,21 @@ impl ModuleWait {
         };
         let now = last.describe(SystemTime::now());
         let pid = last.state.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+        let held_up = self.held_up.as_ref().map_or_else(String::new, |(why, ..)| format!(": {why}"));
         let text = match (self.goal, &self.check) {
             (_, Check::Runs(..) | Check::Due(..)) => {
                 let why = self.check_failed.as_deref().unwrap_or("it has not ended");
                 format!("{now}, but its check has not passed after {waited}: {why}")
             }
             (Goal::Down | Goal::IsDown, _) => {
-                let why = self.held_up.as_ref().map_or_else(String::new, |(why, ..)| format!(": {why}"));
-                format!("{}{pid}{why}, still there after {waited}", last.state_name())
+                format!("{}{pid}{held_up}, still there after {waited}", last.state_name())
             }
             _ if !last.is_supervised() => {
                 let text = format!("{}, after {waited}", send::unsupervised(last));
                 return (Outcome::NotSupervised, text, self.extra(false));
             }
             (Goal::NewRun, _) if last.state.state == ModuleState::Stopping => {
-                format!("stopping{pid}, still there after {waited}")
+                format!("stopping{pid}{held_up}, still there after {waited}")
             }
             (Goal::Up | Goal::NewRun | Goal::IsReady, _) if last.is_up() && last.state.ready == Some(false) => {
                 format!("{now}, not ready after {waited}{}", last.why_unfit())

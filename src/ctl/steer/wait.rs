@@ -104,7 +104,7 @@ impl Waiting {
             report.progress(&left, self.waits.len());
             for wait in self.waits.iter_mut().flatten() {
                 if let Some(why) = wait.take_news(now) {
-                    report.held_up(&wait.member.module, &format!("waiting: {why}"));
+                    report.held_up(&wait.member.module, &why);
                 }
             }
             self.sleep(signals.as_ref(), deadline);

@@ -9,6 +9,9 @@ use crate::conf::relations::{Id, Relation, Relations};
 use crate::machine::standing::{Call, Hold, Lack, Standing};
 use std::collections::HashMap;
 
+/// Of more modules than this that a stop waits for, not all are named.
+const NAMED_MAX: usize = 3;
+
 /// All modules, and their relations.
 #[derive(Debug, Default)]
 pub struct Order {
@@ -291,7 +294,17 @@ impl Order {
             return Ok(());
         }
         let count = node.dependents + node.followers;
-        Err(Hold::Others { count, patient: self.is_held_by_patient(id) })
+        Err(Hold::Others { count, names: self.first_that_hold(id), patient: self.is_held_by_patient(id) })
+    }
+
+    /// The names of the first of those that have to stop before it.
+    fn first_that_hold(&self, id: Id) -> Vec<String> {
+        let links = self.graph.links(id);
+        let facts = |other: &&Id| (self.nodes[**other].facts(self.ends), !self.graph.share_circle(id, **other));
+        let needs_it = links.needed_by.iter().filter(|other| matches!(facts(other), (Facts { lives: true, .. }, true)));
+        let follows =
+            links.followed_by.iter().filter(|other| matches!(facts(other), (Facts { leaves: true, .. }, true)));
+        needs_it.chain(follows).take(NAMED_MAX).map(|other| self.nodes[*other].name.clone()).collect()
     }
 
     /// Whether nothing kills one of those that have to stop before it.
@@ -397,8 +410,11 @@ impl Order {
                 count(&mut self.nodes[*other].blocked, blocks(after.lack));
             }
         }
+        // When few are left, it says who: the stop may take long because of them. All are, when all stop.
+        let (ends, few) = (self.ends, NAMED_MAX);
+        let is_told = |node: &Node| node.may_stop() || !ends && node.dependents + node.followers <= few;
         let mut release = |nodes: &mut [Node], other: Id| {
-            if nodes[other].stops && nodes[other].standing.lives() && nodes[other].may_stop() {
+            if nodes[other].stops && nodes[other].standing.lives() && is_told(&nodes[other]) {
                 woken.push(other);
             }
         };
