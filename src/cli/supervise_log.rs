@@ -4,7 +4,7 @@ use super::{TEMPORARY, USAGE, fail, parse};
 use crate::conf::log;
 use crate::logger::archive::compress::{self, Compress};
 use crate::logger::lines::form::Format;
-use crate::logger::lines::pattern::Rules;
+use crate::logger::lines::pattern::{Dialect, Rules};
 use crate::logger::lines::stamp::Stamp;
 use crate::logger::merge::source::Style;
 use crate::logger::settings::{Full, Options, Said};
@@ -120,8 +120,8 @@ fn one_byte(text: &str) -> Result<u8, String> {
 /// The whole program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    match arguments.get(1).and_then(|argument| argument.to_str()) {
-        Some("--compress-file") => return compress_file(arguments),
+    match arguments.get(1).map(|argument| argument.to_string_lossy()).as_deref() {
+        Some(word) if word.starts_with("--compress-file") => return compress_file(arguments),
         Some("--merge") => return merge(arguments),
         Some(_) | None => {}
     }
@@ -179,7 +179,7 @@ fn merge(arguments: Vec<OsString>) -> ExitCode {
 pub fn options(arguments: Arguments) -> Result<(Options, PathBuf), String> {
     let dir = arguments.dir;
     let patterns: Vec<Vec<u8>> = arguments.patterns.into_iter().map(OsString::into_vec).collect();
-    Rules::parse(&patterns).map_err(|error| error.to_string())?;
+    Rules::parse(&patterns, Dialect::Shell).map_err(|error| error.to_string())?;
     let options = Options {
         said: Said {
             size: arguments.size,
@@ -187,6 +187,7 @@ pub fn options(arguments: Arguments) -> Result<(Options, PathBuf), String> {
             keep: arguments.keep,
             prefix: arguments.prefix.map(OsString::into_vec),
             patterns,
+            dialect: Dialect::Shell,
         },
         total: arguments.total,
         stamp: match arguments.svlogd_stamp {

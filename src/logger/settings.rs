@@ -4,7 +4,7 @@ use super::archive::compress::Compress;
 use super::archive::keeper;
 use super::archive::prune::Limits;
 use super::lines::form::{Form, Format};
-use super::lines::pattern::{PatternError, Rules};
+use super::lines::pattern::{Dialect, PatternError, Rules};
 use super::lines::render::Renderer;
 use super::lines::stamp::Stamp;
 use std::time::Duration;
@@ -38,17 +38,23 @@ pub struct Said {
     pub prefix: Option<Vec<u8>>,
     /// Patterns with their signs.
     pub patterns: Vec<Vec<u8>>,
+    /// Whose patterns they are.
+    pub dialect: Dialect,
 }
 
 impl Said {
     /// What we say, and `other` where we say nothing.
     pub fn or(self, other: Said) -> Said {
+        let is_silent = self.patterns.is_empty();
+        let (patterns, dialect) =
+            if is_silent { (other.patterns, other.dialect) } else { (self.patterns, self.dialect) };
         Said {
             size: self.size.or(other.size),
             age: self.age.or(other.age),
             keep: self.keep.or(other.keep),
             prefix: self.prefix.or(other.prefix),
-            patterns: if self.patterns.is_empty() { other.patterns } else { self.patterns },
+            patterns,
+            dialect,
         }
     }
 }
@@ -96,7 +102,7 @@ impl Options {
     /// A pattern that is none.
     pub fn settle(&self, config: Said) -> Result<(Settings, Renderer), PatternError> {
         let said = self.said.clone().or(config);
-        let rules = Rules::parse(&said.patterns)?;
+        let rules = Rules::parse(&said.patterns, said.dialect)?;
         let limits = Limits { keep: said.keep.unwrap_or(KEEP), total: self.total };
         let settings = Settings {
             size: said.size.unwrap_or(SIZE),

@@ -1,5 +1,6 @@
 //! svlogd's `DIR/config`, by the manual of runit's svlogd(8): a letter at the beginning of each line, and its value behind.
 
+use super::lines::pattern::Dialect;
 use super::settings::Said;
 use crate::sys::files::file;
 use std::io::{self, Read};
@@ -44,7 +45,7 @@ fn take(line: &[u8], said: &mut Said) -> Result<(), String> {
         b't' => said.age = Some(Duration::from_secs(number(value)?)),
         b'p' => said.prefix = Some(value.to_vec()),
         b'+' | b'-' => {
-            super::lines::pattern::Rules::parse(&[line.to_vec()]).map_err(|error| error.to_string())?;
+            said.dialect = Dialect::Svlogd;
             said.patterns.push(line.to_vec());
         }
         b'#' => {}
@@ -78,15 +79,16 @@ mod tests {
             age: Some(Duration::from_secs(3600)),
             prefix: Some(b"web: ".to_vec()),
             patterns: vec![b"-*debug*".to_vec(), b"+*error*".to_vec()],
+            dialect: Dialect::Svlogd,
         };
         assert_eq!((said, complaints), (expected, vec![]));
     }
 
     #[test]
     fn what_has_no_effect_is_said_with_its_line() {
-        let (said, complaints) = parse(b"N2\ns\n!gzip\nu1.2.3.4\nE*\nx\n-[a\ns99999999999999999999\nn0");
+        let (said, complaints) = parse(b"N2\ns\n!gzip\nu1.2.3.4\nE*\nx\ns99999999999999999999\nn0");
         assert_eq!(said, Said { keep: Some(0), ..Said::default() });
-        assert_eq!(complaints.len(), 8, "{complaints:?}");
+        assert_eq!(complaints.len(), 7, "{complaints:?}");
         assert!(complaints.iter().zip(1..).all(|(text, line)| text.starts_with(&format!("config, line {line}: "))));
     }
 }

@@ -144,6 +144,41 @@ fn reading_never_waits_for_a_compressor_and_a_killed_one_is_tried_once_more() {
 }
 
 #[test]
+fn what_is_too_much_goes_while_a_compressor_gets_no_processor() {
+    let pipe = Pipe::new();
+    let name = "log-00000001-20261125T094116Z";
+    let (logger, compressor) = stopped_compressor(&pipe, name);
+    std::fs::write(pipe.log().join("config"), "s1000\nn2\n").unwrap();
+    logger.signal(Signal::SIGHUP);
+    wait_until("lines in old files", || {
+        pipe.write(lines(0, 100).as_bytes());
+        old_files(&pipe).iter().any(|name| name.starts_with("log-00000009"))
+    });
+    wait_until("the others to go", || old_files(&pipe).len() == 2);
+    nix::sys::signal::kill(compressor, Signal::SIGCONT).unwrap();
+    pipe.wait_for_compressor("no half file, and no copy of what is gone", || {
+        let left: Vec<_> = std::fs::read_dir(pipe.log()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        !left.iter().any(|left| left.to_string_lossy().starts_with(name)) && old_files(&pipe).len() == 2
+    });
+    pipe.wait_for_compressor("the rest to be compressed", || old_files(&pipe).iter().all(|name| name.ends_with(".gz")));
+    assert_eq!(pipe.errors(), "");
+}
+
+#[test]
+fn one_that_cannot_be_removed_keeps_no_other() {
+    let pipe = Pipe::new();
+    std::fs::create_dir(pipe.log()).unwrap();
+    let name = |number| format!("log-{number:08}-20261125T094116Z");
+    for number in [1, 2, 4] {
+        std::fs::write(pipe.log().join(name(number)), "x\n").unwrap();
+    }
+    std::fs::create_dir(pipe.log().join(name(3))).unwrap();
+    let _logger = pipe.logger(&["--keep", "1"]);
+    pipe.wait_error(&format!("{}: cannot remove: Is a directory; it is tried again", name(3)));
+    wait_until("the others to go", || old_files(&pipe) == [name(3), name(4)]);
+}
+
+#[test]
 fn a_file_that_cannot_be_compressed_stays_plain_and_is_tried_once_more() {
     let pipe = Pipe::new();
     std::fs::create_dir(pipe.log()).unwrap();

@@ -41,7 +41,11 @@ pub fn run(path: &Path, parent: i32) -> io::Result<()> {
 /// # Errors
 /// What the files give.
 pub fn gzip(path: &Path) -> io::Result<()> {
-    let mut source = crate::sys::files::file::read(path)?;
+    let mut source = match crate::sys::files::file::read(path) {
+        // It was too much by then, and is gone.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        source => source?,
+    };
     let (whole, part) = (with(path, GZ), with(path, &format!("{GZ}{PART}")));
     let result = write(&mut source, &part).and_then(|()| std::fs::rename(&part, &whole));
     if let Err(error) = result {
@@ -49,7 +53,11 @@ pub fn gzip(path: &Path) -> io::Result<()> {
         let _ = std::fs::remove_file(&part);
         return Err(error);
     }
-    std::fs::remove_file(path)
+    match std::fs::remove_file(path) {
+        // The same, and its copy follows it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
 }
 
 fn write(source: &mut File, part: &Path) -> io::Result<()> {

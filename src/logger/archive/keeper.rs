@@ -1,14 +1,16 @@
 //! The thread that looks after old files, so that no reading ever waits for a disk.
 //!
 //! It sleeps until a file is closed. Then it has the disk take what was written (`fsync`), removes what is too
-//! much, and compresses what is plain, one file at a time.
+//! much, and has what is plain compressed, one file at a time. It does not wait for the compressor, which may get no processor for as
+//! long as others want it: meanwhile files are closed, and what is too much has to go.
 
 use super::compress::{Compress, with};
 use super::names::{self, GZ, Name, PART};
 use super::prune::{Limits, surplus};
-use crate::sys::terminal::console;
+use crate::logger::trouble::{about, plain, say};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{HashMap, VecDeque};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -41,6 +43,16 @@ struct Orders {
     /// There is something to look at.
     look: bool,
     is_busy: bool,
+    is_compressing: bool,
+    /// How the compressor has ended.
+    ended: Option<Result<(), String>>,
+}
+
+/// What there is to do.
+struct Task {
+    rules: Rules,
+    closed: VecDeque<File>,
+    ended: Option<Result<(), String>>,
 }
 
 /// The thread, as its logger sees it.
@@ -56,11 +68,13 @@ impl Keeper {
     /// When there is no thread to be had.
     pub fn start(dir: &Path, rules: Rules) -> io::Result<Keeper> {
         remove_half_files(dir);
-        let orders = Orders { rules, closed: VecDeque::new(), look: true, is_busy: false };
+        let orders =
+            Orders { rules, closed: VecDeque::new(), look: true, is_busy: false, is_compressing: false, ended: None };
         let shared = Arc::new((Mutex::new(orders), Condvar::new()));
         let (theirs, dir) = (Arc::clone(&shared), dir.to_path_buf());
         let builder = std::thread::Builder::new().name("old files".into()).stack_size(STACK);
-        builder.spawn(move || Work { dir, shared: theirs, tries: HashMap::new(), said: HashMap::new() }.run())?;
+        let (tries, said, compressing) = (HashMap::new(), HashMap::new(), None);
+        builder.spawn(move || Work { dir, shared: theirs, tries, said, compressing }.run())?;
         Ok(Keeper { shared })
     }
 
@@ -93,7 +107,7 @@ impl Keeper {
     pub fn finish(&self) {
         let (orders, bell) = &*self.shared;
         let mut orders = orders.lock();
-        while orders.look || orders.is_busy {
+        while orders.look || orders.is_busy || orders.is_compressing {
             bell.wait(&mut orders);
         }
     }
@@ -106,7 +120,7 @@ fn remove_half_files(dir: &Path) {
         let name = entry.file_name().into_string().unwrap_or_default();
         let is_half = name.strip_suffix(PART).is_some_and(|name| Name::parse(name).is_some());
         if is_half && let Err(error) = std::fs::remove_file(entry.path()) {
-            console::line(&format!("supervise-log: {}: cannot remove: {error}", entry.path().display()));
+            say(&about(&entry.path(), "cannot remove", &error).to_string());
         }
     }
 }
@@ -116,16 +130,21 @@ struct Work {
     shared: Arc<(Mutex<Orders>, Condvar)>,
     tries: HashMap<String, u32>,
     said: HashMap<&'static str, String>,
+    /// The file that is compressed just now.
+    compressing: Option<String>,
 }
 
 impl Work {
     fn run(mut self) {
         loop {
-            let (rules, closed) = self.wait();
+            let Task { rules, closed, ended } = self.wait();
             let is_synced = closed.is_empty();
             for file in closed {
                 if let Err(error) = file.sync_all() {
-                    self.say("fsync", format!("fsync of an old file: {error}; it is kept as it is"));
+                    self.say(
+                        "fsync",
+                        format!("fsync of an old file: {}; it is kept as it is", plain(&error.to_string())),
+                    );
                 }
             }
             if !is_synced {
@@ -133,16 +152,21 @@ impl Work {
                 let _ = File::open(&self.dir).and_then(|dir| dir.sync_all());
             }
             if let Err(error) = self.prune(rules.limits) {
-                self.say("prune", format!("{}: {error}; old files are not looked after", self.dir.display()));
+                self.say("prune", format!("{error}; it is tried again when the next file is closed"));
+            }
+            if let Some(result) = ended
+                && let Some(name) = self.compressing.take()
+            {
+                self.note_end(name, result);
             }
             match rules.compress {
-                Compress::No => {}
-                Compress::Gzip => self.compress_next(),
+                Compress::Gzip if self.compressing.is_none() => self.compress_next(),
+                Compress::Gzip | Compress::No => {}
             }
         }
     }
 
-    fn wait(&self) -> (Rules, VecDeque<File>) {
+    fn wait(&self) -> Task {
         let (orders, bell) = &*self.shared;
         let mut orders = orders.lock();
         orders.is_busy = false;
@@ -152,24 +176,31 @@ impl Work {
         }
         orders.look = false;
         orders.is_busy = true;
-        (orders.rules, std::mem::take(&mut orders.closed))
+        let ended = orders.ended.take();
+        orders.is_compressing &= ended.is_none();
+        Task { rules: orders.rules, closed: std::mem::take(&mut orders.closed), ended }
     }
 
     fn prune(&mut self, limits: Limits) -> io::Result<()> {
         let size = |name: &Name| std::fs::symlink_metadata(self.dir.join(name.text())).map_or(0, |it| it.len());
-        let files: Vec<(Name, u64)> = names::list(&self.dir)?
-            .into_iter()
-            .map(|name| (size(&name), name))
-            .map(|(size, name)| (name, size))
-            .collect();
+        let names = names::list(&self.dir).map_err(|error| about(&self.dir, "cannot list", &error))?;
+        let files: Vec<(Name, u64)> =
+            names.into_iter().map(|name| (size(&name), name)).map(|(size, name)| (name, size)).collect();
+        let mut result = Ok(());
         for name in surplus(&files, limits) {
-            match std::fs::remove_file(self.dir.join(name.text())) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            let path = self.dir.join(name.text());
+            match std::fs::remove_file(&path) {
+                // The others go all the same.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    result = Err(about(&path, "cannot remove", &error));
+                }
                 Ok(()) | Err(_) => {}
             }
         }
-        self.said.remove("prune");
-        Ok(())
+        if result.is_ok() {
+            self.said.remove("prune");
+        }
+        result
     }
 
     /// Compresses the oldest file that is plain, and asks to be called again if there was one.
@@ -182,11 +213,45 @@ impl Work {
             return;
         };
         let path = self.dir.join(&name);
-        let result = match with(&path, GZ).try_exists() {
+        let begun = match with(&path, GZ).try_exists() {
             // The one before us was killed between the new name and the removal of the old one.
-            Ok(true) => std::fs::remove_file(&path).map_err(|error| error.to_string()),
-            Ok(false) | Err(_) => compress(&path),
+            Ok(true) => std::fs::remove_file(&path).map(|()| false).map_err(|error| plain(&error.to_string())),
+            Ok(false) | Err(_) => self.begin(&path).map(|()| true),
         };
+        match begun {
+            Ok(true) => self.compressing = Some(name),
+            Ok(false) => self.note_end(name, Ok(())),
+            Err(why) => self.note_end(name, Err(why)),
+        }
+    }
+
+    /// Has our own program compress `path` in a process of its own. A thread waits for its end.
+    fn begin(&self, path: &Path) -> Result<(), String> {
+        let cannot = |error: io::Error| format!("cannot start the compressor: {}", plain(&error.to_string()));
+        let mut child = compressor(path).spawn().map_err(cannot)?;
+        let shared = Arc::clone(&self.shared);
+        shared.0.lock().is_compressing = true;
+        let wait = move || {
+            let result = match child.wait() {
+                Ok(status) if status.success() => Ok(()),
+                Ok(status) => Err(format!("the compressor ended with {status}")),
+                Err(error) => Err(plain(&error.to_string())),
+            };
+            let (orders, bell) = &*shared;
+            let mut orders = orders.lock();
+            (orders.ended, orders.look) = (Some(result), true);
+            bell.notify_all();
+        };
+        let builder = std::thread::Builder::new().name("compressor".into()).stack_size(STACK);
+        builder.spawn(wait).map(drop).map_err(|error| {
+            self.shared.0.lock().is_compressing = false;
+            cannot(error)
+        })
+    }
+
+    /// The file `name` is compressed, or could not be.
+    fn note_end(&mut self, name: String, result: Result<(), String>) {
+        let path = self.dir.join(&name);
         match result {
             Ok(()) => {
                 self.tries.remove(&name);
@@ -205,24 +270,22 @@ impl Work {
 
     fn say(&mut self, about: &'static str, text: String) {
         if self.said.get(about) != Some(&text) {
-            console::line(&format!("supervise-log: {text}"));
+            say(&text);
             self.said.insert(about, text);
         }
     }
 }
 
-/// Has our own program compress `path` in a process of its own.
-fn compress(path: &Path) -> Result<(), String> {
+/// Our own program, which compresses `path`.
+fn compressor(path: &Path) -> Command {
     let mut command = Command::new("/proc/self/exe");
     // The file may be that of the tree, which is this program by this name.
     command.arg0("supervise-log");
-    command.arg("--compress-file").arg(path).arg("--for").arg(std::process::id().to_string());
+    let mut file = OsString::from("--compress-file=");
+    file.push(path);
+    command.arg(file).arg("--for").arg(std::process::id().to_string());
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("the compressor ended with {status}")),
-        Err(error) => Err(format!("cannot start the compressor: {error}")),
-    }
+    command
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`stamp`] | the time in front of a line, made once for each read |
 //! | [`pattern`] | which lines are wanted |
+//! | [`svlogd_pattern`] | the same as svlogd's `config` has it |
 //! | [`rate`] | how many a second |
 //! | [`form`] | a line as text or as JSON |
 //! | [`render`] | many lines at once, as far as the memory for them goes |
@@ -15,3 +16,4 @@ pub mod plain;
 pub mod rate;
 pub mod render;
 pub mod stamp;
+pub mod svlogd_pattern;

@@ -7,6 +7,7 @@
 //! The time is at most length of the line times length of the pattern: the parts between stars are looked for
 //! one after the other, each at its first place, and never again.
 
+use super::svlogd_pattern::SvlogdPattern;
 use memchr::memmem::Finder;
 use std::fmt;
 
@@ -14,7 +15,23 @@ use std::fmt;
 #[derive(Debug, Clone)]
 pub struct Rule {
     wanted: bool,
-    pattern: Pattern,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Shell(Pattern),
+    Svlogd(SvlogdPattern),
+}
+
+/// Whose patterns they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// Ours: a shell's.
+    #[default]
+    Shell,
+    /// Those of svlogd's `config`.
+    Svlogd,
 }
 
 /// All patterns of a log, in their order: the last one that matches decides, and a line that none matches is wanted.
@@ -69,13 +86,13 @@ impl Rules {
     ///
     /// # Errors
     /// Of the first one that is none.
-    pub fn parse(patterns: &[Vec<u8>]) -> Result<Rules, PatternError> {
-        patterns.iter().map(|pattern| Rule::parse(pattern)).collect::<Result<_, _>>().map(Rules)
+    pub fn parse(patterns: &[Vec<u8>], dialect: Dialect) -> Result<Rules, PatternError> {
+        patterns.iter().map(|pattern| Rule::parse(pattern, dialect)).collect::<Result<_, _>>().map(Rules)
     }
 
     /// Whether the line is wanted.
     pub fn want(&self, line: &[u8]) -> bool {
-        self.0.iter().rev().find(|rule| rule.pattern.matches(line)).is_none_or(|rule| rule.wanted)
+        self.0.iter().rev().find(|rule| rule.matches(line)).is_none_or(|rule| rule.wanted)
     }
 
     /// Whether there is none.
@@ -85,13 +102,24 @@ impl Rules {
 }
 
 impl Rule {
-    fn parse(text: &[u8]) -> Result<Rule, PatternError> {
+    fn matches(&self, line: &[u8]) -> bool {
+        match &self.kind {
+            Kind::Shell(pattern) => pattern.matches(line),
+            Kind::Svlogd(pattern) => pattern.matches(line),
+        }
+    }
+
+    fn parse(text: &[u8], dialect: Dialect) -> Result<Rule, PatternError> {
         let wanted = match text.first() {
             Some(b'+') => true,
             Some(b'-') => false,
             _ => return Err(PatternError::NoSign(String::from_utf8_lossy(text).into_owned())),
         };
-        Pattern::parse(&text[1..]).map(|pattern| Rule { wanted, pattern })
+        let kind = match dialect {
+            Dialect::Shell => Kind::Shell(Pattern::parse(&text[1..])?),
+            Dialect::Svlogd => Kind::Svlogd(SvlogdPattern::new(&text[1..])),
+        };
+        Ok(Rule { wanted, kind })
     }
 }
 
@@ -250,7 +278,9 @@ mod tests {
 
     #[test]
     fn the_last_pattern_that_matches_decides() {
-        let rules = |all: &[&str]| Rules::parse(&all.iter().map(|rule| rule.as_bytes().to_vec()).collect::<Vec<_>>());
+        let rules = |all: &[&str]| {
+            Rules::parse(&all.iter().map(|rule| rule.as_bytes().to_vec()).collect::<Vec<_>>(), Dialect::Shell)
+        };
         let wanted = rules(&["-*", "+*error*", "-*error 7*"]).unwrap();
         assert!(wanted.want(b"an error 8"));
         assert!(!wanted.want(b"an error 7"));

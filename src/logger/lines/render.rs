@@ -290,6 +290,7 @@ fn lines(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pattern::Dialect;
     use super::*;
     use std::time::Duration;
 
@@ -299,7 +300,7 @@ mod tests {
     fn renderer(patterns: &[&str], rate: u64) -> Renderer {
         let patterns: Vec<Vec<u8>> = patterns.iter().map(|text| text.as_bytes().to_vec()).collect();
         let form = Form::new(Format::Text, b"> ".to_vec(), b"web", None);
-        Renderer::new(form, Stamp::None, Rules::parse(&patterns).unwrap(), rate)
+        Renderer::new(form, Stamp::None, Rules::parse(&patterns, Dialect::Shell).unwrap(), rate)
     }
 
     fn text(renderer: &Renderer) -> &str {
@@ -430,7 +431,7 @@ mod tests {
             let format = if json { Format::Json } else { Format::Text };
             let form = Form::new(format, prefix.clone().into_bytes(), b"web", None);
             let renderer = |rules: &[Vec<u8>]| {
-                let mut renderer = Renderer::new(form.clone(), Stamp::None, Rules::parse(rules).unwrap(), 0);
+                let mut renderer = Renderer::new(form.clone(), Stamp::None, Rules::parse(rules, Dialect::Shell).unwrap(), 0);
                 renderer.stamp_text.clear();
                 renderer.plain.set(&renderer.form, &renderer.stamp_text);
                 renderer
