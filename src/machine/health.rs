@@ -183,6 +183,8 @@ impl Health {
         health.alive_by = rules.watchdog.map(|interval| now + interval);
         health.ready_by = health.ready_by.map(|by| by.max(now + FIRST_CHECK));
         match fitness {
+            // What has become a one-shot meanwhile has to end.
+            _ if rules.ready == ReadyWhen::Never => {}
             Fitness::Ready | Fitness::Reloading => health.become_ready(rules, now),
             Fitness::Unhealthy => {
                 health.become_ready(rules, now);

@@ -39,7 +39,7 @@ impl Machine {
         memory.up_since = Some(run.since.nanoseconds());
         memory.expected_exit_until = run.expected_exit_until.map(Mono::nanoseconds);
         memory.restart_after_stop = run.restart_after_stop;
-        memory.ready = self.becomes_ready() && matches!(run.health.fitness(), Fitness::Ready | Fitness::Reloading);
+        memory.unready = run.health.fitness() == Fitness::Starting;
         memory.unhealthy = run.health.fitness() == Fitness::Unhealthy;
         match run.stop {
             // A logger whose service is gone leaves with it, whoever supervises the logger then. A stop whose script has

@@ -170,9 +170,12 @@ pub struct Memory {
     /// Whether a one-shot has succeeded.
     #[serde(skip_serializing_if = "is_false")]
     pub done: bool,
-    /// Whether the run process was ready, where it has to become so.
+    /// Whether the run process is still to become ready, or to be done.
     #[serde(skip_serializing_if = "is_false")]
-    pub ready: bool,
+    pub unready: bool,
+    /// What the run process was given to tell that it is ready.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known")]
+    pub tells_by: Option<TellsBy>,
     /// Whether an alarm was raised, and its recovery is yet to be told.
     #[serde(skip_serializing_if = "is_false")]
     pub alarmed: bool,
@@ -291,6 +294,16 @@ impl StateFile {
         let line = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
         serde_json::from_slice(line).or_else(|_| serde_json::from_slice(bytes)).ok()
     }
+}
+
+/// What a run process was given at its start to tell that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TellsBy {
+    /// A descriptor of the FIFO `ready`.
+    Descriptor,
+    /// The name of a socket.
+    Socket,
 }
 
 /// A value, or nothing for one of another version.

@@ -6,6 +6,7 @@ use crate::machine::health::{Fitness, HealthRules, Notice, ReadyWhen};
 use crate::machine::{Event, Sign};
 use crate::readiness::notify::{Assignment, DATAGRAM_MAX, line, parse};
 use crate::service::telling::Telling;
+use crate::status::state::TellsBy;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::thread::Supervisor;
 use crate::sys::errno_text;
@@ -122,12 +123,24 @@ impl Supervisor {
         Ok(self.spec.dir.notify_socket())
     }
 
-    /// For a run process that an earlier supervisor has started: it has its end of the FIFO, and the socket's name.
-    pub(super) fn resume_readiness(&mut self) {
+    /// For a run process that an earlier supervisor has started: it has its end of the FIFO, or the socket's name. If it is
+    /// known what it was given, then it tells by that or not at all, whatever the settings say by now.
+    pub(super) fn resume_readiness(&mut self, given: Option<Option<TellsBy>>) {
         if self.spec.service.input().is_some() {
             return;
         }
-        let (rules, channel) = self.resolve_readiness();
+        let (mut rules, mut channel) = self.resolve_readiness();
+        if let Some(given) = given {
+            channel = match given {
+                Some(TellsBy::Descriptor) => Channel::Descriptor(FD_DEFAULT),
+                Some(TellsBy::Socket) => Channel::Socket,
+                None => Channel::Silent,
+            };
+            rules.watchdog = rules.watchdog.filter(|_| channel == Channel::Socket);
+            if rules.ready == ReadyWhen::Told && channel == Channel::Silent {
+                rules.ready = ReadyWhen::Started;
+            }
+        }
         self.set_health_rules(rules);
         let result = match channel {
             Channel::Silent => Ok(()),

@@ -1,5 +1,6 @@
 //! What a run process has said of itself, and the check that looks at it.
 
+use crate::status::state::TellsBy;
 use crate::supervisor::processes::process::Process;
 use crate::sys::Pid;
 use crate::sys::files::datagrams::Datagrams;
@@ -114,6 +115,12 @@ impl Signs {
 
     pub(super) fn socket_source(&self) -> Option<PollSource<'_>> {
         self.socket.as_ref().map(|socket| PollSource::Readable(socket.as_fd()))
+    }
+
+    /// What the run process has to tell that it is ready.
+    pub(super) fn tells_by(&self) -> Option<TellsBy> {
+        let by_socket = self.socket.as_ref().map(|_| TellsBy::Socket);
+        by_socket.or_else(|| self.fifo.as_ref().map(|_| TellsBy::Descriptor))
     }
 
     pub(super) fn check_source(&self) -> Option<PollSource<'_>> {

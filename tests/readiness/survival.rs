@@ -3,6 +3,7 @@
 use crate::common::*;
 use crate::notify::say;
 use crate::{WAIT, go, is_not_ready, web};
+use std::time::Duration;
 
 fn generation(place: &Place) -> u64 {
     place.own().state()["generation"].as_u64().unwrap_or(0)
@@ -108,4 +109,45 @@ fn who_waits_for_readiness_hears_of_it_also_over_an_upgrade() {
     go(&place);
     app.wait_up(&place);
     assert_eq!(db.state_name(), "ready");
+}
+
+/// What it has to tell that it is ready it gets at its start: new settings count from the next one on, whoever supervises it by
+/// then.
+#[test]
+fn settings_that_came_after_the_start_stop_nobody_who_is_taken_over() {
+    let place = Place::new();
+    let names = ["told", "by_fd", "watched", "other"];
+    let app = "[app]\nneeds : told by_fd watched\n";
+    place.conf(&format!("[other]\nready : fd\n{app}"));
+    names.iter().for_each(|name| place.run(name, SLEEP));
+    place.run("app", SLEEP);
+    let killed = place.reaped_tree();
+    place.module("app").wait_up(&place);
+    let pids = names.map(|name| place.module(name).wait_up(&place));
+    let state = |name: &str| place.module(name).state();
+    wait_for("it to be written", &place, || {
+        names.iter().zip(pids).all(|(name, pid)| state(name)["pid"] == pid && place.module(name).pid() == pid)
+    });
+    let run_on = |by: u64| {
+        wait_for("their pids", &place, || names.map(|name| state(name)["supervisor_pid"] == by) == [true; 4]);
+        holds_for(Duration::from_millis(1000), "all run on", &place, || {
+            names.map(|name| place.module(name).pid()) == pids
+        });
+        let told =
+            ["told", "by_fd", "watched"].map(|name| (place.module(name).state_name(), state(name)["ready"].clone()));
+        assert_eq!(told, ["up"; 3].map(|up| (up.to_string(), serde_json::Value::Null)), "{}", place.story());
+        assert_eq!(state("other")["ready"], false, "{}", place.story());
+    };
+    place.conf(&format!(
+        "[told]\nready : notify\nready_timeout : 0.3\n[by_fd]\nready : fd\nready_timeout : 0.3\n\
+         [watched]\nready : notify\nwatchdog : 0.3\n[other]\nready : notify\n{app}"
+    ));
+    killed.kill();
+    let tree = place.tree();
+    run_on(tree.pid().into());
+    upgraded(&place, tree.pid());
+    run_on(tree.pid().into());
+    // With their next start they are asked.
+    place.module("by_fd").send("du");
+    wait_for("it to be asked", &place, || state("by_fd")["pid"] != pids[1] && state("by_fd")["ready"] == false);
 }

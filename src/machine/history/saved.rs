@@ -6,7 +6,7 @@ use crate::machine::history::tally::Tally;
 use crate::machine::words::states::{Stop, Want};
 use crate::status::module_state::ModuleState;
 use crate::status::rest::Rest;
-use crate::status::state::StateFile;
+use crate::status::state::{StateFile, TellsBy};
 use crate::sys::files::file_id::FileId;
 use crate::sys::time::Mono;
 use nix::unistd::Pid;
@@ -59,6 +59,8 @@ pub struct SavedRun {
     pub restart_after_stop: bool,
     /// Whether the process was ready, and well.
     pub fitness: Fitness,
+    /// What the process has to tell that it is ready.
+    pub tells_by: Option<TellsBy>,
 }
 
 impl SavedState {
@@ -105,11 +107,12 @@ impl SavedState {
                 },
                 expected_exit_until: memory.expected_exit_until.map(Mono::from_nanoseconds),
                 restart_after_stop: memory.restart_after_stop,
-                fitness: match (memory.unhealthy, memory.ready) {
+                fitness: match (memory.unhealthy, memory.unready) {
                     (true, _) => Fitness::Unhealthy,
-                    (false, true) => Fitness::Ready,
-                    (false, false) => Fitness::Starting,
+                    (false, false) => Fitness::Ready,
+                    (false, true) => Fitness::Starting,
                 },
+                tells_by: memory.tells_by,
             }),
             done: file.state == ModuleState::Done || memory.done,
             limits: Limits::recall(memory, now),

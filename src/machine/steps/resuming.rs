@@ -68,6 +68,7 @@ impl Machine {
             expected_exit_until: None,
             restart_after_stop: false,
             fitness: Fitness::Starting,
+            tells_by: None,
         };
         let SavedRun { since, stop, expected_exit_until, restart_after_stop, fitness, .. } =
             saved.run.filter(|run| run.since <= now).unwrap_or(unknown);

@@ -158,6 +158,7 @@ fn a_stop_that_was_asked_for_when_its_supervisor_was_killed_begins_anew() {
             expected_exit_until: None,
             restart_after_stop: again,
             fitness: crate::machine::health::Fitness::Starting,
+            tells_by: None,
         };
         let saved = SavedState { want, run: Some(run), ..SavedState::UNKNOWN };
         let pid = crate::sys::Pid::from_raw(300);

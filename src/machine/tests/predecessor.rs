@@ -74,6 +74,7 @@ fn a_process_lives() {
         expected_exit_until: None,
         restart_after_stop: false,
         fitness: crate::machine::health::Fitness::Starting,
+        tells_by: None,
     };
     let of_this = SavedState { run: Some(run(4711)), ..SAVED };
     let of_another = SavedState { run: Some(run(4700)), ..SAVED };
@@ -121,6 +122,7 @@ fn a_run_process_has_ended_unseen() {
         expected_exit_until: None,
         restart_after_stop: false,
         fitness: crate::machine::health::Fitness::Ready,
+        tells_by: None,
     };
     let up = SavedState { want: Want::Up, run: Some(run(4711)), ..SAVED };
     let idle = SavedState { run: None, ..up };

@@ -24,7 +24,8 @@ impl Supervisor {
         let (record, event) = self.first_event();
         let resumes = matches!(event, Event::Resume(..));
         if self.processes.run.is_some() {
-            self.resume_readiness();
+            let run = if let Event::Resume(saved, _) = &event { saved.run } else { None };
+            self.resume_readiness(run.map(|run| run.tells_by));
         }
         self.take_place(resumes && self.processes.run.is_none());
         self.handle(event);

@@ -7,7 +7,7 @@ use crate::status::StatusDir;
 use crate::status::module_state::ModuleState;
 use crate::status::record::{Record, Want};
 use crate::status::rest::Rest;
-use crate::status::state::{LastExit, Memory, StateFile, rfc3339};
+use crate::status::state::{LastExit, Memory, StateFile, TellsBy, rfc3339};
 use crate::sys::files::file;
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::path_error::PathError;
@@ -81,6 +81,8 @@ pub struct StatusContext<'a> {
     pub unrecorded: Option<&'static str>,
     /// What a reader has to know of a service that is well otherwise.
     pub note: Option<&'a str>,
+    /// What the run process has to tell that it is ready.
+    pub tells_by: Option<TellsBy>,
     /// What it waits for.
     pub hold: Option<&'a Hold>,
     /// The last line of its check.
@@ -362,5 +364,6 @@ fn remember(file: &mut StateFile, machine: &Machine, facts: &StatusContext<'_>) 
     (memory.boot, memory.directory) = (boot().to_string(), facts.directory);
     memory.process = facts.record.map(str::to_string);
     memory.context = facts.context.map(str::to_string);
+    memory.tells_by = facts.tells_by;
     machine.remember(memory);
 }

@@ -107,6 +107,7 @@ impl Supervisor {
             outdated: run.and(self.processes.origin.outdated()),
             svdir: self.runit.as_deref().map(Runit::svdir),
             note: note.or(mute),
+            tells_by: run.and(self.readiness.tells_by()),
             hold: self.standpoint.hold(self.machine.state()),
             check: self.readiness.check_line(),
             status: self.readiness.status(),
