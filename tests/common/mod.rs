@@ -30,7 +30,7 @@ pub const TALKER: &str = "for s in TERM INT HUP ALRM QUIT USR1 USR2 WINCH; do tr
 const IN_ANY_SHELL: u64 = 1 | 1 << 16;
 
 /// Nothing that a test waits for takes this long, even on a machine that is busy with other things.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A program that is to end by itself gets so long, on a machine that is busy with other tests.
 const OUTPUT_DEADLINE: Duration = Duration::from_secs(120);

@@ -62,7 +62,7 @@ fn services_for_which_there_is_no_descriptor_wait_for_one() {
     let place = Place::new();
     place.conf(FAST);
     let tree = place.tree();
-    set_limit(tree.pid(), libc::RLIMIT_NOFILE, 51).unwrap();
+    set_limit(tree.pid(), libc::RLIMIT_NOFILE, 59).unwrap();
     let all = services(&place, 20);
     wait_for("six to run", &place, || up(&all) == 6);
     wait_for("the tree to say so", &place, || said(&place).matches("no descriptors to be had").count() == 14);
@@ -71,7 +71,7 @@ fn services_for_which_there_is_no_descriptor_wait_for_one() {
         is_steered(&place, module);
     }
     let text = said(&place);
-    assert!(text.contains("the limit is 51 (ulimit -n), and 6 modules fill it; tried again every second"), "{text}");
+    assert!(text.contains("the limit is 59 (ulimit -n), and 6 modules fill it; tried again every second"), "{text}");
     assert!(!text.contains("Too many open files"), "{text}");
     set_limit(tree.pid(), libc::RLIMIT_NOFILE, 1000).unwrap();
     all_up(&place, &all);
@@ -116,7 +116,7 @@ fn room_that_one_service_leaves_goes_to_another() {
     let place = Place::new();
     place.conf(FAST);
     let tree = place.tree();
-    set_limit(tree.pid(), libc::RLIMIT_NOFILE, 43).unwrap();
+    set_limit(tree.pid(), libc::RLIMIT_NOFILE, 51).unwrap();
     let all = services(&place, 10);
     wait_for("the tree to say so", &place, || said(&place).contains("no descriptors to be had"));
     wait_for("four to run", &place, || up(&all) == 4);
