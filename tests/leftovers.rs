@@ -323,3 +323,42 @@ fn what_ends_with_its_run_is_no_leftover() {
     assert!(!web.text("supervise.log.wf").contains("left processes of its group"), "{}", place.story());
     assert!(tree.stop().success());
 }
+
+/// Some PID 1 reap once a second, and some never: what they leave is no process.
+#[test]
+fn what_has_ended_and_was_not_reaped_is_not_adopted() {
+    let place = Place::new();
+    place.run("web", SLEEP);
+    place.conf("[web]\nshutdown_on : exit\n");
+    let web = place.module("web");
+    let ended = |pid: u32| {
+        let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        wait_for("its end", &place, || stat().rsplit_once(')').unwrap().1.starts_with(" Z"));
+    };
+    let killed = place.unreaped_tree();
+    let first = web.wait_up(&place);
+    killed.kill();
+    signal(first, "KILL");
+    ended(first);
+    // It ended while there was no tree, so it does not end this one.
+    let next = place.reaped_tree();
+    let second = web.wait_new_pid(&place, first);
+    web.wait_text(&place, "supervise.log.wf", &format!("pid {first} ended while there was no supervisor"));
+    assert!(!web.log().contains("adopted"), "{}", place.story());
+    assert!(next.stop().success());
+    // One that was stopped in good order, by a tree that it was no child of, is not the next tree's to tell of.
+    let other = place.unreaped_tree();
+    let third = web.wait_new_pid(&place, second);
+    other.kill();
+    let next = place.reaped_tree();
+    web.wait_log(&place, &format!("adopted: pid {third}"));
+    assert!(next.stop().success());
+    ended(third);
+    let warnings = || web.path("supervise.log.wf");
+    let before = std::fs::read_to_string(warnings()).unwrap();
+    let last = place.reaped_tree();
+    web.wait_new_pid(&place, third);
+    assert_eq!(web.log().matches("adopted").count(), 1, "{}", place.story());
+    assert_eq!(std::fs::read_to_string(warnings()).unwrap(), before, "{}", place.story());
+    assert!(last.stop().success());
+}

@@ -63,15 +63,29 @@ impl Place {
     }
 
     /// Starts a program under a reaper.
-    pub fn reaped(&self, mut command: Command) -> Reaped<'_> {
+    pub fn reaped(&self, command: Command) -> Reaped<'_> {
+        self.under_reaper(command, Reaping::All)
+    }
+
+    fn under_reaper(&self, mut command: Command, reaping: Reaping) -> Reaped<'_> {
         command.stdout(Stdio::piped());
         // SAFETY: `split` makes raw system calls only, which are allowed between fork and exec.
-        unsafe { command.pre_exec(split) };
+        unsafe { command.pre_exec(move || split(reaping)) };
         let mut reaper = self.start(command);
         let mut pid = [0; 4];
         let stdout = reaper.child.as_mut().and_then(|child| child.stdout.take());
         stdout.expect("a pipe").read_exact(&mut pid).expect("the program's pid");
         Reaped { place: self, reaper, pid: u32::from_ne_bytes(pid) }
+    }
+
+    /// As [`Place::reaped_tree`], but what the tree leaves behind is not reaped until the end of the test, as by a PID 1 that
+    /// does not look.
+    pub fn unreaped_tree(&self) -> Reaped<'_> {
+        let mut command = tree_command();
+        command.arg("-p").arg(self.status_root()).arg(self.root());
+        let tree = self.under_reaper(command, Reaping::Nothing);
+        wait_for("the tree to listen", self, || is_listening(&self.status_root().join(".supervise-tree")));
+        tree
     }
 
     /// The status directory of the tree itself.
@@ -85,9 +99,16 @@ impl Place {
     }
 }
 
+/// What a reaper does with what its program leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reaping {
+    All,
+    Nothing,
+}
+
 /// Between fork and exec: forks once more. The child goes on to execute the program; the parent stays, as the reaper
 /// of all below it, until there is nobody left; then it exits with the program's exit code.
-fn split() -> io::Result<()> {
+fn split(reaping: Reaping) -> io::Result<()> {
     // SAFETY: integers, and pointers to locals that live through the calls; nothing allocates. `_exit` ends the
     // parent before it could return into the standard library's half of the fork.
     unsafe {
@@ -104,7 +125,14 @@ fn split() -> io::Result<()> {
         let mut code = 255;
         loop {
             let mut status = 0;
-            let ended = libc::waitpid(-1, &mut status, 0);
+            let whom = if reaping == Reaping::All { -1 } else { pid };
+            let ended = libc::waitpid(whom, &mut status, 0);
+            if ended == pid && reaping == Reaping::Nothing {
+                // It is killed with the test.
+                loop {
+                    libc::pause();
+                }
+            }
             if ended == pid {
                 code = if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 255 };
             }

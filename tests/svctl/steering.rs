@@ -2,6 +2,7 @@
 
 use crate::common::script;
 use crate::fixture::{CommandOutput, Fixture, STEADY, until};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// Dies at once, and says something first.
@@ -75,6 +76,19 @@ fn all_are_sent_their_command_before_any_is_waited_for() {
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(answer.out.lines().count(), 13, "{answer:?}");
     assert_eq!(answer.out.lines().last(), Some("12 modules: 12 ok"));
+}
+
+#[test]
+fn restarts_at_the_same_time_are_all_done() {
+    let fixture = Fixture::tree(&[("web", STEADY)]);
+    let calls = (0..6).map(|_| fixture.command(&["restart", "web"]).stdout(Stdio::piped()).spawn().unwrap());
+    let calls: Vec<_> = calls.collect();
+    for call in calls {
+        let output = call.wait_with_output().unwrap();
+        // What another one stops has ended at once; that it cannot be started, nobody may say.
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("cannot be started"), "{output:?}");
+    }
+    fixture.expect(0, &["wait", "up", "web"]);
 }
 
 #[test]

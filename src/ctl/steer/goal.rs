@@ -245,10 +245,12 @@ impl Progress {
             ModuleState::Backoff if state.failed_starts > self.failed_starts && is_hopeless(now) => {
                 Some(cannot_be_started(&reason()))
             }
-            // A restart may begin in a delay, and has one of its own then.
+            // A restart may begin in a delay, and has one of its own then. A delay without a start that failed before it
+            // comes of somebody else's restart.
             ModuleState::Backoff
-                if self.delays.len() > 2
-                    || (self.delays.len() > 1 && self.expected_exits == 0 && self.goal != Goal::NewRun) =>
+                if state.failed_starts > self.failed_starts
+                    && (self.delays.len() > 2
+                        || (self.delays.len() > 1 && self.expected_exits == 0 && self.goal != Goal::NewRun)) =>
             {
                 Some(cannot_be_started(&reason()))
             }

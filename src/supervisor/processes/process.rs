@@ -3,7 +3,8 @@
 use crate::sys::process::orphans;
 use crate::sys::process::pidfd::{ExitStatus, Pidfd, signal_group};
 use crate::sys::process::record::ProcessRecord;
-use crate::sys::threads::poll::PollSource;
+use crate::sys::process::stat::Stat;
+use crate::sys::threads::poll::{self, PollSource};
 use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid};
 use std::io;
@@ -47,7 +48,7 @@ impl Process {
     /// Out of memory or descriptors, or `/proc` is missing, so the answer is unknown.
     pub fn adopt(records: Vec<ProcessRecord>) -> io::Result<Option<(ProcessRecord, Process)>> {
         for recorded in records {
-            let Some(pidfd) = recorded.open()? else { continue };
+            let Some(pidfd) = recorded.open()?.filter(|pidfd| !has_ended_unseen(recorded.pid, pidfd)) else { continue };
             orphans::register(recorded.pid);
             let mut process = Process::child(recorded.pid, pidfd);
             process.adopted = true;
@@ -120,6 +121,15 @@ impl Process {
             }
         }
     }
+}
+
+/// Whether a process has ended, and another one is still to reap it, which may take for ever: that is no process that lives. One
+/// of ours, which has ended while this program replaced the one before, is ours to reap.
+fn has_ended_unseen(pid: Pid, pidfd: &Pidfd) -> bool {
+    let [has_ended] = poll::wait([Some(PollSource::Readable(pidfd.as_fd()))], Some(Mono::now()));
+    let is_ours =
+        || Stat::read(pid).is_ok_and(|stat| stat.and_then(|stat| stat.parent()) == Some(nix::unistd::getpid()));
+    has_ended && !is_ours()
 }
 
 impl Drop for Process {

@@ -47,7 +47,9 @@ fn what_has_to_end_first_is_neither_up_nor_paused_for_good() {
     assert_eq!(trace_of.look(&seen("paused", 50, Some(7)), in_ms(10)), Verdict::NotYet(None));
     let mut trace_of = trace(Goal::NewRun, &seen("backoff", 50, None));
     assert_eq!(trace_of.look(&seen("backoff", 51, None), in_ms(10)), Verdict::NotYet(None));
-    assert!(matches!(trace_of.look(&seen("backoff", 52, None), in_ms(20)), Verdict::Failed(_)));
+    let mut failed = seen("backoff", 52, None);
+    failed.state.failed_starts = 1;
+    assert!(matches!(trace_of.look(&failed, in_ms(20)), Verdict::Failed(_)));
 }
 
 #[test]
@@ -162,8 +164,18 @@ fn a_delay_before_the_start_is_no_failure_and_a_second_one_is() {
     assert_eq!(trace.look(&seen("backoff", 100, None), in_ms(10)), Verdict::NotYet(None));
     let mut again = seen("backoff", 101, None);
     again.state.reason = Some("run: execve: Permission denied".into());
+    again.state.failed_starts = 1;
     let verdict = trace.look(&again, in_ms(1010));
     assert_eq!(verdict, Verdict::Failed("cannot be started: run: execve: Permission denied".into()));
+}
+
+#[test]
+fn the_delays_of_other_restarts_are_no_failures() {
+    let mut trace = trace(Goal::NewRun, &seen("up", 50, Some(7)));
+    for at in 100..105 {
+        let delay = after(seen("backoff", at, None), "@100", 15);
+        assert_eq!(trace.look(&delay, in_ms(10 * at)), Verdict::NotYet(None));
+    }
 }
 
 #[test]
