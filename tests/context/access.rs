@@ -99,3 +99,25 @@ fn what_is_no_longer_shared_is_ours_alone() {
     let _tree = place.tree();
     wait_for("the modes", &place, || mode(&web.path("control")).0 == 0o600 && mode(web.dir()).0 == 0o700);
 }
+
+#[test]
+fn metrics_say_what_may_not_be_seen_and_do_not_take_it_for_down() {
+    if !is_root() {
+        return;
+    }
+    let place = open_place();
+    place.conf(&format!("[web]\nstatus_group : {MEMBERS}\n"));
+    place.run("web", SLEEP);
+    place.run("shut", SLEEP);
+    let _tree = place.tree();
+    place.module("web").wait_up(&place);
+    place.module("shut").wait_up(&place);
+    let all = svctl(&place, MEMBERS, &["metrics"]);
+    let (out, err) = (String::from_utf8_lossy(&all.stdout), String::from_utf8_lossy(&all.stderr));
+    assert_eq!(all.status.code(), Some(111), "{out}{err}");
+    assert!(err.starts_with("svctl: shut: ") && err.lines().count() == 1, "{err}");
+    assert!(out.contains("supervise_module_starts_total{module=\"web\"} 1\n") && out.ends_with("# EOF\n"), "{out}");
+    assert!(!out.contains("supervise_tree_up"), "{out}");
+    let one = svctl(&place, MEMBERS, &["metrics", "web"]);
+    assert!(one.status.success() && one.stderr.is_empty(), "{}", said_by(&one));
+}

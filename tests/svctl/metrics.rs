@@ -142,6 +142,16 @@ fn counters_only_grow_while_a_tree_lives() {
     until("the new one runs", || (fixture.svctl(&["wait", "up", "web"]).code == 0).then_some(()));
     have_grown("another directory");
     assert!(at("supervise_module_starts_total{module=\"web\"}") > starts);
+    // After a clean end, all of them begin anew.
+    let spent_by_three = at(spent);
+    fixture.expect(0, &["shutdown"]);
+    fixture.ended();
+    fixture.start_tree();
+    fixture.expect(0, &["wait", "ready", "busy"]);
+    let at = |name: &str| counters(&fixture).get(name).copied().unwrap_or_default();
+    assert_eq!(at("supervise_module_starts_total{module=\"web\"}"), 1.0);
+    let spent_by_one = at(spent);
+    assert!(spent_by_one < spent_by_three, "{spent_by_one} after {spent_by_three}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! No label has a pid or a path: each new value would be a new series. supervise-metrics(7) lists the names.
 
 use crate::cli::svctl::Metrics as Arguments;
+use crate::ctl::access;
 use crate::ctl::error::CtlError;
 use crate::ctl::exit::Outcome;
 use crate::ctl::logs::last_words::current_file;
@@ -10,7 +11,7 @@ use crate::ctl::monitor::openmetrics::{Exposition, Family, Form, Type};
 use crate::ctl::parallel;
 use crate::ctl::report::Out;
 use crate::ctl::root::{Module, StatusRoot};
-use crate::ctl::snapshot::{Snapshot, Supervised, moment};
+use crate::ctl::snapshot::{Snapshot, SnapshotError, Supervised, moment};
 use crate::ctl::usage::{Groups, Usage};
 use crate::logger::counters;
 use crate::logger::journal::layout::Counters;
@@ -186,25 +187,41 @@ pub fn metrics(root: &StatusRoot, arguments: &Arguments, out: &mut Out) -> Resul
         }
     }
     let groups = Groups::find();
-    let samples: Vec<Sample> =
-        parallel::map(&modules, |module| sample(module, &groups)).into_iter().flatten().collect();
+    let mut samples = Vec::new();
+    for (module, sample) in modules.iter().zip(parallel::map(&modules, |module| sample(module, &groups))) {
+        match sample {
+            Ok(sample) => samples.extend(sample),
+            Err(why) => {
+                out.note(&format!("{}: {why}", module.shown()));
+                outcomes.push(Outcome::Denied);
+            }
+        }
+    }
     let tree = root.tree();
-    let runs = fifo::has_reader(&tree.control()).unwrap_or(false);
+    let runs = match fifo::has_reader(&tree.control()) {
+        // Nobody is to be called out of bed because we may not look.
+        Err(error) if access::is_denied(&error) => None,
+        looked => Some(looked.unwrap_or(false)),
+    };
     let form = if arguments.prometheus { Form::Prometheus } else { Form::OpenMetrics };
     out.put(&exposition(form, &samples, runs, TreeState::read(&tree.state()).as_ref()));
     Ok(outcomes)
 }
 
-/// What is left of a service that was removed says nothing any more.
-fn sample(module: &Module, groups: &Groups) -> Option<Sample> {
-    let snapshot = Snapshot::read_now(module).ok().filter(|snapshot| snapshot.supervised != Supervised::Removed)?;
+/// What is left of a service that was removed says nothing any more. `Err`: why we may not look.
+fn sample(module: &Module, groups: &Groups) -> Result<Option<Sample>, String> {
+    let snapshot = match Snapshot::read_now(module) {
+        Ok(snapshot) if snapshot.supervised != Supervised::Removed => snapshot,
+        Ok(_) | Err(SnapshotError::Gone) => return Ok(None),
+        Err(SnapshotError::Denied(why)) => return Err(why),
+    };
     let pid = snapshot.state.pid.filter(|_| snapshot.is_supervised());
     let usage = pid.map(|pid| Usage::of(module, pid, groups)).unwrap_or_default();
     let log =
         module.logged().and_then(|service| Some((service.to_string_lossy().into_owned(), log_counters(&snapshot)?)));
     // What it was read from is needed no more, and its memory serves the next module.
     let snapshot = Snapshot { raw: None, ..snapshot };
-    Some(Sample { name: module.json(), snapshot, usage, log })
+    Ok(Some(Sample { name: module.json(), snapshot, usage, log }))
 }
 
 /// What the log of a logger has counted: where a logger of the tree writes is known, and another one has it open.
@@ -214,13 +231,18 @@ fn log_counters(logger: &Snapshot) -> Option<Counters> {
     counters::of(&dir.or_else(open)?)
 }
 
-fn exposition(form: Form, samples: &[Sample], tree_runs: bool, tree: Option<&TreeState>) -> String {
+/// `tree_runs` is `None` where that cannot be seen.
+fn exposition(form: Form, samples: &[Sample], tree_runs: Option<bool>, tree: Option<&TreeState>) -> String {
     let mut text = Exposition::new(form);
     text.family(&TREE);
     text.sample(&TREE, &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-    text.family(&TREE_UP);
-    text.sample(&TREE_UP, &[], truth(tree_runs));
-    if let Some(began) = tree.filter(|_| tree_runs).and_then(|tree| moment(&tree.started)).and_then(seconds) {
+    if let Some(runs) = tree_runs {
+        text.family(&TREE_UP);
+        text.sample(&TREE_UP, &[], truth(runs));
+    }
+    if let Some(began) =
+        tree.filter(|_| tree_runs == Some(true)).and_then(|tree| moment(&tree.started)).and_then(seconds)
+    {
         text.family(&TREE_START);
         text.sample(&TREE_START, &[], began);
     }
@@ -308,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_module_is_in_one_state_and_has_its_numbers() {
-        let text = exposition(Form::OpenMetrics, &[up("web")], true, None);
+        let text = exposition(Form::OpenMetrics, &[up("web")], Some(true), None);
         let has = |line: &str| assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         has("supervise_module_state{module=\"web\",supervise_module_state=\"up\"} 1");
         has("supervise_module_state{module=\"web\",supervise_module_state=\"failed\"} 0");
@@ -331,9 +353,15 @@ mod tests {
     fn one_that_nobody_supervises_is_in_no_state_of_its_past() {
         let mut left = up("web");
         left.snapshot.supervised = Supervised::No { runs_on: true };
-        let text = exposition(Form::OpenMetrics, &[left], false, None);
+        let text = exposition(Form::OpenMetrics, &[left], Some(false), None);
         assert!(text.contains("supervise_module_state=\"up\"} 0\n"), "{text}");
         assert!(text.contains("supervise_module_state=\"unsupervised\"} 1\n"), "{text}");
+    }
+
+    #[test]
+    fn a_tree_that_cannot_be_seen_is_not_said_to_be_down() {
+        let text = exposition(Form::OpenMetrics, &[up("web")], None, None);
+        assert!(!text.contains(TREE_UP.name) && text.contains("supervise_tree_info"), "{text}");
     }
 
     #[test]

@@ -67,15 +67,18 @@ impl Supervisor {
                 self.machine.recall_tally(state);
             }
             self.processes.origin.restore(state, &self.settings.context);
-            // What has ended unseen has taken its count with it.
-            if state.pid.is_none() || self.processes.run.is_some() {
-                self.processes.recall_spent(Duration::from_micros(state.spent_us));
-            }
         }
         let survivor =
             record.map(|record| Survivor { role: record.role, pid: record.pid, is_stopped: record.is_stopped() });
         let ended = if survivor.is_none() { self.ended_unseen() } else { None };
-        let saved = state.and_then(|state| SavedState::read(&state, boot(), std::process::id(), Mono::now()));
+        let saved = state.as_ref().and_then(|state| SavedState::read(state, boot(), std::process::id(), Mono::now()));
+        if let Some(state) = state {
+            // As for the other counters; and what has ended unseen has taken its count with it.
+            let counts = saved.is_some() || state.supervisor_pid == std::process::id();
+            if counts && (state.pid.is_none() || self.processes.run.is_some()) {
+                self.processes.recall_spent(Duration::from_micros(state.spent_us));
+            }
+        }
         (record, decide(Predecessor { process: survivor, ended, saved }, &self.successor()))
     }
 
