@@ -340,6 +340,8 @@ fn what_has_ended_and_was_not_reaped_is_not_adopted() {
     killed.kill();
     signal(first, "KILL");
     ended(first);
+    let status = said_by(&place.svctl(&["status", "web"]));
+    assert!(status.contains(" dead ") && !status.contains("orphaned"), "{status}");
     // It ended while there was no tree, so it does not end this one.
     let next = place.reaped_tree();
     let second = web.wait_new_pid(&place, first);

@@ -420,7 +420,8 @@ fn still_runs(module: &Module, pid: u32, changed: Option<SystemTime>) -> bool {
     match lock.and_then(|lock| ProcessRecord::read(&lock).ok().flatten()) {
         // Without descriptors nobody can tell; the supervisor would wait until it can.
         Some(record) if record.pid.as_raw().unsigned_abs() == pid => {
-            record.open().is_ok_and(|process| process.is_some())
+            // One that nobody has reaped yet runs no more.
+            record.open().is_ok_and(|process| process.is_some_and(|process| !process.has_ended()))
         }
         _ => runs_since(pid, changed),
     }

@@ -4,7 +4,7 @@ use crate::sys::process::orphans;
 use crate::sys::process::pidfd::{ExitStatus, Pidfd, signal_group};
 use crate::sys::process::record::ProcessRecord;
 use crate::sys::process::stat::Stat;
-use crate::sys::threads::poll::{self, PollSource};
+use crate::sys::threads::poll::PollSource;
 use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid};
 use std::io;
@@ -126,10 +126,9 @@ impl Process {
 /// Whether a process has ended, and another one is still to reap it, which may take for ever: that is no process that lives. One
 /// of ours, which has ended while this program replaced the one before, is ours to reap.
 fn has_ended_unseen(pid: Pid, pidfd: &Pidfd) -> bool {
-    let [has_ended] = poll::wait([Some(PollSource::Readable(pidfd.as_fd()))], Some(Mono::now()));
     let is_ours =
         || Stat::read(pid).is_ok_and(|stat| stat.and_then(|stat| stat.parent()) == Some(nix::unistd::getpid()));
-    has_ended && !is_ours()
+    pidfd.has_ended() && !is_ours()
 }
 
 impl Drop for Process {

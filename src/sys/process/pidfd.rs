@@ -1,5 +1,7 @@
 //! A process held by descriptor: no race between its end, its number's next use, and our signal.
 
+use crate::sys::threads::poll::{self, PollSource};
+use crate::sys::time::Mono;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -150,6 +152,11 @@ impl Pidfd {
         // SAFETY: as in `signal`.
         let done = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, number, info, flags) };
         Errno::result(done).map(drop)
+    }
+
+    /// Whether it has ended, reaped or not: then the descriptor is readable.
+    pub fn has_ended(&self) -> bool {
+        poll::wait([Some(PollSource::Readable(self.0.as_fd()))], Some(Mono::now())) == [true]
     }
 
     /// Another descriptor for the same process.
