@@ -131,6 +131,7 @@ impl Supervisor {
         }
         let (mut rules, mut channel) = self.resolve_readiness();
         if let Some(given) = given {
+            self.processes.origin.note_telling(channel.kind() != given);
             channel = match given {
                 Some(TellsBy::Descriptor) => Channel::Descriptor(FD_DEFAULT),
                 Some(TellsBy::Socket) => Channel::Socket,
@@ -163,7 +164,10 @@ impl Supervisor {
         if self.spec.service.input().is_some() || run.failed {
             return;
         }
-        let (rules, _) = self.resolve_readiness();
+        let (rules, channel) = self.resolve_readiness();
+        if self.readiness.mute.is_none() {
+            self.processes.origin.note_telling(channel.kind() != self.readiness.tells_by());
+        }
         let old = self.machine.health_rules();
         // One that was started without the socket cannot say anything there.
         let watchdog = if self.readiness.socket.is_some() { rules.watchdog } else { old.watchdog };

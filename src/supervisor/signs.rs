@@ -95,6 +95,16 @@ pub(super) enum Channel {
     Silent,
 }
 
+impl Channel {
+    pub(super) fn kind(self) -> Option<TellsBy> {
+        match self {
+            Channel::Descriptor(_) => Some(TellsBy::Descriptor),
+            Channel::Socket => Some(TellsBy::Socket),
+            Channel::Silent => None,
+        }
+    }
+}
+
 impl Signs {
     const NONE: Signs = Signs {
         fifo: None,

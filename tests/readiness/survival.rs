@@ -137,6 +137,9 @@ fn settings_that_came_after_the_start_stop_nobody_who_is_taken_over() {
             ["told", "by_fd", "watched"].map(|name| (place.module(name).state_name(), state(name)["ready"].clone()));
         assert_eq!(told, ["up"; 3].map(|up| (up.to_string(), serde_json::Value::Null)), "{}", place.story());
         assert_eq!(state("other")["ready"], false, "{}", place.story());
+        let outdated = |name: &str| state(name)["outdated"] == "its settings were changed";
+        assert_eq!(names.map(outdated), [true; 4], "{}", place.story());
+        assert!(!outdated("app"), "{}", place.story());
     };
     place.conf(&format!(
         "[told]\nready : notify\nready_timeout : 0.3\n[by_fd]\nready : fd\nready_timeout : 0.3\n\

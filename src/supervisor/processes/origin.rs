@@ -15,6 +15,8 @@ pub(in crate::supervisor) struct Origin {
     other_context: bool,
     /// Its command is not the one of the next start.
     other_command: bool,
+    /// It cannot tell that it is ready in the way that the next one is to.
+    other_telling: bool,
 }
 
 impl Origin {
@@ -32,7 +34,7 @@ impl Origin {
         let fingerprint = state.memory.as_ref().map(|memory| memory.context.as_deref().map(Box::from));
         // A logger that the tree runs by itself has no context of its own: it was its command.
         let other_command = fingerprint == Some(None) && context.is_empty() && state.outdated.is_some();
-        *self = Origin { context: fingerprint, other_context: false, other_command };
+        *self = Origin { context: fingerprint, other_command, ..Origin::default() };
         self.compare(context);
     }
 
@@ -50,9 +52,14 @@ impl Origin {
         self.other_command = self.context.is_some();
     }
 
+    /// Notes whether the next start is told to say that it is ready in another way.
+    pub(in crate::supervisor) fn note_telling(&mut self, is_other: bool) {
+        self.other_telling = is_other;
+    }
+
     /// Why the process is older than what it would be started from.
     pub(in crate::supervisor) fn outdated(&self) -> Option<&'static str> {
-        (self.other_context || self.other_command).then_some(SETTINGS)
+        (self.other_context || self.other_command || self.other_telling).then_some(SETTINGS)
     }
 
     /// The fingerprint, for the next supervisor.
