@@ -138,6 +138,11 @@ impl LogPipe {
         let _ = self.on_open.set(Box::new(tell));
     }
 
+    /// Whether the one who reads it is the writer of the tree's standard output, which the tree runs without a pause.
+    pub fn is_to_standard_output(&self) -> bool {
+        self.on_open.get().is_some()
+    }
+
     /// Has `tell` called when the service writes elsewhere from now on.
     pub fn tell_when_released(&self, tell: impl Fn() + Send + Sync + 'static) {
         // There is one logger at the other end, and it says so once.

@@ -29,6 +29,8 @@ impl Supervisor {
             return self.processes.diversion.reset();
         }
         let logger = match (pipe.is_broken(), pipe.logger_pid()) {
+            // A reader that is slow stops the service, or has lines dropped. What it gets is all that the service writes.
+            _ if pipe.is_to_standard_output() => Logger::Runs,
             (true, _) => Logger::Broken,
             (false, Some(_)) => Logger::Runs,
             (false, None) => Logger::Away,

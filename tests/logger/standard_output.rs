@@ -192,6 +192,32 @@ fn a_standard_output_that_is_closed_is_said_and_nothing_else_ends() {
 }
 
 #[test]
+fn nothing_goes_elsewhere_while_the_reader_takes_a_rest() {
+    let place = Place::new();
+    place.conf(CONF);
+    place.run("web", "#!/bin/sh\nseq 1 20000\necho done > ../../done\nexec sleep 1000\n");
+    let (reader, input): (OwnedFd, OwnedFd) = nix::unistd::pipe().unwrap();
+    let tree = tree_into(&place, input);
+    let web = place.module("web");
+    web.wait_up(&place);
+    // Longer than a service waits for a logger that does not run.
+    std::thread::sleep(std::time::Duration::from_secs(7));
+    assert!(!place.path().join("done").exists(), "both pipes hold less");
+    assert!(!place.story().contains("its logger does not run"), "{}", place.story());
+    let read = std::thread::spawn(move || {
+        let mut all = String::new();
+        File::from(reader).read_to_string(&mut all).unwrap();
+        all
+    });
+    wait_for("the service", &place, || place.path().join("done").exists());
+    assert_eq!(web.text("__stdout"), "");
+    assert!(tree.stop().success());
+    let all = read.join().unwrap();
+    let numbers: Vec<u32> = all.lines().map(|line| line.strip_prefix("web | ").unwrap().parse().unwrap()).collect();
+    assert_eq!(numbers, (1..=20_000).collect::<Vec<_>>());
+}
+
+#[test]
 fn json_and_back_to_files_at_the_next_start() {
     let place = Place::new();
     place.conf(&format!("{CONF}log_format : json\n"));

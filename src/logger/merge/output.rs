@@ -30,30 +30,76 @@ pub struct Output {
     full: Full,
     /// Nobody has taken anything for a while.
     stalled: bool,
+    /// With dropping: what is left of a line that has begun. It comes before all others, so that no line is torn.
+    rest: Vec<u8>,
     trouble: Trouble,
 }
 
 impl Output {
     /// Writes into `descriptor`. Its description is shared with others, so nothing of its state is changed.
     pub fn new(descriptor: OwnedFd, full: Full) -> Output {
-        Output { descriptor, full, stalled: false, trouble: Trouble::default() }
+        Output { descriptor, full, stalled: false, rest: Vec::new(), trouble: Trouble::default() }
     }
 
     /// Writes all of `bytes`, at most [`libc::PIPE_BUF`] if a pipe is to have them whole. It waits for as long as the reader takes,
     /// unless the options want lines dropped.
     pub fn write(&mut self, bytes: &[u8]) -> Fate {
+        self.write_rest();
+        if !self.rest.is_empty() {
+            return Fate::Dropped;
+        }
+        let left = self.write_some(bytes);
+        if !left.is_empty() && left.len() == bytes.len() {
+            return Fate::Dropped;
+        }
+        self.rest = left.to_vec();
+        Fate::Written
+    }
+
+    fn write_rest(&mut self) {
+        let left = std::mem::take(&mut self.rest);
+        self.rest = self.write_some(&left).to_vec();
+    }
+
+    /// The rest of a line is written as soon as there is room, if nothing can be read from `input` before: then it returns at once.
+    pub fn end_line(&mut self, input: BorrowedFd<'_>) {
+        while !self.rest.is_empty() {
+            let is_broken = self.trouble.waits_until(Mono::now()).is_some();
+            let timeout = if is_broken { PollTimeout::from(RETRY) } else { PollTimeout::NONE };
+            let output = if is_broken { PollFlags::empty() } else { PollFlags::POLLOUT };
+            let mut entries = [PollFd::new(input, PollFlags::POLLIN), PollFd::new(self.descriptor.as_fd(), output)];
+            // One that is broken is always ready, so it is not looked at for a while.
+            let looked = if is_broken { &mut entries[..1] } else { &mut entries[..] };
+            let _ = poll(looked, timeout);
+            if entries[0].any().unwrap_or(true) {
+                return;
+            }
+            self.write_rest();
+        }
+    }
+
+    /// Writes `bytes`, or, with dropping, as many of them as find room: what is left of them.
+    fn write_some<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let mut rest = bytes;
         while !rest.is_empty() {
-            // What has begun is ended, so that no line is torn.
-            if self.full == Full::Drop && rest.len() == bytes.len() && !self.has_room() {
-                return Fate::Dropped;
+            let mut next = rest;
+            if self.full == Full::Drop {
+                if !self.has_room() {
+                    return rest;
+                }
+                // A pipe that has room has it for so much; for more, it would be waited.
+                next = rest.get(..libc::PIPE_BUF).unwrap_or(rest);
             }
-            match nix::unistd::write(&self.descriptor, rest) {
+            match nix::unistd::write(&self.descriptor, next) {
                 Ok(written) => {
                     self.trouble.is_over(Mono::now());
                     rest = rest.get(written..).unwrap_or_default();
                 }
                 Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) if self.full == Full::Drop => {
+                    self.stalled = true;
+                    return rest;
+                }
                 // Somebody who shares it has made it one that does not wait.
                 Err(Errno::EAGAIN) => self.wait(PollFlags::POLLOUT, PollTimeout::NONE),
                 Err(errno) => {
@@ -65,14 +111,14 @@ impl Output {
                     let why = format!("standard output: {}", plain(&error.to_string()));
                     self.trouble.failed(&why, meanwhile, Mono::now());
                     if self.full == Full::Drop {
-                        return Fate::Dropped;
+                        return rest;
                     }
                     // A broken one is ready at once, so the time has to pass without it.
                     self.wait(PollFlags::empty(), PollTimeout::from(RETRY));
                 }
             }
         }
-        Fate::Written
+        rest
     }
 
     fn has_room(&mut self) -> bool {
@@ -113,6 +159,23 @@ mod tests {
         let mut bytes = vec![0; 16 * line.len()];
         assert_eq!(read(&out, &mut bytes).unwrap(), bytes.len());
         assert_eq!(output.write(&line), Fate::Written);
+    }
+
+    #[test]
+    fn a_long_line_of_which_nobody_takes_the_rest_holds_up_nobody_and_is_not_torn() {
+        let (out, input) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let mut output = Output::new(input, Full::Drop);
+        let long = [&[b'x'; 100_000][..], b"\n"].concat();
+        assert_eq!(output.write(&long), Fate::Written, "it has begun");
+        assert_eq!((output.write(b"a\n"), output.write(b"b\n")), (Fate::Dropped, Fate::Dropped));
+        let mut bytes = vec![0; 200_000];
+        let mut seen = read(&out, &mut bytes).unwrap();
+        // Nothing else comes, and the line ends all the same.
+        let (idle, _open) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        output.end_line(idle.as_fd());
+        assert_eq!(output.write(b"c\n"), Fate::Written);
+        seen += read(&out, &mut bytes[seen..]).unwrap();
+        assert_eq!(&bytes[..seen], [&long[..], b"c\n"].concat());
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::sys::process::pidfd::Pidfd;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
-use std::io;
-use std::os::fd::AsFd;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,20 @@ fn take_lock(dir: &Path) -> Result<Lock, String> {
     Lock::take(&path).map_err(|_| format!("{}: somebody else writes to standard output already", path.display()))
 }
 
+/// Standard output. A terminal that says that it has room may have less than a line takes: where lines are dropped, it is opened
+/// anew, so as not to wait. (What others share is left as it is.)
+fn standard_output(full: Full) -> io::Result<OwnedFd> {
+    let standard = io::stdout();
+    if full == Full::Drop && standard.is_terminal() {
+        let mut options = OpenOptions::new();
+        options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+        if let Ok(terminal) = options.open("/proc/self/fd/1") {
+            return Ok(terminal.into());
+        }
+    }
+    standard.as_fd().try_clone_to_owned()
+}
+
 impl Merger {
     fn new(dir: &Path, style: Style, full: Full) -> io::Result<Merger> {
         let names = Intake::standard_input()?;
@@ -72,7 +86,7 @@ impl Merger {
         fcntl(names.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let readiness = Readiness::new()?;
         readiness.add(&names, NAMES)?;
-        let output = Output::new(io::stdout().as_fd().try_clone_to_owned()?, full);
+        let output = Output::new(standard_output(full)?, full);
         let (dir, partial, next) = (dir.to_path_buf(), Vec::new(), NAMES + 1);
         let (sources, numbers) = (BTreeMap::new(), BTreeMap::new());
         Ok(Merger { dir, style, readiness, names, partial, sources, next, numbers, output })
@@ -82,6 +96,9 @@ impl Merger {
         let mut buffer = vec![0; LOOK];
         let mut ready = BTreeSet::new();
         loop {
+            if ready.is_empty() {
+                self.output.end_line(self.readiness.as_fd());
+            }
             ready.extend(self.readiness.take(ready.is_empty())?);
             if ready.remove(&NAMES) && !self.take_names()? {
                 return self.finish(&mut buffer);

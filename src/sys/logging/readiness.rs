@@ -5,7 +5,7 @@
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Events that are taken at once.
 const BATCH: usize = 64;
@@ -44,6 +44,12 @@ impl Readiness {
             Err(nix::errno::Errno::EINTR) => Ok(Vec::new()),
             Err(errno) => Err(errno.into()),
         }
+    }
+}
+
+impl AsFd for Readiness {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.0.as_fd()
     }
 }
 
