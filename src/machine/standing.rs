@@ -88,6 +88,9 @@ pub enum Call {
     Restart,
 }
 
+/// How the reason of one that is in a circle begins: it does not pass by itself.
+pub const IN_A_CIRCLE: &str = "in a circle: ";
+
 /// Why a module may not start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Hold {
@@ -130,7 +133,7 @@ impl fmt::Display for Hold {
         match self {
             Hold::Lacks { relation, name, lack } => write!(f, "{} {name}, {}", relation.key(), lack.text()),
             Hold::Early => f.write_str("the other modules are not known yet"),
-            Hold::Circle(text) => write!(f, "in a circle: {text}"),
+            Hold::Circle(text) => write!(f, "{IN_A_CIRCLE}{text}"),
             Hold::Others { count, names, .. } => {
                 f.write_str("waits for the end of ")?;
                 match (&names[..], count.saturating_sub(names.len())) {

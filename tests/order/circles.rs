@@ -15,6 +15,13 @@ fn a_circle_and_an_unknown_name_wait_and_say_so() {
         wait_for_state(&place, name, "waiting");
         wait_for(why, &place, || place.module(name).state()["reason"] == why);
     }
+    // A circle does not pass by itself, so nobody waits for that.
+    let begin = std::time::Instant::now();
+    let started = svctl(&place, &["-w", "100", "start", "a"]);
+    let said = String::from_utf8_lossy(&started.stdout).into_owned();
+    assert_eq!(started.status.code(), Some(1), "{started:?}");
+    assert!(said.contains("a: cannot be started: in a circle: a needs b needs a"), "{started:?}");
+    assert!(begin.elapsed() < std::time::Duration::from_secs(50), "it waited");
     // It starts when that module appears.
     place.run("nobody", RUNS);
     wait_for_state(&place, "c", "up");

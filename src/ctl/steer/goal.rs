@@ -3,6 +3,7 @@
 use crate::ctl::format;
 use crate::ctl::snapshot::{Snapshot, Supervised};
 use crate::machine::EXPECTED_EXIT_WINDOW;
+use crate::machine::standing::IN_A_CIRCLE;
 use crate::status::module_state::ModuleState;
 use crate::status::state::LastExit;
 use crate::sys::time::Mono;
@@ -252,6 +253,9 @@ impl Progress {
                     && (self.delays.len() > 2
                         || (self.delays.len() > 1 && self.expected_exits == 0 && self.goal != Goal::NewRun)) =>
             {
+                Some(cannot_be_started(&reason()))
+            }
+            ModuleState::Waiting if state.reason.as_deref().is_some_and(|why| why.starts_with(IN_A_CIRCLE)) => {
                 Some(cannot_be_started(&reason()))
             }
             ModuleState::Paused if self.goal != Goal::Up && self.stays(now) => {

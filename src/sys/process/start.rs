@@ -5,7 +5,7 @@
 //! thousand. The price is a list of rules for the child, kept by `child.rs`:
 //!
 //! - it touches no descriptor before `close_range(…, CLOSE_RANGE_UNSHARE)` has given it a table
-//!   of its own, with nothing in it but what it holds ([`hold`]); afterwards it opens what it needs by path;
+//!   of its own, with nothing in it but what it holds ([`crate::sys::process::hold`]); afterwards it opens what it needs by path;
 //! - it makes raw system calls only, allocates nothing, indexes nothing, and cannot panic: a panic would
 //!   unwind in the parent's memory;
 //! - all signals stay blocked, 32 and 33 (glibc's own) too, until every disposition is the default one: a

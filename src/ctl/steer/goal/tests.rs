@@ -53,6 +53,21 @@ fn what_has_to_end_first_is_neither_up_nor_paused_for_good() {
 }
 
 #[test]
+fn what_is_in_a_circle_is_not_waited_for() {
+    let waits = |why: &str| {
+        let mut waits = seen("waiting", 50, None);
+        waits.state.reason = Some(why.into());
+        waits
+    };
+    for goal in [Goal::Up, Goal::NewRun, Goal::Once] {
+        let mut trace_of = trace(goal, &waits("needs b, which waits"));
+        assert_eq!(trace_of.look(&waits("needs b, which waits"), in_ms(10)), Verdict::NotYet(None));
+        let circle = "in a circle: a needs b needs a";
+        assert_eq!(trace_of.look(&waits(circle), in_ms(20)), Verdict::Failed(format!("cannot be started: {circle}")));
+    }
+}
+
+#[test]
 fn what_was_written_before_the_command_was_taken_says_nothing() {
     let counted = |snapshot: Snapshot, commands| Snapshot {
         state: StateFile { commands: Some(commands), ..snapshot.state.clone() },
