@@ -11,7 +11,7 @@ use std::os::fd::BorrowedFd;
 
 /// Descriptors of the tree itself: 3 standard ones, 2 for signals and time, 3 of its own status directory, 4 for
 /// directory events, those for pipes that a child holds; the rest is a reserve for files that are open for a moment.
-const OWN_DESCRIPTORS: usize = 24 + hold::PLACES;
+const OWN_DESCRIPTORS: usize = 24 + hold::COUNT;
 
 /// Descriptors of a module: its lock, its two FIFOs, and its process.
 const DESCRIPTORS: usize = 4;

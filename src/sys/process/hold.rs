@@ -16,34 +16,38 @@ use std::sync::OnceLock;
 
 /// So many starts can hold something at the same time. One more goes without: it must not wait for others, whose programs may
 /// be on a disk that does not answer.
-pub const PLACES: usize = 8;
+pub const COUNT: usize = 8;
 
 /// The lowest number: those below are the child's standard streams.
 const LOWEST: RawFd = 3;
 
-/// Those that are free, each open on something that does not matter.
-static FREE: OnceLock<Mutex<Vec<OwnedFd>>> = OnceLock::new();
-
-/// Takes descriptors for this, the lowest that are free: later, these are higher.
-pub fn reserve() {
-    free();
+/// The descriptors for this.
+struct Places {
+    /// What a free one is open on.
+    null: OwnedFd,
+    free: Mutex<Vec<OwnedFd>>,
 }
 
-fn free() -> &'static Mutex<Vec<OwnedFd>> {
-    FREE.get_or_init(|| {
-        let place = |null: &OwnedFd| {
-            let number = fcntl(null, FcntlArg::F_DUPFD_CLOEXEC(LOWEST)).ok()?;
+/// `None` if there was none to be had: then all start without.
+static PLACES: OnceLock<Option<Places>> = OnceLock::new();
+
+/// Takes the descriptors, the lowest that are free: later, these are higher.
+pub fn reserve() {
+    places();
+}
+
+fn places() -> Option<&'static Places> {
+    let take = || {
+        let null = open(c"/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+        let free = (0..COUNT).map_while(|_| {
+            let number = fcntl(&null, FcntlArg::F_DUPFD_CLOEXEC(LOWEST)).ok()?;
             // SAFETY: it is new, and nobody else knows of it.
             Some(unsafe { OwnedFd::from_raw_fd(number) })
-        };
-        // If there is none to be had, all start without.
-        let null = open_null().ok();
-        Mutex::new(null.iter().flat_map(|null| (0..PLACES).map_while(|_| place(null))).collect())
-    })
-}
-
-fn open_null() -> Result<OwnedFd, Errno> {
-    open(c"/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+        });
+        let free = Mutex::new(free.collect());
+        Some(Places { null, free })
+    };
+    PLACES.get_or_init(take).as_ref()
 }
 
 /// A pipe that is held. It is let go of when dropped.
@@ -52,7 +56,7 @@ pub(super) struct Hold(Option<OwnedFd>);
 impl Hold {
     /// Holds the FIFO at `path` open; `None` if that cannot be.
     pub(super) fn of(path: &CStr) -> Option<Hold> {
-        let place = free().lock().pop()?;
+        let place = places()?.free.lock().pop()?;
         let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         // From here on the place comes back whatever happens.
         let hold = Hold(Some(place));
@@ -69,10 +73,10 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let Some(place) = self.0.take() else { return };
+        let Some((place, places)) = self.0.take().zip(places()) else { return };
         // A place that could not be emptied is closed: a pipe that nobody writes into any more must come to its end.
-        if open_null().and_then(|null| replace(&place, &null)).is_ok() {
-            free().lock().push(place);
+        if replace(&place, &places.null).is_ok() {
+            places.free.lock().push(place);
         }
     }
 }
