@@ -114,7 +114,7 @@ impl Side {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // What a shell has ignored for its background jobs, the C program hands on, and `supervise` does not.
         let default = || {
-            for signal in [libc::SIGINT, libc::SIGQUIT] {
+            for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
                 // SAFETY: SIG_DFL installs no code.
                 unsafe { libc::signal(signal, libc::SIG_DFL) };
             }

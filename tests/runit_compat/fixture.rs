@@ -200,9 +200,9 @@ pub fn start_in(place: &Place, mut command: Command) -> Running<'_> {
     words.extend(command.get_args().map(ToOwned::to_owned));
     command = Command::new("sh");
     command.arg("-c").arg("cd \"$0\" && exec \"$@\"").arg(peer(place)).args(words);
-    // It hands on what it was given, and a shell has its background jobs ignore INT and QUIT.
+    // It hands on what it was given: a shell has its background jobs ignore INT and QUIT, and `nohup` HUP.
     let with_defaults = || {
-        for signal in [libc::SIGINT, libc::SIGQUIT] {
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
             // SAFETY: installs no code.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
