@@ -41,6 +41,7 @@ impl Supervisor {
         // Before the first event nothing is known of the service, so nothing is told of it yet.
         self.handle(Event::Turn(Turn::Ordered(true)));
         self.standpoint.ordered = true;
+        place.joins();
     }
 
     /// Whether anything of it may take for ever to end: what is run, or its `finish`.

@@ -1,5 +1,6 @@
 //! Stops of what is needed: by whomever, those who need it go first, and none takes for ever.
 
+use crate::common::host::skipped;
 use crate::common::*;
 use crate::{RUNS, own, svctl, teller, told, wait_for_state, wait_reason, wait_told};
 use std::time::{Duration, Instant};
@@ -39,6 +40,20 @@ fn svctl_stop_stops_in_order_and_waits_for_it() {
     assert_eq!(told(&place)[3..], ["-app", "-web", "-db"]);
     assert!(svctl(&place, &["start", "db"]).status.success());
     wait_told(&place, BACK);
+}
+
+#[test]
+fn one_whose_thread_has_panicked_still_hears_that_it_has_to_stop() {
+    if !cfg!(debug_assertions) {
+        return skipped("the command that asks for a panic is in debug builds alone");
+    }
+    let place = Place::new();
+    let _tree = chain(&place);
+    place.module("web").send("!");
+    place.module("web").wait_text(&place, "supervise.log.wf", "a panic was asked for");
+    // It begins anew after a pause; this comes before.
+    place.module("db").send("d");
+    wait_told(&place, "+db +web +app -app -web -db");
 }
 
 #[test]

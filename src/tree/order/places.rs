@@ -124,10 +124,6 @@ impl Places {
             let mut inner = self.inner.lock();
             inner.declare(config, name);
             inner.mailboxes.insert(name.to_string(), mailbox.clone());
-            // What it was told while nobody was there to hear of it: others may wait for its end.
-            if inner.order.is_called(name) {
-                mailbox.ask(Ask::Look);
-            }
         }
         Arc::new(Seat { places: self.clone(), name: name.to_string(), mailbox: mailbox.clone() })
     }
@@ -234,6 +230,10 @@ impl Place for Seat {
 
     fn set_patient(&self, is_patient: bool) {
         self.at((), |order, id| order.set_patient(id, is_patient));
+    }
+
+    fn joins(&self) {
+        self.at((), Order::call_again);
     }
 
     fn take_call(&self) -> Option<Call> {

@@ -334,9 +334,17 @@ impl Order {
         }
     }
 
-    /// Whether a message waits for the thread of the module called `name`.
-    pub fn is_called(&self, name: &str) -> bool {
-        self.place(name).and_then(|id| self.nodes.get(id)).is_some_and(|node| node.call.is_some())
+    /// Its thread begins anew: what it was told before is told again, also what it was told while nobody was there to
+    /// hear of it. Others may wait for its end.
+    pub fn call_again(&mut self, id: Id) {
+        self.refresh();
+        let Some(node) = self.nodes.get(id).filter(|node| node.is_there) else { return };
+        if node.halt && node.call.is_none() {
+            self.change(id, |node| node.call = Some(Call::Halt));
+        }
+        if self.nodes[id].call.is_some() {
+            self.wake(id);
+        }
     }
 
     /// Takes the messages for the module's thread.

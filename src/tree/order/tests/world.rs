@@ -295,6 +295,24 @@ impl World {
         self.collect();
     }
 
+    /// Its thread panics, and what it was told is gone with it: another one adopts what runs, and knows what is wanted of it.
+    pub fn panic(&mut self, name: &str) {
+        let member = self.members.get_mut(name).expect("known");
+        let id = member.id;
+        self.woken.remove(&id);
+        self.order.call_again(id);
+        let member = self.members.get_mut(name).expect("known");
+        match (member.doing, member.wanted) {
+            (Doing::Waits, _) => {
+                self.ask_start(name);
+            }
+            (Doing::WaitsToStop, true) => member.doing = Doing::Runs,
+            (Doing::WaitsToStop, false) => self.ask_stop(name),
+            (Doing::Nothing | Doing::Runs | Doing::Ends | Doing::Done | Doing::Failed, _) => {}
+        }
+        self.collect();
+    }
+
     // ----- what comes of it -------------------------------------------------------------------------------------
 
     pub fn doing(&self, name: &str) -> Doing {
