@@ -1,7 +1,8 @@
 //! `supervise.log` (NOTICE) and `supervise.log.wf` (WARNING and FATAL): one event a line.
 //!
 //! The files are opened for each line and not held: that costs microseconds, saves two descriptors for each
-//! service, and a file that was removed, rotated or on a full disk is simply tried again.
+//! service, and a file that was removed, rotated or on a full disk is simply tried again: with the next line, or when whoever has
+//! the log asks for it.
 
 use super::StatusDir;
 use crate::sys::files::file;
@@ -75,6 +76,11 @@ impl Log {
                 other.lock().write(line, dir);
             }
         }
+    }
+
+    /// Tries again to write the lines that could not be written. Whether none is left.
+    pub fn catch_up(&self) -> bool {
+        [&self.0.trouble, &self.0.notice].map(|sink| sink.lock().catch_up(&self.0.dir)) == [true, true]
     }
 
     /// Has `write` log lines that are written together: each file is opened once for all of them.
@@ -215,6 +221,13 @@ impl Sink {
         }
     }
 
+    fn catch_up(&mut self, dir: &StatusDir) -> bool {
+        if !self.held && !self.backlog.is_empty() {
+            self.write_backlog(dir);
+        }
+        self.held || self.backlog.is_empty()
+    }
+
     fn write_backlog(&mut self, dir: &StatusDir) {
         let path = (self.path)(dir);
         let mut text = std::mem::take(&mut self.backlog);
@@ -341,6 +354,19 @@ mod tests {
         let text = std::fs::read_to_string(dir.log()).unwrap();
         let words: Vec<_> = text.lines().filter_map(|line| line.rsplit(' ').next()).collect();
         assert_eq!(words, ["first", "second", "third"]);
+    }
+
+    #[test]
+    fn lines_that_could_not_be_written_are_caught_up_with() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, log) = log_in(root.path());
+        assert!(log.catch_up() && !dir.log().exists());
+        std::fs::create_dir(dir.log()).unwrap();
+        log::info!(logger: log, "first");
+        assert!(!log.catch_up());
+        std::fs::remove_dir(dir.log()).unwrap();
+        assert!(log.catch_up());
+        assert!(std::fs::read_to_string(dir.log()).unwrap().ends_with(" first\n"));
     }
 
     #[test]

@@ -38,7 +38,7 @@ use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Supervises everything in the root until it is told to end, or the end of a service ends the tree; returns the exit code.
 ///
@@ -74,6 +74,9 @@ pub fn run(mut options: Options) -> Result<u8, TreeError> {
     }
     Ok(Tree::new(options, status_root, log, tree_dir).run(&messages))
 }
+
+/// How often lines that could not be written into the tree's log are tried again.
+const LOG_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 struct Tree {
     tree_dir: TreeDir,
@@ -159,6 +162,7 @@ impl Tree {
         let adoption = self.adoption.clone().unwrap_or_else(never);
         let panicked = timer(self.roster.panicked_until());
         let stop_timeout = timer(self.shutdown.deadline());
+        let log_retry = if self.log.catch_up() { never() } else { after(LOG_RETRY_INTERVAL) };
         select! {
             recv(self.scanner.notify_rx()) -> _ => self.changed(),
             recv(reports) -> report => {
@@ -188,6 +192,8 @@ impl Tree {
             },
             recv(stop_timeout) -> _ => self.stop_timeout_is_over(),
             recv(panicked) -> _ => self.release_panicked(),
+            // The next turn begins with it.
+            recv(log_retry) -> _ => {}
             recv(self.question) -> answer => self.answered(answer.unwrap_or(Err(ProgramFault::NoAnswer)), messages),
             recv(adoption) -> _ => {
                 self.adoption = None;

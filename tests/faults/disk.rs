@@ -121,6 +121,31 @@ fn on_a_full_disk_the_status_is_true_and_a_command_outlives_the_tree() {
 }
 
 #[test]
+fn what_could_not_be_logged_is_logged_when_it_can_although_nothing_else_happens() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", TELLS_ITS_PID);
+    let tree = place.tree();
+    let (own, web) = (place.own(), place.module("web"));
+    let pid = web.wait_up(&place);
+    for module in [&own, &web] {
+        std::fs::remove_file(module.path("supervise.log")).unwrap();
+        std::fs::create_dir(module.path("supervise.log")).unwrap();
+    }
+    signal(pid, "KILL");
+    let next = wait_told(&place, "web", pid);
+    signal(tree.pid(), "HUP");
+    let said = || std::fs::read_to_string(place.path().join("stderr")).unwrap_or_default();
+    wait_for("both to say so", &place, || said().matches("lines are kept").count() == 2);
+    for module in [&own, &web] {
+        std::fs::remove_dir(module.path("supervise.log")).unwrap();
+    }
+    web.wait_text(&place, "supervise.log", &format!("started, pid {next}"));
+    own.wait_text(&place, "supervise.log", "looking at everything again");
+    assert!(tree.stop().success());
+}
+
+#[test]
 fn a_start_that_cannot_be_recorded_is_told_until_there_is_room() {
     on_stage(|| {
         let place = Place::new();

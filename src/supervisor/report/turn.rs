@@ -69,6 +69,10 @@ impl Supervisor {
         let ours = self.keep_lock();
         self.write_files(ours);
         self.write_lines(ours);
+        if ours && !self.reports.log.catch_up() {
+            // Until something else is told, nobody would try again.
+            self.reports.repair_at.get_or_insert_with(|| Mono::now() + REPAIR_INTERVAL);
+        }
         self.outcome = self.outcome.or(self.outcome_of_state());
     }
 
