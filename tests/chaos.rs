@@ -88,13 +88,13 @@ fn nothing_is_lost_and_nothing_runs_twice_whatever_happens() {
 }
 
 fn fail(world: &World<'_>, seed: u64, round: usize, problems: &[String]) -> ! {
-    let mut text = format!("CHAOS_SEED={seed}, round {round}:\n  {}\nwhat was done:\n", problems.join("\n  "));
-    text += &format!("  {}\n", world.story.join("\n  "));
+    let mut text = format!("CHAOS_SEED={seed}, round {round}\nwhat was done:\n  {}\n", world.story.join("\n  "));
     let mut logs = vec![world.place.own()];
     for subject in world.subjects.values() {
         let lines = format!("lines of {}:", subject.design.id);
+        // One that is in the root no more had its logs under the name that it had there.
         let name = subject
-            .name()
+            .last_name()
             .filter(|name| problems.iter().any(|problem| problem.contains(name) || problem.starts_with(&lines)));
         logs.extend(name.into_iter().flat_map(|name| [world.module(name), world.module(&format!("{name}/log"))]));
     }
@@ -105,7 +105,8 @@ fn fail(world: &World<'_>, seed: u64, round: usize, problems: &[String]) -> ! {
         let lines = [tail(&module.text("supervise.log")), tail(&module.text("supervise.log.wf"))].concat();
         text += &format!("--- {}\n{lines}{}", module.dir().display(), module.text("state.json"));
     }
-    panic!("{text}");
+    // Last, for whoever is shown the end alone.
+    panic!("{text}\nCHAOS_SEED={seed}, round {round}, wrong is:\n  {}", problems.join("\n  "));
 }
 
 /// The last lines of a log.

@@ -28,6 +28,8 @@ pub enum Left {
 pub struct Subject {
     pub design: Design,
     pub location: Location,
+    /// The name that it has in the root, or had there last.
+    last_name: Option<String>,
     /// The location when all was at rest last.
     settled: Location,
     /// What was wanted when all was at rest last, and what was asked for since then.
@@ -59,6 +61,7 @@ impl Subject {
         Subject {
             design,
             location: Location::Trash,
+            last_name: None,
             settled: Location::Trash,
             wants: Vec::new(),
             older: 0,
@@ -83,6 +86,11 @@ impl Subject {
         }
     }
 
+    /// That name, or the one that it had there last.
+    pub fn last_name(&self) -> Option<&str> {
+        self.last_name.as_deref()
+    }
+
     pub fn path(&self, place: &Path) -> Option<PathBuf> {
         match &self.location {
             Location::Root(name) => Some(place.join("sv").join(name)),
@@ -104,6 +112,7 @@ impl Subject {
         self.restarted = true;
         self.pipe_is_lost();
         if let Location::Root(name) = &location {
+            self.last_name = Some(name.clone());
             self.older = self.wants.len();
             self.wants.push(self.fresh());
             self.left = match self.left {

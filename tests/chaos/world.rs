@@ -49,9 +49,9 @@ pub struct World<'a> {
     pub subjects: BTreeMap<usize, Subject>,
     /// Whether the trees keep runit's files, too: with every other seed.
     pub runit: bool,
-    /// The tree's pid, while it runs.
     /// For the status directories, if this process may mount one.
     pub disk: Option<SmallDisk>,
+    /// The tree's pid, while it runs.
     pub tree: Option<u32>,
     /// It was told to replace its program since all was at rest.
     pub is_upgrading: bool,
