@@ -62,7 +62,7 @@ fn nothing_is_lost_and_nothing_runs_twice_whatever_happens() {
     let end = Instant::now() + Duration::from_secs(seconds);
     let (mut rounds, mut actions) = (0, 0);
     while Instant::now() < end {
-        world.story.clear();
+        world.story_before = std::mem::take(&mut world.story);
         let burst = 1 + world.random.below(BURST);
         (0..burst).for_each(|_| world.act());
         if let Err(problems) = world.settle() {
@@ -88,7 +88,9 @@ fn nothing_is_lost_and_nothing_runs_twice_whatever_happens() {
 }
 
 fn fail(world: &World<'_>, seed: u64, round: usize, problems: &[String]) -> ! {
-    let mut text = format!("CHAOS_SEED={seed}, round {round}\nwhat was done:\n  {}\n", world.story.join("\n  "));
+    let told = |story: &[String]| story.join("\n  ");
+    let mut text = format!("CHAOS_SEED={seed}, round {round}\nwhat was done before all was at rest last:\n  ");
+    text += &format!("{}\nwhat was done since:\n  {}\n", told(&world.story_before), told(&world.story));
     let mut logs = vec![world.place.own()];
     for subject in world.subjects.values() {
         let lines = format!("lines of {}:", subject.design.id);
@@ -96,7 +98,14 @@ fn fail(world: &World<'_>, seed: u64, round: usize, problems: &[String]) -> ! {
         let name = subject
             .last_name()
             .filter(|name| problems.iter().any(|problem| problem.contains(name) || problem.starts_with(&lines)));
+        if name.is_some() && subject.design.logger {
+            text += &format!("lines of {} that are missing:\n{}", subject.design.id, subject.lines.gaps());
+        }
         logs.extend(name.into_iter().flat_map(|name| [world.module(name), world.module(&format!("{name}/log"))]));
+    }
+    for (pid, role) in processes::scan(world.place.path()) {
+        let leads_to = |number| std::fs::read_link(format!("/proc/{pid}/fd/{number}")).unwrap_or_default();
+        text += &format!("pid {pid} is {role:?}, input {:?}, output {:?}\n", leads_to(0), leads_to(1));
     }
     let gone = problems.iter().filter_map(|problem| problem.split_once(", which is gone")).map(|(name, _)| name);
     let gone: std::collections::BTreeSet<&str> = gone.collect();

@@ -15,6 +15,8 @@ struct Run {
     accepted: u64,
     logged: u64,
     missing_before: u64,
+    /// Where something is missing: before these numbers.
+    gaps: Vec<(u64, u64)>,
 }
 
 /// The lines of one service directory.
@@ -107,7 +109,10 @@ impl Lines {
         if number <= run.logged {
             return Err(format!("{line} after <{name} {}>: doubled", run.logged));
         }
-        run.missing_before += number - run.logged - 1;
+        if number > run.logged + 1 {
+            run.missing_before += number - run.logged - 1;
+            run.gaps.push((run.logged + 1, number - 1));
+        }
         run.logged = number;
         Ok(())
     }
@@ -117,6 +122,15 @@ impl Lines {
         let missing = self.missing();
         let what = format!("{missing} lines missing, {} torn, {} loggers killed", self.torn, self.allowed);
         (missing > self.allowed || self.torn > self.allowed).then_some(what)
+    }
+
+    /// Which lines have not come out, of the runs that lack some; those that are forgiven, too.
+    pub fn gaps(&self) -> String {
+        let lacks = self.runs.iter().filter(|(_, run)| run.missing_before > 0 || run.accepted > run.logged);
+        let told = lacks.map(|(name, run)| {
+            format!("  {name}: {:?}, written up to {}, come out up to {}\n", run.gaps, run.accepted, run.logged)
+        });
+        told.collect()
     }
 
     /// How many lines have come out.

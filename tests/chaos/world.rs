@@ -59,6 +59,8 @@ pub struct World<'a> {
     pub crashes: usize,
     /// What was done, for whoever has to find out why it went wrong.
     pub story: Vec<String>,
+    /// The same, of the time before all was at rest last.
+    pub story_before: Vec<String>,
     /// What did not happen in time, although it was waited for.
     pub overdue: Vec<String>,
     /// How often the tree had looked at everything when it was last told to, if it was.
@@ -83,6 +85,7 @@ impl<'a> World<'a> {
             is_upgrading: false,
             crashes: 0,
             story: Vec::new(),
+            story_before: Vec::new(),
             overdue: Vec::new(),
             hup_after: None,
             own_descriptors: None,
