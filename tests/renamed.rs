@@ -58,6 +58,23 @@ fn renamed_forth_and_back_at_once_it_runs_under_its_own_name() {
 }
 
 #[test]
+fn one_whose_old_name_cannot_be_looked_at_has_no_second_copy() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", &(ALONE.to_string() + SLEEP));
+    let tree = place.reaped_tree();
+    let pid = place.module("web").wait_up(&place);
+    tree.kill();
+    std::fs::rename(place.root().join("web"), place.root().join("api")).unwrap();
+    // A link to itself: neither there nor gone. So it is for a moment when the root itself is being exchanged.
+    symlink("web", place.root().join("web")).unwrap();
+    let _tree = place.tree();
+    let next = place.module("api").wait_up(&place);
+    assert!(next != pid && !is_alive(pid));
+    assert!(!place.module("api").text("__stdout").contains("DOUBLE"));
+}
+
+#[test]
 fn two_directories_that_change_places_change_places() {
     let place = Place::new();
     place.conf(FAST);

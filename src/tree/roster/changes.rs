@@ -93,7 +93,11 @@ impl Roster {
             entry.lifecycle == Lifecycle::Supervised
                 && match (entry.found.link, found.link) {
                     (Some(old), Some(new)) if old == new => !is_there(new),
-                    _ => entry.found.instance == found.instance && there() != Some(found.instance),
+                    _ => {
+                        // Of one that was adopted, the age may not be known.
+                        let is_it = |instance: FileInstance| instance.may_be(&found.instance);
+                        is_it(entry.found.instance) && !there().is_some_and(is_it)
+                    }
                 }
         };
         let old: Vec<String> =
