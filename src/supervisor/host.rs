@@ -170,19 +170,17 @@ impl Host {
         }
     }
 
-    /// Takes the orders that have come, in order.
-    pub fn take_orders(&self) -> Vec<Order> {
+    /// Takes the order that has come first.
+    pub fn take_order(&self) -> Option<Order> {
         match self {
-            Host::Tree(tree) => tree.mailbox.take().into_iter().map(Order::Ask).collect(),
+            Host::Tree(tree) => tree.mailbox.take().map(Order::Ask),
             // HUP and USR2 are taken so that they do not kill us, and mean nothing: the terminal went away, or
             // somebody took us for a tree, and asked for an upgrade.
-            Host::Single(single) => std::iter::from_fn(|| single.signals.next())
-                .filter_map(|signal| match signal {
-                    Signal::SIGTERM | Signal::SIGINT => Some(Order::Abandon(signal)),
-                    Signal::SIGALRM => Some(Order::ResetLimits),
-                    _ => None,
-                })
-                .collect(),
+            Host::Single(single) => std::iter::from_fn(|| single.signals.next()).find_map(|signal| match signal {
+                Signal::SIGTERM | Signal::SIGINT => Some(Order::Abandon(signal)),
+                Signal::SIGALRM => Some(Order::ResetLimits),
+                _ => None,
+            }),
         }
     }
 

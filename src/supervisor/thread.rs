@@ -344,7 +344,7 @@ impl Supervisor {
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     fn take_orders(&mut self) {
-        for order in self.spec.host.take_orders() {
+        while let Some(order) = self.spec.host.take_order() {
             match order {
                 Order::Ask(Ask::Leave(leave)) => {
                     self.spec.leave = self.spec.leave.max(Some(leave));

@@ -198,7 +198,7 @@ impl Listener {
     }
 
     fn take_orders(&self) {
-        for ask in self.orders.take() {
+        while let Some(ask) = self.orders.take() {
             match ask {
                 Ask::Park(parking) => {
                     let (control, ok) = self.fifos.keep_open(true);

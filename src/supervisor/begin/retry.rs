@@ -103,18 +103,15 @@ enum Pause {
     Abandon,
 }
 
-/// Waits for `length`, without a status directory and without a process, and takes the orders that come.
+/// Waits for `length`, without a status directory and without a process, and takes the orders that come, and those that one that
+/// has panicked has left.
 // Own frame: see `sys::threads::thread`.
 #[inline(never)]
 fn pause(spec: &mut Spec, length: Duration) -> Pause {
     let deadline = Mono::now() + length;
     loop {
-        let [ordered] = poll::wait([Some(spec.host.order_source())], Some(deadline));
-        if !ordered {
-            return Pause::Over;
-        }
         let (mut leave, mut kill_now) = (None, false);
-        for order in spec.host.take_orders() {
+        while let Some(order) = spec.host.take_order() {
             match order {
                 Order::Ask(Ask::Leave(how)) => leave = leave.max(Some(how)),
                 Order::Ask(Ask::KillNow) => (leave, kill_now) = (Some(Leave::Stop), true),
@@ -132,6 +129,10 @@ fn pause(spec: &mut Spec, length: Duration) -> Pause {
         }
         if let Some(leave) = leave {
             return Pause::Leave { leave, kill_now };
+        }
+        let [ordered] = poll::wait([Some(spec.host.order_source())], Some(deadline));
+        if !ordered {
+            return Pause::Over;
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::service::NextOutput;
 use crate::supervisor::requests::parking::Parking;
 use crate::sys::threads::wake::Waker;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// One thing that is asked.
@@ -33,7 +34,7 @@ pub enum Ask {
 /// A supervisor thread's letter box. It never refuses and never blocks.
 #[derive(Debug, Default)]
 pub struct Mailbox {
-    asks: Mutex<Vec<Ask>>,
+    asks: Mutex<VecDeque<Ask>>,
     waker: Waker,
 }
 
@@ -49,12 +50,12 @@ impl Mailbox {
 
     /// Asks, and wakes the thread.
     pub fn ask(&self, ask: Ask) {
-        self.asks.lock().push(ask);
+        self.asks.lock().push_back(ask);
         self.waker.wake();
     }
 
-    /// Takes what was asked, in order.
-    pub fn take(&self) -> Vec<Ask> {
-        std::mem::take(&mut *self.asks.lock())
+    /// Takes what was asked first. One by one: if that makes the thread panic, it finds the rest when it begins anew.
+    pub fn take(&self) -> Option<Ask> {
+        self.asks.lock().pop_front()
     }
 }

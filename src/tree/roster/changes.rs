@@ -179,7 +179,7 @@ impl Roster {
         if !self.end.has_begun() {
             member.thread.join();
         }
-        let comes_back = member.mailbox.take().iter().any(|ask| matches!(ask, Ask::ComeBack));
+        let comes_back = std::iter::from_fn(|| member.mailbox.take()).any(|ask| matches!(ask, Ask::ComeBack));
         let is_service = self.entries.get(&name).is_some_and(|entry| entry.service == Some(report.member));
         if report.outcome.is_none() && is_service && self.stop_after_panic(&name) {
             return Ok(());
