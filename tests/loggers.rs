@@ -24,6 +24,12 @@ fn wait_written(place: &Place) {
     wait_for("it to write more than a pipe holds", place, || written(place) > before + 40);
 }
 
+/// Waits until that is where it writes. A shell redirects its own output for as long as an `echo` takes.
+fn wait_output(place: &Place, pid: u32, path: &Path) {
+    let leads_there = || std::fs::read_link(format!("/proc/{pid}/fd/1")).is_ok_and(|output| output == path);
+    wait_for(&format!("{pid} to write to {}", path.display()), place, leads_there);
+}
+
 /// The numbers in the files, in the order of the lines.
 fn numbers(files: &[&Path]) -> Vec<u64> {
     let text = |file: &&Path| std::fs::read_to_string(file).unwrap_or_default();
@@ -49,7 +55,7 @@ fn a_logger_that_cannot_be_started_gives_way_to_stdout_and_no_line_is_lost() {
     let next = web.wait_new_pid(&place, pid);
     web.wait_text(&place, "supervise.log.wf", "until a start with a logger");
     wait_written(&place);
-    assert_eq!(std::fs::read_link(format!("/proc/{next}/fd/1")).unwrap(), web.path("__stdout"));
+    wait_output(&place, next, &web.path("__stdout"));
     // Put back, it is there for the next process.
     std::fs::create_dir(place.root().join("web/log")).unwrap();
     script(&place.root().join("web/log/run"), LOGGER);
@@ -143,7 +149,7 @@ fn a_logger_whose_directory_is_gone_goes_with_a_rescan_and_a_restart_and_no_line
     web.send("t");
     let next = web.wait_new_pid(&place, pid);
     wait_for("the logger to leave", &place, || !log.is_supervised());
-    assert_eq!(std::fs::read_link(format!("/proc/{next}/fd/1")).unwrap(), web.path("__stdout"));
+    wait_output(&place, next, &web.path("__stdout"));
     let row = table().lines().find(|line| line.contains("web/log")).map(str::to_string).unwrap_or_default();
     assert!(row.contains("removed"), "as any service that was removed: {}", table());
     wait_for("status to be plain", &place, || web.state()["reason"].is_null() && web.state()["log_pid"].is_null());
@@ -204,5 +210,25 @@ fn a_service_that_was_stopped_stays_down_when_it_gets_a_logger() {
     assert!(!web.text("supervise.log").contains("there is a down file"), "{}", web.text("supervise.log"));
     web.send("u");
     web.wait_up(&place);
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn a_service_that_has_got_a_logger_while_no_tree_lived_begins_anew_with_it() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.run("web", WRITER);
+    let web = place.module("web");
+    let tree = place.reaped_tree();
+    let pid = web.wait_up(&place);
+    wait_for("state.json", &place, || web.state()["memory"]["into_files"] == true);
+    tree.kill();
+    script(&place.root().join("web/log/run"), LOGGER);
+    let tree = place.tree();
+    let next = web.wait_new_pid(&place, pid);
+    wait_for("the logger to read", &place, || place.path().join("got").exists());
+    assert!(!is_alive(pid));
+    wait_output(&place, next, &place.module("web/log").path("stdin"));
+    place.own().wait_text(&place, "supervise.log", "web: has a log/run now");
     assert!(tree.stop().success());
 }

@@ -176,6 +176,9 @@ pub struct Memory {
     /// What the run process was given to tell that it is ready.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     pub tells_by: Option<TellsBy>,
+    /// Whether what the run process writes goes into files, since it was started without a logger.
+    #[serde(skip_serializing_if = "is_false")]
+    pub into_files: bool,
     /// Whether an alarm was raised, and its recovery is yet to be told.
     #[serde(skip_serializing_if = "is_false")]
     pub alarmed: bool,

@@ -81,6 +81,8 @@ pub struct StatusContext<'a> {
     pub unrecorded: Option<&'static str>,
     /// What a reader has to know of a service that is well otherwise.
     pub note: Option<&'a str>,
+    /// Whether the run process has no logger.
+    pub into_files: bool,
     /// What the run process has to tell that it is ready.
     pub tells_by: Option<TellsBy>,
     /// What it waits for.
@@ -365,5 +367,6 @@ fn remember(file: &mut StateFile, machine: &Machine, facts: &StatusContext<'_>) 
     memory.process = facts.record.map(str::to_string);
     memory.context = facts.context.map(str::to_string);
     memory.tells_by = facts.tells_by;
+    memory.into_files = facts.into_files;
     machine.remember(memory);
 }

@@ -111,6 +111,7 @@ impl Supervisor {
             outdated: run.and(self.processes.origin.outdated()),
             svdir: self.runit.as_deref().map(Runit::svdir),
             note: note.or(mute),
+            into_files: run.is_some() && self.spec.service.output().is_none(),
             tells_by: run.and(self.readiness.tells_by()),
             hold: self.standpoint.hold(self.machine.state()),
             check: self.readiness.check_line(),

@@ -24,6 +24,8 @@ struct Leftover {
     runs: bool,
     /// Whether it is a logger that the tree runs by itself.
     own_logger: bool,
+    /// Whether its run process was started without a logger.
+    into_files: bool,
     /// Whether it is the command that the tree was given.
     command: bool,
     /// Whether the shared file or its directory named others when it was started, as far as that was written down.
@@ -135,7 +137,10 @@ impl Roster {
                 // A live logger that has lost its `log/run` reads on, and nobody else does. One of our own has no `log/run`.
                 // A dead one may be where a live service still writes into its pipe.
                 let keeps = !own_logger && logger.is_some() && runs;
-                self.start(ServiceDir { has_logger: found.has_logger || keeps, ..found })
+                // One that has got its `log/run` since it was started does not write to that, and the scan of the root has it
+                // begin anew, as always.
+                let has = found.has_logger && !service.is_some_and(|service| service.into_files);
+                self.start(ServiceDir { has_logger: has || keeps, ..found })
             }
             // The directory may be on its way out, file by file; then nobody else would ever correct its status files. If
             // it becomes complete again, the service begins anew.
@@ -173,15 +178,16 @@ impl Leftover {
                 recorded.as_ref().is_some_and(|recorded| state.pid != Some(recorded.pid.as_raw().unsigned_abs()));
             is_older || [&state.needs, &state.after, &state.restart_with].into_iter().any(|names| !names.is_empty())
         });
-        match (recorded, state.and_then(|state| state.memory)) {
-            (Some(recorded), _) => {
-                Some(Leftover { directory: recorded.directory, runs: true, own_logger, command, may_name_others })
+        let pid = state.as_ref().and_then(|state| state.pid);
+        let (directory, runs, into_files) = match (recorded, state.and_then(|state| state.memory)) {
+            (Some(recorded), memory) => {
+                let is_it = pid == Some(recorded.pid.as_raw().unsigned_abs());
+                (recorded.directory, true, is_it && memory.is_some_and(|memory| memory.into_files))
             }
-            (None, Some(memory)) => {
-                Some(Leftover { directory: memory.directory, runs: false, own_logger, command, may_name_others })
-            }
-            (None, None) => None,
-        }
+            (None, Some(memory)) => (memory.directory, false, false),
+            (None, None) => return None,
+        };
+        Some(Leftover { directory, runs, own_logger, into_files, command, may_name_others })
     }
 }
 
