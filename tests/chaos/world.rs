@@ -406,7 +406,7 @@ impl<'a> World<'a> {
         self.tell("start the tree".into());
         self.hup_after = None;
         self.reaper.forget_all();
-        let stderr = std::fs::OpenOptions::new().append(true).create(true).open(self.place.path().join("tree"));
+        let stderr = std::fs::OpenOptions::new().append(true).create(true).open(self.place.path().join("stderr"));
         let mut command = tree_command();
         command.arg("-p").arg(self.place.status_root()).arg("-q").arg(self.place.root());
         if self.runit {

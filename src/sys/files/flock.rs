@@ -6,6 +6,8 @@ use crate::sys::process::stat::is_ending;
 use crate::sys::time::Mono;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, Flock, FlockArg, fcntl};
+use nix::sys::stat::{major, minor};
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, fstatfs};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io;
@@ -156,15 +158,27 @@ impl Lock {
 
 /// Who holds a `flock` on `file`, by `/proc/locks`; `None` if it does not say (another pid namespace).
 pub fn holder(file: &File) -> Option<Pid> {
-    let inode = file.metadata().ok()?.ino().to_string();
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let metadata = file.metadata().ok()?;
+    // There, the device as shown is not what stat says, so the inode alone decides. On all others it does not: files of two
+    // small file systems often have the same number.
+    let has_two_devices =
+        fstatfs(file).is_ok_and(|about| [BTRFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC].contains(&about.filesystem_type()));
+    let device = (!has_two_devices).then(|| (major(metadata.dev()), minor(metadata.dev())));
+    holder_in(&std::fs::read_to_string("/proc/locks").ok()?, device, metadata.ino())
+}
+
+/// Who holds a `flock` on the file with this number, on this device if it is known, by the text of `/proc/locks`.
+fn holder_in(locks: &str, device: Option<(u64, u64)>, inode: u64) -> Option<Pid> {
     locks.lines().find_map(|line| {
-        // `1: FLOCK  ADVISORY  WRITE 708 00:13:9437 0 EOF`; the device as shown need not be what stat
-        // says (btrfs, overlayfs), so the inode alone decides.
+        // `1: FLOCK  ADVISORY  WRITE 708 00:13:9437 0 EOF`
         let mut words = line.split_whitespace().skip(1);
         let (kind, _, _, pid, place) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
+        let mut numbers = place.split(':');
+        let mut hexadecimal = || u64::from_str_radix(numbers.next()?, 16).ok();
+        let there = (hexadecimal()?, hexadecimal()?);
+        let is_it = numbers.next()?.parse() == Ok(inode) && device.is_none_or(|device| device == there);
         let pid = pid.parse().ok().filter(|pid| *pid > 0)?;
-        (kind == "FLOCK" && place.rsplit(':').next() == Some(&inode)).then(|| Pid::from_raw(pid))
+        (kind == "FLOCK" && is_it).then(|| Pid::from_raw(pid))
     })
 }
 
@@ -193,6 +207,17 @@ mod tests {
         }
         drop(held);
         assert!(Lock::take(&path).is_ok());
+    }
+
+    #[test]
+    fn a_file_with_the_same_number_on_another_device_is_another_one() {
+        let locks = "1: POSIX  ADVISORY  WRITE 5 00:1d:9 0 EOF\n2: FLOCK  ADVISORY  WRITE 6 00:1c:9 0 EOF\n\
+            2: -> FLOCK  ADVISORY  WRITE 8 00:1d:9 0 EOF\n3: FLOCK  ADVISORY  WRITE 7 00:1d:9 0 EOF\n";
+        let holder = |device, inode| holder_in(locks, device, inode).map(Pid::as_raw);
+        assert_eq!(holder(Some((0, 0x1d)), 9), Some(7));
+        assert_eq!(holder(Some((0, 0x1c)), 9), Some(6));
+        assert_eq!(holder(None, 9), Some(6));
+        assert_eq!((holder(Some((0, 0x1e)), 9), holder(None, 8)), (None, None));
     }
 
     #[test]
