@@ -34,6 +34,7 @@ use keys::{KEYS, Key};
 pub use nearest::nearest;
 use own::OwnFile;
 pub use program::Program;
+use readiness::Ready;
 use relations::Relations;
 use sections::{Entry, Section, Sections};
 use settings::Settings;
@@ -154,6 +155,7 @@ impl Config {
             ..Config::default()
         };
         config.lint_limits(&mut complaints);
+        config.lint_watchdogs(&mut complaints);
         config.complaints = complaints.complaints(path);
         config
     }
@@ -174,6 +176,18 @@ impl Config {
                     "max_tries {tries} of [{name}] is never reached: \
                      with restart_delay {delay} there are not so many restarts in {interval} s"
                 );
+                complaints.push((entry.line, what));
+            }
+        }
+    }
+
+    /// Warns of a watchdog that nobody can feed.
+    fn lint_watchdogs(&self, complaints: &mut Findings) {
+        for (name, section) in self.sections.iter().filter(|(name, _)| *name != GLOBAL) {
+            let Some(entry) = section.get("watchdog") else { continue };
+            let readiness = self.effective(name, None, Program::Tree).settings.readiness;
+            if readiness.watchdog.is_some() && readiness.ready != Ready::Notify {
+                let what = format!("watchdog of [{name}] has no effect without ready : notify");
                 complaints.push((entry.line, what));
             }
         }

@@ -226,6 +226,13 @@ fn a_limit_is_looked_at_with_what_it_inherits() {
 }
 
 #[test]
+fn a_watchdog_that_nobody_can_feed_is_named() {
+    let all =
+        complaints("[global]\nwatchdog : 9\n[a]\nwatchdog : 5\n[b]\nwatchdog : 5\nready : notify\n[c]\nwatchdog : 0\n");
+    assert_eq!(all, ["supervise.conf:4: watchdog of [a] has no effect without ready : notify"]);
+}
+
+#[test]
 fn complaints_know_their_section_and_sections_their_modules() {
     let config = config("[global]\nnicer : 1\n[web]\nnice : x\n[bad\nnice : y\n[wbe]\nnice : 1\n");
     let about = |module| config.complaints_about(module).map(|complaint| complaint.line).collect::<Vec<_>>();

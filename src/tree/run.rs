@@ -384,7 +384,7 @@ impl Tree {
     fn shut_down(&mut self) {
         match self.shutdown.asked(Mono::now()) {
             Asked::Stop => {
-                log::info!(logger: self.log, "told to end: stopping {} services", self.roster.len());
+                log::info!(logger: self.log, "told to end: stopping {}", counted(self.roster.len(), "service"));
                 self.stop_all();
             }
             Asked::Kill => {
@@ -399,10 +399,14 @@ impl Tree {
     fn shut_down_with(&mut self, module: &str, exit: Result<ExitStatus, StartError>) {
         if self.shutdown.asked_by_service(exit, Mono::now()) {
             let how = exit.map_or_else(|error| format!("could not be started: {error}"), |exit| exit.to_string());
-            let (others, code) = (self.roster.len().saturating_sub(1), self.shutdown.exit_code());
+            let others = match self.roster.len().saturating_sub(1) {
+                0 => String::new(),
+                count => format!("stopping {}, then ", counted(count, "other service")),
+            };
+            let code = self.shutdown.exit_code();
             log::warn!(
                 logger: self.log,
-                "{module}: {how}; its shutdown_on ends the tree: stopping {others} other services, then leaving with exit code {code}"
+                "{module}: {how}; its shutdown_on ends the tree: {others}leaving with exit code {code}"
             );
             self.stop_all();
         }
@@ -498,6 +502,11 @@ impl Tree {
             orphans::reap();
         }
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 fn timer(at: Option<Mono>) -> Receiver<Instant> {

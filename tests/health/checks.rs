@@ -24,7 +24,7 @@ fn who_is_unhealthy_is_restarted_and_that_is_a_failure() {
     let pid = web.pid();
     fail(&place);
     web.wait_new_pid(&place, pid);
-    let told = "is unhealthy: 2 checks in a row have failed; it is stopped and started again";
+    let told = "is unhealthy: 2 checks in a row have failed; it is stopped, as a failure";
     web.wait_log(&place, &format!("pid {pid} {told}"));
     web.wait_log(&place, &format!("stopping pid {pid}: TERM sent"));
     assert!(!is_alive(pid));

@@ -29,7 +29,7 @@ fn who_closes_it_at_once_or_never_writes_is_stopped_after_ready_timeout() {
         let (place, web) = web("ready : fd\nready_timeout : 0.3", run);
         let _tree = place.tree();
         wait_for("a restart", &place, || web.state()["restarts"].as_u64().unwrap_or(0) >= 2);
-        web.wait_log(&place, "was not ready within 0.3 s: it is stopped and started again");
+        web.wait_log(&place, "was not ready within 0.3 s: it is stopped, as a failure");
         assert!(!web.log().contains("is ready after"), "{run}: {}", web.log());
     }
 }

@@ -72,8 +72,11 @@ fn strangers(config: &Config, modules: &[Known], relations: &[(Relations, bool)]
             if word != super::ALL && !names.contains(word.as_str()) && !tags.contains(word) {
                 let meant = nearest(word, names.iter().copied().chain(tags.iter().map(String::as_str)));
                 let meant = meant.map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
-                let kind =
-                    if word.starts_with(super::TAG) { "no module has this tag" } else { "no module is called so" };
+                let kind = match word {
+                    _ if word.contains(',') => "no module is called so; blanks separate names, not commas",
+                    _ if word.starts_with(super::TAG) => "no module has this tag",
+                    _ => "no module is called so",
+                };
                 let what = format!("{}: {word}: {kind}{meant}", relation.key());
                 all.push(complaint(config, module, relation, word, what));
             }
@@ -137,13 +140,14 @@ mod tests {
     #[test]
     fn a_name_that_nobody_has_is_told_where_modules_are_known() {
         let text =
-            "[global]\nneeds : ini\nafter : z\n[web]\nneeds : databse @blu\nrestart_with : db\n[db]\ntags : blue\n";
+            "[global]\nneeds : ini\nafter : z\n[web]\nneeds : databse @blu\nrestart_with : db,ini\n[db]\ntags : blue\n";
         assert_eq!(told(text, &[]), [""; 0]);
         let all = told(text, &[("web", None), ("database", None)]);
         let want = [
             "shared:3: after: z: no module is called so",
             "shared:5: needs: databse: no module is called so (did you mean database?)",
             "shared:5: needs: @blu: no module has this tag (did you mean @blue?)",
+            "shared:6: restart_with: db,ini: no module is called so; blanks separate names, not commas",
             "shared:2: needs: ini: no module is called so",
         ];
         assert_eq!(all.len(), want.len(), "{all:?}");

@@ -284,7 +284,8 @@ impl Renderer {
     }
 }
 
-fn lines(count: u64) -> String {
+/// `1 line`, or that many lines.
+pub fn lines(count: u64) -> String {
     if count == 1 { "1 line".into() } else { format!("{count} lines") }
 }
 

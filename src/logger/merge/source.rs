@@ -2,6 +2,7 @@
 
 use super::output::{Fate, Output};
 use crate::logger::lines::form::{Form, Format, Line};
+use crate::logger::lines::render::lines;
 use crate::logger::lines::stamp::{Clock, Stamp};
 use crate::sys::logging::intake::Intake;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -164,7 +165,7 @@ impl Source {
     fn write(&mut self, batch: &[u8], count: u64, output: &mut Output) {
         if self.dropped > 0 {
             let mut notice = Vec::new();
-            let text = format!("supervise-log: {} lines dropped here, for nobody took them", self.dropped);
+            let text = format!("supervise-log: {} dropped here, for nobody took them", lines(self.dropped));
             let line = Line { bytes: text.as_bytes(), goes_on: false, is_cut: false };
             self.form.write(line, &self.stamp, &mut notice);
             if output.write(&notice) == Fate::Written {

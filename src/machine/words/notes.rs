@@ -235,11 +235,11 @@ impl Display for Line<'_> {
             Note::WellAgain(pid) => write!(f, "pid {pid} is ready and well again"),
             Note::EndsByItself(pid) => write!(f, "pid {pid} says that it is going to end"),
             Note::Unhealthy { pid, failures, restarts } => {
-                let then = if *restarts { "it is stopped and started again" } else { "it runs on" };
+                let then = if *restarts { "it is stopped, as a failure" } else { "it runs on" };
                 write!(f, "pid {pid} is unhealthy: {failures} checks in a row have failed; {then}")
             }
             Note::NotReadyInTime(pid, limit) => {
-                write!(f, "pid {pid} was not ready within {}: it is stopped and started again", seconds(*limit))
+                write!(f, "pid {pid} was not ready within {}: it is stopped, as a failure", seconds(*limit))
             }
             Note::Watchdog(pid, silence, signal) => {
                 let why = silence.map_or("says that it is unwell".into(), |time| {
