@@ -1,7 +1,7 @@
 //! Services that are done.
 
 use crate::common::*;
-use crate::{RUNS, go, wait_for_state, wait_reason};
+use crate::{RUNS, go, svctl, wait_for_state, wait_reason};
 
 #[test]
 fn a_one_shot_is_tried_until_it_succeeds_and_then_it_is_done() {
@@ -25,6 +25,23 @@ fn a_one_shot_is_tried_until_it_succeeds_and_then_it_is_done() {
     // Its stop is one.
     place.module("migrate").send("d");
     wait_reason(&place, "web", "needs migrate, which is down");
+    assert!(tree.stop().success());
+}
+
+#[test]
+fn svctl_takes_it_for_ready_when_it_is_done() {
+    let place = Place::new();
+    place.conf("[migrate]\ntype : oneshot\n");
+    place.run("migrate", "until test -e ../../go; do sleep 0.02; done");
+    let tree = place.tree();
+    place.module("migrate").wait_up(&place);
+    let waited = svctl(&place, &["-w", "0.3", "wait", "ready", "migrate"]);
+    assert_eq!(waited.status.code(), Some(1), "{waited:?}");
+    go(&place);
+    for _ in 0..2 {
+        let waited = svctl(&place, &["wait", "ready", "migrate"]);
+        assert!(waited.status.success(), "{waited:?}");
+    }
     assert!(tree.stop().success());
 }
 

@@ -188,8 +188,9 @@ impl Progress {
         match self.goal {
             Goal::Down | Goal::IsDown if now.is_down() => Verdict::Reached,
             Goal::IsUp if now.is_up() => Verdict::Reached,
-            // A service that can say so itself is taken at its word.
-            Goal::IsReady if now.is_up() && now.state.ready != Some(false) => Verdict::Reached,
+            // A service that can say so itself is taken at its word, and a one-shot is ready once it is done.
+            Goal::IsReady if now.state.state == ModuleState::Done => Verdict::Reached,
+            Goal::IsReady if now.is_up() && now.state.ready != Some(false) && !is_coming(now) => Verdict::Reached,
             Goal::Down | Goal::IsDown | Goal::Taken | Goal::IsUp | Goal::IsReady => Verdict::NotYet(None),
             Goal::Up | Goal::NewRun | Goal::Once => self.judge_start(now, at),
         }
@@ -300,6 +301,11 @@ impl Progress {
 
 fn cannot_be_started(reason: &str) -> String {
     format!("cannot be started: {}", reason.strip_prefix("could not be started: ").unwrap_or(reason))
+}
+
+/// Whether its run process is still to become ready, or to be done.
+fn is_coming(snapshot: &Snapshot) -> bool {
+    snapshot.state.memory.as_ref().is_some_and(|memory| memory.unready)
 }
 
 /// Whether the last start failed of something that does not pass by itself.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::status::state::StateFile;
+use crate::status::state::{Memory, StateFile};
 use std::time::UNIX_EPOCH;
 
 const T0: Mono = Mono(Duration::from_secs(1000));
@@ -50,6 +50,19 @@ fn what_has_to_end_first_is_neither_up_nor_paused_for_good() {
     let mut failed = seen("backoff", 52, None);
     failed.state.failed_starts = 1;
     assert!(matches!(trace_of.look(&failed, in_ms(20)), Verdict::Failed(_)));
+}
+
+#[test]
+fn a_one_shot_is_ready_when_it_is_done() {
+    let mut runs = seen("up", 50, Some(7));
+    runs.state.memory = Some(Memory { unready: true, ..Memory::default() });
+    let mut progress = trace(Goal::IsReady, &runs);
+    assert_eq!(progress.look(&runs, in_ms(2000)), Verdict::NotYet(None));
+    assert_eq!(progress.look(&seen("done", 53, None), in_ms(3000)), Verdict::Reached);
+    assert_eq!(
+        trace(Goal::IsReady, &seen("up", 50, Some(7))).look(&seen("up", 50, Some(7)), in_ms(10)),
+        Verdict::Reached
+    );
 }
 
 #[test]
