@@ -8,7 +8,7 @@ pub enum Format {
     /// Stamp, prefix, line.
     #[default]
     Text,
-    /// `{"time":"...","module":"...","line":"..."}`.
+    /// `{"time":"...","module":"...","line":"..."}`; without a stamp, there is no `time`.
     Json,
 }
 
@@ -123,9 +123,13 @@ impl Form {
     }
 
     fn write_json_front(&self, stamp: &[u8], sink: &mut impl Sink) {
-        sink.put(b"{\"time\":\"");
-        sink.put(stamp);
-        sink.put(b"\",\"module\":");
+        if stamp.is_empty() {
+            sink.put(b"{\"module\":");
+        } else {
+            sink.put(b"{\"time\":\"");
+            sink.put(stamp);
+            sink.put(b"\",\"module\":");
+        }
         sink.put(&self.module);
         sink.put(b",\"line\":");
     }
@@ -253,6 +257,7 @@ mod tests {
     fn json_says_what_it_cannot_hold_in_base64() {
         let form = Form::new(Format::Json, Vec::new(), b"we\"b", None);
         assert_eq!(written(&form, line(b"hello"), "T"), "{\"time\":\"T\",\"module\":\"we\\\"b\",\"line\":\"hello\"}\n");
+        assert_eq!(written(&form, line(b"hello"), ""), "{\"module\":\"we\\\"b\",\"line\":\"hello\"}\n");
         let odd = written(&form, line(b"a\0\xff\"\\\n\t"), "T");
         let value: serde_json::Value = serde_json::from_str(&odd).unwrap();
         assert_eq!(value["line"], "a\0\u{fffd}\"\\\n\t");
