@@ -104,10 +104,12 @@ fn stopped_compressor(pipe: &Pipe, name: &str) -> (Logger, nix::unistd::Pid) {
     std::fs::create_dir(pipe.log()).unwrap();
     std::fs::write(pipe.log().join(name), lines(0, 60_000)).unwrap();
     let logger = pipe.logger(&["--stamp", "none", "-z", "gzip"]);
+    let mut compressor = None;
     pipe.wait_for_compressor("a compressor with a half file", || {
-        compressor_of(&logger).is_some() && pipe.log().join(format!("{name}.gz.part")).exists()
+        compressor = compressor_of(&logger);
+        compressor.is_some() && pipe.log().join(format!("{name}.gz.part")).exists()
     });
-    let compressor = nix::unistd::Pid::from_raw(compressor_of(&logger).unwrap());
+    let compressor = nix::unistd::Pid::from_raw(compressor.unwrap());
     nix::sys::signal::kill(compressor, Signal::SIGSTOP).unwrap();
     (logger, compressor)
 }

@@ -225,17 +225,17 @@ impl Work {
         }
     }
 
-    /// Has our own program compress `path` in a process of its own. A thread waits for its end.
+    /// Has our own program compress `path` in a process of its own. A thread starts it and waits for its end: where there is no
+    /// thread to be had, there is no process that nobody waits for.
     fn begin(&self, path: &Path) -> Result<(), String> {
         let cannot = |error: io::Error| format!("cannot start the compressor: {}", plain(&error.to_string()));
-        let mut child = compressor(path).spawn().map_err(cannot)?;
-        let shared = Arc::clone(&self.shared);
+        let (shared, path) = (Arc::clone(&self.shared), path.to_owned());
         shared.0.lock().is_compressing = true;
-        let wait = move || {
-            let result = match child.wait() {
+        let compress = move || {
+            let result = match compressor(&path).status() {
                 Ok(status) if status.success() => Ok(()),
                 Ok(status) => Err(format!("the compressor ended with {status}")),
-                Err(error) => Err(plain(&error.to_string())),
+                Err(error) => Err(cannot(error)),
             };
             let (orders, bell) = &*shared;
             let mut orders = orders.lock();
@@ -243,7 +243,7 @@ impl Work {
             bell.notify_all();
         };
         let builder = std::thread::Builder::new().name("compressor".into()).stack_size(STACK);
-        builder.spawn(wait).map(drop).map_err(|error| {
+        builder.spawn(compress).map(drop).map_err(|error| {
             self.shared.0.lock().is_compressing = false;
             cannot(error)
         })
