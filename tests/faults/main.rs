@@ -14,5 +14,6 @@ mod disk;
 mod events;
 mod exchanged;
 mod limits;
+mod overlay;
 mod planted;
 mod vanished;

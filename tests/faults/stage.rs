@@ -97,6 +97,14 @@ impl Mounted {
         Mounted(at.to_owned())
     }
 
+    /// What is in `lower`, with what is changed of it in `upper`; `None` where that cannot be had.
+    pub fn overlay(lower: &Path, upper: &Path, work: &Path, at: &Path) -> Option<Mounted> {
+        [upper, work, at].into_iter().for_each(|dir| std::fs::create_dir_all(dir).expect("a directory"));
+        let [lower, upper, work] = [lower, upper, work].map(Path::display);
+        let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        try_mount(Path::new("overlay"), at, Some("overlay"), 0, &options).ok().map(|()| Mounted(at.to_owned()))
+    }
+
     /// Puts `at` over itself, and allows nobody to write there.
     pub fn read_only(at: &Path) -> Mounted {
         let mounted = Mounted::bind(at, at);
@@ -114,13 +122,17 @@ impl Drop for Mounted {
 }
 
 fn mount(from: &Path, at: &Path, kind: Option<&str>, flags: libc::c_ulong, options: &str) {
+    try_mount(from, at, kind, flags, options).unwrap_or_else(|error| panic!("mount {}: {error}", at.display()));
+}
+
+fn try_mount(from: &Path, at: &Path, kind: Option<&str>, flags: libc::c_ulong, options: &str) -> io::Result<()> {
     let (from, to) = (c_path(from), c_path(at));
     let kind = kind.map(|kind| CString::new(kind).expect("no NUL"));
     let options = CString::new(options).expect("no NUL");
     let kind = kind.as_ref().map_or(std::ptr::null(), |kind| kind.as_ptr());
     // SAFETY: all strings live through the call.
     let mounted = unsafe { libc::mount(from.as_ptr(), to.as_ptr(), kind, flags, options.as_ptr().cast()) };
-    assert_eq!(mounted, 0, "mount {}: {}", at.display(), io::Error::last_os_error());
+    if mounted == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn c_path(path: &Path) -> CString {

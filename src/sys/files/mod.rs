@@ -5,6 +5,7 @@
 //! | [`access`] | group and mode, changed on the open file |
 //! | [`mod@file`] | regular files in directories that somebody else may have touched |
 //! | [`file_id`] | which file it is, whatever its name |
+//! | `births` | on which devices the time at which a file was made stays what it is |
 //! | [`fifo`] | FIFOs, opened so that nobody waits for the other end |
 //! | [`flock`] | the lock that keeps a second supervisor out |
 //! | [`mod@replace`] | new content in the place of a file's old one, in one step |
@@ -18,6 +19,7 @@
 //! | [`datagrams`] | a socket that receives datagrams with their senders |
 
 pub mod access;
+mod births;
 pub mod datagrams;
 pub mod fifo;
 pub mod file;

@@ -1,6 +1,7 @@
 //! One look at what a name leads to, from a supervisor thread: see [`crate::sys::threads::thread`] for what the standard library's
 //! frames, a kilobyte for each look, would cost there.
 
+use super::births;
 use std::ffi::CString;
 use std::fs::Metadata;
 use std::io;
@@ -17,7 +18,7 @@ pub struct Look {
     pub device: u64,
     /// Inode number, `st_ino`.
     pub inode: u64,
-    /// Birth time in nanoseconds since the epoch; 0 where the file system keeps none.
+    /// Birth time in nanoseconds since the epoch; 0 where the file system keeps none, or not for good.
     pub born: u128,
     /// Time of the last modification.
     pub changed: SystemTime,
@@ -26,8 +27,8 @@ pub struct Look {
 impl Look {
     /// What `metadata` says.
     pub fn of(metadata: &Metadata) -> Look {
-        let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        let born = born.map_or(0, |since| since.as_nanos());
+        let born = metadata.created().ok().filter(|_| births::are_kept(metadata.dev()));
+        let born = born.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_nanos());
         let changed = metadata.modified().unwrap_or(UNIX_EPOCH);
         Look { device: metadata.dev(), inode: metadata.ino(), born, changed }
     }
@@ -74,10 +75,10 @@ fn look(path: &Path, flags: libc::c_int) -> io::Result<Look> {
             .and_then(|whole| whole.checked_add(more))
             .unwrap_or(UNIX_EPOCH)
     };
-    let has_birth = there.stx_mask & libc::STATX_BTIME != 0;
+    let device = libc::makedev(there.stx_dev_major, there.stx_dev_minor);
+    let has_birth = there.stx_mask & libc::STATX_BTIME != 0 && births::are_kept(device);
     let born =
         if has_birth { time(there.stx_btime).duration_since(UNIX_EPOCH).map_or(0, |at| at.as_nanos()) } else { 0 };
-    let device = libc::makedev(there.stx_dev_major, there.stx_dev_minor);
     Ok(Look { device, inode: there.stx_ino, born, changed: time(there.stx_mtime) })
 }
 
