@@ -120,6 +120,40 @@ fn a_directory_deleted_and_made_again_is_started_anew() {
 }
 
 #[test]
+fn a_directory_made_again_while_no_tree_lived_is_another_one() {
+    let place = Place::new();
+    place.conf(FAST);
+    let make = |name: &str| script(&place.root().join(name).join("run"), SLEEP);
+    ["web", "api"].into_iter().for_each(make);
+    let (web, api) = (place.module("web"), place.module("api"));
+    let tree = place.reaped_tree();
+    let (pid, other) = (web.wait_up(&place), api.wait_up(&place));
+    web.send("d");
+    web.wait_state(&place, "down");
+    tree.kill();
+    assert!(!is_alive(pid) && is_alive(other));
+    for name in ["web", "api"] {
+        let dir = place.root().join(name);
+        let inode = || std::fs::metadata(&dir).unwrap().ino();
+        let old = inode();
+        // The file system may well give it the inode that was just freed.
+        for _ in 0..20 {
+            std::fs::remove_dir_all(&dir).unwrap();
+            make(name);
+            if inode() == old {
+                break;
+            }
+        }
+    }
+    let tree = place.tree();
+    // What was wanted of the old one is not wanted of it, and what runs is not what it would run.
+    web.wait_up(&place);
+    api.wait_new_pid(&place, other);
+    assert!(!is_alive(other));
+    assert!(tree.stop().success());
+}
+
+#[test]
 fn a_directory_that_is_replaced_while_its_old_process_ends_is_not_forgotten() {
     let place = Place::new();
     place.conf("[global]\nrestart_delay : 0.05\nkill_timeout : 0.3\n");

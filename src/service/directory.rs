@@ -1,12 +1,12 @@
 //! A service directory: `run`, `finish`, `down`; its `control/` is in the file of that name.
 
 use super::context::Resolved;
-use super::entries::{Contents, Entries, Seen};
+use super::entries::{Contents, DOWN, Entries, Seen};
 use super::streams::Streams;
 use super::telling::Telling;
 use crate::sys::Errno;
 use crate::sys::files::file;
-use crate::sys::files::file_id::{FileId, FileInstance};
+use crate::sys::files::file_id::FileInstance;
 use crate::sys::files::statx::Look;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::RecordWriter;
@@ -70,13 +70,24 @@ impl Directory {
     }
 
     /// The service directory that this is, or lies in.
-    pub fn service(&self) -> FileId {
-        self.instance.id
+    pub fn service(&self) -> FileInstance {
+        self.instance
     }
 
     /// Whether it stays down when supervision begins.
     pub fn has_down_file(&self) -> bool {
-        Look::at(&file::child(&self.path, "down")).is_ok()
+        Look::at(&file::child(&self.path, DOWN)).is_ok() || !self.is_in_place() && self.seen.last().down
+    }
+
+    /// Whether its path leads to it just now.
+    fn is_in_place(&self) -> bool {
+        let path = Path::new(OsStr::from_bytes(self.service.to_bytes()));
+        Look::behind(path).is_ok_and(|there| FileInstance::from(there).may_be(&self.instance))
+    }
+
+    /// Whether what a start was prepared by may be less than what there is: the directory is not there just now.
+    fn may_lack_settings(&self) -> bool {
+        self.within.is_none() && self.seen.counts_for_starts() && !self.is_in_place()
     }
 
     pub(super) fn run(
@@ -86,6 +97,9 @@ impl Directory {
         recorder: RecordWriter<'_>,
         context: Option<&Resolved>,
     ) -> Result<Started, StartError> {
+        if self.may_lack_settings() {
+            return Err(StartError { step: Step::Directory, errno: Errno::ENOENT });
+        }
         self.start(c"./run", &self.run, (streams, telling.fourth()), Some(recorder), context)
     }
 
@@ -133,7 +147,7 @@ impl Directory {
 
     /// Where its processes run.
     pub(super) fn working_directory(&self) -> WorkingDirectory<'_> {
-        WorkingDirectory { path: &self.service, expect: Some(self.service()), within: self.within }
+        WorkingDirectory { path: &self.service, expect: Some(self.instance.id), within: self.within }
     }
 
     fn start(
@@ -168,5 +182,38 @@ impl Directory {
         })?;
         let name = OsStr::from_bytes(program.to_bytes());
         Ok(file::c_path_or_empty(&path.join(name.as_bytes().strip_prefix(b"./").map_or(name, OsStr::from_bytes))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_it_is_away_its_down_file_counts_and_a_start_would_lack_what_it_says() {
+        let root = tempfile::tempdir().unwrap();
+        let [path, away] = ["web", "away"].map(|name| root.path().join(name));
+        std::fs::create_dir(&path).unwrap();
+        let seen = || {
+            let metadata = std::fs::metadata(&path).unwrap();
+            Directory::new(path.clone(), FileInstance::of(&metadata)).seen(Contents::of(&path, &metadata))
+        };
+        let plain = seen();
+        std::fs::write(path.join(DOWN), "").unwrap();
+        std::fs::write(path.join("supervise.conf"), "user : nobody\n").unwrap();
+        let directory = seen();
+        assert!(plain.has_down_file() && directory.has_down_file() && !directory.may_lack_settings());
+        std::fs::rename(&path, &away).unwrap();
+        assert!(directory.has_down_file() && directory.may_lack_settings());
+        assert!(!plain.has_down_file() && !plain.may_lack_settings());
+        let unseen = Directory::new(path.clone(), FileInstance::at(&away).unwrap());
+        assert!(unseen.may_lack_settings());
+        // Another one in its place says nothing of it.
+        std::fs::create_dir(&path).unwrap();
+        assert!(directory.has_down_file() && directory.may_lack_settings());
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::rename(&away, &path).unwrap();
+        std::fs::remove_file(path.join(DOWN)).unwrap();
+        assert!(!directory.has_down_file() && !directory.may_lack_settings());
     }
 }

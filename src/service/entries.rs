@@ -5,6 +5,9 @@
 //! changed: whoever makes or removes an entry changes its time of modification. One look at the directory then stands for
 //! one at each entry. What the scan of the services root has seen counts for the first start, too: that one looks at the
 //! directory once, as a start without any of this would look for `control/u`.
+//!
+//! A path may lead nowhere for a moment, as while the services root is exchanged. Then what was seen last stands: a service must
+//! not run without the user that its own file names, nor in spite of its `down`.
 
 use crate::conf::CONFIG_FILE;
 use crate::conf::own::s6;
@@ -14,6 +17,7 @@ use crate::sys::files::listing;
 use crate::sys::files::statx::Look;
 use std::cell::Cell;
 use std::fs::Metadata;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -42,6 +46,9 @@ const FINISH: &str = "finish";
 /// The logger's directory.
 const LOG_DIR: &str = "log";
 
+/// The file that keeps the service down when supervision begins.
+pub const DOWN: &str = "down";
+
 /// The entries that are there, whatever they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entries {
@@ -61,16 +68,25 @@ pub struct Entries {
     pub finish: bool,
     /// `log`.
     pub log: bool,
+    /// `down`.
+    pub down: bool,
 }
 
 impl Entries {
     /// Those in the directory at `path`, by a list of all names in it, or, where that is long or cannot be had, one by one.
-    fn read(path: &Path) -> Entries {
+    /// `None` if it is not there.
+    fn read(path: &Path) -> Option<Entries> {
         let mut listed = Entries::default();
         match listing::names(path, |name| listed.note(name)) {
-            Ok(true) => listed,
-            Ok(false) | Err(_) => Entries::look_for(path),
+            Ok(true) => Some(listed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Ok(false) | Err(_) => Some(Entries::look_for(path)),
         }
+    }
+
+    /// Whether a start depends on what is in any of them.
+    fn count_for_starts(self) -> bool {
+        self.env || self.conf || self.s6
     }
 
     fn note(&mut self, name: &[u8]) {
@@ -82,6 +98,7 @@ impl Entries {
             b"notification-fd" => &mut self.notification_fd,
             b"finish" => &mut self.finish,
             b"log" => &mut self.log,
+            b"down" => &mut self.down,
             other if s6::FILES.iter().any(|name| name.as_bytes() == other) => &mut self.s6,
             _ => return,
         };
@@ -99,6 +116,7 @@ impl Entries {
             notification_fd: has(NOTIFICATION_FD),
             finish: has(FINISH),
             log: has(LOG_DIR),
+            down: has(DOWN),
         }
     }
 }
@@ -110,13 +128,15 @@ pub struct Contents {
     pub entries: Entries,
     /// Of which state of the directory that is known for good.
     stamp: Option<Stamp>,
+    /// It was there when somebody looked.
+    is_read: bool,
 }
 
 impl Contents {
     /// What is in the directory at `path`, which `metadata` describes.
     pub fn of(path: &Path, metadata: &Metadata) -> Contents {
         let stamp = Some(Stamp::of(Look::of(metadata))).filter(|stamp| is_past(stamp.changed));
-        Contents { entries: Entries::read(path), stamp }
+        Entries::read(path).map_or_else(Contents::default, |entries| Contents { entries, stamp, is_read: true })
     }
 }
 
@@ -157,6 +177,17 @@ impl Seen {
         self.contents.get().entries
     }
 
+    /// What was in it when it was there last; nothing, if it was not.
+    pub fn last(&self) -> Entries {
+        self.contents.get().entries
+    }
+
+    /// Whether a start is another one if the directory is not there when it is prepared.
+    pub fn counts_for_starts(&self) -> bool {
+        let contents = self.contents.get();
+        !contents.is_read || contents.entries.count_for_starts()
+    }
+
     /// Time has passed: the next look is one.
     pub fn expire(&self) {
         self.fresh.set(false);
@@ -169,7 +200,9 @@ impl Seen {
             return;
         }
         let stamp = stamp.filter(|stamp| is_past(stamp.changed));
-        self.contents.set(Contents { entries: Entries::read(path), stamp });
+        if let Some(entries) = Entries::read(path) {
+            self.contents.set(Contents { entries, stamp, is_read: true });
+        }
     }
 }
 
@@ -236,6 +269,25 @@ mod tests {
         assert!(!look().conf);
         set_changed(dir.path(), SystemTime::now());
         assert!(look().conf);
+    }
+
+    #[test]
+    fn what_was_seen_stands_while_the_directory_is_not_there() {
+        let root = tempfile::tempdir().unwrap();
+        let [dir, away] = ["web", "away"].map(|name| root.path().join(name));
+        let seen = Seen::default();
+        let look = || {
+            seen.expire();
+            seen.look(&dir)
+        };
+        assert!(look() == Entries::default() && seen.counts_for_starts(), "nobody has seen it");
+        std::fs::create_dir(&dir).unwrap();
+        assert!(look() == Entries::default() && !seen.counts_for_starts());
+        std::fs::write(dir.join(CONFIG_FILE), "").unwrap();
+        std::fs::write(dir.join(DOWN), "").unwrap();
+        assert!(look().conf && seen.last().down);
+        std::fs::rename(&dir, &away).unwrap();
+        assert!(look().conf && seen.last().down && seen.counts_for_starts());
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub mod telling;
 use crate::conf::Config;
 use crate::conf::context::Context as ContextSettings;
 use crate::status::StatusDir;
-use crate::sys::files::file_id::FileId;
+use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::sys::files::flock::Lock;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::{RecordWriter, Role};
@@ -203,6 +203,11 @@ impl Service {
 
     /// Which service directory it belongs to.
     pub fn directory(&self) -> Option<FileId> {
+        self.instance().map(|instance| instance.id)
+    }
+
+    /// The same, told from one that had its number before.
+    pub fn instance(&self) -> Option<FileInstance> {
         match &self.definition {
             Definition::Directory(directory) => Some(directory.service()),
             Definition::Command(_) | Definition::Logger(_) => None,

@@ -6,7 +6,7 @@ use crate::status::recent_exits::{FLAPPING, RecentExits};
 use crate::status::record::Want;
 use crate::status::rest::Rest;
 use crate::sys::files::file;
-use crate::sys::files::file_id::FileId;
+use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::sys::ok_unless_exhausted;
 use crate::sys::process::pidfd::{ExitStatus, signal_name, signal_number};
 use crate::sys::process::record::boot;
@@ -142,6 +142,9 @@ pub struct Memory {
     pub boot: String,
     /// The service directory that it was started from: device and inode.
     pub directory: Option<FileId>,
+    /// When that directory was made, in nanoseconds since the epoch; absent where that is not known.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub born: u64,
     /// The record of the run process, as it stands in the lock file.
     pub process: Option<String>,
     /// A fingerprint of the context that the run process was started in, if that is not its supervisor's.
@@ -202,6 +205,13 @@ pub struct Memory {
     /// Why it is down, if it stays so.
     #[serde(deserialize_with = "known")]
     pub rest: Option<Rest>,
+}
+
+impl Memory {
+    /// The service directory that it was started from.
+    pub fn instance(&self) -> Option<FileInstance> {
+        self.directory.map(|id| FileInstance { id, born: self.born.into() })
+    }
 }
 
 /// Most services have no readiness, and their files stay as short as they were.

@@ -3,7 +3,7 @@
 use crate::machine::history::saved::SavedState;
 use crate::machine::words::command::Command;
 use crate::machine::words::events::{Ended, Event, Remains};
-use crate::sys::files::file_id::FileId;
+use crate::sys::files::file_id::FileInstance;
 use crate::sys::process::record::Role;
 use nix::unistd::Pid;
 
@@ -33,7 +33,7 @@ pub struct Survivor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Successor {
     /// The service directory that is there now.
-    pub directory: Option<FileId>,
+    pub directory: Option<FileInstance>,
     /// Start the service.
     pub wanted: bool,
     /// Supervision is to end at once, and only takes care of what is left.
@@ -46,8 +46,8 @@ pub struct Successor {
 
 impl Successor {
     /// Whether something of the service directory `other` belongs to the one that is there now.
-    pub fn is_of_directory(&self, other: Option<FileId>) -> bool {
-        other.is_none() || self.directory.is_none() || other == self.directory
+    pub fn is_of_directory(&self, other: Option<FileInstance>) -> bool {
+        self.directory.zip(other).is_none_or(|(ours, other)| ours.may_be(&other))
     }
 }
 

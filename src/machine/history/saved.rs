@@ -7,7 +7,7 @@ use crate::machine::words::states::{Stop, Want};
 use crate::status::module_state::ModuleState;
 use crate::status::rest::Rest;
 use crate::status::state::{StateFile, TellsBy};
-use crate::sys::files::file_id::FileId;
+use crate::sys::files::file_id::FileInstance;
 use crate::sys::time::Mono;
 use nix::unistd::Pid;
 
@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SavedState {
     /// The service directory that the supervisor had.
-    pub directory: Option<FileId>,
+    pub directory: Option<FileInstance>,
     /// What was wanted.
     pub want: Want,
     /// Whether alarms were raised.
@@ -86,7 +86,7 @@ impl SavedState {
     pub fn read(file: &StateFile, boot: &str, own_pid: u32, now: Mono) -> Option<SavedState> {
         let memory = file.memory.as_ref().filter(|memory| !memory.boot.is_empty() && memory.boot == boot)?;
         Some(SavedState {
-            directory: memory.directory,
+            directory: memory.instance(),
             want: if memory.ends_tree { Want::Up } else { file.want? },
             alarm: file.alarm,
             alarmed: memory.alarmed,

@@ -7,11 +7,17 @@ use crate::machine::words::command::Command;
 use crate::machine::words::events::{Ended, Remains};
 use crate::machine::{Event, SavedRun, SavedState, Stop, Want};
 use crate::sys::Pid;
-use crate::sys::files::file_id::FileId;
+use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::sys::process::record::Role;
 
-const HERE: Option<FileId> = Some(FileId { device: 1, inode: 2 });
-const ELSEWHERE: Option<FileId> = Some(FileId { device: 1, inode: 3 });
+const HERE: Option<FileInstance> = Some(FileInstance { id: FileId { device: 1, inode: 2 }, born: 5 });
+const ELSEWHERE: Option<FileInstance> = Some(FileInstance { id: FileId { device: 1, inode: 3 }, born: 5 });
+
+/// One that has got the number of the former.
+const ANEW: Option<FileInstance> = Some(FileInstance { id: FileId { device: 1, inode: 2 }, born: 6 });
+
+/// The same, as a supervisor has written it down that did not know its age.
+const AGELESS: Option<FileInstance> = Some(FileInstance { id: FileId { device: 1, inode: 2 }, born: 0 });
 
 /// A service of a tree, in its place.
 const TREE: Successor =
@@ -40,6 +46,7 @@ fn resume(saved: SavedState, role: Option<Role>) -> Event {
 #[test]
 fn nothing_runs() {
     let single = Successor { begins_anew: true, directory: None, ..TREE };
+    let ageless = SavedState { directory: AGELESS, ..SAVED };
     let failed = SavedState { failed: true, ..SAVED };
     let ours = SavedState { by_ourselves: true, ..SAVED };
     let leaving = SavedState { leaving: true, ..SAVED };
@@ -49,6 +56,8 @@ fn nothing_runs() {
         ("nothing was saved, and a down file", None, Successor { wanted: false, ..TREE }, Event::Begin(false)),
         ("what was saved counts", Some(SAVED), TREE, resume(SAVED, None)),
         ("of another directory", Some(SavedState { directory: ELSEWHERE, ..SAVED }), TREE, Event::Begin(true)),
+        ("of one whose number it has", Some(SavedState { directory: ANEW, ..SAVED }), TREE, Event::Begin(true)),
+        ("of one of unknown age", Some(ageless), TREE, resume(ageless, None)),
         ("a command has no directory, and is wanted", Some(SAVED), single, resume(SAVED.wanted_anew(), None)),
         ("a command after a panic", Some(ours), single, resume(ours, None)),
         ("a pause ends with its process", Some(SavedState { paused: true, ..SAVED }), TREE, resume(SAVED, None)),

@@ -8,7 +8,7 @@ use crate::machine::{Event, SavedState};
 use crate::supervisor::begin::left_behind::LeftBehind;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::thread::Supervisor;
-use crate::sys::files::file_id::FileId;
+use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::sys::process::group::LeftGroup;
 use crate::sys::process::record::{ProcessRecord, Role, boot};
 use crate::sys::time::Mono;
@@ -30,8 +30,10 @@ impl Supervisor {
         self.take_place(resumes && self.processes.run.is_none());
         self.handle(event);
         self.settle_leftovers();
-        let runs_elsewhere = record
-            .is_some_and(|record| record.role == Role::Run && !self.successor().is_of_directory(record.directory));
+        let runs_elsewhere = record.is_some_and(|record| {
+            record.role == Role::Run
+                && !self.successor().is_of_directory(record.directory.map(FileInstance::of_unknown_age))
+        });
         if runs_elsewhere && self.spec.leave.is_none() {
             self.say(Level::Info, "its directory was replaced meanwhile: stopping it, and starting the new one".into());
             self.handle(Event::Command(Command::Down));
@@ -92,7 +94,7 @@ impl Supervisor {
     /// What we are, for those who have to decide what a predecessor has to do with us.
     fn successor(&self) -> Successor {
         Successor {
-            directory: self.spec.service.directory(),
+            directory: self.spec.service.instance(),
             wanted: self.spec.host.is_wanted(),
             leaves: self.spec.leave.is_some(),
             begins_anew: self.spec.host.is_single(),

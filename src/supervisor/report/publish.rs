@@ -9,7 +9,7 @@ use crate::status::record::{Record, Want};
 use crate::status::rest::Rest;
 use crate::status::state::{LastExit, Memory, StateFile, TellsBy, rfc3339};
 use crate::sys::files::file;
-use crate::sys::files::file_id::FileId;
+use crate::sys::files::file_id::FileInstance;
 use crate::sys::files::path_error::PathError;
 use crate::sys::files::replace::FilePair;
 use crate::sys::files::statx::Look;
@@ -66,7 +66,7 @@ pub struct StatusContext<'a> {
     /// Where a logger that the tree runs by itself writes.
     pub log_dir: Option<&'a Path>,
     /// Which directory the service is run from.
-    pub directory: Option<FileId>,
+    pub directory: Option<FileInstance>,
     /// The fingerprint of the context that the run process was started in.
     pub context: Option<&'a str>,
     /// The processor time of the run processes that have ended.
@@ -363,7 +363,9 @@ fn put(known: &mut FilePair, path: &Path, content: &[u8]) -> Result<(), PathErro
 #[inline(never)]
 fn remember(file: &mut StateFile, machine: &Machine, facts: &StatusContext<'_>) {
     let memory = file.memory.insert(Memory::default());
-    (memory.boot, memory.directory) = (boot().to_string(), facts.directory);
+    memory.boot = boot().to_string();
+    memory.directory = facts.directory.map(|directory| directory.id);
+    memory.born = facts.directory.map_or(0, |directory| u64::try_from(directory.born).unwrap_or_default());
     memory.process = facts.record.map(str::to_string);
     memory.context = facts.context.map(str::to_string);
     memory.tells_by = facts.tells_by;

@@ -105,7 +105,7 @@ impl Supervisor {
             hashes: [self.spec.config.hash(), self.own.file().map(OwnFile::hash)],
             log_pid: self.spec.service.output().and_then(|pipe| pipe.logger_pid()),
             log_dir: self.spec.service.tree_logger().map(TreeLogger::directory),
-            directory,
+            directory: self.spec.service.instance(),
             context: self.processes.origin.fingerprint(),
             spent: self.processes.spent(),
             outdated: run.and(self.processes.origin.outdated()),

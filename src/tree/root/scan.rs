@@ -111,7 +111,16 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> EntryKind {
     let has_logger = contents.entries.log && file::is_executable(&file::child(&file::child(&path, "log"), "run"));
     let writer = trust::writer_of(&path, &metadata).or_else(|| trust::writer_of(&run, &executable)).map(Box::new);
     let (name, instance) = (name.to_string(), FileInstance::of(&metadata));
-    let link = link_at(&path);
+    // It may have been moved away since the first look: then what is in it was looked for in vain.
+    let Ok(there) = std::fs::symlink_metadata(&path) else { return EntryKind::Unknown };
+    let link = there.is_symlink().then(|| FileId::of(&there));
+    let leads_there = match link {
+        None => FileInstance::of(&there) == instance,
+        Some(_) => std::fs::metadata(&path).is_ok_and(|there| FileInstance::of(&there) == instance),
+    };
+    if !leads_there {
+        return EntryKind::Unknown;
+    }
     EntryKind::Service(ServiceDir { name, path, instance, link, has_logger, contents, writer })
 }
 

@@ -19,7 +19,7 @@ use std::path::Path;
 #[derive(Clone, Copy, Debug)]
 struct Leftover {
     /// The service directory that it was started from, where that is known.
-    directory: Option<FileId>,
+    directory: Option<FileInstance>,
     /// Whether its run process (or `finish`) still lives.
     runs: bool,
     /// Whether it is a logger that the tree runs by itself.
@@ -181,18 +181,21 @@ impl Leftover {
         let pid = state.as_ref().and_then(|state| state.pid);
         let (directory, runs, into_files) = match (recorded, state.and_then(|state| state.memory)) {
             (Some(recorded), memory) => {
-                let is_it = pid == Some(recorded.pid.as_raw().unsigned_abs());
-                (recorded.directory, true, is_it && memory.is_some_and(|memory| memory.into_files))
+                let memory = memory.filter(|_| pid == Some(recorded.pid.as_raw().unsigned_abs()));
+                let into_files = memory.as_ref().is_some_and(|memory| memory.into_files);
+                let known = memory.filter(|memory| memory.directory == recorded.directory);
+                let known = known.and_then(|memory| memory.instance());
+                (known.or(recorded.directory.map(FileInstance::of_unknown_age)), true, into_files)
             }
-            (None, Some(memory)) => (memory.directory, false, false),
+            (None, Some(memory)) => (memory.instance(), false, false),
             (None, None) => return None,
         };
         Some(Leftover { directory, runs, own_logger, into_files, command, may_name_others })
     }
 }
 
-fn look(root: (&Path, Option<FileInstance>), name: &str, directory: Option<FileId>) -> Place {
-    let was = |there: &FileInstance| directory.is_none_or(|was| was == there.id);
+fn look(root: (&Path, Option<FileInstance>), name: &str, directory: Option<FileInstance>) -> Place {
+    let was = |there: &FileInstance| directory.is_none_or(|was| was.may_be(there));
     let gone = || if scan::leads_nowhere(root.0, root.1, name.as_ref()) { Place::Gone } else { Place::Unknown };
     match std::fs::metadata(root.0.join(name)) {
         Ok(metadata) => match (FileInstance::of(&metadata), scan::look(root.0, name.as_ref())) {
@@ -208,8 +211,8 @@ fn look(root: (&Path, Option<FileInstance>), name: &str, directory: Option<FileI
 }
 
 /// The directory in which a module was started, as far as it was written down.
-fn was_in(directory: Option<FileId>) -> FileInstance {
-    FileInstance::of_unknown_age(directory.unwrap_or(FileId::NONE))
+fn was_in(directory: Option<FileInstance>) -> FileInstance {
+    directory.unwrap_or(FileInstance::of_unknown_age(FileId::NONE))
 }
 
 #[cfg(test)]
