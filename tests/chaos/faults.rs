@@ -70,6 +70,7 @@ impl World<'_> {
         let order = self.random.below(4);
         let victim = self.any();
         self.tell(format!("the root away and back ({order})"));
+        self.root_was_away = true;
         std::fs::rename(self.place.root(), &away).expect("away");
         match (order, victim) {
             (0, Some((id, _))) => {

@@ -41,6 +41,9 @@ impl World<'_> {
         }
         self.ticker.stop();
         self.is_upgrading = false;
+        if std::mem::take(&mut self.root_was_away) {
+            self.subjects.values_mut().for_each(Subject::once_may_have_failed);
+        }
         let crashes = std::mem::take(&mut self.crashes);
         for subject in self.subjects.values_mut() {
             subject.note_what_cannot_be_kept(crashes);

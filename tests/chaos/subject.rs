@@ -136,6 +136,14 @@ impl Subject {
         self.panicked = true;
     }
 
+    /// Its directory was away for a moment: `once` is one try, and that may have been just then.
+    pub fn once_may_have_failed(&mut self) {
+        if self.wants.contains(&Want::Once) {
+            self.wants.insert(0, Want::Down);
+            self.panicked = true;
+        }
+    }
+
     /// Its service may be without its logger for a moment.
     pub fn lines_may_go_elsewhere(&mut self) {
         self.forgive = true;
@@ -222,7 +230,8 @@ impl Subject {
     pub fn note_what_cannot_be_kept(&mut self, crashes: usize) {
         let no_service = self.service_hit || self.moved || self.design.kind == Kind::Flapping;
         let no_logger = self.logger_hit || self.restarted || crashes > 1;
-        self.forgive |= (self.logger_hit && self.moved) || (crashes > 0 && no_service && no_logger);
+        let is_elsewhere = self.moved || self.switched;
+        self.forgive |= (self.logger_hit && is_elsewhere) || (crashes > 0 && no_service && no_logger);
     }
 
     /// The tree has ended in good order: nothing is remembered.

@@ -55,6 +55,8 @@ pub struct World<'a> {
     pub tree: Option<u32>,
     /// It was told to replace its program since all was at rest.
     pub is_upgrading: bool,
+    /// The root was away since all was at rest.
+    pub root_was_away: bool,
     /// How often the tree was killed since all was at rest.
     pub crashes: usize,
     /// What was done, for whoever has to find out why it went wrong.
@@ -83,6 +85,7 @@ impl<'a> World<'a> {
             disk,
             tree: None,
             is_upgrading: false,
+            root_was_away: false,
             crashes: 0,
             story: Vec::new(),
             story_before: Vec::new(),
