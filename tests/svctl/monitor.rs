@@ -98,6 +98,28 @@ fn they_survive_the_upgrade_and_the_death_of_the_tree() {
 }
 
 #[test]
+fn they_survive_a_status_root_that_is_away_and_end_when_it_is_gone() {
+    let mut fixture = Fixture::tree(&[("web", STEADY)]);
+    fixture.up("web");
+    let mut events = Events::of(&fixture, &[]);
+    events.until("it is live", |line| line["event"] == "live");
+    fixture.crash();
+    let away = fixture.status.with_extension("away");
+    std::fs::rename(&fixture.status, &away).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    std::fs::rename(&away, &fixture.status).unwrap();
+    fixture.start_tree();
+    events.until("a new one runs", |line| line["tree"] == true);
+    until("it is supervised again", || fixture.svctl(&["check", "web"]).code.eq(&0).then_some(()));
+    fixture.expect(0, &["stop", "web"]);
+    events.module_is("web", "down");
+    fixture.crash();
+    std::fs::rename(&fixture.status, &away).unwrap();
+    let status = until("they end", || events.child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
 fn only_what_is_named_is_told_and_a_crash_loop_is_seen_whole() {
     let fixture = Fixture::tree(&[("web", STEADY), ("crash", "#!/bin/sh\nexit 3\n")]);
     fixture.all_up(&["web"]);

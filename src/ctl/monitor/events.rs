@@ -21,7 +21,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// A watched directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,12 @@ struct Stream<'a> {
     /// Modules to look at once more, and when: their supervisors may be ending.
     again: BTreeSet<OsString>,
     again_at: Option<Mono>,
+    /// Since when the status root is not there.
+    gone_since: Option<Mono>,
 }
+
+/// How long the status root may be gone: a tree that runs makes it anew, and whoever moves it may put it back.
+const ROOT_GRACE: Duration = Duration::from_secs(3);
 
 /// Where to look.
 #[derive(Debug, Default)]
@@ -81,6 +86,7 @@ pub fn events(root: &StatusRoot, words: &[OsString], json: bool, out: &mut Out) 
         tree: TreeSeen::default(),
         again: BTreeSet::new(),
         again_at: None,
+        gone_since: None,
     };
     let missing = stream.begin(out)?;
     loop {
@@ -98,6 +104,7 @@ pub fn events(root: &StatusRoot, words: &[OsString], json: bool, out: &mut Out) 
             stream.again_at = None;
             changes.modules.append(&mut stream.again);
             changes.tree = true;
+            changes.names |= stream.gone_since.is_some();
         }
         stream.tell(changes, out)?;
     }
@@ -111,7 +118,7 @@ impl Stream<'_> {
         for missing in &missing {
             out.note(&format!("{}: {}", format::name(&missing.word), missing.why));
         }
-        for module in self.watch_all()? {
+        for module in self.watch_all()?.ok_or_else(|| self.root_is_gone())? {
             self.look(&module, Kind::Snapshot, out);
         }
         if self.json {
@@ -120,13 +127,14 @@ impl Stream<'_> {
         Ok(missing.iter().map(|_| Outcome::NoSuchModule).collect())
     }
 
-    /// Watches whatever there is; returns all modules that are meant.
-    fn watch_all(&mut self) -> Result<Vec<Module>, CtlError> {
+    fn root_is_gone(&self) -> CtlError {
+        CtlError::failed(format!("{}: the status root is gone", crate::ctl::access::shown(self.root.path())))
+    }
+
+    /// Watches whatever there is; returns all modules that are meant, or nothing if there is no status root.
+    fn watch_all(&mut self) -> Result<Option<Vec<Module>>, CtlError> {
         if !changes::watch(&mut self.watches, self.root.path(), Watched::Root, Interest::Entries)? {
-            return Err(CtlError::failed(format!(
-                "{}: the status root is gone",
-                crate::ctl::access::shown(self.root.path())
-            )));
+            return Ok(None);
         }
         let tree = self.root.tree();
         if tree.path().is_dir() {
@@ -146,7 +154,7 @@ impl Stream<'_> {
             modules.retain(|module| names.contains(&module.name));
         }
         self.meant = modules.iter().map(|module| module.name.clone()).collect();
-        Ok(modules)
+        Ok(Some(modules))
     }
 
     fn take_changes(&mut self) -> Changes {
@@ -188,7 +196,10 @@ impl Stream<'_> {
 
     fn tell(&mut self, mut changes: Changes, out: &mut Out) -> Result<(), CtlError> {
         if changes.names {
-            let new = self.watch_all()?;
+            let Some(new) = self.watch_all()? else { return self.wait_for_root(changes) };
+            if self.gone_since.take().is_some() {
+                changes.modules.extend(self.told.keys().cloned());
+            }
             changes
                 .modules
                 .extend(new.into_iter().map(|module| module.name).filter(|name| !self.told.contains_key(name)));
@@ -203,6 +214,17 @@ impl Stream<'_> {
                 self.look(&module, Kind::Change, out);
             }
         }
+        Ok(())
+    }
+
+    /// The status root is not there just now: what has changed is looked at when it is back.
+    fn wait_for_root(&mut self, changes: Changes) -> Result<(), CtlError> {
+        let now = Mono::now();
+        if now.since(*self.gone_since.get_or_insert(now)) > ROOT_GRACE {
+            return Err(self.root_is_gone());
+        }
+        self.again.extend(changes.modules);
+        self.again_at = Some(now + CLOSING);
         Ok(())
     }
 
