@@ -114,7 +114,7 @@ pub enum Hold {
         /// Their names; of many, those of the first alone.
         names: Vec<String>,
         /// Nothing kills one of them, or of those that these wait for.
-        patient: bool,
+        unlimited: bool,
     },
 }
 

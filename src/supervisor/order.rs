@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// So long, those are waited for whose stop has no `kill_timeout`.
-const PATIENCE: Duration = Duration::from_secs(60);
+const UNLIMITED_STOP_WAIT: Duration = Duration::from_secs(60);
 
 impl Supervisor {
     /// Looks whether there is an order, before the first event.
@@ -37,7 +37,7 @@ impl Supervisor {
     }
 
     fn join_order(&mut self, place: &dyn Place) {
-        self.tell_patience(place);
+        self.tell_stop_limit(place);
         // Before the first event nothing is known of the service, so nothing is told of it yet.
         self.handle(Event::Turn(Turn::Ordered(true)));
         self.standpoint.ordered = true;
@@ -45,9 +45,9 @@ impl Supervisor {
     }
 
     /// Whether anything of it may take for ever to end: what is run, or its `finish`.
-    fn tell_patience(&self, place: &dyn Place) {
+    fn tell_stop_limit(&self, place: &dyn Place) {
         let policy = &self.settings.policy;
-        place.set_patient(policy.kill_timeout.is_none() || policy.finish_timeout.is_none());
+        place.set_unlimited(policy.kill_timeout.is_none() || policy.finish_timeout.is_none());
     }
 
     /// The settings were read: what the directory itself says of others counts, too.
@@ -56,7 +56,7 @@ impl Supervisor {
         let own = self.own.file();
         let names_others = own.is_some_and(|own| names_others(own.section()));
         if self.standpoint.ordered {
-            self.tell_patience(&*place);
+            self.tell_stop_limit(&*place);
         }
         if !names_others && !self.standpoint.declared {
             return;
@@ -121,7 +121,9 @@ impl Supervisor {
             Some(_) => {}
         }
         match (turn, &self.standpoint.hold) {
-            (Turn::MayStop, Some(Hold::Others { patient: true, .. })) => Some(Event::Turn(Turn::StopWithin(PATIENCE))),
+            (Turn::MayStop, Some(Hold::Others { unlimited: true, .. })) => {
+                Some(Event::Turn(Turn::StopWithin(UNLIMITED_STOP_WAIT)))
+            }
             _ => None,
         }
     }

@@ -36,7 +36,7 @@ pub trait Place: Debug + Send + Sync {
     /// This is what the service directory itself says of others; whether there is an order only since this.
     fn declare(&self, config: &Config, own: Option<&OwnFile>) -> bool;
     /// Nothing kills the run process when its stop takes long: those that it needs do not wait for that for ever.
-    fn set_patient(&self, is_patient: bool);
+    fn set_unlimited(&self, is_unlimited: bool);
 }
 
 /// What a thread knows of its place.

@@ -13,7 +13,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Does `what`; where it fails and `is_upgrade`, tries again until it succeeds: services run on, and nobody else is there for
 /// them. Signals wait meanwhile.
-pub(super) fn patiently<T>(is_upgrade: bool, mut what: impl FnMut() -> Result<T, TreeError>) -> Result<T, TreeError> {
+pub(super) fn retrying<T>(is_upgrade: bool, mut what: impl FnMut() -> Result<T, TreeError>) -> Result<T, TreeError> {
     let mut is_told = false;
     loop {
         match what() {

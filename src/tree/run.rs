@@ -1,6 +1,6 @@
 //! The main loop: directory events, thread reports, signals, orphans.
 
-use super::begin::{check, patiently};
+use super::begin::{check, retrying};
 use super::candidate::{self, ProgramFault};
 use super::error::TreeError;
 use super::handover::ReExec;
@@ -55,7 +55,7 @@ pub fn run(mut options: Options) -> Result<u8, TreeError> {
     let mut tree_dir = if is_upgrade { TreeDir::take_over(&status_root, lock)? } else { TreeDir::take(&status_root)? };
     oom::protect();
     let wanted = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2, Signal::SIGCHLD];
-    let signals = patiently(is_upgrade, || Signals::take(&wanted).map_err(TreeError::Signals))?;
+    let signals = retrying(is_upgrade, || Signals::take(&wanted).map_err(TreeError::Signals))?;
     let services = scan::names(&options.root).map_or(0, |names| names.len());
     capacity::make(signals.as_fd(), services);
     let log = Log::new(tree_dir.dir(), "", options.tree_echo);
@@ -63,7 +63,7 @@ pub fn run(mut options: Options) -> Result<u8, TreeError> {
         log::warn!(logger: log, "cannot become child subreaper: {}; orphans go elsewhere", describe(errno));
     }
     let inherited = options.handover.modules.remove(TREE_DIR).unwrap_or_default().descriptors;
-    let thread = patiently(is_upgrade, || Listening::prepare().map_err(TreeError::Thread))?;
+    let thread = retrying(is_upgrade, || Listening::prepare().map_err(TreeError::Thread))?;
     let removals = tree_dir.watch(&log);
     let messages = thread.listen(signals, (tree_dir.dir().clone(), removals), log.clone(), inherited);
     tree_dir.begin_state(&options.root, options.source.defaults(), is_upgrade);

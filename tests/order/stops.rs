@@ -129,7 +129,7 @@ fn two_ends_of_a_chain_may_be_stopped_at_once() {
 }
 
 #[test]
-fn a_patient_one_is_killed_by_a_second_request_to_end() {
+fn one_without_a_time_limit_is_killed_by_a_second_request_to_end() {
     let place = Place::new();
     place.conf("[web]\nneeds : db\nkill_timeout : 0\n");
     place.run("db", RUNS);

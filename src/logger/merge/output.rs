@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// With dropping: how long a reader may take until lines are dropped, in milliseconds.
-const PATIENCE: u16 = 200;
+const WRITE_TIMEOUT: u16 = 200;
 
 /// How long until a write that failed is tried again, in milliseconds.
 const RETRY: u16 = 500;
@@ -122,7 +122,7 @@ impl Output {
     }
 
     fn has_room(&mut self) -> bool {
-        let timeout = if self.stalled { PollTimeout::ZERO } else { PollTimeout::from(PATIENCE) };
+        let timeout = if self.stalled { PollTimeout::ZERO } else { PollTimeout::from(WRITE_TIMEOUT) };
         let mut entries = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLOUT)];
         // A signal that comes meanwhile makes it look full once.
         self.stalled = poll(&mut entries, timeout).is_ok_and(|ready| ready == 0);

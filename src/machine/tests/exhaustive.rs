@@ -144,13 +144,13 @@ fn search(name: &str, first: [World; 2], (events, trifles): (&[Op], &[Op]), most
 /// The searches, by name.
 fn searches() -> [Search; 4] {
     let hook = Policy { interval: None, kill_mode: KillMode::Process, ..quick() };
-    let patient = Policy { kill_timeout: None, finish_timeout: None, restart: RestartPolicy::OnFailure, ..quick() };
+    let unlimited = Policy { kill_timeout: None, finish_timeout: None, restart: RestartPolicy::OnFailure, ..quick() };
     // Without finish_timeout there are fewer states, and what `finish` does is in the other searches.
     let controls = Policy { interval: None, finish_timeout: None, ..quick() };
     [
         ("a service of the tree", PLAIN, quick()),
         ("supervise -r", WITH_HOOK, hook),
-        ("no time-outs, restart on failure", PLAIN, patient),
+        ("no time-outs, restart on failure", PLAIN, unlimited),
         ("scripts in control/", WITH_CONTROLS, controls),
     ]
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How long a logger that may come back is waited for while the pipe is full.
-const PATIENCE: Duration = Duration::from_secs(5);
+const FULL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often the pipe is looked at while there is no logger.
 const WAITING_LOOK: Duration = Duration::from_millis(500);
@@ -79,7 +79,7 @@ impl Diversion {
         if self.next_look.is_some_and(|at| now < at) {
             return Verdict::Wait;
         }
-        let begins = !self.is_diverting && is_full() && (logger == Logger::Broken || now.since(since) >= PATIENCE);
+        let begins = !self.is_diverting && is_full() && (logger == Logger::Broken || now.since(since) >= FULL_TIMEOUT);
         self.is_diverting |= begins;
         self.next_look = Some(now + if self.is_diverting { DIVERTING_LOOK } else { WAITING_LOOK });
         match (begins, self.is_diverting) {

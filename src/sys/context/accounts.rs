@@ -21,7 +21,7 @@ use std::time::Duration;
 const STACK: usize = 512 * 1024;
 
 /// How long whoever asks waits for the answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl fmt::Display for LookUpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LookUpError::Errno(errno) => f.write_str(describe(*errno)),
-            LookUpError::Late => write!(f, "no answer from the user database within {} s", PATIENCE.as_secs()),
+            LookUpError::Late => write!(f, "no answer from the user database within {} s", LOOK_UP_TIMEOUT.as_secs()),
         }
     }
 }
@@ -137,7 +137,7 @@ fn ask(question: Question) -> Result<Answer, LookUpError> {
     let held = Arc::new(());
     let request = Request { question, reply, wanted: Arc::downgrade(&held) };
     send(request).map_err(LookUpError::Errno)?;
-    match answers.recv_timeout(PATIENCE) {
+    match answers.recv_timeout(LOOK_UP_TIMEOUT) {
         Ok(Answer::Failed(errno)) => Err(LookUpError::Errno(errno)),
         Ok(answer) => Ok(answer),
         Err(RecvTimeoutError::Timeout) => Err(LookUpError::Late),

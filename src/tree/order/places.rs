@@ -114,7 +114,7 @@ impl Places {
         if let Some(id) = inner.order.place(name) {
             inner.order.report(id, Standing::Up);
             // Nothing ends it until its thread begins, which may fail.
-            inner.order.set_patient(id, true);
+            inner.order.set_unlimited(id, true);
         }
     }
 
@@ -228,8 +228,8 @@ impl Place for Seat {
         is_new
     }
 
-    fn set_patient(&self, is_patient: bool) {
-        self.at((), |order, id| order.set_patient(id, is_patient));
+    fn set_unlimited(&self, is_unlimited: bool) {
+        self.at((), |order, id| order.set_unlimited(id, is_unlimited));
     }
 
     fn joins(&self) {

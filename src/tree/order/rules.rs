@@ -48,7 +48,7 @@ struct Node {
     /// Its run process has lived before.
     has_run: bool,
     /// Nothing kills its run process when a stop takes long.
-    is_patient: bool,
+    is_unlimited: bool,
     /// Those it is restarted with that did not run when it was started: the next start of each replaces nothing.
     unseen: Vec<Id>,
     is_woken: bool,
@@ -170,9 +170,9 @@ impl Order {
     }
 
     /// Whether nothing kills its run process when a stop takes long.
-    pub fn set_patient(&mut self, id: Id, is_patient: bool) {
+    pub fn set_unlimited(&mut self, id: Id, is_unlimited: bool) {
         if let Some(node) = self.nodes.get_mut(id) {
-            node.is_patient = is_patient;
+            node.is_unlimited = is_unlimited;
         }
     }
 
@@ -294,7 +294,7 @@ impl Order {
             return Ok(());
         }
         let count = node.dependents + node.followers;
-        Err(Hold::Others { count, names: self.first_that_hold(id), patient: self.is_held_by_patient(id) })
+        Err(Hold::Others { count, names: self.first_that_hold(id), unlimited: self.waits_for_unlimited(id) })
     }
 
     /// The names of the first of those that have to stop before it.
@@ -308,13 +308,13 @@ impl Order {
     }
 
     /// Whether nothing kills one of those that have to stop before it.
-    fn is_held_by_patient(&self, id: Id) -> bool {
+    fn waits_for_unlimited(&self, id: Id) -> bool {
         let (mut seen, mut open) = (vec![false; self.nodes.len()], vec![id]);
         while let Some(next) = open.pop() {
             let links = self.graph.links(next);
             for other in links.needed_by.iter().chain(&links.followed_by).copied() {
                 if self.nodes[other].standing.lives() && !std::mem::replace(&mut seen[other], true) {
-                    if self.nodes[other].is_patient {
+                    if self.nodes[other].is_unlimited {
                         return true;
                     }
                     open.push(other);
