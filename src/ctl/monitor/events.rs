@@ -104,7 +104,6 @@ pub fn events(root: &StatusRoot, words: &[OsString], json: bool, out: &mut Out) 
             stream.again_at = None;
             changes.modules.append(&mut stream.again);
             changes.tree = true;
-            changes.names |= stream.gone_since.is_some();
         }
         stream.tell(changes, out)?;
     }
@@ -133,6 +132,14 @@ impl Stream<'_> {
 
     /// Watches whatever there is; returns all modules that are meant, or nothing if there is no status root.
     fn watch_all(&mut self) -> Result<Option<Vec<Module>>, CtlError> {
+        match self.watch_what_is_there() {
+            // It may have gone meanwhile.
+            Err(_) if !self.root.path().is_dir() => Ok(None),
+            result => result,
+        }
+    }
+
+    fn watch_what_is_there(&mut self) -> Result<Option<Vec<Module>>, CtlError> {
         if !changes::watch(&mut self.watches, self.root.path(), Watched::Root, Interest::Entries)? {
             return Ok(None);
         }
@@ -195,7 +202,7 @@ impl Stream<'_> {
     }
 
     fn tell(&mut self, mut changes: Changes, out: &mut Out) -> Result<(), CtlError> {
-        if changes.names {
+        if changes.names || self.gone_since.is_some() {
             let Some(new) = self.watch_all()? else { return self.wait_for_root(changes) };
             if self.gone_since.take().is_some() {
                 changes.modules.extend(self.told.keys().cloned());

@@ -19,8 +19,12 @@ use std::time::Duration;
 /// How long a lock may be held by nobody who is known.
 const RELEASE_GRACE: Duration = Duration::from_secs(1);
 
-/// How long somebody who is ending or dead may still hold it: a thousand threads take a while to end, and a child that was just
-/// being started lets go as soon as it gets a processor; on a machine that is busy, both take longer. Neither can come back.
+/// How long somebody who is dead may hold it, through a child that was just being started: that lets go as soon as it gets a
+/// processor. A thread that waits answers nobody, so this is less than the tree waits for it at an upgrade.
+const DEAD_GRACE: Duration = Duration::from_secs(4);
+
+/// How long somebody who is ending may still hold it: a thousand threads take a while to end, and on a machine that is busy
+/// longer than that. Whoever is ending cannot come back.
 const ENDING_GRACE: Duration = Duration::from_secs(10);
 
 /// A lock held with `flock(LOCK_EX)`, until it is dropped.
@@ -185,7 +189,8 @@ fn holder_in(locks: &str, device: Option<(u64, u64)>, inode: u64) -> Option<Pid>
 fn grace(holder: Option<Pid>) -> Duration {
     match holder {
         None => RELEASE_GRACE,
-        Some(pid) if is_ending(pid) || nix::sys::signal::kill(pid, None) == Err(Errno::ESRCH) => ENDING_GRACE,
+        Some(pid) if nix::sys::signal::kill(pid, None) == Err(Errno::ESRCH) => DEAD_GRACE,
+        Some(pid) if is_ending(pid) => ENDING_GRACE,
         Some(_) => Duration::ZERO,
     }
 }
