@@ -248,6 +248,9 @@ impl Tree {
         for name in changes.removed.iter().filter_map(|name| name.to_str()) {
             self.roster.directory_removed(name);
         }
+        for name in changes.deleted.iter().filter_map(|name| name.to_str()) {
+            self.roster.directory_deleted(name);
+        }
         let Some(names) = changes.names else { return self.look_at_root() };
         for name in names {
             self.look_at(&name);

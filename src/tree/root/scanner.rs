@@ -55,6 +55,8 @@ pub enum Look {
 pub struct RootChanges {
     /// Names that were taken away, whatever has the name now.
     pub removed: BTreeSet<OsString>,
+    /// Directories that were removed for good: what has their names is new.
+    pub deleted: BTreeSet<OsString>,
     /// Names to look at; `None` if the whole root has to be looked at.
     pub names: Option<BTreeSet<OsString>>,
 }
@@ -174,7 +176,7 @@ impl RootScanner {
     /// What has changed since the last call.
     pub fn take_changes(&mut self) -> RootChanges {
         self.root_writer = None;
-        let Pending { names, made, taken, all, root } = self.changes.take();
+        let Pending { names, made, taken, deleted, all, root } = self.changes.take();
         let now = Mono::now();
         for name in made {
             self.new_directories.made(name, now);
@@ -185,8 +187,13 @@ impl RootScanner {
         if all {
             log::warn!(logger: self.log, "directory events were lost: looking at everything again");
         }
-        let whole_root = all || (root && self.root_identity() != self.identity);
-        RootChanges { removed: taken, names: (!whole_root).then_some(names) }
+        // Where no time of birth tells them apart, another directory may have got its number, and the watch is one of nothing.
+        let may_be_another = root && self.identity.is_some_and(|identity| identity.born == 0);
+        if may_be_another {
+            self.watch = None;
+        }
+        let whole_root = all || may_be_another || (root && self.root_identity() != self.identity);
+        RootChanges { removed: taken, deleted, names: (!whole_root).then_some(names) }
     }
 
     /// Watches the root anew if it is another directory, and returns all names in it; `None` if it cannot be read now.

@@ -9,7 +9,7 @@ use crate::tree::capacity;
 use crate::tree::root::root_path::RootPathWatch;
 use crate::tree::root::watch_error::{WatchError, WatchFailure};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use notify::event::{CreateKind, ModifyKind};
+use notify::event::{CreateKind, ModifyKind, RemoveKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashSet};
@@ -29,6 +29,8 @@ pub struct Pending {
     pub made: BTreeSet<OsString>,
     /// Those of them that were taken away, whatever has the name now.
     pub taken: BTreeSet<OsString>,
+    /// Those of them that were directories, and were removed for good.
+    pub deleted: BTreeSet<OsString>,
     /// All names: events were lost.
     pub all: bool,
     /// The root itself: it may be another directory now.
@@ -196,6 +198,9 @@ fn note(pending: &mut Pending, event: notify::Result<notify::Event>, root: &Path
                 && path.parent() == Some(root)
             {
                 pending.taken.insert(name.as_os_str().to_owned());
+            }
+            if event.kind == EventKind::Remove(RemoveKind::Folder) && path.parent() == Some(root) {
+                pending.deleted.insert(name.as_os_str().to_owned());
             }
             noted = true;
         }

@@ -7,7 +7,7 @@ use crate::status::record::Want;
 use crate::status::state::StateFile;
 use crate::supervisor::requests::mailbox::Ask;
 use crate::supervisor::spec::Outcome;
-use crate::sys::files::file_id::FileInstance;
+use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::tree::root::scan::{self, ServiceDir};
 use std::io;
 
@@ -132,6 +132,14 @@ impl Roster {
         if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.lifecycle == Lifecycle::Exited) {
             entry.lifecycle = Lifecycle::Leaving(None);
             self.remove_if_done(name);
+        }
+    }
+
+    /// The directory does not exist any more. One that has its name and its number now is another one, also where no time of birth
+    /// says so.
+    pub fn directory_deleted(&mut self, name: &str) {
+        if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.found.instance.born == 0) {
+            entry.found.instance = FileInstance::of_unknown_age(FileId::NONE);
         }
     }
 
