@@ -210,11 +210,25 @@ fn a_logger_is_not_started_again_in_a_directory_that_is_another_one_by_now() {
 
 #[test]
 fn a_link_outside_of_the_root_that_is_switched_is_followed_at_the_next_start() {
+    followed_when_switched(&[]);
+}
+
+#[test]
+fn so_it_is_with_settings_and_variables_in_the_directory() {
+    followed_when_switched(&["supervise.conf", "env/RELEASE", "log/supervise.conf"]);
+}
+
+fn followed_when_switched(files: &[&str]) {
     let place = Place::new();
     place.conf(FAST);
     let release = |version: &str| place.path().join("releases").join(version);
     for version in ["v1", "v2", "v3"] {
         script(&release(version).join("run"), &format!("echo {version}; {SLEEP}"));
+        for file in files {
+            let path = release(version).join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
     }
     let deploy = |version: &str| {
         symlink(release(version), place.path().join("next")).unwrap();

@@ -6,7 +6,7 @@ use super::streams::Streams;
 use super::telling::Telling;
 use crate::sys::Errno;
 use crate::sys::files::file;
-use crate::sys::files::file_id::FileInstance;
+use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::sys::files::statx::Look;
 use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::process::record::RecordWriter;
@@ -44,7 +44,7 @@ impl Directory {
             within: None,
             environment,
             run: [c"./run".to_owned()],
-            seen: Seen::default(),
+            seen: Seen::nothing(Some(instance.id).filter(|id| *id != FileId::NONE)),
         }
     }
 
@@ -54,14 +54,14 @@ impl Directory {
 
     /// The same, of which `contents` was seen a moment ago.
     pub fn seen(self, contents: Contents) -> Directory {
-        Directory { seen: Seen::before(contents), ..self }
+        Directory { seen: self.seen.before(contents), ..self }
     }
 
     /// The logger's directory in the service directory at `path`. It may be replaced at any time, but the service directory
     /// must stay the one that `instance` says: what has taken its place is another service, with a logger of its own.
     pub fn logger(path: PathBuf, instance: FileInstance) -> Directory {
         let log = path.join("log");
-        Directory { path: log, within: Some(c"log"), ..Directory::new(path, instance) }
+        Directory { path: log, within: Some(c"log"), seen: Seen::nothing(None), ..Directory::new(path, instance) }
     }
 
     /// Where it is.
@@ -74,20 +74,17 @@ impl Directory {
         self.instance
     }
 
-    /// Whether it stays down when supervision begins.
+    /// Whether it stays down when supervision begins. While it is not at its path, what was seen in it last counts.
     pub fn has_down_file(&self) -> bool {
-        Look::at(&file::child(&self.path, DOWN)).is_ok() || !self.is_in_place() && self.seen.last().down
+        let is_there = || Look::at(&file::child(&self.path, DOWN)).is_ok();
+        // It may have come back between the two looks.
+        is_there() || if self.is_in_place() { is_there() } else { self.seen.last().down }
     }
 
     /// Whether its path leads to it just now.
     fn is_in_place(&self) -> bool {
         let path = Path::new(OsStr::from_bytes(self.service.to_bytes()));
         Look::behind(path).is_ok_and(|there| FileInstance::from(there).may_be(&self.instance))
-    }
-
-    /// Whether what a start was prepared by may be less than what there is: the directory is not there just now.
-    fn may_lack_settings(&self) -> bool {
-        self.within.is_none() && self.seen.counts_for_starts() && !self.is_in_place()
     }
 
     pub(super) fn run(
@@ -97,9 +94,8 @@ impl Directory {
         recorder: RecordWriter<'_>,
         context: Option<&Resolved>,
     ) -> Result<Started, StartError> {
-        if self.may_lack_settings() {
-            return Err(StartError { step: Step::Directory, errno: Errno::ENOENT });
-        }
+        // Else, what it was to be started with may be less than what there is.
+        self.seen.is_up_to_date().map_err(|errno| StartError { step: Step::Directory, errno })?;
         self.start(c"./run", &self.run, (streams, telling.fourth()), Some(recorder), context)
     }
 
@@ -190,30 +186,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn while_it_is_away_its_down_file_counts_and_a_start_would_lack_what_it_says() {
+    fn while_it_is_away_its_down_file_counts() {
         let root = tempfile::tempdir().unwrap();
         let [path, away] = ["web", "away"].map(|name| root.path().join(name));
         std::fs::create_dir(&path).unwrap();
         let seen = || {
             let metadata = std::fs::metadata(&path).unwrap();
-            Directory::new(path.clone(), FileInstance::of(&metadata)).seen(Contents::of(&path, &metadata))
+            Directory::new(path.clone(), FileInstance::of(&metadata)).seen(Contents::of(&path, &metadata).unwrap())
         };
         let plain = seen();
         std::fs::write(path.join(DOWN), "").unwrap();
-        std::fs::write(path.join("supervise.conf"), "user : nobody\n").unwrap();
         let directory = seen();
-        assert!(plain.has_down_file() && directory.has_down_file() && !directory.may_lack_settings());
+        assert!(plain.has_down_file() && directory.has_down_file());
         std::fs::rename(&path, &away).unwrap();
-        assert!(directory.has_down_file() && directory.may_lack_settings());
-        assert!(!plain.has_down_file() && !plain.may_lack_settings());
-        let unseen = Directory::new(path.clone(), FileInstance::at(&away).unwrap());
-        assert!(unseen.may_lack_settings());
+        assert!(directory.has_down_file() && !plain.has_down_file());
         // Another one in its place says nothing of it.
         std::fs::create_dir(&path).unwrap();
-        assert!(directory.has_down_file() && directory.may_lack_settings());
+        assert!(directory.has_down_file());
         std::fs::remove_dir(&path).unwrap();
         std::fs::rename(&away, &path).unwrap();
         std::fs::remove_file(path.join(DOWN)).unwrap();
-        assert!(!directory.has_down_file() && !directory.may_lack_settings());
+        assert!(!directory.has_down_file());
     }
 }

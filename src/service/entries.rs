@@ -15,9 +15,9 @@ use crate::sys::files::file;
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::listing;
 use crate::sys::files::statx::Look;
+use nix::errno::Errno;
 use std::cell::Cell;
 use std::fs::Metadata;
-use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -74,19 +74,25 @@ pub struct Entries {
 
 impl Entries {
     /// Those in the directory at `path`, by a list of all names in it, or, where that is long or cannot be had, one by one.
-    /// `None` if it is not there.
-    fn read(path: &Path) -> Option<Entries> {
+    ///
+    /// # Errors
+    /// `ENOENT` if it is not there, `ESTALE` if another one than `expect` is.
+    fn read(path: &Path, expect: Option<FileId>) -> Result<Entries, Errno> {
         let mut listed = Entries::default();
-        match listing::names(path, |name| listed.note(name)) {
-            Ok(true) => Some(listed),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Ok(false) | Err(_) => Some(Entries::look_for(path)),
+        let error = match listing::names(path, expect, |name| listed.note(name)) {
+            Ok(true) => return Ok(listed),
+            Ok(false) => None,
+            Err(error) => error.raw_os_error().map(Errno::from_raw),
+        };
+        if let Some(errno @ (Errno::ENOENT | Errno::ESTALE)) = error {
+            return Err(errno);
         }
-    }
-
-    /// Whether a start depends on what is in any of them.
-    fn count_for_starts(self) -> bool {
-        self.env || self.conf || self.s6
+        let entries = Entries::look_for(path);
+        match Look::behind(path) {
+            Err(_) => Err(Errno::ENOENT),
+            Ok(look) if expect.is_some_and(|expect| Stamp::of(look).directory != expect) => Err(Errno::ESTALE),
+            Ok(_) => Ok(entries),
+        }
     }
 
     fn note(&mut self, name: &[u8]) {
@@ -128,15 +134,14 @@ pub struct Contents {
     pub entries: Entries,
     /// Of which state of the directory that is known for good.
     stamp: Option<Stamp>,
-    /// It was there when somebody looked.
-    is_read: bool,
 }
 
 impl Contents {
-    /// What is in the directory at `path`, which `metadata` describes.
-    pub fn of(path: &Path, metadata: &Metadata) -> Contents {
-        let stamp = Some(Stamp::of(Look::of(metadata))).filter(|stamp| is_past(stamp.changed));
-        Entries::read(path).map_or_else(Contents::default, |entries| Contents { entries, stamp, is_read: true })
+    /// What is in the directory at `path`, which `metadata` describes; `None` if another one is there by now, or none.
+    pub fn of(path: &Path, metadata: &Metadata) -> Option<Contents> {
+        let stamp = Stamp::of(Look::of(metadata));
+        let entries = Entries::read(path, Some(stamp.directory)).ok()?;
+        Some(Contents { entries, stamp: Some(stamp).filter(|stamp| is_past(stamp.changed)) })
     }
 }
 
@@ -161,12 +166,21 @@ pub struct Seen {
     known: Cell<bool>,
     /// Nothing has been waited for since the last look.
     fresh: Cell<bool>,
+    /// Which directory it is; that may be any for a logger's, which may be replaced.
+    expect: Option<FileId>,
+    /// Why the last look was none.
+    failed: Cell<Option<Errno>>,
 }
 
 impl Seen {
+    /// Nothing is known yet of the directory, which has to be the one that `expect` says, if it says one.
+    pub fn nothing(expect: Option<FileId>) -> Seen {
+        Seen { expect, ..Seen::default() }
+    }
+
     /// Somebody has looked already.
-    pub fn before(contents: Contents) -> Seen {
-        Seen { contents: Cell::new(contents), known: Cell::new(contents.stamp.is_some()), fresh: Cell::default() }
+    pub fn before(self, contents: Contents) -> Seen {
+        Seen { contents: Cell::new(contents), known: Cell::new(contents.stamp.is_some()), ..self }
     }
 
     /// What is in the directory at `path`.
@@ -182,10 +196,12 @@ impl Seen {
         self.contents.get().entries
     }
 
-    /// Whether a start is another one if the directory is not there when it is prepared.
-    pub fn counts_for_starts(&self) -> bool {
-        let contents = self.contents.get();
-        !contents.is_read || contents.entries.count_for_starts()
+    /// Whether the directory was at its path at the last look: else, what was seen last may not be all there is.
+    ///
+    /// # Errors
+    /// `ENOENT` if it was not, `ESTALE` if another one was.
+    pub fn is_up_to_date(&self) -> Result<(), Errno> {
+        self.failed.get().map_or(Ok(()), Err)
     }
 
     /// Time has passed: the next look is one.
@@ -197,11 +213,13 @@ impl Seen {
         // Most services are started once: that start is spared what only a later one could make use of.
         let stamp = if self.known.replace(true) { stamp(path) } else { None };
         if stamp.is_some() && stamp == self.contents.get().stamp {
-            return;
+            return self.failed.set(None);
         }
-        let stamp = stamp.filter(|stamp| is_past(stamp.changed));
-        if let Some(entries) = Entries::read(path) {
-            self.contents.set(Contents { entries, stamp, is_read: true });
+        let entries = Entries::read(path, self.expect);
+        self.failed.set(entries.err());
+        if let Ok(entries) = entries {
+            let stamp = stamp.filter(|stamp| is_past(stamp.changed));
+            self.contents.set(Contents { entries, stamp });
         }
     }
 }
@@ -275,19 +293,27 @@ mod tests {
     fn what_was_seen_stands_while_the_directory_is_not_there() {
         let root = tempfile::tempdir().unwrap();
         let [dir, away] = ["web", "away"].map(|name| root.path().join(name));
-        let seen = Seen::default();
+        std::fs::create_dir(&dir).unwrap();
+        let seen = Seen::nothing(Some(FileId::of(&std::fs::metadata(&dir).unwrap())));
         let look = || {
             seen.expire();
-            seen.look(&dir)
+            (seen.look(&dir), seen.is_up_to_date())
         };
-        assert!(look() == Entries::default() && seen.counts_for_starts(), "nobody has seen it");
-        std::fs::create_dir(&dir).unwrap();
-        assert!(look() == Entries::default() && !seen.counts_for_starts());
+        let empty = Entries::default();
+        std::fs::rename(&dir, &away).unwrap();
+        assert_eq!(look(), (empty, Err(Errno::ENOENT)), "nobody has seen it");
+        std::fs::rename(&away, &dir).unwrap();
+        assert_eq!(look(), (empty, Ok(())));
         std::fs::write(dir.join(CONFIG_FILE), "").unwrap();
         std::fs::write(dir.join(DOWN), "").unwrap();
-        assert!(look().conf && seen.last().down);
+        let full = Entries { conf: true, down: true, ..empty };
+        assert_eq!(look(), (full, Ok(())));
         std::fs::rename(&dir, &away).unwrap();
-        assert!(look().conf && seen.last().down && seen.counts_for_starts());
+        assert_eq!(look(), (full, Err(Errno::ENOENT)));
+        // Another one in its place says nothing of it.
+        std::fs::create_dir(&dir).unwrap();
+        assert_eq!(look(), (full, Err(Errno::ESTALE)));
+        assert!(Contents::of(&dir, &std::fs::metadata(&away).unwrap()).is_none());
     }
 
     #[test]

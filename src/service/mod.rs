@@ -121,7 +121,7 @@ impl Service {
         let inherited = Variables::ours();
         let names = self.environment.own_pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let ours: Vec<_> = names.chain(self.telling.variables.iter().cloned()).collect();
-        let request = Request { context: settings, place: self.path(), inherited, ours: &ours };
+        let request = Request { context: settings, place: self.path(), lists_env: has_env, inherited, ours: &ours };
         context::resolve(request, &System).map(|resolved| Some(Box::new(resolved)))
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The shared file is read when somebody asks for that. The directory's own is looked at before every start.
 
+use super::own_settings::Unread;
 use super::spec::Spec;
 use super::thread::Supervisor;
 use crate::conf::Config;
@@ -22,9 +23,14 @@ impl Supervisor {
     /// # Errors
     /// They cannot be read; or a key that takes rights away has a value that is none, in whatever file.
     pub(super) fn refresh_own_settings(&mut self) -> Result<(), StartError> {
-        let refuse =
-            |why: &str| StartError { step: Step::Context(Refusal::new(Part::Settings, why)), errno: Errno::EINVAL };
-        if self.own.read(&self.spec.service).map_err(|complaint| refuse(&complaint.to_string()))? {
+        let refused = |why: &str, errno| StartError { step: Step::Context(Refusal::new(Part::Settings, why)), errno };
+        let refuse = |why: &str| refused(why, Errno::EINVAL);
+        let read = self.own.read(&self.spec.service).map_err(|unread| match unread {
+            Unread::Refused(complaint) => refuse(&complaint.to_string()),
+            // Which passes by itself.
+            Unread::Vanished(complaint) => refused(&complaint.to_string(), Errno::ESTALE),
+        });
+        if read? {
             self.say_own_complaints();
             self.apply_settings();
         }
@@ -80,7 +86,7 @@ impl Supervisor {
         match self.own.read(&self.spec.service) {
             Ok(true) => self.say_own_complaints(),
             Ok(false) => {}
-            Err(complaint) => self.say(Level::Warn, format!("{complaint}; no start without it")),
+            Err(unread) => self.say(Level::Warn, format!("{}; no start without it", unread.complaint())),
         }
         self.apply_settings();
         if let Some(policy) = self.new_policy.take() {

@@ -44,6 +44,8 @@ impl World<'_> {
         }
         self.pause();
         std::fs::rename(&away, &conf).expect("back");
+        // A tree that has begun just then has none, and would not kill what ignores TERM.
+        self.rescan();
     }
 
     fn stop_and_continue(&mut self) {

@@ -41,6 +41,18 @@ impl Texts {
         Ok((conf.is_some() || !s6.is_empty()).then_some(Texts { conf, s6 }))
     }
 
+    /// The file that was there, by a list of names, and is not among these; `None` if they are all.
+    pub fn missing(read: Option<&Texts>, [has_conf, has_s6]: [bool; 2]) -> Option<&'static str> {
+        let is_read = |is: fn(&Texts) -> bool| read.is_some_and(is);
+        if has_conf && !is_read(|texts| texts.conf.is_some()) {
+            Some(CONFIG_FILE)
+        } else if has_s6 && !is_read(|texts| !texts.s6.is_empty()) {
+            Some("a file of s6")
+        } else {
+            None
+        }
+    }
+
     fn hash(&self) -> u64 {
         let mut all = self.conf.clone().unwrap_or_default();
         for (number, text) in &self.s6 {

@@ -86,6 +86,6 @@ pub fn of_service(module: &str, place: &Path, snapshot: &Snapshot) -> Result<Opt
     }
     let inherited = inherited(snapshot.state.supervisor_pid).map_err(|error| error.text)?;
     let inherited = inherited.unwrap_or_else(Variables::ours);
-    let request = Request { context: &settings.context, place: Some(place), inherited, ours: &[] };
+    let request = Request { context: &settings.context, place: Some(place), lists_env: false, inherited, ours: &[] };
     resolve(request, &System).map(Some).map_err(|error| error.to_string())
 }

@@ -71,7 +71,7 @@ fn variables(module: &Module, config: &Config, out: &Out) -> Result<Variables, C
     let settings = config.effective(&module.json(), own.as_ref(), program).settings;
     let inherited = inherited(module, state.map_or(0, |state| state.supervisor_pid), out)?;
     let ours = names::variables(&module.name, &module.status_root()).map(|(name, value)| (name.into(), value));
-    let request = Request { context: &settings.context, place, inherited, ours: &ours };
+    let request = Request { context: &settings.context, place, lists_env: false, inherited, ours: &ours };
     let ResolvedVariables { variables, warnings } =
         resolve_variables(request, &System).map_err(|error| CtlError::failed(error.to_string()))?;
     warnings.iter().for_each(|warning| out.note(&format::text(warning)));

@@ -28,9 +28,11 @@ mod tests;
 
 use super::entries::ENV_DIR;
 use crate::conf::context::Context;
-use crate::sys::context::{Change, Decimal};
+use crate::sys::Errno;
+use crate::sys::context::{Change, Decimal, Part, Refusal};
 use crate::sys::files::file;
-use crate::sys::process::start::{Environment, StartError};
+use crate::sys::files::statx::Look;
+use crate::sys::process::start::{Environment, StartError, Step};
 use account::{Accounts, Person};
 use environment::Variables;
 use std::ffi::OsString;
@@ -44,6 +46,8 @@ pub struct Request<'a> {
     pub context: &'a Context,
     /// Where relative paths begin: the service directory.
     pub place: Option<&'a Path>,
+    /// Whether there is a directory of variables in it, by a list of its names.
+    pub lists_env: bool,
     /// The variables that the supervisor itself has.
     pub inherited: Variables,
     /// The variables that it adds, and that nobody replaces.
@@ -126,8 +130,15 @@ fn merge(request: Request<'_>, person: &Person) -> Result<ResolvedVariables, Sta
         variables.keep_only("PATH");
     }
     variables.change(&person.variables);
-    if let Some(place) = request.place.filter(|place| has_env_dir(place)) {
-        variables.change(&env_dir::read(&file::child(place, ENV_DIR), &mut warnings)?);
+    if let Some(place) = request.place {
+        let dir = file::child(place, ENV_DIR);
+        if dir.is_dir() {
+            variables.change(&env_dir::read(&dir, &mut warnings)?);
+        } else if request.lists_env && Look::at(&dir).is_err() {
+            // The service directory is being moved. To run without them would be to run with another environment than was meant.
+            let why = format!("{}: was listed, and cannot be found", dir.display());
+            return Err(StartError { step: Step::Context(Refusal::new(Part::EnvDir, &why)), errno: Errno::ESTALE });
+        }
     }
     for env_file in &request.context.env_file {
         let path = request.place.map_or_else(|| PathBuf::from(&env_file.path), |place| place.join(&env_file.path));

@@ -87,11 +87,12 @@ fn only_what_passes_by_itself_is_said_to() {
 struct Place {
     dir: tempfile::TempDir,
     context: Context,
+    lists_env: bool,
 }
 
 impl Place {
     fn new() -> Place {
-        Place { dir: tempfile::tempdir().unwrap(), context: Context::default() }
+        Place { dir: tempfile::tempdir().unwrap(), context: Context::default(), lists_env: false }
     }
 
     fn file(self, name: &str, content: &[u8]) -> Place {
@@ -109,7 +110,8 @@ impl Place {
     fn variables(&self) -> Result<ResolvedVariables, String> {
         let inherited = Variables::from_environ(b"PATH=/bin\0HOME=/root\0USER=root\0TREE=1\0=x\0junk\0");
         let ours = [("SUPERVISE_MODULE".into(), "web".into())];
-        let request = Request { context: &self.context, place: Some(self.dir.path()), inherited, ours: &ours };
+        let place = Some(self.dir.path());
+        let request = Request { context: &self.context, place, lists_env: self.lists_env, inherited, ours: &ours };
         resolve_variables(request, &Few).map_err(|error| error.to_string())
     }
 
@@ -352,4 +354,15 @@ proptest::proptest! {
         proptest::prop_assert!(lines.iter().all(|line| line.number <= last));
         proptest::prop_assert!(lines.iter().all(|line| line.variable.is_some() || line.complaint.is_some()));
     }
+}
+
+#[test]
+fn a_directory_of_variables_that_has_vanished_is_not_done_without() {
+    let place = Place { lists_env: true, ..Place::new() };
+    assert_eq!(place.refused(), "env/: env: was listed, and cannot be found");
+    assert!(place.file("env/PORT", b"80\n").value("PORT").is_some());
+    // A file of that name is none, and neither is a link that leads nowhere.
+    let place = Place { lists_env: true, ..Place::new() };
+    std::os::unix::fs::symlink("nowhere", place.dir.path().join("env")).unwrap();
+    assert!(place.variables().is_ok());
 }

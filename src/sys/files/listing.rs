@@ -3,6 +3,8 @@
 //! The iterator of the standard library asks the directory for its kind first and takes 32 KiB from the heap; where a thousand
 //! directories are looked at, that is felt. This needs an `open`, two `getdents64` and a `close`, and half a kilobyte of stack.
 
+use super::file_id::FileId;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use std::ffi::CString;
@@ -21,14 +23,21 @@ const LOOKS: usize = 8;
 const LENGTH: usize = 16;
 const NAME: usize = 19;
 
-/// Calls `each` for every name in the directory at `path` ("." and ".." too); false if there are too many for one look.
+/// Calls `each` for every name in the directory at `path` ("." and ".." too); false if there are too many for one look. If
+/// `expect` says which directory it has to be, it is that one.
 ///
 /// # Errors
-/// What `open` and `getdents64` give.
-pub fn names(path: &Path, mut each: impl FnMut(&[u8])) -> io::Result<bool> {
+/// What `open` and `getdents64` give; `ESTALE` where another directory is there.
+pub fn names(path: &Path, expect: Option<FileId>, mut each: impl FnMut(&[u8])) -> io::Result<bool> {
     let c_path = CString::new(path.as_os_str().as_bytes())?;
     let how = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let dir = nix::fcntl::open(&*c_path, how, Mode::empty())?;
+    if let Some(expect) = expect {
+        let there = nix::sys::stat::fstat(&dir)?;
+        if expect != (FileId { device: there.st_dev, inode: there.st_ino }) {
+            return Err(Errno::ESTALE.into());
+        }
+    }
     let mut room = [0u64; ROOM];
     for _ in 0..LOOKS {
         let length = size_of_val(&room);
@@ -58,7 +67,7 @@ mod tests {
 
     fn listed(path: &Path) -> (bool, BTreeSet<Vec<u8>>) {
         let mut found = BTreeSet::new();
-        let all = names(path, |name| _ = found.insert(name.to_vec())).unwrap();
+        let all = names(path, None, |name| _ = found.insert(name.to_vec())).unwrap();
         (all, found)
     }
 
@@ -83,6 +92,6 @@ mod tests {
     #[test]
     fn what_is_no_directory_is_none() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(names(file.path(), |_| {}).unwrap_err().raw_os_error(), Some(libc::ENOTDIR));
+        assert_eq!(names(file.path(), None, |_| {}).unwrap_err().raw_os_error(), Some(libc::ENOTDIR));
     }
 }

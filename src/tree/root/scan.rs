@@ -107,7 +107,7 @@ pub fn look(root: &Path, name: &std::ffi::OsStr) -> EntryKind {
     };
     let run = file::child(&path, "run");
     let Some(executable) = file::executable(&run) else { return EntryKind::NotYet };
-    let contents = Contents::of(&path, &metadata);
+    let Some(contents) = Contents::of(&path, &metadata) else { return EntryKind::Unknown };
     let has_logger = contents.entries.log && file::is_executable(&file::child(&file::child(&path, "log"), "run"));
     let writer = trust::writer_of(&path, &metadata).or_else(|| trust::writer_of(&run, &executable)).map(Box::new);
     let (name, instance) = (name.to_string(), FileInstance::of(&metadata));

@@ -201,7 +201,8 @@ fn look(root: (&Path, Option<FileInstance>), name: &str, directory: Option<FileI
         Ok(metadata) => match (FileInstance::of(&metadata), scan::look(root.0, name.as_ref())) {
             (there, _) if !was(&there) => Place::Gone,
             (_, EntryKind::Service(found)) => Place::Kept(found),
-            (there, EntryKind::NotYet | EntryKind::Unknown) => Place::Incomplete(there),
+            (there, EntryKind::NotYet) => Place::Incomplete(there),
+            (_, EntryKind::Unknown) => Place::Unknown,
             (_, EntryKind::Gone) => gone(),
             (_, EntryKind::Ignored | EntryKind::Refused(_)) => Place::Gone,
         },
