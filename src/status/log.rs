@@ -10,6 +10,7 @@ use crate::sys::terminal::console;
 use crate::sys::terminal::escape::Escaping;
 use crate::sys::{errno_text, time};
 use chrono::{Datelike, Timelike};
+use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
@@ -54,6 +55,8 @@ struct Sinks {
     echo: Echo,
     notice: Mutex<Sink>,
     trouble: Mutex<Sink>,
+    /// Is told when a line could not be written.
+    behind: OnceLock<Sender<()>>,
 }
 
 impl Log {
@@ -61,7 +64,14 @@ impl Log {
     pub fn new(dir: &StatusDir, name: &str, echo: Echo) -> Log {
         log::set_max_level(log::LevelFilter::Info);
         let (notice, trouble) = (Mutex::new(Sink::new(StatusDir::log)), Mutex::new(Sink::new(StatusDir::log_wf)));
-        Log(Arc::new(Sinks { dir: dir.clone(), name: name.to_string(), echo, notice, trouble }))
+        Log(Arc::new(Sinks {
+            dir: dir.clone(),
+            name: name.to_string(),
+            echo,
+            notice,
+            trouble,
+            behind: OnceLock::new(),
+        }))
     }
 
     /// Makes both files, and tells of one that cannot be written on standard error and in the other one.
@@ -76,6 +86,11 @@ impl Log {
                 other.lock().write(line, dir);
             }
         }
+    }
+
+    /// Has `behind` told when a line could not be written, whichever thread it came from; one message stands for all that wait.
+    pub fn tell_when_behind(&self, behind: Sender<()>) {
+        let _ = self.0.behind.set(behind);
     }
 
     /// Tries again to write the lines that could not be written. Whether none is left.
@@ -128,7 +143,12 @@ impl Sinks {
                 name => console::line(&format!("{stamp}{}: {text}", name.escape_debug())),
             }
         }
-        if serious { &self.trouble } else { &self.notice }.lock().write(line, &self.dir);
+        let mut sink = if serious { &self.trouble } else { &self.notice }.lock();
+        sink.write(line, &self.dir);
+        if let (true, Some(behind)) = (sink.failing, self.behind.get()) {
+            // Full: it has not been heard of the last one yet.
+            let _ = behind.try_send(());
+        }
     }
 }
 
@@ -360,10 +380,14 @@ mod tests {
     fn lines_that_could_not_be_written_are_caught_up_with() {
         let root = tempfile::tempdir().unwrap();
         let (dir, log) = log_in(root.path());
+        let (sender, behind) = crossbeam_channel::bounded(1);
+        log.tell_when_behind(sender);
         assert!(log.catch_up() && !dir.log().exists());
+        log::warn!(logger: log, "before");
+        assert!(behind.is_empty());
         std::fs::create_dir(dir.log()).unwrap();
         log::info!(logger: log, "first");
-        assert!(!log.catch_up());
+        assert!(!log.catch_up() && behind.try_recv().is_ok());
         std::fs::remove_dir(dir.log()).unwrap();
         assert!(log.catch_up());
         assert!(std::fs::read_to_string(dir.log()).unwrap().ends_with(" first\n"));

@@ -30,7 +30,7 @@ use crate::sys::time::Mono;
 use crate::tree::capacity;
 use crate::tree::status_root::StatusRoot;
 use crate::tree::tree_dir::TreeDir;
-use crossbeam_channel::{Receiver, after, never, select};
+use crossbeam_channel::{Receiver, after, bounded, never, select};
 use log::Level;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
@@ -97,6 +97,8 @@ struct Tree {
     shutdown: Shutdown,
     /// An upgrade was put off, and that is in the log.
     retry_logged: bool,
+    /// A line could not be written into the log, by whatever thread.
+    log_behind: Receiver<()>,
 }
 
 impl Tree {
@@ -118,6 +120,8 @@ impl Tree {
             echo: options.echo,
             log: log.clone(),
         };
+        let (behind, log_behind) = bounded(1);
+        log.tell_when_behind(behind);
         Tree {
             tree_dir,
             re_exec: options.re_exec,
@@ -131,6 +135,7 @@ impl Tree {
             adoption: None,
             shutdown: Shutdown::new(options.shutdown),
             retry_logged: false,
+            log_behind,
         }
     }
 
@@ -194,6 +199,7 @@ impl Tree {
             recv(panicked) -> _ => self.release_panicked(),
             // The next turn begins with it.
             recv(log_retry) -> _ => {}
+            recv(self.log_behind) -> _ => {}
             recv(self.question) -> answer => self.answered(answer.unwrap_or(Err(ProgramFault::NoAnswer)), messages),
             recv(adoption) -> _ => {
                 self.adoption = None;
