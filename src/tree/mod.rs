@@ -11,7 +11,8 @@
 //! | [`question`] | what it asks the next program before |
 //! | [`candidate`] | the program that is at the path now, and what it answers |
 //! | [`upgrade`] | the program replaces itself |
-//! | [`shutdown`] | how the tree ends, and its exit code |
+//! | [`shutdown`] | how the tree ends, and its exit code: the rules |
+//! | `ending` | what is stopped, killed and waited for at its end |
 //! | [`standard_output`] | the tree's standard output, for services |
 //! | [`status_root`] | where the status directories are |
 //! | [`tree_dir`] | the tree's own status directory and its lock |
@@ -23,6 +24,7 @@
 mod begin;
 pub mod candidate;
 pub mod capacity;
+mod ending;
 pub mod error;
 pub mod handover;
 pub mod options;

@@ -9,7 +9,7 @@ use super::root::scan;
 use super::root::scanner::{Look, ROOT_RETRY_INTERVAL, RootScanner};
 use super::roster::entry::ThreadExit;
 use super::roster::members::{Roster, Shared};
-use super::shutdown::{Asked, Shutdown};
+use super::shutdown::Shutdown;
 use super::signals::{Listening, Messages, TreeRequest};
 use super::upgrade::{Next, NotReplaced, UpgradeError, upgrade};
 use crate::conf::defaults::MAIN;
@@ -17,14 +17,11 @@ use crate::conf::source::Reload;
 use crate::status::dir::TREE_DIR;
 use crate::status::log::Log;
 use crate::supervisor::host::ToTree;
-use crate::supervisor::report::alarm::WAIT_AT_END;
 use crate::supervisor::runit::RunitTree;
 use crate::sys::describe;
 use crate::sys::handover::ProgramFile;
 use crate::sys::process::oom;
 use crate::sys::process::orphans;
-use crate::sys::process::pidfd::ExitStatus;
-use crate::sys::process::start::StartError;
 use crate::sys::threads::signals::Signals;
 use crate::sys::time::Mono;
 use crate::tree::capacity;
@@ -78,14 +75,15 @@ pub fn run(mut options: Options) -> Result<u8, TreeError> {
 /// How often lines that could not be written into the tree's log are tried again.
 const LOG_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-struct Tree {
+/// The main loop's state.
+pub(super) struct Tree {
     tree_dir: TreeDir,
     re_exec: ReExec,
-    scanner: RootScanner,
-    roster: Roster,
-    log: Log,
+    pub(super) scanner: RootScanner,
+    pub(super) roster: Roster,
+    pub(super) log: Log,
     /// What the program before us has left is taken on once the root is there.
-    handover_pending: bool,
+    pub(super) handover_pending: bool,
     /// Where the answer of the next program comes from, while it is asked.
     question: Receiver<Result<ProgramFile, ProgramFault>>,
     /// Whether it is.
@@ -93,8 +91,8 @@ struct Tree {
     /// It has answered, and what it is to do was put off.
     next_program: Option<ProgramFile>,
     /// Is closed when all threads have adopted what the program before us has left; `None` after that.
-    adoption: Option<Receiver<Infallible>>,
-    shutdown: Shutdown,
+    pub(super) adoption: Option<Receiver<Infallible>>,
+    pub(super) shutdown: Shutdown,
     /// An upgrade was put off, and that is in the log.
     retry_logged: bool,
     /// A line could not be written into the log, by whatever thread.
@@ -222,29 +220,6 @@ impl Tree {
         self.tree_dir.publish(self.roster.not_begun().iter().chain(passed_over));
     }
 
-    /// Waits until the last alarm programs are started, unless somebody is in a hurry.
-    fn send_last_alarms(&mut self, messages: &Messages) {
-        let alarms = self.roster.alarms();
-        let deadline = after(WAIT_AT_END);
-        let stop_timeout = timer(self.shutdown.deadline());
-        while !self.shutdown.kills() && alarms.are_starting() {
-            select! {
-                recv(alarms.progress()) -> _ => {}
-                recv(messages.requests) -> request => {
-                    if request == Ok(TreeRequest::Shutdown) {
-                        self.shutdown.asked(Mono::now());
-                    }
-                }
-                recv(deadline) -> _ => break,
-                recv(stop_timeout) -> _ => break,
-            }
-        }
-        let dropped = alarms.drop_waiting();
-        if dropped > 0 {
-            log::warn!(logger: self.log, "{dropped} alarm programs not run: others take too long");
-        }
-    }
-
     fn changed(&mut self) {
         if self.shutdown.has_begun() {
             return;
@@ -326,7 +301,7 @@ impl Tree {
     }
 
     /// All that are to start are known before the first one does, also those that an earlier tree has left: none overtakes another.
-    fn announce(&mut self, names: &[OsString]) {
+    pub(super) fn announce(&mut self, names: &[OsString]) {
         if self.roster.has_order() {
             self.roster.announce(names.iter().filter_map(|name| self.scanner.service_name(name)));
         }
@@ -388,55 +363,6 @@ impl Tree {
         self.roster.wake_all();
         self.roster.bring_loggers_back();
         self.look_at_root();
-    }
-
-    fn shut_down(&mut self) {
-        match self.shutdown.asked(Mono::now()) {
-            Asked::Stop => {
-                log::info!(logger: self.log, "told to end: stopping {}", counted(self.roster.len(), "service"));
-                self.stop_all();
-            }
-            Asked::Kill => {
-                log::warn!(logger: self.log, "told to end again: killing what is left");
-                self.roster.kill_all();
-            }
-            Asked::Nothing => log::info!(logger: self.log, "told to end again: it ends already"),
-        }
-    }
-
-    /// The end of a service is that of the tree: its `shutdown_on` says so.
-    fn shut_down_with(&mut self, module: &str, exit: Result<ExitStatus, StartError>) {
-        if self.shutdown.asked_by_service(exit, Mono::now()) {
-            let how = exit.map_or_else(|error| format!("could not be started: {error}"), |exit| exit.to_string());
-            let others = match self.roster.len().saturating_sub(1) {
-                0 => String::new(),
-                count => format!("stopping {}, then ", counted(count, "other service")),
-            };
-            let code = self.shutdown.exit_code();
-            log::warn!(
-                logger: self.log,
-                "{module}: {how}; its shutdown_on ends the tree: {others}leaving with exit code {code}"
-            );
-            self.stop_all();
-        }
-    }
-
-    fn stop_all(&mut self) {
-        if std::mem::take(&mut self.handover_pending) {
-            // Without a root, what runs has no place any more, and is stopped.
-            let left = self.roster.find_leftovers(self.scanner.root());
-            self.announce(&[]);
-            self.roster.adopt_leftovers((self.scanner.root(), self.scanner.identity()), left);
-            self.adoption = Some(self.roster.drop_handover());
-        }
-        self.scanner.stop();
-        self.roster.leave_all();
-    }
-
-    fn stop_timeout_is_over(&mut self) {
-        self.shutdown.time_is_over();
-        log::warn!(logger: self.log, "--stop-timeout is over: killing what is left");
-        self.roster.kill_all();
     }
 
     fn upgrade(&mut self, messages: &Messages) {
@@ -513,11 +439,6 @@ impl Tree {
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
-}
-
-fn timer(at: Option<Mono>) -> Receiver<Instant> {
+pub(super) fn timer(at: Option<Mono>) -> Receiver<Instant> {
     at.map_or_else(never, |at| after(at.since(Mono::now())))
 }
