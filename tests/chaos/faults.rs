@@ -86,6 +86,8 @@ impl World<'_> {
         }
         self.pause();
         std::fs::rename(&away, self.place.root()).expect("back");
+        // The configuration was away with it.
+        self.rescan();
     }
 
     /// A module's status directory, while the tree runs: it is made anew, and says the truth again. A tree that is killed
