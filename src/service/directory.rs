@@ -94,7 +94,7 @@ impl Directory {
         recorder: RecordWriter<'_>,
         context: Option<&Resolved>,
     ) -> Result<Started, StartError> {
-        // Else, what it was to be started with may be less than what there is.
+        // Of a directory that was not there, some of the settings may have been missed: it could run as another user.
         self.seen.is_up_to_date().map_err(|errno| StartError { step: Step::Directory, errno })?;
         self.start(c"./run", &self.run, (streams, telling.fourth()), Some(recorder), context)
     }

@@ -181,11 +181,6 @@ impl Order {
         self.places.get(name).copied()
     }
 
-    /// Whether any module has a relation to another one.
-    pub fn is_needed(&self) -> bool {
-        !self.global.is_empty() || self.nodes.iter().any(|node| node.relations.names_others())
-    }
-
     /// The circles, each told from the first of its modules on, by name: so it is the same text each time.
     pub fn circles(&mut self) -> Vec<String> {
         self.refresh();
