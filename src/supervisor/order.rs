@@ -4,7 +4,7 @@
 
 use crate::conf::names_others;
 use crate::machine::standing::{Hold, Lack, Standing};
-use crate::machine::{Event, Turn};
+use crate::machine::{Event, Stop, Turn};
 use crate::supervisor::host::ToTree;
 use crate::supervisor::place::Place;
 use crate::supervisor::thread::Supervisor;
@@ -27,8 +27,16 @@ impl Supervisor {
             }
             // Who has declared something has joined by that. Once more, and the order would be told that nothing runs.
             if !self.standpoint.ordered {
-                self.join_order(&*place);
+                self.enter_order(&*place);
             }
+        }
+    }
+
+    /// After the first event: what the service does now is known.
+    pub(super) fn join_order(&mut self) {
+        if let Some(place) = self.place().filter(|_| self.standpoint.ordered) {
+            self.tell_standing();
+            place.join(self.machine.run().is_some_and(|run| run.stop != Stop::No));
         }
     }
 
@@ -36,12 +44,11 @@ impl Supervisor {
         self.spec.host.tree().and_then(|tree| tree.place.clone())
     }
 
-    fn join_order(&mut self, place: &dyn Place) {
+    fn enter_order(&mut self, place: &dyn Place) {
         self.tell_stop_limit(place);
         // Before the first event nothing is known of the service, so nothing is told of it yet.
         self.handle(Event::Turn(Turn::Ordered(true)));
         self.standpoint.ordered = true;
-        place.joins();
     }
 
     /// Whether anything of it may take for ever to end: what is run, or its `finish`.
@@ -66,7 +73,7 @@ impl Supervisor {
             self.tell_tree(ToTree::Ordered);
         }
         if !self.standpoint.ordered {
-            self.join_order(&*place);
+            self.enter_order(&*place);
         }
     }
 
@@ -74,8 +81,8 @@ impl Supervisor {
     pub(super) fn look_at_order(&mut self) {
         let Some(place) = self.place() else { return };
         if !self.standpoint.ordered && place.is_ordered() {
-            self.join_order(&*place);
-            self.tell_standing();
+            self.enter_order(&*place);
+            self.join_order();
         }
         if !self.standpoint.ordered {
             return;

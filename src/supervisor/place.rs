@@ -28,9 +28,9 @@ pub trait Place: Debug + Send + Sync {
     fn has_own(&self) -> bool;
     /// A run process lived before supervision began, and lives no more.
     fn has_run_before(&self);
-    /// A supervisor of the module begins. Whatever another one before it was told, it is told again: that one may have
-    /// panicked before it could do it.
-    fn joins(&self);
+    /// A supervisor of the module has begun, and stops the run process or does not. Whatever another one before it was
+    /// told, it is told again: that one may have panicked before it could do it.
+    fn join(&self, stops: bool);
     /// What the thread of the module gets.
     fn take_call(&self) -> Option<Call>;
     /// This is what the service directory itself says of others; whether there is an order only since this.

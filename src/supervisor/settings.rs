@@ -89,6 +89,7 @@ impl Supervisor {
             Err(unread) => self.say(Level::Warn, format!("{}; no start without it", unread.complaint())),
         }
         self.apply_settings();
+        self.join_order();
         if let Some(policy) = self.new_policy.take() {
             self.handle(Event::Policy(policy));
         }

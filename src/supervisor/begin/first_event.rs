@@ -29,6 +29,7 @@ impl Supervisor {
         }
         self.take_place(resumes && self.processes.run.is_none());
         self.handle(event);
+        self.join_order();
         self.settle_leftovers();
         let runs_elsewhere = record.is_some_and(|record| {
             record.role == Role::Run

@@ -232,8 +232,8 @@ impl Place for Seat {
         self.at((), |order, id| order.set_unlimited(id, is_unlimited));
     }
 
-    fn joins(&self) {
-        self.at((), Order::call_again);
+    fn join(&self, stops: bool) {
+        self.at((), |order, id| order.join(id, stops));
     }
 
     fn take_call(&self) -> Option<Call> {

@@ -329,14 +329,19 @@ impl Order {
         }
     }
 
-    /// Its thread begins anew: what it was told before is told again, also what it was told while nobody was there to
-    /// hear of it. Others may wait for its end.
-    pub fn call_again(&mut self, id: Id) {
+    /// Its thread begins anew, and stops its run process or does not: it may have lost what it was about to do. Unless it
+    /// stops, it is told again what it was told before, also while nobody was there to hear of it. Others may wait for its
+    /// end.
+    pub fn join(&mut self, id: Id, stops: bool) {
         self.refresh();
         let Some(node) = self.nodes.get(id).filter(|node| node.is_there) else { return };
-        if node.halt && node.call.is_none() {
-            self.change(id, |node| node.call = Some(Call::Halt));
-        }
+        let stops = stops && node.standing.lives();
+        self.change(id, |node| {
+            node.stops = stops;
+            if node.halt && !stops && node.call.is_none() {
+                node.call = Some(Call::Halt);
+            }
+        });
         if self.nodes[id].call.is_some() {
             self.wake(id);
         }

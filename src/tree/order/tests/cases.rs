@@ -269,6 +269,18 @@ fn adopted_ones_run_on_whatever_they_need() {
 }
 
 #[test]
+fn a_thread_that_begins_anew_and_stops_no_longer_is_waited_for_no_longer() {
+    let mut world = World::of(&[("web", "db"), ("db", "")]);
+    all_up(&mut world);
+    // It asks for its stop, and its thread panics before anything of that is written down.
+    let id = world.members["db"].id;
+    world.order.ask_stop(id).expect_err("the one that needs it lives");
+    world.panic("db", true);
+    world.settle();
+    assert_eq!(up(&world), ["db", "web"]);
+}
+
+#[test]
 fn a_chain_costs_one_look_each() {
     const LENGTH: usize = 1000;
     let mut world = World::default();

@@ -70,7 +70,7 @@ fn happens(world: &mut World, dice: &mut Dice, panics: bool) {
             let needs = if dice.chance(50) { String::new() } else { self::name(dice.below(MODULES)) };
             world.set_global(&needs);
         }
-        20 => world.panic(&name),
+        20 => world.panic(&name, dice.chance(50)),
         _ => {
             // Some of those that were woken look, not in the order in which they were.
             let woken: Vec<usize> = world.woken.iter().copied().filter(|_| dice.chance(50)).collect();

@@ -295,14 +295,13 @@ impl World {
         self.collect();
     }
 
-    /// Its thread panics, and what it was told is gone with it: another one adopts what runs, and knows what is wanted of it.
-    pub fn panic(&mut self, name: &str) {
+    /// Its thread panics, and what it was told is gone with it: another one adopts what runs, and knows what is wanted of
+    /// it. Whether it knows of a stop that has not begun as well depends on the moment.
+    pub fn panic(&mut self, name: &str, forgets: bool) {
         let member = self.members.get_mut(name).expect("known");
         let id = member.id;
         self.woken.remove(&id);
-        self.order.call_again(id);
-        let member = self.members.get_mut(name).expect("known");
-        match (member.doing, member.wanted) {
+        match (member.doing, member.wanted && forgets) {
             (Doing::Waits, _) => {
                 self.ask_start(name);
             }
@@ -310,6 +309,8 @@ impl World {
             (Doing::WaitsToStop, false) => self.ask_stop(name),
             (Doing::Nothing | Doing::Runs | Doing::Ends | Doing::Done | Doing::Failed, _) => {}
         }
+        let stops = matches!(self.doing(name), Doing::WaitsToStop | Doing::Ends);
+        self.order.join(id, stops);
         self.collect();
     }
 
