@@ -360,6 +360,12 @@ impl Config {
         (at < places.len()).then(|| places.swap_remove(at)).map(|(path, entry)| (path, entry.line))
     }
 
+    /// Whether `key` is said of `module` itself, not of all.
+    pub fn is_own(&self, module: &str, own: Option<&OwnFile>, key: &str) -> bool {
+        let sections = [self.scope(module).1, own.map(OwnFile::section)];
+        sections.into_iter().flatten().any(|section| section.get(key).is_some())
+    }
+
     /// Whether any section, or the command, says of any module how it stands to others.
     pub fn has_relations(&self) -> bool {
         self.defaults.command || self.sections.iter().any(|(_, section)| names_others(section))

@@ -30,7 +30,9 @@ impl Service {
     /// Whether there is `control/LETTER`.
     pub fn has_control(&self, letter: char) -> bool {
         match &self.definition {
-            Definition::Directory(directory) => file::is_executable(&directory.control_path(letter)),
+            Definition::Directory(directory) => {
+                directory.entries().control && file::is_executable(&directory.control_path(letter))
+            }
             Definition::Command(_) | Definition::Logger(_) => false,
         }
     }
@@ -38,7 +40,7 @@ impl Service {
     /// Whether there may be something to run before a start, as things are now.
     pub fn may_have_pre_start(&self) -> bool {
         match &self.definition {
-            Definition::Directory(directory) => directory.entries().control && self.has_control('u'),
+            Definition::Directory(_) => self.has_control('u'),
             Definition::Command(_) => true,
             Definition::Logger(_) => false,
         }

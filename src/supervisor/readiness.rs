@@ -47,6 +47,11 @@ impl Supervisor {
             (Ready::ByFiles, None) if !has_check => (ReadyWhen::Started, Channel::Silent),
             (Ready::Check | Ready::ByFiles, _) => (ReadyWhen::Checked, Channel::Silent),
         };
+        // What all inherit is for those that have a check.
+        let is_own = || self.spec.config.is_own(&self.spec.module, self.own.file(), "check_interval");
+        if settings.check_interval.is_some() && !has_check && complaint.is_none() && is_own() {
+            complaint = Some("check_interval, and there is no check: it is never looked at".into());
+        }
         if is_oneshot {
             (ready, channel) = (ReadyWhen::Never, if channel == Channel::Socket { channel } else { Channel::Silent });
         }

@@ -104,6 +104,18 @@ fn ready_by_a_check_that_there_is_not_is_ready_when_it_runs() {
 }
 
 #[test]
+fn an_interval_without_a_check_is_told_unless_all_inherit_it() {
+    let (place, web) = web("check_interval : 7", SLEEP);
+    place.conf("[global]\ncheck_interval : 5\n[web]\ncheck_interval : 7\n");
+    place.run("db", SLEEP);
+    let db = place.module("db");
+    let _tree = place.tree();
+    web.wait_text(&place, "supervise.log.wf", "check_interval, and there is no check: it is never looked at");
+    db.wait_state(&place, "up");
+    assert!(!db.log().contains("check_interval"), "{}", db.log());
+}
+
+#[test]
 fn one_that_hangs_is_killed_with_all_that_it_has_started() {
     let (place, web) = web(
         "check : sh -c 'sleep 1000 & echo $! >> ../../pids; echo $$ >> ../../pids; wait'\ncheck_timeout : 0.2",
