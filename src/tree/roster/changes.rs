@@ -90,7 +90,7 @@ impl Roster {
         let is_old_name = |entry: &&Entry| {
             let there = || std::fs::metadata(&entry.found.path).ok().map(|now| FileInstance::of(&now));
             let is_there = |link| scan::link_at(&entry.found.path) == Some(link);
-            entry.lifecycle == Lifecycle::Supervised
+            (entry.lifecycle == Lifecycle::Supervised || (entry.lifecycle == Lifecycle::Exited && entry.has_threads()))
                 && match (entry.found.link, found.link) {
                     (Some(old), Some(new)) if old == new => !is_there(new),
                     _ => {
@@ -120,9 +120,10 @@ impl Roster {
                 *next = None;
                 self.remove_if_done(name);
             }
-            Some(Lifecycle::Exited) => {
-                self.entries.remove(name);
-                self.places.leave(name);
+            // Its logger may still read what is left, and has to be told when the service's thread has ended.
+            Some(lifecycle @ Lifecycle::Exited) => {
+                *lifecycle = Lifecycle::Leaving(None);
+                self.remove_if_done(name);
             }
         }
     }

@@ -3,10 +3,11 @@
 use super::entry::{Entry, Lifecycle, LoggerKind, Stdout, SupervisorThread, ThreadExit};
 use super::members::{Roster, Shared};
 use crate::conf::source::ConfigSource;
+use crate::machine::Leave;
 use crate::service::entries::Contents;
 use crate::status::StatusDir;
 use crate::status::log::{Echo, Log};
-use crate::supervisor::requests::mailbox::Mailbox;
+use crate::supervisor::requests::mailbox::{Ask, Mailbox};
 use crate::supervisor::spec::Outcome;
 use crate::sys::files::file_id::FileInstance;
 use crate::sys::threads::thread::Thread;
@@ -108,4 +109,23 @@ fn a_shutdown_waits_for_nothing_that_is_held_back() {
     let report = roster.reports().recv_timeout(Duration::from_secs(20)).unwrap();
     roster.ended(report).unwrap();
     assert!(roster.is_empty());
+}
+
+#[test]
+fn a_logger_is_told_that_its_service_is_gone_also_where_that_had_left() {
+    let top = tempfile::tempdir().unwrap();
+    let mut roster = roster(top.path(), Lifecycle::Exited);
+    let logger = Arc::new(Mailbox::default());
+    let thread = Thread::spawn("web/log", 64 * 1024, || ()).unwrap();
+    let member =
+        SupervisorThread { module: "web/log".into(), mailbox: logger.clone(), thread, demand: Demand::default() };
+    roster.members.insert(MEMBER + 1, ("web".into(), member));
+    roster.entries.get_mut("web").unwrap().logger = Some(MEMBER + 1);
+    roster.gone("web");
+    assert!(roster.knows("web") && logger.take().is_none(), "something of it runs");
+    let left = Some(Outcome::Left(Leave::Stop));
+    roster.ended(ThreadExit { member: MEMBER, outcome: left }).unwrap();
+    assert!(matches!(logger.take(), Some(Ask::Leave(Leave::EndOfInput))), "the logger would wait for ever");
+    roster.ended(ThreadExit { member: MEMBER + 1, outcome: left }).unwrap();
+    assert!(roster.is_empty() && !roster.knows("web"));
 }
