@@ -371,6 +371,12 @@ impl Config {
         self.defaults.command || self.sections.iter().any(|(_, section)| names_others(section))
     }
 
+    /// Whether the shared file says how `module` stands to others.
+    pub fn names_others(&self, module: &str) -> bool {
+        let (global, section) = self.scope(module);
+        [global, section].into_iter().flatten().any(names_others)
+    }
+
     /// Where values of `module` come from; a later one counts more.
     fn places<'a>(&'a self, module: &str, own: Option<&'a OwnFile>) -> [Option<Place<'a>>; 4] {
         let (global, section) = self.scope(module);
@@ -391,6 +397,11 @@ impl Config {
             both => both,
         }
     }
+}
+
+/// Whether `section` says by which tags others may name a module.
+pub(crate) fn has_tags(section: &Section) -> bool {
+    section.get("tags").is_some_and(|entry| !entry.value.is_empty())
 }
 
 /// Whether `section` says how a module stands to others.

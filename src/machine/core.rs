@@ -31,6 +31,8 @@ pub struct Machine {
     pub(super) ordered: bool,
     /// What it needs is being stopped, and its start is under way: it is stopped as soon as it runs.
     pub(super) halted: bool,
+    /// Nothing ran, nor was going to, and somebody has stopped it all the same.
+    pub(super) put_down: bool,
     /// Whoever ends all does not wait: no `finish` runs any more.
     pub(super) in_haste: bool,
     /// A logger reads what is left in its pipe; set from the first process that does on.
@@ -59,6 +61,7 @@ impl Machine {
             alarmed: false,
             ordered: false,
             halted: false,
+            put_down: false,
             in_haste: false,
             last_words: None,
         }

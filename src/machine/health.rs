@@ -365,7 +365,13 @@ impl Health {
                 }
                 HealthStep::Nothing
             }
-            Notice::Stopping => HealthStep::Nothing,
+            // It serves no longer, and is not asked to become ready in time: nobody starts on it.
+            Notice::Stopping => {
+                if matches!(self.fitness, Fitness::Ready | Fitness::Reloading) {
+                    self.fitness = Fitness::Starting;
+                }
+                HealthStep::Nothing
+            }
             Notice::Alive => {
                 self.alive_by = self.watchdog.or(rules.watchdog).map(|interval| now + interval);
                 HealthStep::Nothing

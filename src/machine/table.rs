@@ -80,7 +80,7 @@ impl Machine {
             Event::Command(Command::Up) => self.start_by_command(Want::Up, now, actions),
             Event::Command(Command::Once) => self.start_by_command(Want::Once, now, actions),
             Event::Command(Command::Down) => {
-                self.want = Want::Down;
+                (self.want, self.put_down) = (Want::Down, true);
                 self.rest();
             }
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
@@ -137,9 +137,8 @@ impl Machine {
             Event::Command(Command::Up) => self.want = Want::Up,
             Event::Command(Command::Once) => self.want = Want::Once,
             Event::Command(Command::Down) => {
-                self.want = Want::Down;
-                self.reason = None;
-                self.state = State::Down;
+                (self.want, self.reason) = (Want::Down, None);
+                self.rest();
                 actions.push(Action::Log(Note::StartCancelled));
             }
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
@@ -400,7 +399,7 @@ impl Machine {
         match event {
             Event::Command(Command::Up) => self.revive(Want::Up, now, actions),
             Event::Command(Command::Once) => self.revive(Want::Once, now, actions),
-            Event::Command(Command::Down) => self.want = Want::Down,
+            Event::Command(Command::Down) => (self.want, self.put_down) = (Want::Down, true),
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
             Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),
             Event::Leave(leave) => self.leave_at_once(leave, actions),
@@ -424,8 +423,8 @@ impl Machine {
             Event::Command(Command::Up) => self.start_by_command(Want::Up, now, actions),
             Event::Command(Command::Once) => self.start_by_command(Want::Once, now, actions),
             Event::Command(Command::Down) => {
-                self.want = Want::Down;
-                self.state = State::Down;
+                (self.want, self.reason) = (Want::Down, None);
+                self.rest();
             }
             Event::Command(Command::Exit | Command::StopAndExit) => self.leave_at_once(Leave::WhenDown, actions),
             Event::Command(Command::Signal(signal)) => nobody_to_signal(signal, actions),

@@ -228,7 +228,8 @@ impl Machine {
     /// What has become of the service, for those that need it.
     pub fn standing(&self) -> Standing {
         match self.state {
-            State::Down => Standing::Down { by_command: self.want == Want::Down && self.reason.is_none() },
+            State::Down | State::Failed if self.put_down => Standing::Down { by_command: true },
+            State::Down => Standing::Down { by_command: self.want == Want::Down && self.is_down_by_command() },
             State::Ended => Standing::Down { by_command: true },
             State::Backoff { .. } | State::Waiting => Standing::Coming,
             State::PreStartRequested
@@ -245,6 +246,10 @@ impl Machine {
             State::Failed => Standing::Failed,
             State::Done => Standing::Done,
         }
+    }
+
+    fn is_down_by_command(&self) -> bool {
+        matches!(self.reason, None | Some(Reason::Rests(Rest::Command)))
     }
 
     /// Whether the rest of the run process's group is killed after its end whatever follows; before a start it is in any case,

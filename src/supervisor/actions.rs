@@ -111,7 +111,8 @@ impl Supervisor {
             return Event::Answer(Answer::StartFailed { error, has_finish: false });
         }
         // From here, where the stack is not deep yet: it may have to list the service directory.
-        if let Err(error) = self.refresh_own_settings() {
+        let was_ordered = self.standpoint.ordered;
+        if let Err(error) = self.refresh_own_settings().and_then(|()| self.comes_first(was_ordered)) {
             return self.could_not_start(error);
         }
         self.end_leftovers_before_start();

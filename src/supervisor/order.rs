@@ -2,15 +2,27 @@
 //!
 //! Where the tree has no order, nothing is asked and nothing told.
 
-use crate::conf::names_others;
+use crate::conf::{has_tags, names_others};
 use crate::machine::standing::{Hold, Lack, Standing};
 use crate::machine::{Event, Stop, Turn};
 use crate::supervisor::host::ToTree;
 use crate::supervisor::place::Place;
 use crate::supervisor::thread::Supervisor;
+use crate::sys::Errno;
+use crate::sys::context::{Part, Refusal};
+use crate::sys::process::start::{StartError, Step};
 use log::Level;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Whether the thread has read the shared file again by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shared {
+    /// The order has it from the tree.
+    AsBefore,
+    /// It has.
+    ReadAgain,
+}
 
 /// So long, those are waited for whose stop has no `kill_timeout`.
 const UNLIMITED_STOP_WAIT: Duration = Duration::from_secs(60);
@@ -20,7 +32,7 @@ impl Supervisor {
     pub(super) fn take_place(&mut self, had_run: bool) {
         // The tree may have read what an earlier one went by, and the directory may say something else by now.
         self.standpoint.declared = self.place().is_some_and(|place| place.is_ordered() && place.has_own());
-        self.declare_relations();
+        self.declare_relations(Shared::AsBefore);
         if let Some(place) = self.place().filter(|place| place.is_ordered()) {
             if had_run {
                 place.has_run_before();
@@ -57,18 +69,24 @@ impl Supervisor {
         place.set_unlimited(policy.kill_timeout.is_none() || policy.finish_timeout.is_none());
     }
 
-    /// The settings were read: what the directory itself says of others counts, too.
-    pub(super) fn declare_relations(&mut self) {
+    /// The settings were read: what the directory itself says of others counts, too. So does what the shared file says by now,
+    /// if that was read again here.
+    pub(super) fn declare_relations(&mut self, shared: Shared) {
         let Some(place) = self.place() else { return };
         let own = self.own.file();
-        let names_others = own.is_some_and(|own| names_others(own.section()));
+        let (names_others, has_tags) =
+            own.map_or((false, false), |own| (names_others(own.section()), has_tags(own.section())));
         if self.standpoint.ordered {
             self.tell_stop_limit(&*place);
         }
-        if !names_others && !self.standpoint.declared {
+        // Where nobody names others, nobody asks for tags.
+        let says = names_others || (has_tags && place.is_ordered());
+        let shared_says =
+            shared == Shared::ReadAgain && (place.is_ordered() || self.spec.config.names_others(&self.spec.module));
+        if !says && !shared_says && !self.standpoint.declared {
             return;
         }
-        self.standpoint.declared = names_others;
+        self.standpoint.declared = says;
         if place.declare(&self.spec.config, own) {
             self.tell_tree(ToTree::Ordered);
         }
@@ -82,6 +100,7 @@ impl Supervisor {
         let Some(place) = self.place() else { return };
         if !self.standpoint.ordered && place.is_ordered() {
             self.enter_order(&*place);
+            self.declare_relations(Shared::AsBefore);
             self.join_order();
         }
         if !self.standpoint.ordered {
@@ -94,10 +113,24 @@ impl Supervisor {
     }
 
     pub(super) fn ask_start(&mut self) -> Option<Event> {
+        // What the directory says of others by now counts for this start. Why it cannot be read, the start says.
+        let _ = self.refresh_own_settings();
         let answer = self.place().map_or(Ok(()), |place| place.ask_start());
         // It has noted by itself that the service is to come, and whether it begins.
         self.standpoint.told = Some(if answer.is_ok() { Standing::Around } else { Standing::Coming });
         self.answered(answer, Turn::MayStart)
+    }
+
+    /// The settings were read for a start that asked nobody, since there was no order before them.
+    ///
+    /// # Errors
+    /// What it has to wait for: the next try asks.
+    pub(super) fn comes_first(&self, was_ordered: bool) -> Result<(), StartError> {
+        let place = self.place().filter(|_| !was_ordered && self.standpoint.ordered);
+        place.map_or(Ok(()), |place| place.ask_start()).map_err(|hold| {
+            let refusal = Refusal::new(Part::Settings, &hold.to_string());
+            StartError { step: Step::Context(refusal), errno: Errno::EAGAIN }
+        })
     }
 
     pub(super) fn ask_stop(&mut self) -> Option<Event> {

@@ -7,6 +7,7 @@ use crate::conf::own::OwnFile;
 use crate::machine::standing::{Call, Hold, Standing};
 use crate::machine::{State, Stop};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// A module's place in the order of modules.
 pub trait Place: Debug + Send + Sync {
@@ -34,7 +35,7 @@ pub trait Place: Debug + Send + Sync {
     /// What the thread of the module gets.
     fn take_call(&self) -> Option<Call>;
     /// This is what the service directory itself says of others; whether there is an order only since this.
-    fn declare(&self, config: &Config, own: Option<&OwnFile>) -> bool;
+    fn declare(&self, config: &Arc<Config>, own: Option<&OwnFile>) -> bool;
     /// Nothing kills the run process when its stop takes long: those that it needs do not wait for that for ever.
     fn set_unlimited(&self, is_unlimited: bool);
 }

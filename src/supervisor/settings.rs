@@ -11,6 +11,7 @@ use crate::conf::policy::{Policy, ShutdownOn};
 use crate::conf::settings::Settings;
 use crate::conf::source::Reload;
 use crate::machine::Event;
+use crate::supervisor::order::Shared;
 use crate::sys::Errno;
 use crate::sys::context::{Part, Refusal};
 use crate::sys::process::start::{StartError, Step};
@@ -32,7 +33,7 @@ impl Supervisor {
         });
         if read? {
             self.say_own_complaints();
-            self.apply_settings();
+            self.apply_settings(Shared::AsBefore);
         }
         self.settings.refused.as_deref().map_or(Ok(()), |why| Err(refuse(why)))
     }
@@ -44,11 +45,11 @@ impl Supervisor {
     }
 
     /// Takes over what the files say now.
-    fn apply_settings(&mut self) {
+    fn apply_settings(&mut self, shared: Shared) {
         self.settings = self.spec.config.settings(&self.spec.module, self.own.file(), self.spec.host.program());
         self.access.look_up(&self.settings, &mut self.reports.lines);
         self.processes.origin.compare(&self.settings.context);
-        self.declare_relations();
+        self.declare_relations(shared);
         self.new_policy = Some(Box::new(policy(&self.settings, &self.spec)));
     }
 
@@ -88,7 +89,7 @@ impl Supervisor {
             Ok(false) => {}
             Err(unread) => self.say(Level::Warn, format!("{}; no start without it", unread.complaint())),
         }
-        self.apply_settings();
+        self.apply_settings(Shared::ReadAgain);
         self.join_order();
         if let Some(policy) = self.new_policy.take() {
             self.handle(Event::Policy(policy));

@@ -11,6 +11,7 @@ mod chains;
 mod circles;
 mod names;
 mod oneshots;
+mod reading;
 mod restarts;
 mod samples;
 mod stops;

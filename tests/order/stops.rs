@@ -2,7 +2,7 @@
 
 use crate::common::host::skipped;
 use crate::common::*;
-use crate::{RUNS, own, svctl, teller, told, wait_for_state, wait_reason, wait_told};
+use crate::{RUNS, go, own, svctl, teller, told, wait_for_state, wait_reason, wait_told};
 use std::time::{Duration, Instant};
 
 /// `app` needs `web`, which needs `db`; `other` needs nobody.
@@ -283,4 +283,37 @@ fn a_stop_says_whom_it_waits_for_and_is_right_about_it_to_the_end() {
     wait_for_state(&place, "db", "down");
     // One line, and not one for each of them.
     assert_eq!(db.log().matches("waits for the end").count(), 1, "{}", db.log());
+}
+
+#[test]
+fn a_stop_takes_along_who_needs_it_whatever_it_was_doing() {
+    let place = Place::new();
+    place.conf(
+        "[global]\nrestart_delay : 0\nalarm_interval : 6000\n[backoff]\nrestart_delay : 600\n[failed]\nmax_tries : 1\n\
+         [ended]\nrestart : never\n[finishing]\nfinish_timeout : 60\nrestart_delay : 600\n[finished]\nrestart : on-failure\n",
+    );
+    let names = ["backoff", "failed", "ended", "finished", "finishing"];
+    for name in names {
+        let run = "until [ -e ../../go ]; do sleep 0.02; done; exit CODE";
+        place.run(name, &run.replace("CODE", if name == "finished" { "0" } else { "1" }));
+        place.run(&format!("of-{name}"), RUNS);
+        own(&place, &format!("of-{name}"), &format!("needs : {name}\n"));
+    }
+    script(&place.root().join("finishing/finish"), "until [ -e ../../gone ]; do sleep 0.02; done");
+    let _tree = place.tree();
+    for name in names {
+        wait_for_state(&place, &format!("of-{name}"), "up");
+    }
+    go(&place);
+    for (name, state) in names.iter().zip(["backoff", "failed", "down", "done", "finishing"]) {
+        wait_for_state(&place, name, state);
+        wait_for_state(&place, &format!("of-{name}"), "up");
+    }
+    for name in names {
+        place.module(name).send("d");
+        if name == "finishing" {
+            std::fs::write(place.path().join("gone"), "").expect("a file");
+        }
+        wait_for_state(&place, &format!("of-{name}"), "waiting");
+    }
 }

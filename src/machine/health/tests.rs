@@ -123,6 +123,16 @@ fn a_reload_ends_with_ready() {
 }
 
 #[test]
+fn one_that_is_going_to_end_is_ready_no_longer() {
+    let told = HealthRules { ready_timeout: Some(seconds(5.0)), ..rules(ReadyWhen::Told) };
+    let mut health = Health::begin(&told, at(0.0));
+    health.notified(&told, Notice::Ready, at(1.0));
+    assert_eq!(health.notified(&told, Notice::Stopping, at(2.0)), HealthStep::Nothing);
+    assert_eq!((health.fitness(), health.deadline()), (Fitness::Starting, None));
+    assert_eq!(health.notified(&told, Notice::Ready, at(3.0)), HealthStep::Ready, "it has thought better of it");
+}
+
+#[test]
 fn a_later_supervisor_goes_on_where_this_one_was() {
     let checked = HealthRules {
         check_interval: Some(seconds(10.0)),

@@ -15,7 +15,7 @@ use std::time::Duration;
 impl Machine {
     /// `u` or `o` while nothing runs: a start as soon as the plain delay allows.
     pub(in crate::machine) fn start_by_command(&mut self, want: Want, now: Mono, actions: &mut Actions) {
-        self.want = want;
+        (self.want, self.put_down) = (want, false);
         self.reason = None;
         let at = self.limits.next_after_up(&self.policy, now);
         self.start_at(at, now, actions);

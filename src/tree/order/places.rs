@@ -30,6 +30,8 @@ struct Inner {
     begun: bool,
     /// What service directories themselves say.
     own: HashMap<String, OwnFile>,
+    /// The shared file, as modules have read it themselves, since the tree has.
+    read_again: HashMap<String, Arc<Config>>,
     /// Circles that have been told.
     told: HashSet<String>,
 }
@@ -45,6 +47,7 @@ impl Inner {
     }
 
     fn declare(&mut self, config: &Config, name: &str) {
+        let config = self.read_again.get(name).map_or(config, |config| config);
         let (relations, inherits) = config.relations(name, self.own.get(name));
         self.order.declare(name, relations, inherits);
     }
@@ -89,6 +92,7 @@ impl Places {
         let is_new = !self.ordered.swap(true, Ordering::Relaxed);
         let mut inner = self.inner.lock();
         inner.begun = true;
+        inner.read_again.clear();
         inner.order.set_global(config.global_needs());
         for (name, mailbox) in threads {
             inner.declare(config, name);
@@ -134,6 +138,7 @@ impl Places {
             let mut inner = self.inner.lock();
             inner.mailboxes.remove(name);
             inner.own.remove(name);
+            inner.read_again.remove(name);
             if let Some(id) = inner.order.place(name) {
                 inner.order.remove(id);
             }
@@ -215,9 +220,10 @@ impl Place for Seat {
         self.at((), |order, id| order.has_run_before(id));
     }
 
-    fn declare(&self, config: &Config, own: Option<&OwnFile>) -> bool {
+    fn declare(&self, config: &Arc<Config>, own: Option<&OwnFile>) -> bool {
         let is_new = !self.places.ordered.swap(true, Ordering::Relaxed);
         let mut inner = self.places.inner.lock();
+        inner.read_again.insert(self.name.clone(), config.clone());
         match own {
             Some(own) => inner.own.insert(self.name.clone(), own.clone()),
             None => inner.own.remove(&self.name),
