@@ -150,11 +150,23 @@ fn a_crowd_ends_with_all_that_belongs_to_it() {
         place.service(&name(number), &[("run", "exec sleep 1000"), ("finish", finish)]);
     }
     place.run("deaf", "trap '' TERM; while :; do sleep 1; done");
+    // It counts its signals, and would count a second one.
+    place.run(
+        "slow",
+        "trap 'echo TERM >> ../../signals; sleep 0.3; end=1' TERM; until [ \"$end\" ]; do sleep 0.02; done",
+    );
+    // It is stopped by a script instead.
+    place.service("scripted", &[("run", "exec sleep 1000"), ("control/t", "kill -INT $(cat ../../pid)")]);
     let tree = place.tree();
     for number in 0..CROWD {
         place.module(&name(number)).wait_up(&place);
     }
-    place.module("deaf").wait_up(&place);
+    for name in ["deaf", "slow"] {
+        place.module(name).wait_up(&place);
+        place.module(name).wait_trap();
+    }
+    let scripted = place.module("scripted");
+    std::fs::write(place.path().join("pid"), scripted.wait_up(&place).to_string()).expect("a file");
     assert!(tree.stop().success(), "{}", place.story());
     assert_eq!(ended(&place), "-1 15\n".repeat(CROWD), "not each had its finish");
     for number in 0..CROWD {
@@ -165,4 +177,6 @@ fn a_crowd_ends_with_all_that_belongs_to_it() {
         assert!(log.contains("signal TERM; leaving") && log.contains("leaving: nothing runs any more"), "{log}");
     }
     assert!(place.module("deaf").text("supervise.log.wf").contains("KILL"), "{}", place.story());
+    assert_eq!(std::fs::read_to_string(place.path().join("signals")).expect("it was told"), "TERM\n");
+    assert_eq!(scripted.state()["last_exit"]["signal"], "INT", "{}", place.story());
 }

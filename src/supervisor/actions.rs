@@ -10,6 +10,7 @@ use crate::service::start_warnings;
 use crate::supervisor::host::ToTree;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::report::alarm::Message;
+use crate::supervisor::requests::stop_offer::PlainStop;
 use crate::supervisor::thread::Supervisor;
 use crate::sys::process::pidfd::{ExitStatus, Pidfd, signal_name};
 use crate::sys::process::record::{ProcessRecord, Role};
@@ -227,6 +228,10 @@ impl Supervisor {
     fn signal(&mut self, number: i32, group: bool) {
         let Some(run) = &self.processes.run else { return };
         self.reports.acted_this_turn = true;
+        let was_sent = |stop: PlainStop| stop.pid == run.pid && [stop.signal, libc::SIGCONT].contains(&number);
+        if !group && self.processes.sent_by_tree.is_some_and(was_sent) {
+            return;
+        }
         let sent = if group {
             // The process leads no group if the setting was changed while it ran.
             run.signal_group(number).or_else(|_| run.pidfd.signal(number))

@@ -12,6 +12,7 @@
 //! | [`requests`] | what the tree, or a signal, asks of that loop |
 //! | `output` | where a service's output goes while its logger does not run |
 //! | `actions` | what the machine wants done, done |
+//! | `leaving` | how supervision comes to its end with the tree |
 //! | `settings`, `own_settings` | what is in force: the shared file's settings, and the service directory's own |
 //! | [`processes`] | the processes under supervision, the scripts beside them, and the context that they get |
 //! | [`place`], `order` | the module's place in the order of modules, and what the thread does with it |
@@ -24,6 +25,7 @@
 mod actions;
 pub mod begin;
 pub mod host;
+mod leaving;
 mod order;
 mod output;
 pub mod own_settings;

@@ -109,6 +109,7 @@ impl Supervisor {
     /// Why the first start failed; it will be tried again if [`Supervisor::run`] is called.
     pub fn begin(&mut self) -> Result<(), StartError> {
         self.begin_or_resume();
+        self.offer_stop();
         self.adoption_guard = None;
         self.report();
         match self.machine.reason() {
@@ -127,6 +128,7 @@ impl Supervisor {
     /// The same as the first turn of [`Supervisor::run`]: a start that failed is logged and tried again like any other.
     pub(super) fn begin_in_turn(&mut self) {
         self.begin_or_resume();
+        self.offer_stop();
         self.adoption_guard = None;
         self.report_when_quiet(false);
     }
@@ -172,6 +174,7 @@ impl Supervisor {
         let ready = self.wait();
         self.spec.service.expire();
         self.deal_with(&ready);
+        self.offer_stop();
         self.report_when_quiet(ready.quiet);
         if self.lost_lock == Some(LostLock::New) {
             self.lost_lock = Some(LostLock::Told);
@@ -232,7 +235,11 @@ impl Supervisor {
         if ready.notified {
             self.read_notify_socket();
         }
-        if ready.run || due(&self.processes.run) || self.looks_later().is_some() {
+        // The end that the tree has caused by itself is not taken for one of the service's own.
+        if self.spec.host.tree().is_some_and(|tree| tree.end.has_begun()) {
+            self.take_orders();
+        }
+        if self.looks_later().is_none() && (ready.run || due(&self.processes.run)) {
             self.run_has_ended(now);
         }
         if ready.check_output {
@@ -292,6 +299,7 @@ impl Supervisor {
         self.note_leftovers();
         // It is reaped before the next one is started, though the kernel takes longer for that than for anything else on
         // the way: many programs look with `kill -0` whether their predecessor is gone, and to them a zombie is not.
+        self.withdraw_stop();
         self.processes.run = None;
         self.processes.scripts.forget_waiting();
         if let Some(pipe) = self.spec.service.input() {
@@ -327,18 +335,6 @@ impl Supervisor {
         };
         self.handle(Event::Reaped(ended));
         self.settle_leftovers();
-    }
-
-    /// Supervision is to end.
-    pub(super) fn leave(&mut self, leave: Leave) {
-        // The machine knows first: the logger's end must not look like one that nobody asked for.
-        self.handle(Event::Leave(leave));
-        if let (Leave::Stop, Some(tree)) = (leave, self.spec.host.tree()) {
-            tree.end.note_told();
-        }
-        if let (Leave::EndOfInput, Some(pipe)) = (leave, self.spec.service.input()) {
-            pipe.end_input();
-        }
     }
 
     // Own frame: see `sys::threads::thread`.

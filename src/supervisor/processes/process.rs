@@ -9,6 +9,7 @@ use crate::sys::time::Mono;
 use crate::sys::{Errno, Pid};
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long to wait for the exit status of an adopted process, once it has ended and its status decides something. Its parent usually reaps it within microseconds; some PID 1 of containers look once a second.
@@ -19,8 +20,8 @@ const STATUS_WAIT: Duration = Duration::from_secs(2);
 pub struct Process {
     /// Its pid.
     pub pid: Pid,
-    /// Its descriptor.
-    pub pidfd: Pidfd,
+    /// Its descriptor, which the tree may have as well.
+    pub pidfd: Arc<Pidfd>,
     /// Whether an earlier supervisor has started it.
     adopted: bool,
     /// Since when it is known to have ended while its exit status is not known.
@@ -34,6 +35,7 @@ pub struct Process {
 impl Process {
     /// A child that was just started.
     pub fn child(pid: Pid, pidfd: Pidfd) -> Process {
+        let pidfd = Arc::new(pidfd);
         Process { pid, pidfd, adopted: false, ended: None, status_timeout: Duration::ZERO, spent: None }
     }
 

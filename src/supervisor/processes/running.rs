@@ -5,6 +5,7 @@ use crate::supervisor::processes::leftovers::Leftovers;
 use crate::supervisor::processes::origin::Origin;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::processes::scripts::Scripts;
+use crate::supervisor::requests::stop_offer::PlainStop;
 use crate::sys::context::cgroup::Group;
 use crate::sys::time::Mono;
 use std::time::Duration;
@@ -29,6 +30,10 @@ pub(in crate::supervisor) struct Processes {
     pub(in crate::supervisor) diversion: Diversion,
     /// Warnings of the last start, so that each is logged once.
     start_warnings: Vec<String>,
+    /// The stop of the run process that the tree may send by itself.
+    pub(in crate::supervisor) offered: Option<PlainStop>,
+    /// The stop that it has sent, while the machine is told.
+    pub(in crate::supervisor) sent_by_tree: Option<PlainStop>,
 }
 
 impl Processes {

@@ -6,11 +6,12 @@
 //! were about to end: all were dead after 209 ms, and now are after 136 ms, on two busy processors.
 
 use crate::supervisor::report::deferral::DeferredReport;
-use crate::sys::threads::poll::{PollSource, Timer};
+use crate::sys::process::pidfd::Pidfd;
+use crate::sys::threads::poll::{self, PollSource, Timer};
 use crate::sys::time::Mono;
 use std::os::fd::AsFd;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// So few services end at the same time without being in each other's way.
@@ -22,6 +23,9 @@ const TIMEOUT: Duration = Duration::from_millis(50);
 /// ... plus this much for each service, several times what a signal takes.
 const TIMEOUT_PER_SERVICE: Duration = Duration::from_micros(100);
 
+/// When none of those that were signalled has ended for so long, those that are left take their time.
+const QUIET: Duration = Duration::from_millis(20);
+
 /// What all supervisor threads of a tree know of its end.
 #[derive(Debug, Default)]
 pub struct TreeEnd {
@@ -32,6 +36,8 @@ pub struct TreeEnd {
     left: AtomicUsize,
     /// Becomes readable when all have been told, or at this time; only if they are many.
     told: OnceLock<(Timer, Mono)>,
+    /// The tree sends signals by itself, and has not told whom it has sent them.
+    signals: AtomicBool,
 }
 
 impl TreeEnd {
@@ -46,6 +52,28 @@ impl TreeEnd {
             let _ = self.told.set((timer, Mono::now() + timeout));
         }
         self.has_begun.store(true, Ordering::Release);
+    }
+
+    /// The tree is about to signal the run processes whose stop is offered. Whether that is worth it: they are many.
+    pub fn begin_signals(&self) -> bool {
+        let are_many = self.told.get().is_some();
+        self.signals.store(are_many, Ordering::Release);
+        are_many
+    }
+
+    /// It has signalled these. Waits for their ends, as long as one after the other comes, so that nothing else takes the
+    /// processor from them.
+    pub fn end_signals(&self, signalled: Vec<Arc<Pidfd>>) {
+        if let Some((_, latest)) = self.told.get() {
+            wait_for(signalled, *latest);
+        }
+        self.signals.store(false, Ordering::Release);
+    }
+
+    /// What a thread waits for that has `offered` the stop of its run process, before it looks whether that has ended.
+    pub fn until_released(&self, offered: bool) -> Option<PollSource<'_>> {
+        let waits = offered && self.signals.load(Ordering::Acquire);
+        self.told.get().filter(|(_, latest)| waits && Mono::now() < *latest).map(|(timer, _)| readable(timer))
     }
 
     /// Whether the tree is ending.
@@ -66,13 +94,33 @@ impl TreeEnd {
     pub fn until_all_are_told(&self) -> Option<PollSource<'_>> {
         let (timer, latest) = self.told.get()?;
         let waits = self.untold.load(Ordering::Relaxed) > 0 && Mono::now() < *latest;
-        waits.then(|| PollSource::Readable(timer.as_fd()))
+        waits.then(|| readable(timer))
     }
 
     /// One more has ended, of which `report` tells. With the last one, nothing is waited for any more.
     pub fn note_ended(&self, report: &DeferredReport) {
         if is_last(&self.left) {
             report.let_all_be_written();
+        }
+    }
+}
+
+fn readable(timer: &Timer) -> PollSource<'_> {
+    PollSource::Readable(timer.as_fd())
+}
+
+/// Waits until these have ended, as long as one after the other does, in whatever order.
+fn wait_for(mut processes: Vec<Arc<Pidfd>>, latest: Mono) {
+    while let Some(last) = processes.last() {
+        let until = latest.min(Mono::now() + QUIET);
+        if poll::wait([Some(PollSource::Readable((**last).as_fd()))], Some(until)) == [true] {
+            processes.pop();
+            continue;
+        }
+        let before = processes.len();
+        processes.retain(|process| !process.has_ended());
+        if processes.len() == before || Mono::now() >= latest {
+            return;
         }
     }
 }
@@ -85,7 +133,6 @@ fn is_last(number: &AtomicUsize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::threads::poll;
 
     fn comes(source: PollSource<'_>, limit: Duration) -> bool {
         poll::wait([Some(source)], Some(Mono::now() + limit)) == [true]

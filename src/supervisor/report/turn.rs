@@ -6,13 +6,11 @@ use crate::service::logger::TreeLogger;
 use crate::status::fifo::FifoError;
 use crate::supervisor::begin::record_keeper::Ownership;
 use crate::supervisor::host::{Host, InTree};
-use crate::supervisor::processes::process::Process;
 use crate::supervisor::report::publish::StatusContext;
 use crate::supervisor::runit::files::Runit;
 use crate::supervisor::spec::Outcome;
 use crate::supervisor::thread::{LostLock, Supervisor};
 use crate::sys::describe;
-use crate::sys::threads::poll::PollSource;
 use crate::sys::time::Mono;
 use log::Level;
 use std::time::Duration;
@@ -51,15 +49,6 @@ impl Supervisor {
         self.machine.state() == State::Ended
             && self.machine.leave() == Some(Leave::Stop)
             && self.spec.host.tree().is_some_and(|tree| tree.end.has_begun())
-    }
-
-    /// What to wait for before it is worth to look whether the run process has ended: the tree ends, nobody waits for this
-    /// service, and others are still to get their signals.
-    pub(in crate::supervisor) fn looks_later(&self) -> Option<PollSource<'_>> {
-        let is_free = self.machine.leave() == Some(Leave::Stop)
-            && !self.standpoint.ordered
-            && self.processes.awaited_run().is_some_and(Process::is_child);
-        self.spec.host.tree().filter(|_| is_free).and_then(|tree| tree.end.until_all_are_told())
     }
 
     /// Repairs the status directory, writes the files that have changed, and writes the waiting log lines. If the machine has

@@ -4,6 +4,8 @@ use crate::conf::Config;
 use crate::machine::Leave;
 use crate::service::NextOutput;
 use crate::supervisor::requests::parking::Parking;
+use crate::supervisor::requests::stop_offer::StopOffer;
+use crate::sys::process::pidfd::Pidfd;
 use crate::sys::threads::wake::Waker;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -36,6 +38,8 @@ pub enum Ask {
 pub struct Mailbox {
     asks: Mutex<VecDeque<Ask>>,
     waker: Waker,
+    /// What the tree may do without asking.
+    pub stop: StopOffer,
 }
 
 impl Mailbox {
@@ -51,6 +55,23 @@ impl Mailbox {
     /// Asks, and wakes the thread.
     pub fn ask(&self, ask: Ask) {
         self.asks.lock().push_back(ask);
+        self.waker.wake();
+    }
+
+    /// Asks for the end, and sends the stop that is offered. If that could be sent, the thread is not woken: whom to wait
+    /// for before [`Mailbox::wake`].
+    pub fn leave_at_once(&self) -> Option<Arc<Pidfd>> {
+        // Before the signal: the thread must know when it sees what comes of that.
+        self.asks.lock().push_back(Ask::Leave(Leave::Stop));
+        let sent = self.stop.send();
+        if sent.is_none() {
+            self.waker.wake();
+        }
+        sent
+    }
+
+    /// Wakes the thread, which was asked for something.
+    pub fn wake(&self) {
         self.waker.wake();
     }
 

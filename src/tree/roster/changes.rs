@@ -274,7 +274,7 @@ impl Roster {
         entry.lifecycle = Lifecycle::Leaving(next.map(Box::new));
         let (service, logger) = (entry.service, entry.logger);
         match (service, logger) {
-            (Some(service), _) => self.ask(service, Ask::Leave(Leave::Stop)),
+            (Some(service), _) => self.ask_to_leave(service, name),
             (None, Some(logger)) => self.ask(logger, Ask::Leave(Leave::EndOfInput)),
             (None, None) => self.remove_if_done(name),
         }

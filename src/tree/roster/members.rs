@@ -7,7 +7,9 @@ use super::entry::{Entry, Lifecycle, OutputsLeft, SupervisorThread, ThreadExit};
 use crate::conf::Config;
 use crate::conf::defaults::MAIN;
 use crate::conf::source::ConfigSource;
+use crate::machine::Leave;
 use crate::service::CommandLine;
+use crate::service::entries::CONTROL_DIR;
 use crate::status::dir::TREE_DIR;
 use crate::status::log::{Echo, Log};
 use crate::status::state::StateFile;
@@ -19,6 +21,7 @@ use crate::supervisor::requests::parking::{Descriptors, InheritedModule, Parking
 use crate::supervisor::runit::RunitTree;
 use crate::sys::files::file_id::FileId;
 use crate::sys::files::removals::Removals;
+use crate::sys::process::pidfd::Pidfd;
 use crate::sys::time::Mono;
 use crate::tree::capacity::Demand;
 use crate::tree::handover::Handover;
@@ -77,6 +80,8 @@ pub struct Roster {
     pub(super) stdout: StandardOutput,
     /// The process ends when all threads have.
     pub(super) end: Arc<TreeEnd>,
+    /// Whom the tree has signalled by itself, while it does.
+    pub(super) signalled: Option<Vec<(Arc<Mailbox>, Arc<Pidfd>)>>,
     pub(super) members: HashMap<u64, (String, SupervisorThread)>,
     /// What all members need.
     pub(super) demand: Demand,
@@ -109,6 +114,7 @@ impl Roster {
             left: OutputsLeft::default(),
             stdout,
             end: Arc::default(),
+            signalled: None,
             members: HashMap::new(),
             demand: Demand::default(),
             capacity_logged: BTreeMap::new(),
@@ -300,13 +306,30 @@ impl Roster {
         let is_told = |entry: &&Entry| entry.lifecycle == Lifecycle::Supervised && entry.service.is_some();
         self.end.begin(self.entries.values().filter(is_told).count());
         self.places.end();
+        self.signalled = self.end.begin_signals().then(Vec::new);
         for name in self.names() {
             match self.entries.get(&name).map(|entry| &entry.lifecycle) {
                 Some(Lifecycle::Supervised) => self.leave(&name, None),
                 _ => self.gone(&name),
             }
         }
+        let (mailboxes, processes): (Vec<_>, Vec<_>) = self.signalled.take().unwrap_or_default().into_iter().unzip();
+        self.end.end_signals(processes);
+        mailboxes.iter().for_each(|mailbox| mailbox.wake());
         self.release_all_panicked();
+    }
+
+    /// Asks a service's thread to stop it and to leave.
+    pub(super) fn ask_to_leave(&mut self, member: u64, name: &str) {
+        let Some((_, thread)) = self.members.get(&member) else { return };
+        // Its scripts come before the signal.
+        let may_have_controls = |entry: &Entry| entry.found.path.join(CONTROL_DIR).try_exists().unwrap_or(true);
+        match &mut self.signalled {
+            Some(signalled) if !self.entries.get(name).is_none_or(may_have_controls) => {
+                signalled.extend(thread.mailbox.leave_at_once().map(|process| (thread.mailbox.clone(), process)));
+            }
+            _ => thread.mailbox.ask(Ask::Leave(Leave::Stop)),
+        }
     }
 
     /// Kills all services, for an end that cannot wait.
