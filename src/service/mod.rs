@@ -240,6 +240,11 @@ impl Service {
         }
     }
 
+    /// Whether its output goes elsewhere from its next start on.
+    pub fn changes_output(&self) -> bool {
+        self.streams.will_differ()
+    }
+
     /// The pipe that this service, a logger, reads.
     pub fn input(&self) -> Option<&Arc<LogPipe>> {
         self.streams.input.as_ref()

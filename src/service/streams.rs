@@ -73,6 +73,15 @@ impl Streams {
         self.next_output.is_some()
     }
 
+    /// Whether what waits is a change for a process that was started as things are now.
+    pub(super) fn will_differ(&self) -> bool {
+        match (&self.next_output, &self.output) {
+            (None, _) | (Some(NextOutput::Files), None) => false,
+            (Some(NextOutput::Files), Some(_)) | (Some(NextOutput::Pipe(_)), None) => true,
+            (Some(NextOutput::Pipe(next)), Some(now)) => !Arc::ptr_eq(next, now),
+        }
+    }
+
     /// Makes the change that waits, at a start. The logger that nobody writes to any more may go.
     pub(super) fn make_change(&mut self) {
         let Some(next) = self.next_output.take() else { return };

@@ -131,3 +131,25 @@ fn settings_that_were_read_since_count_over_the_death_of_the_tree_too() {
     fixture.expect(0, &["reload", "web"]);
     assert_eq!(outdated(&fixture, "web"), None);
 }
+
+#[test]
+fn where_a_service_logs_counts_from_its_next_start_on() {
+    let mut fixture = Fixture::with(&[("web", STEADY)]);
+    let file = fixture.services.join("supervise.conf");
+    fixture.start_tree();
+    fixture.all_up(&["web"]);
+    std::fs::write(&file, "[web]\nlog : yes\nlog_size : 10K\n").unwrap();
+    fixture.expect(0, &["reload"]);
+    until("it is outdated", || outdated(&fixture, "web"));
+    let answer = fixture.expect(0, &["restart", "--outdated"]);
+    assert!(answer.out.contains("ok: web: up"), "{answer:?}");
+    assert_eq!(outdated(&fixture, "web"), None);
+    // Its logger's options are a setting as well, also where the program was replaced meanwhile.
+    fixture.expect(0, &["wait", "up", "web/log"]);
+    assert_eq!(outdated(&fixture, "web/log"), None);
+    std::fs::write(&file, "[web]\nlog : yes\nlog_size : 20K\n").unwrap();
+    fixture.expect(0, &["upgrade"]);
+    until("the logger is outdated", || outdated(&fixture, "web/log"));
+    fixture.expect(0, &["restart", "--outdated"]);
+    assert_eq!((outdated(&fixture, "web"), outdated(&fixture, "web/log")), (None, None));
+}

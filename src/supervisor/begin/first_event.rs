@@ -70,6 +70,10 @@ impl Supervisor {
                 self.machine.recall_tally(state);
             }
             self.processes.origin.restore(state, &self.settings.context);
+            // Its options are in its command, which the settings may have changed while the program was replaced.
+            if self.spec.service.tree_logger().is_some() && state.definition != self.spec.service.describe() {
+                self.processes.origin.note_other_command();
+            }
         }
         let survivor =
             record.map(|record| Survivor { role: record.role, pid: record.pid, is_stopped: record.is_stopped() });

@@ -57,9 +57,9 @@ impl Origin {
         self.other_telling = is_other;
     }
 
-    /// Why the process is older than what it would be started from.
-    pub(in crate::supervisor) fn outdated(&self) -> Option<&'static str> {
-        (self.other_context || self.other_command || self.other_telling).then_some(SETTINGS)
+    /// Why the process is older than what it would be started from, also where its output is to go elsewhere.
+    pub(in crate::supervisor) fn outdated(&self, other_output: bool) -> Option<&'static str> {
+        (self.other_context || self.other_command || self.other_telling || other_output).then_some(SETTINGS)
     }
 
     /// The fingerprint, for the next supervisor.
@@ -89,7 +89,7 @@ mod tests {
     /// What a supervisor leaves of `origin`.
     fn left(origin: &Origin) -> StateFile {
         let memory = Memory { context: origin.fingerprint().map(str::to_string), ..Memory::default() };
-        StateFile { memory: Some(memory), outdated: origin.outdated().map(str::to_string), ..StateFile::default() }
+        StateFile { memory: Some(memory), outdated: origin.outdated(false).map(str::to_string), ..StateFile::default() }
     }
 
     #[test]
@@ -98,12 +98,12 @@ mod tests {
         origin.note_start(&nice(3));
         for (context, outdated) in [(nice(3), false), (nice(4), true), (Context::default(), true), (nice(3), false)] {
             origin.compare(&context);
-            assert_eq!(origin.outdated().is_some(), outdated, "{context:?}");
+            assert_eq!(origin.outdated(false).is_some(), outdated, "{context:?}");
         }
         origin.note_other_command();
-        assert!(origin.outdated().is_some());
+        assert!(origin.outdated(false).is_some());
         origin.note_start(&nice(3));
-        assert!(origin.outdated().is_none());
+        assert!(origin.outdated(false).is_none());
     }
 
     #[test]
@@ -112,19 +112,19 @@ mod tests {
         origin.note_start(&nice(3));
         let mut next = Origin::default();
         next.restore(&left(&origin), &nice(3));
-        assert!(next.outdated().is_none());
+        assert!(next.outdated(false).is_none());
         next.restore(&left(&origin), &nice(4));
-        assert!(next.outdated().is_some());
+        assert!(next.outdated(false).is_some());
         // One of another version, or that has left no fingerprint, says nothing.
         let mut state = left(&origin);
         state.memory.as_mut().unwrap().context = Some("0.0.1 0000000000000000".into());
         next.restore(&state, &nice(4));
-        assert!(next.outdated().is_none());
+        assert!(next.outdated(false).is_none());
         next.restore(&StateFile::default(), &nice(4));
-        assert!(next.outdated().is_none());
+        assert!(next.outdated(false).is_none());
         origin.note_start(&Context::default());
         origin.note_other_command();
         next.restore(&left(&origin), &Context::default());
-        assert!(next.outdated().is_some());
+        assert!(next.outdated(false).is_some());
     }
 }

@@ -97,7 +97,7 @@ impl Supervisor {
             directory: self.spec.service.instance(),
             context: self.processes.origin.fingerprint(),
             spent: self.processes.spent(),
-            outdated: run.and(self.processes.origin.outdated()),
+            outdated: run.and(self.processes.origin.outdated(self.spec.service.changes_output())),
             svdir: self.runit.as_deref().map(Runit::svdir),
             note: note.or(mute),
             into_files: run.is_some() && self.spec.service.output().is_none(),
