@@ -126,7 +126,7 @@ pub fn tag(word: &str) -> Result<(), String> {
 
 /// As a directory in the services root may be called, and a word in a list can be.
 fn is_name(word: &str) -> bool {
-    let is_plain = |letter: char| !letter.is_control() && !letter.is_whitespace() && !"/*?[]".contains(letter);
+    let is_plain = |letter: char| !letter.is_control() && !letter.is_whitespace() && !"/*?".contains(letter);
     !word.is_empty() && word.len() <= NAME_MAX && !word.starts_with(['.', TAG]) && word.chars().all(is_plain)
 }
 
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_name_is_a_module_or_a_tag_and_never_a_logger() {
-        for good in ["db", "web-1", "@db", "getty.1", "Käse", "a:b"] {
+        for good in ["db", "web-1", "@db", "getty.1", "Käse", "a:b", "br[1]"] {
             assert_eq!(name(good), Ok(()), "{good}");
         }
         for bad in ["", "@", "@@a", ".hidden", "web/log", "a/b", "web*", "a\tb", "a\u{7}", &"x".repeat(256)] {
