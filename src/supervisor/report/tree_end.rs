@@ -168,4 +168,28 @@ mod tests {
         assert!(comes(source, Duration::from_secs(20)));
         assert!(end.until_all_are_told().is_none());
     }
+
+    #[test]
+    fn threads_wait_while_the_tree_signals_and_no_longer() {
+        let few = TreeEnd::default();
+        few.begin(FEW);
+        assert!(!few.begin_signals() && few.until_released(true).is_none());
+        let end = TreeEnd::default();
+        end.begin(100_000);
+        assert!(end.begin_signals());
+        assert!(end.until_released(false).is_none(), "its thread sends the signal");
+        let source = end.until_released(true).expect("it was signalled, or will be");
+        assert!(!comes(source, Duration::ZERO));
+        // One ends, one does not: that one is not waited for.
+        let mut children = ["0", "1000"].map(|time| std::process::Command::new("sleep").arg(time).spawn().unwrap());
+        let pid = |child: &std::process::Child| crate::sys::Pid::from_raw(child.id().cast_signed());
+        let pidfds = children.iter().map(|child| Arc::new(Pidfd::open(pid(child)).unwrap())).collect();
+        let began = Mono::now();
+        end.end_signals(pidfds);
+        assert!(Mono::now().since(began) >= QUIET && end.until_released(true).is_none());
+        for child in &mut children {
+            let _ = child.kill();
+            child.wait().unwrap();
+        }
+    }
 }
