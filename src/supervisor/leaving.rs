@@ -65,10 +65,9 @@ impl Supervisor {
     /// What to wait for before it is worth to look whether the run process has ended: the tree ends, nobody waits for this
     /// service, and others are still to get their signals.
     pub(super) fn looks_later(&self) -> Option<PollSource<'_>> {
-        let tree = self.spec.host.tree()?;
         let is_free = self.machine.leave() == Some(Leave::Stop)
             && !self.standpoint.ordered
             && self.processes.awaited_run().is_some_and(Process::is_child);
-        if is_free { tree.end.until_all_are_told() } else { tree.end.until_released(self.processes.offered.is_some()) }
+        self.spec.host.tree().filter(|_| is_free).and_then(|tree| tree.end.until_all_are_told())
     }
 }

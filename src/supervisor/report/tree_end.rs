@@ -1,5 +1,6 @@
-//! The end of a tree, in an order that lets all services end as soon as can be: first all are signalled, then each looks
-//! whether its process has ended, and what is written of those that have waits for those that have not.
+//! The end of a tree, in an order that lets all services end as soon as can be: first all are signalled, where that is all by
+//! the main thread in one go ([`stop_offer`](crate::supervisor::requests::stop_offer)); then each looks whether its process has
+//! ended, and what is written of those that have waits for those that have not.
 //!
 //! To reap a process takes as long as its end does, and to write down what has become of it three times as long. When each of a
 //! thousand threads did so at once, that took the processor from those that were still to be signalled, and from processes that
@@ -36,8 +37,6 @@ pub struct TreeEnd {
     left: AtomicUsize,
     /// Becomes readable when all have been told, or at this time; only if they are many.
     told: OnceLock<(Timer, Mono)>,
-    /// The tree sends signals by itself, and has not told whom it has sent them.
-    signals: AtomicBool,
 }
 
 impl TreeEnd {
@@ -54,26 +53,17 @@ impl TreeEnd {
         self.has_begun.store(true, Ordering::Release);
     }
 
-    /// The tree is about to signal the run processes whose stop is offered. Whether that is worth it: they are many.
-    pub fn begin_signals(&self) -> bool {
-        let are_many = self.told.get().is_some();
-        self.signals.store(are_many, Ordering::Release);
-        are_many
+    /// Whether so many services end that the tree sends by itself what signals it can.
+    pub fn signals_by_itself(&self) -> bool {
+        self.told.get().is_some()
     }
 
-    /// It has signalled these. Waits for their ends, as long as one after the other comes, so that nothing else takes the
-    /// processor from them.
-    pub fn end_signals(&self, signalled: Vec<Arc<Pidfd>>) {
+    /// The tree has signalled these. Waits for their ends, as long as one after the other comes: each wakes its own thread then,
+    /// and nothing else takes the processor from those that are left.
+    pub fn wait_for(&self, processes: Vec<Arc<Pidfd>>) {
         if let Some((_, latest)) = self.told.get() {
-            wait_for(signalled, *latest);
+            wait_for(processes, *latest);
         }
-        self.signals.store(false, Ordering::Release);
-    }
-
-    /// What a thread waits for that has `offered` the stop of its run process, before it looks whether that has ended.
-    pub fn until_released(&self, offered: bool) -> Option<PollSource<'_>> {
-        let waits = offered && self.signals.load(Ordering::Acquire);
-        self.told.get().filter(|(_, latest)| waits && Mono::now() < *latest).map(|(timer, _)| readable(timer))
     }
 
     /// Whether the tree is ending.
@@ -94,7 +84,7 @@ impl TreeEnd {
     pub fn until_all_are_told(&self) -> Option<PollSource<'_>> {
         let (timer, latest) = self.told.get()?;
         let waits = self.untold.load(Ordering::Relaxed) > 0 && Mono::now() < *latest;
-        waits.then(|| readable(timer))
+        waits.then(|| PollSource::Readable(timer.as_fd()))
     }
 
     /// One more has ended, of which `report` tells. With the last one, nothing is waited for any more.
@@ -103,10 +93,6 @@ impl TreeEnd {
             report.let_all_be_written();
         }
     }
-}
-
-fn readable(timer: &Timer) -> PollSource<'_> {
-    PollSource::Readable(timer.as_fd())
 }
 
 /// Waits until these have ended, as long as one after the other does, in whatever order.
@@ -170,23 +156,19 @@ mod tests {
     }
 
     #[test]
-    fn threads_wait_while_the_tree_signals_and_no_longer() {
+    fn who_takes_long_to_end_is_not_waited_for() {
         let few = TreeEnd::default();
         few.begin(FEW);
-        assert!(!few.begin_signals() && few.until_released(true).is_none());
+        assert!(!few.signals_by_itself());
         let end = TreeEnd::default();
         end.begin(100_000);
-        assert!(end.begin_signals());
-        assert!(end.until_released(false).is_none(), "its thread sends the signal");
-        let source = end.until_released(true).expect("it was signalled, or will be");
-        assert!(!comes(source, Duration::ZERO));
-        // One ends, one does not: that one is not waited for.
+        assert!(end.signals_by_itself());
         let mut children = ["0", "1000"].map(|time| std::process::Command::new("sleep").arg(time).spawn().unwrap());
         let pid = |child: &std::process::Child| crate::sys::Pid::from_raw(child.id().cast_signed());
-        let pidfds = children.iter().map(|child| Arc::new(Pidfd::open(pid(child)).unwrap())).collect();
+        let processes = children.iter().map(|child| Arc::new(Pidfd::open(pid(child)).unwrap())).collect();
         let began = Mono::now();
-        end.end_signals(pidfds);
-        assert!(Mono::now().since(began) >= QUIET && end.until_released(true).is_none());
+        end.wait_for(processes);
+        assert!(Mono::now().since(began) >= QUIET);
         for child in &mut children {
             let _ = child.kill();
             child.wait().unwrap();

@@ -59,7 +59,7 @@ impl Mailbox {
     }
 
     /// Asks for the end, and sends the stop that is offered. If that could be sent, the thread is not woken: whom to wait
-    /// for before [`Mailbox::wake`].
+    /// for before [`Mailbox::wake_unless_read`].
     pub fn leave_at_once(&self) -> Option<Arc<Pidfd>> {
         // Before the signal: the thread must know when it sees what comes of that.
         self.asks.lock().push_back(Ask::Leave(Leave::Stop));
@@ -70,9 +70,11 @@ impl Mailbox {
         sent
     }
 
-    /// Wakes the thread, which was asked for something.
-    pub fn wake(&self) {
-        self.waker.wake();
+    /// Wakes the thread, unless it has read all that it was asked: the end of its process may have woken it.
+    pub fn wake_unless_read(&self) {
+        if !self.asks.lock().is_empty() {
+            self.waker.wake();
+        }
     }
 
     /// Takes what was asked first. One by one: if that makes the thread panic, it finds the rest when it begins anew.

@@ -306,7 +306,7 @@ impl Roster {
         let is_told = |entry: &&Entry| entry.lifecycle == Lifecycle::Supervised && entry.service.is_some();
         self.end.begin(self.entries.values().filter(is_told).count());
         self.places.end();
-        self.signalled = self.end.begin_signals().then(Vec::new);
+        self.signalled = self.end.signals_by_itself().then(Vec::new);
         for name in self.names() {
             match self.entries.get(&name).map(|entry| &entry.lifecycle) {
                 Some(Lifecycle::Supervised) => self.leave(&name, None),
@@ -314,8 +314,8 @@ impl Roster {
             }
         }
         let (mailboxes, processes): (Vec<_>, Vec<_>) = self.signalled.take().unwrap_or_default().into_iter().unzip();
-        self.end.end_signals(processes);
-        mailboxes.iter().for_each(|mailbox| mailbox.wake());
+        self.end.wait_for(processes);
+        mailboxes.iter().for_each(|mailbox| mailbox.wake_unless_read());
         self.release_all_panicked();
     }
 
