@@ -171,7 +171,7 @@ impl Directory {
     }
 
     /// The path of a program in this directory, wherever it is looked at from.
-    fn absolute(&self, program: &CStr) -> Result<CString, StartError> {
+    pub(super) fn absolute(&self, program: &CStr) -> Result<CString, StartError> {
         let path = std::path::absolute(&self.path).map_err(|error| StartError {
             step: Step::Directory,
             errno: error.raw_os_error().map_or(Errno::ENOENT, Errno::from_raw),

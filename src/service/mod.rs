@@ -26,6 +26,7 @@ use crate::sys::process::start::{Environment, StartError, Started};
 use entries::Entries;
 use logger::TreeLogger;
 use pipe::LogPipe;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -111,16 +112,34 @@ impl Service {
     /// # Errors
     /// The part that cannot be had.
     pub fn context(&self, settings: &ContextSettings) -> Result<Option<Box<Resolved>>, StartError> {
+        self.context_with(settings, &self.telling.variables)
+    }
+
+    /// The same for what looks at it, which has nothing to tell readiness by: that is the run process's alone.
+    ///
+    /// # Errors
+    /// As [`Service::context`].
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    pub fn check_context(&self, settings: &ContextSettings) -> Result<Option<Box<Resolved>>, StartError> {
+        self.context_with(settings, &[])
+    }
+
+    fn context_with(
+        &self,
+        settings: &ContextSettings,
+        telling: &[(OsString, OsString)],
+    ) -> Result<Option<Box<Resolved>>, StartError> {
         let has_env = match &self.definition {
             Definition::Directory(directory) => directory.entries().env,
             Definition::Command(_) | Definition::Logger(_) => false,
         };
-        if settings.is_empty() && !has_env && self.telling.variables.is_empty() {
+        if settings.is_empty() && !has_env && telling.is_empty() {
             return Ok(None);
         }
         let inherited = Variables::ours();
         let names = self.environment.own_pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let ours: Vec<_> = names.chain(self.telling.variables.iter().cloned()).collect();
+        let ours: Vec<_> = names.chain(telling.iter().cloned()).collect();
         let request = Request { context: settings, place: self.path(), lists_env: has_env, inherited, ours: &ours };
         context::resolve(request, &System).map(|resolved| Some(Box::new(resolved)))
     }

@@ -1,5 +1,6 @@
 //! How a service says that it is ready, and how it is looked at: what its files say, and what its processes get for it.
 
+use super::context::Resolved;
 use super::directory::Directory;
 use super::entries::{CHECK, NOTIFICATION_FD};
 use super::exec_failure;
@@ -7,12 +8,14 @@ use super::telling::Telling;
 use super::{Definition, Service};
 use crate::conf::readiness::{Check, descriptor};
 use crate::readiness::probe;
+use crate::sys::context::Change;
 use crate::sys::files::file;
-use crate::sys::process::start::{Output, Plan, StartError, Started, Step, look_up, start};
+use crate::sys::process::start::{Environment, Output, Plan, StartError, Started, Step, look_up, start};
 use crate::sys::{Errno, errno_text};
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 
 /// A number and a newline are not longer, in bytes.
 const NUMBER_MAX: u64 = 16;
@@ -75,11 +78,19 @@ impl Service {
         }
     }
 
-    /// Starts a look at the service: what `check` says, or else its own `check`. What it says goes into the FIFO at `output`.
+    /// Starts a look at the service, in its `context` if it has one: what `check` says, or else its own `check`. What it says
+    /// goes into the FIFO at `output`.
     ///
     /// # Errors
     /// As [`Service::start`].
-    pub fn check(&self, check: Option<&Check>, output: &CStr) -> Result<Started, StartError> {
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    pub fn check(
+        &self,
+        check: Option<&Check>,
+        output: &CStr,
+        context: Option<&Resolved>,
+    ) -> Result<Started, StartError> {
         let word = |word: &str| CString::new(word).map_err(|_| StartError { step: Step::Exec, errno: Errno::EINVAL });
         let (program, words) = match check {
             None => (c"./check".to_owned(), vec![c"./check".to_owned()]),
@@ -97,18 +108,58 @@ impl Service {
             Some(place @ (Check::Tcp { .. } | Check::Socket(_) | Check::Http(_))) => {
                 let [kind, place] = probe::arguments(place).unwrap_or_default();
                 let words = ["supervise-tree", probe::FLAG, &kind, &place];
-                (OURSELVES.to_owned(), words.into_iter().map(word).collect::<Result<_, _>>()?)
+                let words = words.into_iter().map(word).collect::<Result<Vec<_>, _>>()?;
+                return self.probe(&words, output, context);
             }
         };
+        // With a working directory of its own, it is not found from there.
+        let elsewhere = context.is_some_and(|context| context.change.directory.is_some());
+        let program = if elsewhere { self.absolute(&program)? } else { program };
+        let environment = context.map_or(&*self.environment, |context| &*context.environment);
+        start(&Plan {
+            change: context.map(|context| &context.change),
+            ..self.look(&program, &words, environment, output)
+        })
+    }
+
+    /// Our own program looks, as the service's user. The limits are left out: what they leave for the service need not be enough
+    /// for one more process, and a look that fails for that would have a service restarted that is well.
+    fn probe(&self, words: &[CString], output: &CStr, context: Option<&Resolved>) -> Result<Started, StartError> {
+        let as_we_are = || start(&self.look(OURSELVES, words, &self.environment, output));
+        let Some(context) = context else { return as_we_are() };
+        let change = Change { limits: Vec::new(), ..context.change.clone() };
+        let plan = self.look(OURSELVES, words, &context.environment, output);
+        match start(&Plan { change: Some(&change), ..plan }) {
+            // The file may be for its owner alone. What it does is known, so it may do it as we are.
+            Err(StartError { step: Step::Exec, errno: Errno::EACCES }) => as_we_are(),
+            result => result,
+        }
+    }
+
+    /// What all looks have in common.
+    fn look<'a>(
+        &'a self,
+        program: &'a CStr,
+        words: &'a [CString],
+        environment: &'a Environment,
+        output: &'a CStr,
+    ) -> Plan<'a> {
         let directory = match &self.definition {
             Definition::Directory(directory) => Some(directory.working_directory()),
             Definition::Command(_) | Definition::Logger(_) => None,
         };
-        start(&Plan {
-            directory,
-            stdout: Output::Fifo(output),
-            stderr: Output::Same,
-            ..Plan::new(&program, &words, &self.environment)
-        })
+        let plan = Plan::new(program, words, environment);
+        Plan { directory, stdout: Output::Fifo(output), stderr: Output::Same, ..plan }
+    }
+
+    /// The path of a program that is named from where the service is, wherever it is looked at from.
+    fn absolute(&self, program: &CStr) -> Result<CString, StartError> {
+        match &self.definition {
+            Definition::Directory(directory) => directory.absolute(program),
+            Definition::Command(_) | Definition::Logger(_) => {
+                let path = std::path::absolute(OsStr::from_bytes(program.to_bytes()));
+                Ok(path.map_or_else(|_| program.to_owned(), |path| file::c_path_or_empty(&path)))
+            }
+        }
     }
 }

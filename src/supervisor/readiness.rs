@@ -14,11 +14,12 @@ use crate::sys::files::datagrams::{Datagrams, Sender};
 use crate::sys::files::fifo::{Ends, Fifo};
 use crate::sys::files::file;
 use crate::sys::process::pidfd::{ExitStatus, signal_group};
+use crate::sys::process::start::StartError;
 use crate::sys::time::Mono;
 use log::Level;
 use std::os::unix::fs::MetadataExt;
 
-use crate::supervisor::signs::{Channel, Check, DATAGRAMS_AT_ONCE, FD_DEFAULT};
+use crate::supervisor::signs::{Channel, Check, CheckContext, DATAGRAMS_AT_ONCE, FD_DEFAULT};
 
 impl Supervisor {
     /// The rules, and over what it says that it is ready, by the settings and the files of the service directory.
@@ -272,7 +273,12 @@ impl Supervisor {
             }
         }
         self.readiness.said.clear();
-        match self.spec.service.check(self.settings.readiness.check.as_ref(), &file::c_path_or_empty(&path)) {
+        if let Err(error) = self.resolve_check_context() {
+            return self.check_cannot_run(error.to_string(), failed);
+        }
+        let context = self.readiness.context.as_ref().and_then(|context| context.0.as_deref());
+        let check = self.settings.readiness.check.as_ref();
+        match self.spec.service.check(check, &file::c_path_or_empty(&path), context) {
             Ok(started) => {
                 self.readiness.check_failed = None;
                 let process = Process::child(started.pid, started.pidfd);
@@ -284,6 +290,15 @@ impl Supervisor {
                 self.check_cannot_run(cause.unwrap_or_else(|| error.to_string()), failed)
             }
         }
+    }
+
+    /// Works out what the check runs in, for its first run.
+    fn resolve_check_context(&mut self) -> Result<(), StartError> {
+        if self.readiness.context.is_none() {
+            let context = self.spec.service.check_context(&self.settings.context)?;
+            self.readiness.context = Some(CheckContext(context));
+        }
+        Ok(())
     }
 
     fn check_cannot_run(&mut self, why: String, answer: Event) -> Option<Event> {

@@ -1,5 +1,6 @@
 //! What a run process has said of itself, and the check that looks at it.
 
+use crate::service::context::Resolved;
 use crate::status::state::TellsBy;
 use crate::supervisor::processes::process::Process;
 use crate::sys::Pid;
@@ -43,7 +44,7 @@ impl Readiness {
     pub(super) fn forget_run(&mut self) {
         if let Some(signs) = &mut self.0 {
             (signs.status, signs.check_line, signs.mute) = (None, None, None);
-            (signs.fifo, signs.socket) = (None, None);
+            (signs.fifo, signs.socket, signs.context) = (None, None, None);
         }
     }
 }
@@ -54,6 +55,8 @@ pub(super) struct Signs {
     pub(super) fifo: Option<Fifo>,
     pub(super) socket: Option<Datagrams>,
     pub(super) check: Option<Check>,
+    /// What the run process is looked at in, once it was.
+    pub(super) context: Option<CheckContext>,
     /// What the check writes.
     pub(super) output: Option<Fifo>,
     /// The last line of that, and what of it is not complete yet.
@@ -69,6 +72,11 @@ pub(super) struct Signs {
     /// Why the last check could not be run.
     pub(super) check_failed: Option<String>,
 }
+
+/// The context of a run process's checks, if that is not its supervisor's. It is worked out once for a run process: what is
+/// changed meanwhile is for the next one, and a look-up of a user for every look would cost more than the look.
+#[derive(Debug)]
+pub(super) struct CheckContext(pub(super) Option<Box<Resolved>>);
 
 /// A check that runs.
 #[derive(Debug)]
@@ -110,6 +118,7 @@ impl Signs {
         fifo: None,
         socket: None,
         check: None,
+        context: None,
         output: None,
         said: Vec::new(),
         check_line: None,

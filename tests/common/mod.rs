@@ -5,6 +5,7 @@
 
 pub mod hook;
 pub mod host;
+pub mod notify;
 
 use std::fmt::Write as _;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};

@@ -43,3 +43,64 @@ fn a_check_that_cannot_have_its_services_context_fails_and_says_why() {
     let (done, told) = svctl(&place, &["check", "web"]);
     assert!(!done && told.contains("check: env_file: /none/web.env: No such file or directory"), "{told}");
 }
+
+#[test]
+fn a_check_of_the_supervisor_runs_in_the_same_context() {
+    if !is_root() {
+        return;
+    }
+    let place = open_place();
+    let settings = "ready : check\nlimit_nofile : 123\numask : 027\nuser : 4798:4799\nenv : A=one B=two\n";
+    place.conf(&format!(
+        "[file]\n{settings}directory : /tmp\n[words]\n{settings}check : ./look --at it\n[named]\n{settings}check : sh ./look\n"
+    ));
+    place.service("file", &[("run", SLEEP), ("check", TELLS)]);
+    place.service("words", &[("run", SLEEP), ("look", &format!("set -- \"$*\"; echo; {TELLS}"))]);
+    place.service("named", &[("run", SLEEP), ("look", TELLS)]);
+    // It stays what the run process was started with.
+    std::fs::create_dir(place.root().join("file/env")).expect("env");
+    let _tree = place.tree();
+    let says = |module: &str, place_and_name: String| {
+        let expected = format!("4798 4799 one two none 123 0027 {place_and_name}");
+        let module = place.module(module);
+        wait_for("what its check says", &place, || module.state()["check"] == expected.as_str());
+    };
+    let path = |name: &str| place.root().join(name).display().to_string();
+    says("file", format!("/tmp {}", path("file/check")));
+    says("words", format!("{} ./look", path("words")));
+    says("named", format!("{} ./look", path("named")));
+}
+
+#[test]
+fn a_check_does_not_get_what_the_run_process_tells_its_readiness_by() {
+    let place = Place::new();
+    place.conf(
+        "[web]\nready : notify\ncheck_interval : 0.1\ncheck : sh -c 'echo ${NOTIFY_SOCKET-none} $A'\nenv : A=one\n",
+    );
+    place.run("web", SLEEP);
+    let web = place.module("web");
+    let _tree = place.tree();
+    web.wait_up(&place);
+    notify::say(&place, b"READY=1", true).expect("sent");
+    wait_for("what its check says", &place, || web.state()["check"] == "none one");
+}
+
+#[test]
+fn a_look_at_a_socket_is_the_users_and_takes_no_process_of_his() {
+    if !is_root() {
+        return;
+    }
+    let place = open_place();
+    let path = place.path().join("web.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+    let mode = |mode| std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode));
+    mode(0o600).expect("root's alone");
+    place.conf(&format!("[web]\nuser : 4797\nlimit_nproc : 1\ncheck : tcp {}\n", path.display()));
+    place.run("web", SLEEP);
+    let web = place.module("web");
+    let _tree = place.tree();
+    let denied = || web.state()["check"].as_str().is_some_and(|said| said.ends_with("Permission denied"));
+    wait_for("a refusal", &place, denied);
+    mode(0o666).expect("everybody's");
+    web.wait_state(&place, "ready");
+}
