@@ -149,7 +149,7 @@ impl Service {
             Definition::Command(_) | Definition::Logger(_) => None,
         };
         let plan = Plan::new(program, words, environment);
-        Plan { directory, stdout: Output::Fifo(output), stderr: Output::Same, ..plan }
+        Plan { directory, ends_with_us: true, stdout: Output::Fifo(output), stderr: Output::Same, ..plan }
     }
 
     /// The path of a program that is named from where the service is, wherever it is looked at from.

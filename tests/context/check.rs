@@ -1,7 +1,7 @@
 //! `check` runs as the service does.
 
 use crate::common::*;
-use crate::{is_root, open_place};
+use crate::{field, is_root, open_place};
 
 fn svctl(place: &Place, words: &[&str]) -> (bool, String) {
     let mut command = svctl_command();
@@ -103,4 +103,20 @@ fn a_look_at_a_socket_is_the_users_and_takes_no_process_of_his() {
     wait_for("a refusal", &place, denied);
     mode(0o666).expect("everybody's");
     web.wait_state(&place, "ready");
+}
+
+#[test]
+fn a_check_of_another_user_ends_with_the_tree_too() {
+    if !is_root() {
+        return;
+    }
+    let place = open_place();
+    place.conf("[web]\nuser : 4798\ncheck : sh -c 'echo $$; exec sleep 1000'\ncheck_timeout : 1000\n");
+    place.run("web", SLEEP);
+    let killed = place.reaped_tree();
+    let run = place.module("web").wait_up(&place);
+    let all = || processes_of(&place.root().join("web").to_string_lossy());
+    wait_for("the check", &place, || all().iter().any(|pid| *pid != run && field(*pid, "Name") == "sleep"));
+    killed.kill();
+    wait_for("its end", &place, || all() == [run]);
 }

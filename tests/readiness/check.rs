@@ -173,3 +173,16 @@ fn a_check_that_takes_long_does_not_keep_commands_waiting() {
     web.wait_state(&place, "down");
     assert!(!is_alive(pid) && Instant::now() < end);
 }
+
+#[test]
+fn one_that_runs_ends_with_its_tree() {
+    let (place, web) = web("check : sh -c 'echo $$ > ../../pid; exec sleep 1000'\ncheck_timeout : 1000", SLEEP);
+    let killed = place.reaped_tree();
+    let run = web.wait_up(&place);
+    let pid = || -> Option<u32> { std::fs::read_to_string(place.path().join("pid")).ok()?.trim().parse().ok() };
+    wait_for("a look", &place, || pid().is_some_and(is_alive));
+    let check = pid().unwrap();
+    killed.kill();
+    wait_for("its end", &place, || !is_alive(check));
+    assert!(is_alive(run));
+}

@@ -4,6 +4,7 @@ use crate::sys::context::{Decimal, Part, put_oom_score};
 use crate::sys::files::file_id::FileId;
 use crate::sys::process::plan::{Input, Leader, Output, Plan, Step, WorkingDirectory};
 use crate::sys::process::record::{self, RecordWriter};
+use nix::unistd::Pid;
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -22,6 +23,8 @@ pub(super) struct ChildPlan<'a> {
     pub umask: Option<u32>,
     /// The score for the OOM killer, if that of the parent differs.
     pub oom_score: Option<&'a Decimal>,
+    /// The parent, whose end is to be the child's, too.
+    pub parent: Option<Pid>,
     /// The signals whose disposition is not the default one, a bit each, signal 1 the lowest.
     pub dispositions: u64,
     /// The parent's descriptor for the child.
@@ -105,6 +108,9 @@ impl ChildPlan<'_> {
         if let Some(change) = plan.change {
             change.apply_as_root().and_then(|()| change.apply_as_user()).map_err(changing)?;
         }
+        if let Some(parent) = self.parent {
+            end_with(parent).map_err(|errno| (Step::Exec, errno))?;
+        }
         default_dispositions(self.dispositions);
         if plan.ignores_hangup {
             set_disposition(libc::SIGHUP, libc::SIG_IGN);
@@ -116,6 +122,16 @@ impl ChildPlan<'_> {
             return Err((Step::Exec, execute(c"/bin/sh", self.shell_arguments, self.environment)));
         }
         Err((Step::Exec, errno))
+    }
+}
+
+/// Has the kernel kill this process when its parent ends. A change of user takes that away again, so it comes after that.
+fn end_with(parent: Pid) -> Result<(), c_int> {
+    raw(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as c_long, libc::SIGKILL as c_long, 0, 0])?;
+    // One that has ended before does not end again.
+    match raw(libc::SYS_getppid, [0; 4])? {
+        there if there == c_long::from(parent.as_raw()) => Ok(()),
+        _ => Err(libc::ESRCH),
     }
 }
 

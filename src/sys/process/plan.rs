@@ -87,6 +87,9 @@ pub struct Plan<'a> {
     pub leads: Leader,
     /// What it changes about itself before it executes the program.
     pub change: Option<&'a Change>,
+    /// The process gets KILL when whoever starts it has ended: a look at a service is of no use to anybody else, and nobody
+    /// else would keep its time limit. What it has started itself does not get it.
+    pub ends_with_us: bool,
     /// SIGHUP is ignored, as by nohup: a program without a handler for it goes on.
     pub ignores_hangup: bool,
     /// Where the child records who it is, before it does anything else.
@@ -112,6 +115,7 @@ impl<'a> Plan<'a> {
             directory: None,
             leads: Leader::Session,
             change: None,
+            ends_with_us: false,
             ignores_hangup: false,
             recorder: None,
             stdin: Input::Null,

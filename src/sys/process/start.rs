@@ -110,6 +110,7 @@ pub fn start(plan: &Plan<'_>) -> Result<Started, StartError> {
         umask: Some(inherited().umask).filter(|umask| *umask != OUR_UMASK),
         oom_score: oom::for_children(),
         dispositions: dispositions(),
+        parent: plan.ends_with_us.then(nix::unistd::getpid),
         pidfd: AtomicI32::new(-1),
         step: AtomicU32::new(0),
         errno: AtomicI32::new(0),
@@ -302,6 +303,25 @@ mod tests {
         assert_eq!(started.stdout_lost, Some(Errno::ENXIO));
         crate::sys::threads::poll::wait_readable(started.pidfd.as_fd());
         assert_eq!(started.pidfd.reap(), Ok(Some(ExitStatus::Code(0))));
+    }
+
+    #[test]
+    fn what_is_to_end_with_us_ends_with_the_thread_that_has_started_it_and_nothing_else_does() {
+        for ends_with_us in [true, false] {
+            let begin = move || {
+                let arguments = [c"sleep".to_owned(), c"1000".to_owned()];
+                let environment = Environment::inherited();
+                start(&Plan { ends_with_us, ..Plan::new(c"/bin/sleep", &arguments, &environment) }).unwrap()
+            };
+            let started = std::thread::spawn(begin).join().unwrap();
+            if !ends_with_us {
+                assert_eq!(started.pidfd.reap(), Ok(None));
+                started.pidfd.signal(libc::SIGTERM).unwrap();
+            }
+            crate::sys::threads::poll::wait_readable(started.pidfd.as_fd());
+            let number = if ends_with_us { libc::SIGKILL } else { libc::SIGTERM };
+            assert_eq!(started.pidfd.reap(), Ok(Some(ExitStatus::Signal { number, core: false })));
+        }
     }
 
     #[test]
