@@ -22,7 +22,7 @@ impl Machine {
     /// The run process ends, or is about to: nobody looks at it any more.
     pub(super) fn end_health(&mut self, mut run: Run, actions: &mut Actions) -> Run {
         if run.health.end() {
-            actions.push(Action::KillCheck);
+            actions.push(Action::KillCheck(None));
         }
         run
     }
@@ -71,7 +71,7 @@ impl Machine {
         match step {
             HealthStep::Nothing => {}
             HealthStep::RunCheck => actions.push(Action::RunCheck),
-            HealthStep::KillCheck => actions.push(Action::KillCheck),
+            HealthStep::KillCheck => actions.push(Action::KillCheck(Some(self.health_rules.check_timeout))),
             HealthStep::Ready => {
                 actions.push(Action::Log(Note::Ready(run.pid, now.since(run.since))));
                 self.recovered(run, now, actions);

@@ -35,7 +35,7 @@ impl Supervisor {
             Action::AskStart => return self.ask_start(),
             Action::AskStop => return self.ask_stop(),
             Action::RunCheck => return self.run_check(),
-            Action::KillCheck => self.kill_check(),
+            Action::KillCheck(limit) => self.kill_check(limit),
             Action::KillControls => self.processes.scripts.kill(),
             Action::KillHelper => {
                 if let Some(helper) = &self.processes.helper {

@@ -3,6 +3,7 @@
 use crate::conf::readiness::Ready;
 use crate::conf::relations::Kind;
 use crate::machine::health::{Fitness, HealthRules, Notice, ReadyWhen};
+use crate::machine::words::notes::seconds;
 use crate::machine::{Event, Sign};
 use crate::readiness::notify::{Assignment, DATAGRAM_MAX, line, parse};
 use crate::service::telling::Telling;
@@ -18,6 +19,7 @@ use crate::sys::process::start::StartError;
 use crate::sys::time::Mono;
 use log::Level;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use crate::supervisor::signs::{Channel, Check, CheckContext, DATAGRAMS_AT_ONCE, FD_DEFAULT};
 
@@ -282,7 +284,7 @@ impl Supervisor {
             Ok(started) => {
                 self.readiness.check_failed = None;
                 let process = Process::child(started.pid, started.pidfd);
-                self.readiness.check = Some(Check { run, process });
+                self.readiness.check = Some(Check { run, process, exceeded: None });
                 None
             }
             Err(error) => {
@@ -311,8 +313,10 @@ impl Supervisor {
         Some(answer)
     }
 
-    pub(super) fn kill_check(&mut self) {
-        if let Some(check) = &self.readiness.check {
+    /// Kills the check that runs, if there is one; `limit` is the time that it has exceeded, if it has.
+    pub(super) fn kill_check(&mut self, limit: Option<Duration>) {
+        if let Some(check) = &mut self.readiness.check {
+            check.exceeded = check.exceeded.or(limit);
             // It is not reaped yet, so the group is its own.
             let _ = signal_group(check.process.pid, libc::SIGKILL);
         }
@@ -329,13 +333,37 @@ impl Supervisor {
     pub(super) fn check_has_ended(&mut self, now: Mono) {
         self.readiness.read_output();
         // What it has started goes with it.
-        self.kill_check();
+        self.kill_check(None);
         let Some(check) = &mut self.readiness.check else { return };
         let Some(status) = check.process.reap(false, now) else { return };
-        let run = check.run;
+        let (run, exceeded) = (check.run, check.exceeded);
         self.readiness.check = None;
-        let text = line(&self.readiness.said);
-        self.readiness.check_line = (!text.is_empty()).then_some(text);
+        self.readiness.check_line = check_line(line(&self.readiness.said), exceeded);
         self.handle(Event::Sign(Sign::Checked { run, passed: status == ExitStatus::Code(0) }));
+    }
+}
+
+/// What is kept of a check: the last line that it wrote, and that it was killed for the time that it took.
+fn check_line(said: String, exceeded: Option<Duration>) -> Option<String> {
+    let slow = exceeded.map(|limit| format!("took longer than check_timeout ({})", seconds(limit)));
+    match (slow, said.is_empty()) {
+        (Some(slow), false) => Some(format!("{slow}: {said}")),
+        (Some(slow), true) => Some(slow),
+        (None, is_silent) => (!is_silent).then_some(said),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_was_killed_for_its_time_says_so_before_its_last_line() {
+        let slow = Some(Duration::from_millis(300));
+        let line = |said: &str, exceeded| check_line(said.to_string(), exceeded);
+        assert_eq!(line("no answer", None).as_deref(), Some("no answer"));
+        assert_eq!(line("", None), None);
+        assert_eq!(line("", slow).as_deref(), Some("took longer than check_timeout (0.3 s)"));
+        assert_eq!(line("asking", slow).as_deref(), Some("took longer than check_timeout (0.3 s): asking"));
     }
 }

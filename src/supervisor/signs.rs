@@ -10,6 +10,7 @@ use crate::sys::process::pidfd::signal_group;
 use crate::sys::threads::poll::PollSource;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// The descriptor on which readiness is told where nothing says which.
 pub(super) const FD_DEFAULT: u8 = 3;
@@ -84,6 +85,8 @@ pub(super) struct Check {
     /// The run process that is looked at.
     pub(super) run: Pid,
     pub(super) process: Process,
+    /// The time that it was to take at most, once it has taken longer.
+    pub(super) exceeded: Option<Duration>,
 }
 
 impl Drop for Check {

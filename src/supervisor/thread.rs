@@ -462,7 +462,7 @@ impl Supervisor {
     /// Whether no check runs, before the program is replaced: one that does is killed, and the next program looks anew.
     fn check_is_through(&mut self) -> bool {
         if self.parking.is_some() {
-            self.kill_check();
+            self.kill_check(None);
         }
         self.readiness.is_idle()
     }

@@ -175,6 +175,16 @@ fn a_check_that_takes_long_does_not_keep_commands_waiting() {
 }
 
 #[test]
+fn one_that_takes_too_long_is_told() {
+    let (place, web) = web("check : sh -c 'echo asking; exec sleep 1000'\ncheck_timeout : 0.3", SLEEP);
+    let _tree = place.tree();
+    let told = "took longer than check_timeout (0.3 s): asking";
+    wait_for("what became of it", &place, || web.state()["check"] == told);
+    let said = said_by(&place.svctl(&["check", "web"]));
+    assert!(said.contains(&format!("not ready; its check says: {told}")), "{said}");
+}
+
+#[test]
 fn one_that_runs_ends_with_its_tree() {
     let (place, web) = web("check : sh -c 'echo $$ > ../../pid; exec sleep 1000'\ncheck_timeout : 1000", SLEEP);
     let killed = place.reaped_tree();

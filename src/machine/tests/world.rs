@@ -420,7 +420,7 @@ impl World {
                     assert!(self.check.is_none_or(|(_, killed)| killed), "two looks at once: {self:?}");
                     self.check = Some((self.run.expect("a run process is looked at").pid, false));
                 }
-                Action::KillCheck => {
+                Action::KillCheck(_) => {
                     if let Some((_, killed)) = &mut self.check {
                         *killed = true;
                     }

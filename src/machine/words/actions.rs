@@ -42,8 +42,8 @@ pub enum Action {
     AskStop,
     /// Look at the run process.
     RunCheck,
-    /// Kill the look that is under way.
-    KillCheck,
+    /// Kill the look that is under way: nobody wants it any more, or it has taken longer than this.
+    KillCheck(Option<Duration>),
     /// Raise an alarm.
     Alarm(Box<Alarm>),
     /// Have the tree stop everything and leave with this exit: `shutdown_on`.

@@ -299,6 +299,6 @@ fn name(signal: Signal) -> String {
 }
 
 /// Seconds with one decimal, as the log shows them.
-fn seconds(time: Duration) -> String {
+pub fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }

@@ -102,7 +102,7 @@ impl World {
                     // Nobody else is in the order, and nothing is looked at.
                     Action::AskStart => events.push(Event::Turn(Turn::MayStart)),
                     Action::AskStop => events.push(Event::Turn(Turn::MayStop)),
-                    Action::RunCheck | Action::KillCheck => panic!("nobody has asked for a look"),
+                    Action::RunCheck | Action::KillCheck(_) => panic!("nobody has asked for a look"),
                     Action::KillHelper | Action::Alarm(_) | Action::ShutDown(_) | Action::Log(_) => {}
                 }
             }
