@@ -10,13 +10,14 @@ use crate::service::telling::Telling;
 use crate::status::state::TellsBy;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::thread::Supervisor;
-use crate::sys::errno_text;
 use crate::sys::files::datagrams::{Datagrams, Sender};
 use crate::sys::files::fifo::{Ends, Fifo};
 use crate::sys::files::file;
 use crate::sys::process::pidfd::{ExitStatus, signal_group};
 use crate::sys::process::start::StartError;
+use crate::sys::process::stat::Stat;
 use crate::sys::time::Mono;
+use crate::sys::{Pid, errno_text};
 use log::Level;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -214,13 +215,31 @@ impl Supervisor {
             let Some(Ok(received)) = self.readiness.socket.as_ref().map(|socket| socket.receive(&mut room)) else {
                 return;
             };
-            if received.is_cut || !received.sender.is_some_and(|sender| self.is_of_service(sender)) {
+            if received.is_cut || !received.sender.is_some_and(|sender| self.may_speak(sender)) {
                 continue;
             }
             for assignment in parse(&room[..received.length]) {
                 self.take_assignment(assignment);
             }
         }
+    }
+
+    /// Whether what it says is said for the run process.
+    fn may_speak(&mut self, sender: Sender) -> bool {
+        if !self.is_of_service(sender) {
+            return false;
+        }
+        let Some(run) = self.machine.run().map(|run| run.pid).filter(|run| is_older(sender, *run)) else { return true };
+        // It may say it again and again.
+        if self.readiness.left_over != Some(sender.pid) {
+            self.readiness.left_over = Some(sender.pid);
+            let text = format!(
+                "what pid {} says on the socket is ignored: it is older than pid {run}, so it is left over by an earlier run",
+                sender.pid
+            );
+            self.say(Level::Warn, text);
+        }
+        false
     }
 
     /// Whether who sent it is the service's user, or ours.
@@ -341,6 +360,15 @@ impl Supervisor {
         self.readiness.check_line = check_line(line(&self.readiness.said), exceeded);
         self.handle(Event::Sign(Sign::Checked { run, passed: status == ExitStatus::Code(0) }));
     }
+}
+
+/// Whether who sent it was there before `run`, the run process: then an earlier one has left it behind, or it is none of the
+/// service's. Who has ended since is given the benefit of the doubt, and so is who cannot be seen.
+fn is_older(sender: Sender, run: Pid) -> bool {
+    let is_known = sender.pid != run.as_raw() && sender.pid != std::process::id() as i32;
+    let started = |pid| Stat::read(pid).ok()??.started();
+    // `systemd-notify` of an orphan gives the pid of its parent, which is us.
+    is_known && started(Pid::from_raw(sender.pid)).zip(started(run)).is_some_and(|(sender, run)| sender < run)
 }
 
 /// What is kept of a check: the last line that it wrote, and that it was killed for the time that it took.

@@ -45,7 +45,7 @@ impl Readiness {
     pub(super) fn forget_run(&mut self) {
         if let Some(signs) = &mut self.0 {
             (signs.status, signs.check_line, signs.mute) = (None, None, None);
-            (signs.fifo, signs.socket, signs.context) = (None, None, None);
+            (signs.fifo, signs.socket, signs.context, signs.left_over) = (None, None, None, None);
         }
     }
 }
@@ -66,6 +66,8 @@ pub(super) struct Signs {
     pub(super) check_line: Option<String>,
     /// The run process's `STATUS=`.
     pub(super) status: Option<String>,
+    /// Who was told to be older than the run process, and so ignored.
+    pub(super) left_over: Option<i32>,
     /// Why the run process has no way to say anything, though it is to say that it is ready.
     pub(super) mute: Option<String>,
     /// What was wrong with the settings at the last start.
@@ -126,6 +128,7 @@ impl Signs {
         said: Vec::new(),
         check_line: None,
         status: None,
+        left_over: None,
         mute: None,
         complaint: None,
         check_failed: None,

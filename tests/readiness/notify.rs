@@ -1,14 +1,11 @@
 //! `ready : notify`: sd_notify(3), told by systemd's own program, by Python's module, and by hand.
 
-use crate::common::*;
+use crate::common::{self, *};
 use crate::{WAIT, go, is_not_ready, program, web};
-use std::os::unix::net::UnixDatagram;
 
 /// Says this to the service's socket.
 pub fn say(place: &Place, text: &[u8]) {
-    let socket = UnixDatagram::unbound().expect("a socket");
-    // The kernel keeps few: wait until there is room.
-    socket.send_to(text, place.status_root().join(".notify/web")).expect("sent");
+    common::notify::say(place, text, true).expect("sent");
 }
 
 #[test]
@@ -113,4 +110,27 @@ fn one_whose_socket_cannot_be_made_says_so_for_as_long_as_it_is_not_ready() {
     wait_for("the reason", &place, || module.state()["reason"].as_str().is_some_and(|reason| reason.ends_with(why)));
     let told = said_by(&place.svctl(&["check", &name]));
     assert!(told.contains("not ready; it cannot tell that it is ready: ") && told.contains(why), "{told}");
+}
+
+/// Says READY=1 to the socket of its service, once the file `go` is there.
+const LATE: &str = "exec python3 -c '
+import os, socket, time
+while not os.path.exists(\"../../go\"): time.sleep(0.02)
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b\"READY=1\\nSTATUS=late\", os.environ[\"NOTIFY_SOCKET\"])'";
+
+#[test]
+fn what_an_earlier_run_has_left_behind_does_not_speak_for_this_one() {
+    if program("python3").is_none() {
+        return host::skipped("there is no python3");
+    }
+    let (place, web) = web("ready : notify", "test -e second && exec sleep 1000; : > second; setsid ./late & exit 1");
+    script(&place.root().join("web/late"), LATE);
+    let _tree = place.tree();
+    wait_for("the second run", &place, || web.state()["starts"] == 2 && web.state_name() == "up");
+    go(&place);
+    web.wait_text(&place, "supervise.log.wf", "so it is left over by an earlier run");
+    is_not_ready(&place, &web);
+    assert!(web.state()["status"].is_null(), "{}", place.story());
+    say(&place, b"READY=1");
+    web.wait_state(&place, "ready");
 }
