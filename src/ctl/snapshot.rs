@@ -194,6 +194,16 @@ impl Snapshot {
             && matches!(self.state.state, ModuleState::Down | ModuleState::Done | ModuleState::Failed)
     }
 
+    /// Whether it is a one-shot that has succeeded. A service that has ended well is shown as done, too, where `restart` wants no
+    /// more of it: nobody has the use of that.
+    pub fn is_one_shot_done(&self) -> bool {
+        let is_one_shot = match &self.state.memory {
+            Some(memory) => memory.done,
+            None => self.state.want != Some(Want::Down),
+        };
+        self.state.state == ModuleState::Done && is_one_shot
+    }
+
     /// Whether a tree that starts now would start it: there is no `down` file. `None` where there is no service directory.
     pub fn is_enabled(&self) -> Option<bool> {
         let definition = Path::new(&self.state.definition);

@@ -14,6 +14,8 @@ pub enum Standing {
         /// Somebody has said so by a command, or it is to leave.
         by_command: bool,
     },
+    /// Nothing of it runs, and nothing is going to: it has ended well, and is to be started on demand alone.
+    Finished,
     /// Nothing of it runs yet: it waits, be it for others or for its delay.
     Coming,
     /// Something of it runs, but not the run process: what comes before a start, or `finish`.
@@ -33,7 +35,12 @@ impl Standing {
     pub fn lives(self) -> bool {
         match self {
             Standing::Around | Standing::Up | Standing::Ready => true,
-            Standing::Unheard | Standing::Down { .. } | Standing::Coming | Standing::Done | Standing::Failed => false,
+            Standing::Unheard
+            | Standing::Down { .. }
+            | Standing::Finished
+            | Standing::Coming
+            | Standing::Done
+            | Standing::Failed => false,
         }
     }
 
@@ -43,6 +50,7 @@ impl Standing {
             Standing::Up | Standing::Ready => true,
             Standing::Unheard
             | Standing::Down { .. }
+            | Standing::Finished
             | Standing::Coming
             | Standing::Around
             | Standing::Done
@@ -58,6 +66,8 @@ pub enum Lack {
     Unknown,
     /// Nobody wants it up.
     Down,
+    /// It has ended well, and is no one-shot, whose end would be enough.
+    Finished,
     /// It gave up.
     Failed,
     /// It is on its way.
@@ -72,6 +82,7 @@ impl Lack {
         match self {
             Lack::Unknown => "which there is not",
             Lack::Down => "which is down",
+            Lack::Finished => "which has finished",
             Lack::Failed => "which is failed",
             Lack::NotReady => "which is not ready yet",
             Lack::Stopping => "which is being stopped",

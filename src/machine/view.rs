@@ -229,6 +229,7 @@ impl Machine {
     pub fn standing(&self) -> Standing {
         match self.state {
             State::Down | State::Failed if self.put_down => Standing::Down { by_command: true },
+            State::Down if self.reason == Some(Reason::Rests(Rest::Finished)) => Standing::Finished,
             State::Down => Standing::Down { by_command: self.want == Want::Down && self.is_down_by_command() },
             State::Ended => Standing::Down { by_command: true },
             State::Backoff { .. } | State::Waiting => Standing::Coming,

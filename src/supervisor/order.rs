@@ -188,7 +188,7 @@ impl Supervisor {
 fn level(hold: &Hold) -> Level {
     match hold {
         Hold::Lacks { lack: Lack::Unknown | Lack::Failed, .. } => Level::Warn,
-        Hold::Lacks { lack: Lack::Down | Lack::NotReady | Lack::Stopping, .. }
+        Hold::Lacks { lack: Lack::Down | Lack::Finished | Lack::NotReady | Lack::Stopping, .. }
         | Hold::Others { .. }
         | Hold::Early
         | Hold::Circle(_) => Level::Info,

@@ -68,3 +68,21 @@ fn deps_and_show_have_both_directions() {
     assert!(page.contains("  needed by      app (up)\n"), "{page}");
     assert_eq!(fixture.expect(0, &["--json", "show", "web"]).json()[0]["needed_by"], json!(["app"]));
 }
+
+#[test]
+fn a_start_begins_with_a_needed_service_that_has_finished() {
+    let finishes = "#!/bin/sh\ntest -e again || exit 0\necho >&3\nexec sleep 1000\n";
+    let mut fixture = Fixture::with(&[("db", finishes), ("web", STEADY)]);
+    let conf = "[db]\nrestart : on-failure\nready : fd\n[web]\nneeds : db\n";
+    std::fs::write(fixture.services.join("supervise.conf"), conf).unwrap();
+    fixture.start_tree();
+    until("db has finished", || fixture.state("db").filter(|state| state["state"] == "done"));
+    let why = "needs db, which has finished";
+    until("web waits", || fixture.state("web").filter(|state| state["reason"] == why));
+    // It serves nobody, whatever it is called.
+    fixture.expect(1, &["-w", "0.2", "wait", "ready", "db"]);
+    fixture.expect(1, &["check", "db"]);
+    std::fs::write(fixture.services.join("db/again"), "").unwrap();
+    let answer = fixture.expect(0, &["-w", "20", "start", "web"]);
+    assert!(answer.out.contains("ok: db: ready") && answer.out.contains("ok: web: up"), "{answer:?}");
+}

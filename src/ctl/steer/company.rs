@@ -101,7 +101,7 @@ fn has_to_be_started(snapshot: &Snapshot) -> bool {
     }
     match snapshot.state.state {
         ModuleState::Down | ModuleState::Failed => true,
-        ModuleState::Done => false,
+        ModuleState::Done => !snapshot.is_one_shot_done(),
         _ => snapshot.state.want == Some(Want::Down),
     }
 }
@@ -123,9 +123,24 @@ fn with_dependents(known: &Known, modules: Vec<Module>, told: &str) -> Vec<Membe
 mod tests {
     use super::*;
     use crate::ctl::order::known::tests::known;
+    use crate::status::state::Memory;
 
     fn module(known: &Known, name: &str) -> Module {
         known.module(known.id(name.as_ref()).unwrap()).clone()
+    }
+
+    #[test]
+    fn a_needed_service_that_has_finished_is_started_and_a_one_shot_is_not() {
+        let has_to = |one_shot, want| {
+            let known = known(&[("db", "done", "")], "");
+            let mut snapshot = known.snapshot(0).clone();
+            snapshot.state.want = Some(want);
+            snapshot.state.memory = Some(Memory { done: one_shot, ..Memory::default() });
+            has_to_be_started(&snapshot)
+        };
+        assert!(has_to(false, Want::Down));
+        assert!(!has_to(true, Want::Up));
+        assert!(!has_to(true, Want::Down), "somebody has said so, and it is done all the same");
     }
 
     #[test]

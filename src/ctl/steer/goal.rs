@@ -189,7 +189,7 @@ impl Progress {
             Goal::Down | Goal::IsDown if now.is_down() => Verdict::Reached,
             Goal::IsUp if now.is_up() => Verdict::Reached,
             // A service that can say so itself is taken at its word, and a one-shot is ready once it is done.
-            Goal::IsReady if now.state.state == ModuleState::Done => Verdict::Reached,
+            Goal::IsReady if now.is_one_shot_done() => Verdict::Reached,
             Goal::IsReady if now.is_up() && now.state.ready != Some(false) && !is_coming(now) => Verdict::Reached,
             Goal::Down | Goal::IsDown | Goal::Taken | Goal::IsUp | Goal::IsReady => Verdict::NotYet(None),
             Goal::Up | Goal::NewRun | Goal::Once => self.judge_start(now, at),

@@ -77,6 +77,7 @@ impl Node {
             standing if standing.lives() && (self.stops || self.halt || self.call.is_some()) => Some(Lack::Stopping),
             Standing::Ready | Standing::Done => None,
             Standing::Down { .. } => Some(Lack::Down),
+            Standing::Finished => Some(Lack::Finished),
             Standing::Failed => Some(Lack::Failed),
             Standing::Unheard | Standing::Coming | Standing::Around | Standing::Up => Some(Lack::NotReady),
         }
@@ -100,7 +101,7 @@ impl Node {
 /// Whether one that comes after has to wait.
 fn blocks(lack: Option<Lack>) -> bool {
     match lack {
-        None | Some(Lack::Unknown | Lack::Down | Lack::Failed) => false,
+        None | Some(Lack::Unknown | Lack::Down | Lack::Finished | Lack::Failed) => false,
         Some(Lack::NotReady | Lack::Stopping) => true,
     }
 }

@@ -274,3 +274,11 @@ fn a_service_that_says_when_it_is_ready_is_waited_for() {
     starting.state.ready = Some(true);
     assert_eq!(up.look(&starting, in_ms(2010)), Verdict::Reached);
 }
+
+#[test]
+fn a_service_that_has_finished_is_not_ready_as_a_one_shot_is() {
+    let mut finished = seen("done", 53, None);
+    finished.state.want = Some(crate::status::record::Want::Down);
+    finished.state.memory = Some(Memory::default());
+    assert_eq!(trace(Goal::IsReady, &finished).look(&finished, in_ms(10)), Verdict::NotYet(None));
+}
