@@ -86,3 +86,22 @@ fn a_start_begins_with_a_needed_service_that_has_finished() {
     let answer = fixture.expect(0, &["-w", "20", "start", "web"]);
     assert!(answer.out.contains("ok: db: ready") && answer.out.contains("ok: web: up"), "{answer:?}");
 }
+
+#[test]
+fn a_one_shot_that_is_done_passes_a_check_by_name_and_by_tag() {
+    let fixture = chain();
+    std::fs::write(
+        fixture.services.join("supervise.conf"),
+        "[setup]\ntype : oneshot\ntags : boot\n[db]\ntags : boot\n",
+    )
+    .unwrap();
+    fixture.expect(0, &["reload"]);
+    until("the tag is read", || fixture.state("setup").filter(|state| state["tags"][0] == "boot"));
+    until("and the other", || fixture.state("db").filter(|state| state["tags"][0] == "boot"));
+    for words in [&["check"][..], &["check", "setup"], &["check", "@boot"]] {
+        let answer = fixture.expect(0, words);
+        assert_eq!((answer.out.as_str(), answer.err.as_str()), ("", ""));
+    }
+    fixture.expect(0, &["stop", "setup"]);
+    fixture.expect(1, &["check", "setup"]);
+}

@@ -260,11 +260,14 @@ fn passed(module: &Module, snapshot: &Snapshot, report: &mut Report<'_>) {
     report.module(module, Outcome::Done, &snapshot.describe(SystemTime::now()), Extra::seen(Some(snapshot.clone())));
 }
 
-/// The script that decides about a module that is up, if there is one.
+/// The script that decides about a module that is up, if there is one. A one-shot that is done has nothing left to look at.
 fn probe(module: &Module) -> Result<(Snapshot, Option<Script>), CtlError> {
     let snapshot = Snapshot::read(module)?;
     if !snapshot.is_supervised() {
         return Err(CtlError::new(Outcome::NotSupervised, unsupervised(&snapshot)));
+    }
+    if snapshot.is_one_shot_done() {
+        return Ok((snapshot, None));
     }
     if !snapshot.is_up() || snapshot.state.ready == Some(false) {
         let not_ready = if snapshot.is_up() { ", not ready" } else { "" };
