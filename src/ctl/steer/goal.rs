@@ -152,7 +152,22 @@ impl Progress {
         if self.old.is_some() && (!old_remains || now.state.state == ModuleState::Stopping) {
             self.expected_exits = self.expected_exits.max(1);
         }
+        if self.old.is_none() {
+            self.note_what_came_up_meanwhile(now);
+        }
         true
+    }
+
+    /// Where there was no process before the command, one may have come up until it was taken. Its end is no failure of ours: a
+    /// restart has stopped it, or what came before a start.
+    fn note_what_came_up_meanwhile(&mut self, now: &Snapshot) {
+        let ended = exit_stamp(now);
+        if now.state.state == ModuleState::Stopping {
+            (self.old, self.old_age) = (Run::of(now), (Duration::ZERO, self.old_age.1));
+            (self.expected_exits, self.last_exit) = (1, ended);
+        } else if self.goal == Goal::NewRun {
+            self.expected_exits = usize::from(ended != self.last_exit);
+        }
     }
 
     /// When the process from before the command may be said to have outlived a signal that asks for its end, if it got one.

@@ -82,10 +82,6 @@ fn what_is_in_a_circle_is_not_waited_for() {
 
 #[test]
 fn what_was_written_before_the_command_was_taken_says_nothing() {
-    let counted = |snapshot: Snapshot, commands| Snapshot {
-        state: StateFile { commands: Some(commands), ..snapshot.state.clone() },
-        ..snapshot
-    };
     // A stop comes before our start, and nothing tells of it yet.
     let before = counted(seen("up", 50, Some(7)), 4);
     let mut trace_of = trace(Goal::Up, &before).with_command(&before, 1);
@@ -273,6 +269,37 @@ fn a_service_that_says_when_it_is_ready_is_waited_for() {
     assert_eq!(trace(Goal::IsReady, &starting).look(&starting, in_ms(10)), Verdict::NotYet(None));
     starting.state.ready = Some(true);
     assert_eq!(up.look(&starting, in_ms(2010)), Verdict::Reached);
+}
+
+fn counted(snapshot: Snapshot, commands: u64) -> Snapshot {
+    Snapshot { state: StateFile { commands: Some(commands), ..snapshot.state.clone() }, ..snapshot }
+}
+
+#[test]
+fn a_restart_of_what_comes_up_by_itself_meanwhile_ends_a_process_that_was_not_there_before() {
+    for before in ["waiting", "backoff", "starting", "down"] {
+        let before = after(counted(seen(before, 50, None), 4), "z", 0);
+        let begun = trace(Goal::NewRun, &before).with_command(&before, 2);
+        let up = counted(after(seen("up", 101, Some(8)), "a", 15), 6);
+        let died = counted(after(seen("backoff", 102, None), "b", 3), 6);
+        // It is seen while it is being stopped, or not at all. That another one ended before is none of ours either.
+        let stopping = counted(after(seen("stopping", 99, Some(7)), "y", 1), 6);
+        let delay = counted(after(seen("backoff", 100, None), "a", 15), 6);
+        for way in [&[stopping, delay.clone()][..], &[delay]] {
+            let mut trace_of = begun.clone();
+            for seen in way {
+                assert_eq!(trace_of.look(seen, in_ms(10)), Verdict::NotYet(None), "{before:?}");
+            }
+            assert_eq!(trace_of.look(&up, in_ms(30)), Verdict::NotYet(Some(in_ms(1030))), "{before:?}");
+            assert_eq!(trace_of.clone().look(&up, in_ms(1030)), Verdict::Reached, "{before:?}");
+            assert!(matches!(trace_of.look(&died, in_ms(200)), Verdict::Failed(_)), "{before:?}");
+        }
+        // Nothing came up: the first end is that of ours.
+        let mut trace_of = begun.clone();
+        let waits = counted(after(seen("waiting", 50, None), "z", 0), 6);
+        assert_eq!(trace_of.look(&waits, in_ms(10)), Verdict::NotYet(None));
+        assert!(matches!(trace_of.look(&died, in_ms(200)), Verdict::Failed(_)), "{before:?}");
+    }
 }
 
 #[test]
