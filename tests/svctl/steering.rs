@@ -337,3 +337,20 @@ fn what_ends_again_and_again_is_counted_and_what_is_down_says_why() {
     assert_eq!(web["reason"], "stopped by command; disabled: there is a down file");
     assert_eq!((web["enabled"].as_bool(), web["exits"].as_u64()), (Some(false), Some(0)));
 }
+
+#[test]
+fn a_stop_that_somebody_overtakes_ends_soon_and_says_so() {
+    let run = "#!/bin/sh\ntrap 'while ! test -e go; do sleep 0.02; done; exit 0' TERM\necho ready\nwhile :; do sleep 0.05; done\n";
+    let fixture = Fixture::tree(&[("web", run)]);
+    until("the trap is set", || std::fs::read(fixture.status.join("web/__stdout")).ok().filter(|out| !out.is_empty()));
+    let stopping = fixture.command(&["-w", "60", "stop", "web"]).stdout(Stdio::piped()).spawn().unwrap();
+    until("it is being stopped", || fixture.state("web").filter(|state| state["state"] == "stopping"));
+    let begun = Instant::now();
+    fixture.expect(0, &["-w", "0", "start", "web"]);
+    std::fs::write(fixture.services.join("web/go"), "").unwrap();
+    let output = stopping.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(told, "fail: web: stopped, and wanted up again meanwhile\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}

@@ -5,6 +5,7 @@ use crate::ctl::snapshot::{Snapshot, Supervised};
 use crate::machine::EXPECTED_EXIT_WINDOW;
 use crate::machine::standing::IN_A_CIRCLE;
 use crate::status::module_state::ModuleState;
+use crate::status::record::Want;
 use crate::status::state::LastExit;
 use crate::sys::time::Mono;
 use std::collections::HashSet;
@@ -13,6 +14,10 @@ use std::time::{Duration, SystemTime};
 /// A service that has lived for this long counts as up: a rule of this program, whatever `restart_delay` is. Most
 /// mistakes in a configuration show within it.
 pub const MIN_UPTIME: Duration = Duration::from_secs(1);
+
+/// A module that is wanted up for so long after our stop was counted is so by a later command. Commands are counted and not told
+/// apart: within a moment, ours may be the one that is still to come.
+const OVERTAKEN_FOR: Duration = Duration::from_millis(300);
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,6 +108,10 @@ pub struct Progress {
     failed_starts: u64,
     /// How many commands `state.json` counted before ours, and with ours, until it does.
     awaited_commands: Option<(u64, u64)>,
+    /// Whether `state.json` has counted ours.
+    is_taken: bool,
+    /// Since when somebody else wants up what a stop was to end, and has.
+    overtaken: Option<Mono>,
     /// When each delay began that was seen. One may follow a stop; a second one says that a start failed.
     delays: HashSet<String>,
     /// The run process that came up, and when it was first seen.
@@ -127,6 +136,8 @@ impl Progress {
             exits: 0,
             failed_starts: before.state.failed_starts,
             awaited_commands: None,
+            is_taken: false,
+            overtaken: None,
             delays: HashSet::from_iter(delay_stamp(before)),
             run: None,
         }
@@ -152,6 +163,7 @@ impl Progress {
         if self.old.is_some() && (!old_remains || now.state.state == ModuleState::Stopping) {
             self.expected_exits = self.expected_exits.max(1);
         }
+        self.is_taken = now.state.commands >= Some(with_ours);
         if self.old.is_none() {
             self.note_what_came_up_meanwhile(now);
         }
@@ -206,9 +218,26 @@ impl Progress {
             // A service that can say so itself is taken at its word, and a one-shot is ready once it is done.
             Goal::IsReady if now.is_one_shot_done() => Verdict::Reached,
             Goal::IsReady if now.is_up() && now.state.ready != Some(false) && !is_coming(now) => Verdict::Reached,
-            Goal::Down | Goal::IsDown | Goal::Taken | Goal::IsUp | Goal::IsReady => Verdict::NotYet(None),
+            Goal::Down => self.judge_stop(now, at),
+            Goal::IsDown | Goal::Taken | Goal::IsUp | Goal::IsReady => Verdict::NotYet(None),
             Goal::Up | Goal::NewRun | Goal::Once => self.judge_start(now, at),
         }
+    }
+
+    /// What was to be stopped has not become down.
+    fn judge_stop(&mut self, now: &Snapshot, at: Mono) -> Verdict {
+        let is_wanted = matches!(now.state.want, Some(Want::Up | Want::Once));
+        let old_remains = self.old.zip(Run::of(now)).is_some_and(|(old, run)| old.is(run));
+        if !(self.is_taken && is_wanted) || now.state.state == ModuleState::Stopping {
+            self.overtaken = None;
+            return Verdict::NotYet(None);
+        }
+        let over_at = *self.overtaken.get_or_insert(at) + OVERTAKEN_FOR;
+        if at < over_at {
+            return Verdict::NotYet(Some(over_at));
+        }
+        let stopped = if self.old.is_some() && !old_remains { "stopped, and " } else { "" };
+        Verdict::Failed(format!("{stopped}wanted up again meanwhile"))
     }
 
     fn judge_start(&self, now: &Snapshot, at: Mono) -> Verdict {

@@ -173,7 +173,8 @@ impl ModuleWait {
                 self.check = Check::NotYet;
                 None
             }
-            Verdict::Failed(why) => Some((Outcome::Failed, why, self.extra(true))),
+            // What a service has written says why it could not be started.
+            Verdict::Failed(why) => Some((Outcome::Failed, why, self.extra(self.goal != Goal::Down))),
             Verdict::Abandoned if self.may_get_successor(at) => None,
             Verdict::Abandoned => {
                 let why = self.last.as_ref().map_or_else(String::new, send::unsupervised);

@@ -303,6 +303,37 @@ fn a_restart_of_what_comes_up_by_itself_meanwhile_ends_a_process_that_was_not_th
 }
 
 #[test]
+fn a_stop_that_is_overtaken_is_over_once_the_process_has_ended() {
+    let before = counted(seen("up", 50, Some(7)), 4);
+    let wanted = |snapshot: Snapshot, want| {
+        let state = StateFile { want: Some(want), ..snapshot.state.clone() };
+        counted(Snapshot { state, ..snapshot }, 6)
+    };
+    let mut trace_of = trace(Goal::Down, &before).with_command(&before, 1);
+    // Somebody has restarted it, and ours is still to come.
+    let up = wanted(seen("up", 51, Some(8)), Want::Up);
+    assert_eq!(trace_of.look(&up, in_ms(0)), Verdict::NotYet(Some(in_ms(300))));
+    assert_eq!(trace_of.look(&wanted(seen("stopping", 51, Some(8)), Want::Down), in_ms(100)), Verdict::NotYet(None));
+    assert_eq!(trace_of.clone().look(&wanted(seen("down", 52, None), Want::Down), in_ms(500)), Verdict::Reached);
+    // It is wanted up while it is being stopped, and comes up again.
+    assert_eq!(trace_of.look(&wanted(seen("stopping", 51, Some(8)), Want::Up), in_ms(500)), Verdict::NotYet(None));
+    assert_eq!(
+        trace_of.look(&wanted(seen("backoff", 52, None), Want::Up), in_ms(600)),
+        Verdict::NotYet(Some(in_ms(900)))
+    );
+    let verdict = trace_of.look(&wanted(seen("up", 53, Some(9)), Want::Up), in_ms(900));
+    assert_eq!(verdict, Verdict::Failed("stopped, and wanted up again meanwhile".into()));
+    // One that stopped for nobody is not said to have stopped.
+    let mut trace_of = trace(Goal::Down, &before).with_command(&before, 1);
+    trace_of.look(&wanted(seen("up", 50, Some(7)), Want::Up), in_ms(0));
+    let verdict = trace_of.look(&wanted(seen("up", 50, Some(7)), Want::Up), in_ms(300));
+    assert_eq!(verdict, Verdict::Failed("wanted up again meanwhile".into()));
+    // Who does not count commands may not have ours yet.
+    let mut trace_of = trace(Goal::Down, &seen("up", 50, Some(7)));
+    assert_eq!(trace_of.look(&seen("up", 51, Some(8)), in_ms(900)), Verdict::NotYet(None));
+}
+
+#[test]
 fn a_service_that_has_finished_is_not_ready_as_a_one_shot_is() {
     let mut finished = seen("done", 53, None);
     finished.state.want = Some(crate::status::record::Want::Down);
