@@ -136,3 +136,18 @@ fn a_directory_is_linked_and_enabled_once() {
     let answer = fixture.expect(4, &["enable", "new", "./other"]);
     assert!(answer.err.contains("no supervise-tree runs with the status root"), "{answer:?}");
 }
+
+#[test]
+fn a_start_of_what_waits_has_changed_it_if_it_comes_up() {
+    let mut fixture = Fixture::with(&[("db", STEADY), ("web", STEADY)]);
+    std::fs::write(fixture.services.join("supervise.conf"), "[web]\nneeds : db\n").unwrap();
+    fixture.start_tree();
+    fixture.all_up(&["db", "web"]);
+    fixture.expect(0, &["stop", "db"]);
+    until("web waits", || fixture.state("web").filter(|state| state["state"] == "waiting"));
+    assert!(!result(&fixture, 1, &["-w", "0.2", "start", "--no-deps", "web"]).1);
+    let answer = fixture.expect(0, &["-w", "20", "--json", "start", "web"]).json();
+    let all: Vec<_> = answer.as_array().unwrap().iter().map(|one| (&one["module"], &one["changed"])).collect();
+    assert_eq!(all.len(), 2, "{answer}");
+    assert!(all.iter().all(|(_, changed)| **changed == json!(true)), "{answer}");
+}

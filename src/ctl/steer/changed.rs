@@ -15,12 +15,23 @@ pub enum Change {
     Something,
     /// Something if the settings that are in force are others than these.
     UnlessSettings([Option<u64>; 2]),
+    /// Something if there were other starts than these: it has waited for what is started now, too.
+    UnlessStarts(u64),
 }
 
 impl Change {
     /// `Something` if `changed`.
     pub fn from(changed: bool) -> Change {
         if changed { Change::Something } else { Change::Nothing }
+    }
+
+    /// That of a module that was like `before`, and is to become what `goal` asks for.
+    pub fn of_state(goal: Goal, before: &Snapshot) -> Change {
+        match (goal, &before.state.state) {
+            _ if has_to_change(goal, before) => Change::Something,
+            (Goal::Up | Goal::Once, ModuleState::Waiting) => Change::UnlessStarts(before.state.starts),
+            _ => Change::Nothing,
+        }
     }
 
     /// That of a module's settings, which were those of `before`.
@@ -38,6 +49,7 @@ impl Change {
         match self {
             Change::Nothing => false,
             Change::Something => true,
+            Change::UnlessStarts(before) => last.is_some_and(|last| last.state.starts != before),
             Change::UnlessSettings(before) => last.is_none_or(|last| settings(last) != before),
         }
     }
@@ -49,7 +61,7 @@ fn settings(snapshot: &Snapshot) -> [Option<u64>; 2] {
 }
 
 /// Whether a module that was like `before` has to do anything to become what `goal` asks for.
-pub fn has_to_change(goal: Goal, before: &Snapshot) -> bool {
+fn has_to_change(goal: Goal, before: &Snapshot) -> bool {
     let (state, want) = (&before.state.state, before.state.want);
     match goal {
         Goal::NewRun => true,
@@ -131,6 +143,18 @@ mod tests {
         for (goal, state, want, changed) in cases {
             assert_eq!(has_to_change(goal, &seen(state, want)), changed, "{goal:?} {state} {want:?}");
         }
+    }
+
+    #[test]
+    fn what_waits_changes_if_it_is_started() {
+        let waits = seen("waiting", Want::Up);
+        let change = Change::of_state(Goal::Up, &waits);
+        assert!(!change.has_come(Some(&waits)) && !change.has_come(None));
+        let mut up = seen("up", Want::Up);
+        assert_eq!(Change::of_state(Goal::Up, &up), Change::Nothing);
+        up.state.starts = 1;
+        assert!(change.has_come(Some(&up)));
+        assert_eq!(Change::of_state(Goal::Down, &waits), Change::Something);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::ctl::root::{Missing, Module, StatusRoot};
 use crate::ctl::service::directory::ServiceDirectory;
 use crate::ctl::service::outdated::Outdated;
 use crate::ctl::snapshot::{Snapshot, Supervised};
-use crate::ctl::steer::changed::{Change, has_to_change};
+use crate::ctl::steer::changed::Change;
 use crate::ctl::steer::company::{self, Along, Member};
 use crate::ctl::steer::goal::Goal;
 use crate::ctl::steer::module_wait::ModuleWait;
@@ -273,7 +273,7 @@ fn command_module(
 /// What a command changes in a module that is like `before`, apart from the `down` file.
 fn change(command: Command, before: &Snapshot) -> Change {
     match command.effect {
-        Effect::Becomes(goal, _) => Change::from(has_to_change(goal, before)),
+        Effect::Becomes(goal, _) => Change::of_state(goal, before),
         Effect::Signal(_) => Change::from(match command {
             PAUSE => !before.state.paused,
             CONT => before.state.paused,
