@@ -1,6 +1,6 @@
 //! The journal as a file that is mapped into memory.
 
-use super::journal::layout::{HEADER, READ_MAX, SIZE, SPACE_AT_FIRST, Word, offset};
+use super::journal::layout::{HEADER, READ_MAX, SIZE, SPACE, SPACE_AT_FIRST, Word, offset};
 use super::journal::{Input, Memory};
 use super::trouble::about;
 use crate::sys::files::file::{self, child};
@@ -57,6 +57,27 @@ impl Mapped {
         mapping.keep_in_memory(first(0));
         mapping.keep_in_memory(first(1));
         Ok((Mapped { mapping, path, file, reserved }, complaint))
+    }
+
+    /// Memory that a KILL takes.
+    ///
+    /// # Errors
+    /// What `mmap` gives.
+    pub fn in_memory() -> io::Result<Mapped> {
+        let mapping = Mapping::new(None, LENGTH)?;
+        Ok(Mapped { mapping, path: PathBuf::new(), file: None, reserved: [SPACE; 2] })
+    }
+
+    /// Whether a journal is in `dir`.
+    pub fn is_in(dir: &Path) -> bool {
+        child(dir, JOURNAL).is_file()
+    }
+
+    /// Removes the file, of which nothing is needed any more.
+    pub fn remove(&mut self) {
+        if self.file.take().is_some() {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 
     /// Makes the file anew if it is not there any more, with all that is in hand.

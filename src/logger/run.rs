@@ -477,7 +477,7 @@ fn unix_time() -> u64 {
 }
 
 /// A number that no service can guess: the standard library's hash tables are seeded by the kernel.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
 }

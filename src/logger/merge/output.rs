@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// With dropping: how long a reader may take until lines are dropped, in milliseconds.
 const WRITE_TIMEOUT: u16 = 200;
@@ -61,11 +62,16 @@ impl Output {
         self.rest = self.write_some(&left).to_vec();
     }
 
-    /// The rest of a line is written as soon as there is room, if nothing can be read from `input` before: then it returns at once.
-    pub fn end_line(&mut self, input: BorrowedFd<'_>) {
-        while !self.rest.is_empty() {
+    /// The rest of a line is written as soon as there is room, if nothing can be read from `input` before, and until `until`: then
+    /// it returns at once.
+    pub fn end_line(&mut self, input: BorrowedFd<'_>, until: Option<Mono>) {
+        while !self.rest.is_empty() && until.is_none_or(|until| until > Mono::now()) {
             let is_broken = self.trouble.waits_until(Mono::now()).is_some();
-            let timeout = if is_broken { PollTimeout::from(RETRY) } else { PollTimeout::NONE };
+            let left = until.map(|until| until.since(Mono::now()));
+            let left = left.into_iter().chain(is_broken.then_some(Duration::from_millis(RETRY.into()))).min();
+            // Not too early: the rest of a millisecond would be waited in a circle.
+            let in_full = |left: Duration| PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
+            let timeout = left.map_or(PollTimeout::NONE, in_full);
             let output = if is_broken { PollFlags::empty() } else { PollFlags::POLLOUT };
             let mut entries = [PollFd::new(input, PollFlags::POLLIN), PollFd::new(self.descriptor.as_fd(), output)];
             // One that is broken is always ready, so it is not looked at for a while.
@@ -172,7 +178,7 @@ mod tests {
         let mut seen = read(&out, &mut bytes).unwrap();
         // Nothing else comes, and the line ends all the same.
         let (idle, _open) = pipe2(OFlag::O_CLOEXEC).unwrap();
-        output.end_line(idle.as_fd());
+        output.end_line(idle.as_fd(), None);
         assert_eq!(output.write(b"c\n"), Fate::Written);
         seen += read(&out, &mut bytes[seen..]).unwrap();
         assert_eq!(&bytes[..seen], [&long[..], b"c\n"].concat());

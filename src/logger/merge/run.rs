@@ -1,7 +1,7 @@
 //! The loop: names of modules from standard input, lines from their FIFOs, all of it to standard output.
 
 use super::output::Output;
-use super::source::{Found, LOOK, Source, Style};
+use super::source::{Found, HalfLine, LOOK, Source, Style};
 use crate::logger::settings::Full;
 use crate::logger::trouble::{about, plain, say};
 use crate::status::StatusDir;
@@ -10,6 +10,7 @@ use crate::sys::files::flock::{Lock, LockError};
 use crate::sys::logging::intake::Intake;
 use crate::sys::logging::readiness::Readiness;
 use crate::sys::process::pidfd::Pidfd;
+use crate::sys::time::Mono;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
@@ -17,9 +18,14 @@ use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Standard input among the FIFOs, which are numbered from 1.
 const NAMES: u64 = 0;
+
+/// How long half a line may stay in a FIFO. A writer that waits for room behind it is not seen; what is taken out of the FIFO goes
+/// through a file.
+const HALF_LINE: Duration = Duration::from_millis(200);
 
 /// The file whose lock says who writes.
 const LOCK: &str = "lock";
@@ -32,6 +38,8 @@ struct Merger {
     /// The beginning of a name that is not there yet.
     partial: Vec<u8>,
     sources: BTreeMap<u64, Source>,
+    /// The FIFOs that have half a line, and until when it stays there.
+    half_lines: BTreeMap<u64, Mono>,
     next: u64,
     /// The number of each name that has come: neighbours have different colours, and a name keeps its own.
     numbers: BTreeMap<String, usize>,
@@ -88,33 +96,47 @@ impl Merger {
         readiness.add(&names, NAMES)?;
         let output = Output::new(standard_output(full)?, full);
         let (dir, partial, next) = (dir.to_path_buf(), Vec::new(), NAMES + 1);
-        let (sources, numbers) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Merger { dir, style, readiness, names, partial, sources, next, numbers, output })
+        let (sources, half_lines, numbers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Ok(Merger { dir, style, readiness, names, partial, sources, half_lines, next, numbers, output })
     }
 
     fn run(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; LOOK];
         let mut ready = BTreeSet::new();
         loop {
+            let next = self.half_lines.values().min().copied();
             if ready.is_empty() {
-                self.output.end_line(self.readiness.as_fd());
+                self.output.end_line(self.readiness.as_fd(), next);
             }
-            ready.extend(self.readiness.take(ready.is_empty())?);
+            let wait = next.map(|at| at.since(Mono::now()));
+            ready.extend(self.readiness.take(if ready.is_empty() { wait } else { Some(Duration::ZERO) })?);
             if ready.remove(&NAMES) && !self.take_names()? {
                 return self.finish(&mut buffer);
             }
+            let now = Mono::now();
+            let due: Vec<u64> =
+                self.half_lines.iter().filter(|(_, at)| **at <= now).map(|(number, _)| *number).collect();
+            for number in due {
+                self.pass_on(number, HalfLine::IsTaken, &mut buffer)?;
+                ready.insert(number);
+            }
             // Each in its turn: who writes much holds up nobody.
             for number in ready.clone() {
-                if self.pass_on(number, &mut buffer)? != Found::Lines {
+                if self.pass_on(number, HalfLine::Stays, &mut buffer)? != Found::Lines {
                     ready.remove(&number);
                 }
             }
         }
     }
 
-    fn pass_on(&mut self, number: u64, buffer: &mut [u8]) -> io::Result<Found> {
+    fn pass_on(&mut self, number: u64, half: HalfLine, buffer: &mut [u8]) -> io::Result<Found> {
         let Some(source) = self.sources.get_mut(&number) else { return Ok(Found::Nothing) };
-        let found = source.pass_on(buffer, &mut self.output)?;
+        let found = source.pass_on(half, buffer, &mut self.output)?;
+        if found == Found::HalfLine {
+            self.half_lines.entry(number).or_insert_with(|| Mono::now() + HALF_LINE);
+        } else {
+            self.half_lines.remove(&number);
+        }
         if found == Found::End {
             self.sources.remove(&number);
         }
@@ -143,16 +165,18 @@ impl Merger {
     }
 
     fn add(&mut self, name: &str) -> io::Result<()> {
-        let path = StatusDir::of(&self.dir, name).log_pipe();
+        let place = StatusDir::of(&self.dir, name);
         let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(place.log_pipe())?;
         let intake = Intake::new(file.into())?;
         if !intake.is_pipe() {
             return Err(io::Error::other("it is no FIFO"));
         }
         let count = self.numbers.len();
         let number = *self.numbers.entry(name.to_string()).or_insert(count);
-        let source = Source::new(name, intake, self.style, number)?;
+        // A FIFO that was removed may still be read to its end, and has the journal.
+        let is_alone = self.sources.values().all(|source| source.number() != number);
+        let source = Source::new(name, intake, self.style, number, is_alone.then(|| place.path()))?;
         self.readiness.add(&source, self.next)?;
         self.sources.insert(self.next, source);
         self.next += 1;
@@ -162,7 +186,7 @@ impl Merger {
     /// Writes what is there, and no more: services may go on without a tree.
     fn finish(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         for source in self.sources.values_mut() {
-            while source.pass_on(buffer, &mut self.output)? == Found::Lines {}
+            while source.pass_on(HalfLine::Stays, buffer, &mut self.output)? == Found::Lines {}
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! One module's FIFO: whole lines are looked at, written, and then taken.
 
+use super::held::{Held, Rest};
 use super::output::{Fate, Output};
 use crate::logger::lines::form::{Form, Format, Line};
 use crate::logger::lines::render::lines;
@@ -9,6 +10,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::SystemTime;
 
 /// What is looked at at once, in bytes: as much as a FIFO holds.
@@ -17,11 +19,11 @@ pub const LOOK: usize = 64 * 1024;
 /// What is written at once, in bytes, if no line is longer: a pipe takes so much whole.
 const BATCH: usize = libc::PIPE_BUF;
 
-/// A line is cut there, in bytes.
-const LINE_MAX: usize = 1 << 20;
+/// What is taken is read in pieces of this size, in bytes.
+const PIECE: usize = 4096;
 
-/// Half a line makes a FIFO look full when it leaves less than this, in bytes: a page that has begun takes no more.
-const PAGE: usize = 4096;
+/// Half a line that takes one part in so many of a FIFO does not stay there.
+const LONG: usize = 4;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug)]
@@ -39,10 +41,21 @@ pub struct Style {
 pub enum Found {
     /// Lines; there may be more.
     Lines,
-    /// No whole line.
+    /// Half a line, and it stays where it is.
+    HalfLine,
+    /// Nothing.
     Nothing,
     /// Nobody has it open any more.
     End,
+}
+
+/// What becomes of half a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HalfLine {
+    /// It may stay in the FIFO, if it is not long.
+    Stays,
+    /// It is taken out: somebody may wait for room, unseen.
+    IsTaken,
 }
 
 /// A module's FIFO.
@@ -51,9 +64,10 @@ pub struct Source {
     intake: Intake,
     form: Form,
     style: Style,
+    /// The number of the module's name.
+    number: usize,
     capacity: usize,
-    /// The beginning of a line that is longer than the FIFO.
-    begun: Vec<u8>,
+    held: Held,
     /// Lines that nobody took.
     dropped: u64,
     clock: Clock,
@@ -64,11 +78,12 @@ pub struct Source {
 const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
 
 impl Source {
-    /// The FIFO of the module called `name`, whose colour, if there are any, is the one with this number.
+    /// The FIFO of the module called `name`, whose colour, if there are any, is the one with this number. Half a line is kept in
+    /// `dir`, or, without one, in memory that a KILL takes.
     ///
     /// # Errors
     /// What `fstat` gives.
-    pub fn new(name: &str, intake: Intake, style: Style, number: usize) -> io::Result<Source> {
+    pub fn new(name: &str, intake: Intake, style: Style, number: usize, dir: Option<&Path>) -> io::Result<Source> {
         let capacity = fcntl(intake.as_fd(), FcntlArg::F_GETPIPE_SZ)?;
         let prefix = match style.format {
             Format::Json => Vec::new(),
@@ -81,35 +96,72 @@ impl Source {
         let form = Form::new(style.format, prefix, name.as_bytes(), None);
         let capacity = usize::try_from(capacity).unwrap_or(LOOK).min(LOOK);
         let (clock, stamp) = (Clock::default(), Vec::new());
-        Ok(Source { intake, form, style, capacity, begun: Vec::new(), dropped: 0, clock, stamp })
+        let held = Held::new(dir.map(Path::to_owned), &intake);
+        Ok(Source { intake, form, style, number, capacity, held, dropped: 0, clock, stamp })
+    }
+
+    /// The number of the module's name.
+    pub fn number(&self) -> usize {
+        self.number
     }
 
     /// Writes the whole lines that are there; `buffer` has room for [`LOOK`] bytes.
     ///
     /// # Errors
     /// What `tee` and `read` give.
-    pub fn pass_on(&mut self, buffer: &mut [u8], output: &mut Output) -> io::Result<Found> {
+    pub fn pass_on(&mut self, half: HalfLine, buffer: &mut [u8], output: &mut Output) -> io::Result<Found> {
+        if self.held.is_of_another() {
+            self.write_held(Rest::Ends, output);
+        }
         let seen = match self.intake.peek(buffer) {
             Ok(0) => {
-                self.write_end(output);
+                self.write_held(Rest::Ends, output);
+                self.held.close();
                 return Ok(Found::End);
             }
             Ok(seen) => seen,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Found::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.held.close();
+                return Ok(Found::Nothing);
+            }
             Err(error) => return Err(error),
         };
         let seen = buffer.get(..seen).unwrap_or_default();
-        self.take_time();
+        if self.held.is_in_line() {
+            let end = seen.iter().position(|byte| *byte == b'\n').map_or(seen.len(), |at| at + 1);
+            return self.hold(end, output).map(|()| Found::Lines);
+        }
         match seen.iter().rposition(|byte| *byte == b'\n') {
-            Some(last) => self.write_lines(seen.get(..=last).unwrap_or_default(), output).map(|()| Found::Lines),
-            // It would never become whole.
-            None if seen.len() + PAGE > self.capacity => self.begin_line(seen, output).map(|()| Found::Lines),
-            None if self.is_left() => {
-                self.begin_line(seen, output)?;
-                self.write_end(output);
-                Ok(Found::End)
+            Some(last) => {
+                self.take_time();
+                self.write_lines(seen.get(..=last).unwrap_or_default(), output).map(|()| Found::Lines)
             }
-            None => Ok(Found::Nothing),
+            None if half == HalfLine::IsTaken || self.is_long() || self.is_left() => {
+                self.hold(seen.len(), output).map(|()| Found::Lines)
+            }
+            None => Ok(Found::HalfLine),
+        }
+    }
+
+    /// Whether much is in the FIFO. (A look may see less of it than there is.)
+    fn is_long(&self) -> bool {
+        self.intake.available().is_ok_and(|bytes| bytes >= self.capacity / LONG)
+    }
+
+    /// Takes so many bytes of a line out of the FIFO, and writes what can be written by then.
+    fn hold(&mut self, count: usize, output: &mut Output) -> io::Result<()> {
+        let rest = self.held.take(&mut self.intake, count)?;
+        self.write_held(rest, output);
+        Ok(())
+    }
+
+    fn write_held(&mut self, rest: Rest, output: &mut Output) {
+        self.take_time();
+        while let Some((line, taken)) = self.held.next(rest) {
+            let (is_cut, mut text) = (line.is_cut, Vec::new());
+            self.form.write(line, &self.stamp, &mut text);
+            self.write(&text, 1, output);
+            self.held.written(taken, is_cut);
         }
     }
 
@@ -136,7 +188,8 @@ impl Source {
         let mut next = Vec::new();
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             next.clear();
-            self.render(line.strip_suffix(b"\n").unwrap_or(line), &mut next);
+            let bytes = line.strip_suffix(b"\n").unwrap_or(line);
+            self.form.write(Line { bytes, goes_on: false, is_cut: false }, &self.stamp, &mut next);
             if !batch.is_empty() && batch.len() + next.len() > BATCH {
                 self.write(&batch, count, output);
                 self.take(taken)?;
@@ -148,18 +201,6 @@ impl Source {
         }
         self.write(&batch, count, output);
         self.take(taken)
-    }
-
-    fn render(&mut self, line: &[u8], into: &mut Vec<u8>) {
-        let begun = std::mem::take(&mut self.begun);
-        let whole;
-        let bytes = if begun.is_empty() {
-            line
-        } else {
-            whole = [&*begun, line].concat();
-            &whole
-        };
-        self.form.write(Line { bytes, goes_on: false, is_cut: false }, &self.stamp, into);
     }
 
     fn write(&mut self, batch: &[u8], count: u64, output: &mut Output) {
@@ -179,7 +220,7 @@ impl Source {
 
     /// Takes what is written out of the FIFO.
     fn take(&self, mut count: usize) -> io::Result<()> {
-        let mut away = [0; PAGE];
+        let mut away = [0; PIECE];
         while count > 0 {
             let most = count.min(away.len());
             let read = self.intake.read(away.get_mut(..most).unwrap_or_default())?;
@@ -189,26 +230,6 @@ impl Source {
             count -= read;
         }
         Ok(())
-    }
-
-    fn begin_line(&mut self, seen: &[u8], output: &mut Output) -> io::Result<()> {
-        self.begun.extend_from_slice(seen);
-        self.take(seen.len())?;
-        if self.begun.len() >= LINE_MAX {
-            let (piece, mut text) = (std::mem::take(&mut self.begun), Vec::new());
-            self.form.write(Line { bytes: &piece, goes_on: false, is_cut: true }, &self.stamp, &mut text);
-            self.write(&text, 1, output);
-        }
-        Ok(())
-    }
-
-    /// The last line of a service may have no newline.
-    fn write_end(&mut self, output: &mut Output) {
-        if !self.begun.is_empty() {
-            let mut text = Vec::new();
-            self.render(b"", &mut text);
-            self.write(&text, 1, output);
-        }
     }
 }
 
@@ -221,38 +242,62 @@ impl AsFd for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logger::mapped::Mapped;
     use crate::logger::settings::Full;
     use nix::fcntl::OFlag;
-    use nix::unistd::{pipe2, read, write};
+    use nix::unistd::{pipe2, write};
+    use std::fs::File;
+    use std::io::Write;
     use std::os::fd::OwnedFd;
+    use std::os::unix::fs::FileExt;
 
     struct Stage {
         source: Source,
+        dir: tempfile::TempDir,
+        fifo: OwnedFd,
+        style: Style,
         output: Output,
         service: OwnedFd,
-        reader: OwnedFd,
+        reader: File,
+        shown: u64,
         buffer: Vec<u8>,
     }
 
     fn stage(style: Style) -> Stage {
-        let (out, service) = pipe2(OFlag::O_CLOEXEC).unwrap();
-        fcntl(&out, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
-        let (reader, standard) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).unwrap();
-        let source = Source::new("web", Intake::new(out).unwrap(), style, 0).unwrap();
-        Stage { source, output: Output::new(standard, Full::Block), service, reader, buffer: vec![0; LOOK] }
+        let (fifo, service) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        fcntl(&fifo, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        let reader = tempfile::tempfile().unwrap();
+        let standard = reader.try_clone().unwrap().into();
+        let dir = tempfile::tempdir().unwrap();
+        let intake = Intake::new(fifo.try_clone().unwrap()).unwrap();
+        let source = Source::new("web", intake, style, 0, Some(dir.path())).unwrap();
+        let output = Output::new(standard, Full::Block);
+        Stage { source, dir, fifo, style, output, service, reader, shown: 0, buffer: vec![0; LOOK] }
     }
 
     const TEXT: Style = Style { format: Format::Text, stamp: Stamp::None, colour: false };
 
     impl Stage {
         fn pass_on(&mut self) -> Found {
-            self.source.pass_on(&mut self.buffer, &mut self.output).unwrap()
+            self.source.pass_on(HalfLine::Stays, &mut self.buffer, &mut self.output).unwrap()
         }
 
-        fn shown(&self) -> String {
-            let mut bytes = vec![0; LOOK];
-            let count = read(&self.reader, &mut bytes).unwrap_or(0);
-            String::from_utf8_lossy(&bytes[..count]).into_owned()
+        fn take_half_a_line(&mut self) -> Found {
+            self.source.pass_on(HalfLine::IsTaken, &mut self.buffer, &mut self.output).unwrap()
+        }
+
+        /// KILL, and the next writer.
+        fn begin_anew(&mut self) {
+            let intake = Intake::new(self.fifo.try_clone().unwrap()).unwrap();
+            self.source = Source::new("web", intake, self.style, 0, Some(self.dir.path())).unwrap();
+        }
+
+        /// What has come since the last time.
+        fn shown(&mut self) -> String {
+            let mut bytes = vec![0; usize::try_from(self.reader.metadata().unwrap().len() - self.shown).unwrap()];
+            self.reader.read_exact_at(&mut bytes, self.shown).unwrap();
+            self.shown += bytes.len() as u64;
+            String::from_utf8(bytes).unwrap()
         }
     }
 
@@ -260,7 +305,7 @@ mod tests {
     fn whole_lines_have_a_name_and_half_a_line_stays_where_it_is() {
         let mut stage = stage(TEXT);
         write(&stage.service, b"one\n\ntw").unwrap();
-        assert_eq!((stage.pass_on(), stage.pass_on()), (Found::Lines, Found::Nothing));
+        assert_eq!((stage.pass_on(), stage.pass_on()), (Found::Lines, Found::HalfLine));
         assert_eq!(stage.shown(), "web | one\nweb | \n");
         assert_eq!(stage.source.intake.available().unwrap(), 2, "for whoever comes after a KILL");
         write(&stage.service, b"o\n").unwrap();
@@ -270,27 +315,86 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_may_have_no_end() {
+    fn half_a_line_that_is_taken_out_is_for_whoever_comes_after_a_kill() {
         let mut stage = stage(TEXT);
-        write(&stage.service, b"last words").unwrap();
-        assert_eq!(stage.pass_on(), Found::Nothing);
-        drop(std::mem::replace(&mut stage.service, pipe2(OFlag::O_CLOEXEC).unwrap().0));
-        assert_eq!(stage.pass_on(), Found::End);
-        assert_eq!(stage.shown(), "web | last words\n");
+        write(&stage.service, b"ha").unwrap();
+        assert_eq!((stage.take_half_a_line(), stage.pass_on()), (Found::Lines, Found::Nothing));
+        stage.begin_anew();
+        write(&stage.service, b"lf\nnext\n").unwrap();
+        assert_eq!((stage.pass_on(), stage.pass_on(), stage.pass_on()), (Found::Lines, Found::Lines, Found::Nothing));
+        assert_eq!(stage.shown(), "web | half\nweb | next\n");
+        assert!(!Mapped::is_in(stage.dir.path()), "it is not needed any more");
+        // A FIFO that is gone takes the end of its line along.
+        write(&stage.service, b"torn").unwrap();
+        stage.take_half_a_line();
+        let (fifo, service) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).unwrap();
+        (stage.fifo, stage.service) = (fifo, service);
+        stage.begin_anew();
+        write(&stage.service, b"new\n").unwrap();
+        assert_eq!((stage.pass_on(), stage.pass_on()), (Found::Lines, Found::Nothing));
+        assert_eq!(stage.shown(), "web | torn\nweb | new\n");
     }
 
     #[test]
-    fn a_line_longer_than_the_pipe_is_one_line() {
+    fn the_last_line_may_have_no_end() {
         let mut stage = stage(TEXT);
-        let long = vec![b'x'; LOOK];
-        write(&stage.service, &long).unwrap();
-        assert_eq!(stage.pass_on(), Found::Lines);
-        assert_eq!(stage.shown(), "");
-        write(&stage.service, b"y\n").unwrap();
-        fcntl(&stage.reader, FcntlArg::F_SETPIPE_SZ(2 * LOOK as i32)).unwrap();
-        assert_eq!(stage.pass_on(), Found::Lines);
-        let shown = stage.shown() + &stage.shown();
-        assert_eq!(shown, format!("web | {}y\n", "x".repeat(LOOK)));
+        write(&stage.service, b"last words").unwrap();
+        assert_eq!(stage.pass_on(), Found::HalfLine);
+        drop(std::mem::replace(&mut stage.service, pipe2(OFlag::O_CLOEXEC).unwrap().0));
+        assert_eq!((stage.pass_on(), stage.pass_on()), (Found::Lines, Found::End));
+        assert_eq!(stage.shown(), "web | last words\n");
+    }
+
+    /// A service writes a line of `length` bytes and a short one, in pieces of `piece` bytes, and is blocked wherever it must; the
+    /// writer is killed after every `kill` looks. What is shown.
+    fn written(style: Style, length: usize, piece: usize, kill: usize) -> String {
+        let mut stage = stage(style);
+        let mut service = File::from(stage.service.try_clone().unwrap());
+        let writing = std::thread::spawn(move || {
+            let line = [&vec![b'x'; length][..], b"\nafter\n"].concat();
+            line.chunks(piece).for_each(|piece| service.write_all(piece).unwrap());
+        });
+        let (mut shown, mut looks) = (String::new(), 0);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !writing.is_finished() || stage.source.intake.available().unwrap() > 0 {
+            assert!(std::time::Instant::now() < deadline, "the service is blocked: {length} {piece}");
+            looks += 1;
+            if looks % kill == 0 {
+                stage.begin_anew();
+            }
+            if stage.pass_on() != Found::Lines {
+                std::thread::yield_now();
+            }
+            shown += &stage.shown();
+        }
+        writing.join().unwrap();
+        while stage.pass_on() == Found::Lines {}
+        shown + &stage.shown()
+    }
+
+    #[test]
+    fn a_line_longer_than_the_pipe_is_one_line_whatever_it_is_written_in() {
+        for piece in [1000, 2049, 3000, 4095, 4096, 4097, 65_536, 1 << 20] {
+            for (length, kill) in [(30_000, 1), (90_000, 3), (200_000, usize::MAX)] {
+                let shown = written(TEXT, length, piece, kill);
+                assert_eq!(shown, format!("web | {}\nweb | after\n", "x".repeat(length)), "{length} {piece}");
+            }
+        }
+        assert_eq!(written(TEXT, 20_000, 1, 7), format!("web | {}\nweb | after\n", "x".repeat(20_000)));
+    }
+
+    #[test]
+    fn a_line_of_more_than_a_mebibyte_comes_in_pieces_that_are_marked() {
+        let shown = written(TEXT, 3_000_000, 3000, 5);
+        let lines: Vec<&str> = shown.lines().collect();
+        let lengths: Vec<usize> = lines.iter().map(|line| line.matches('x').count()).collect();
+        assert_eq!(lengths, [1 << 20, 1 << 20, 3_000_000 - (2 << 20), 0]);
+        let marks = lines.iter().map(|line| (line.starts_with("web | [...]x"), line.ends_with("x[...]")));
+        assert_eq!(marks.collect::<Vec<_>>(), [(false, true), (true, true), (true, false), (false, false)]);
+        let shown = written(Style { format: Format::Json, ..TEXT }, 3_000_000, 65_536, usize::MAX);
+        let lines = shown.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let parts: Vec<bool> = lines.map(|line| line["part"] == true).collect();
+        assert_eq!(parts, [true, true, true, false]);
     }
 
     #[test]

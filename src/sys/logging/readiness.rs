@@ -6,6 +6,7 @@
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 /// Events that are taken at once.
 const BATCH: usize = 64;
@@ -32,13 +33,16 @@ impl Readiness {
         Ok(self.0.add(pipe, EpollEvent::new(flags, number))?)
     }
 
-    /// The pipes to which something has come; if `waits`, there is at least one, unless a signal came.
+    /// The pipes to which something has come; there is at least one, unless a signal came, or `at_most` is over.
     ///
     /// # Errors
     /// What `epoll_wait` gives.
-    pub fn take(&self, waits: bool) -> io::Result<Vec<u64>> {
+    pub fn take(&self, at_most: Option<Duration>) -> io::Result<Vec<u64>> {
         let mut events = [EpollEvent::empty(); BATCH];
-        let timeout = if waits { EpollTimeout::NONE } else { EpollTimeout::ZERO };
+        let timeout = at_most.map_or(EpollTimeout::NONE, |time| {
+            // Not too early: the rest of a millisecond would be waited in a circle.
+            EpollTimeout::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(EpollTimeout::MAX)
+        });
         match self.0.wait(&mut events, timeout) {
             Ok(count) => Ok(events[..count].iter().map(EpollEvent::data).collect()),
             Err(nix::errno::Errno::EINTR) => Ok(Vec::new()),
@@ -64,11 +68,11 @@ mod tests {
         let (out, input) = pipe2(OFlag::O_CLOEXEC).unwrap();
         let readiness = Readiness::new().unwrap();
         readiness.add(&out, 7).unwrap();
-        assert_eq!(readiness.take(false).unwrap(), [0; 0]);
+        assert_eq!(readiness.take(Some(Duration::ZERO)).unwrap(), [0; 0]);
         write(&input, b"half").unwrap();
-        assert_eq!(readiness.take(true).unwrap(), [7]);
-        assert_eq!(readiness.take(false).unwrap(), [0; 0]);
+        assert_eq!(readiness.take(None).unwrap(), [7]);
+        assert_eq!(readiness.take(Some(Duration::ZERO)).unwrap(), [0; 0]);
         write(&input, b" a line\n").unwrap();
-        assert_eq!(readiness.take(true).unwrap(), [7]);
+        assert_eq!(readiness.take(None).unwrap(), [7]);
     }
 }
