@@ -6,6 +6,7 @@
 
 use crate::logger::archive::names::{self, Name};
 use crate::sys::files::file_id::FileInstance;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 /// How far a reader has come.
@@ -16,14 +17,20 @@ pub struct Rotation {
     last: Option<Name>,
     /// The file that is open was `current` when it was opened.
     is_current: bool,
+    /// Files that were `current` and are done with, and whose names as old files have not been seen: multilog and s6-log begin a
+    /// new `current` before the old one has its name.
+    unnamed: VecDeque<FileInstance>,
 }
+
+/// So many files are looked out for: somebody may have moved them elsewhere, and they get no names.
+const UNNAMED_MAX: usize = 8;
 
 impl Rotation {
     /// For the files in `dir`: those that are there now are older than the `current` that is opened next, as long as
     /// [`Rotation::is_behind`] does not say otherwise.
     pub fn begin(dir: &Path) -> Rotation {
         let last = names::list(dir).unwrap_or_default().pop();
-        Rotation { dir: dir.to_owned(), last, is_current: true }
+        Rotation { dir: dir.to_owned(), last, is_current: true, unnamed: VecDeque::new() }
     }
 
     /// The directory.
@@ -48,21 +55,46 @@ impl Rotation {
 
     /// The old file that is read after the one that was open, if it is not the turn of `current`.
     pub fn next(&mut self, open: Option<FileInstance>) -> Option<Name> {
-        let mut newer = self.newer().into_iter().peekable();
-        if std::mem::take(&mut self.is_current) && open.is_some() {
-            // It has become the first of these, unless somebody has moved it elsewhere. svlogd and its like may have had a program
-            // make another file of it, by the same name.
-            let is_ours = |name: &Name| {
-                let there = FileInstance::at(&self.dir.join(name.text()));
-                name.is_compressed() || matches!(name, Name::Tai(_)) || there.is_err() || there.ok() == open
-            };
-            if let Some(ours) = newer.next_if(is_ours) {
-                self.last = Some(ours);
+        if std::mem::take(&mut self.is_current)
+            && let Some(open) = open
+        {
+            if self.unnamed.len() == UNNAMED_MAX {
+                self.unnamed.pop_front();
             }
+            self.unnamed.push_back(open);
         }
-        let next = newer.next();
+        let mut newer = VecDeque::from(self.newer());
+        while let Some(first) = newer.front()
+            && self.is_done(first, &newer)
+        {
+            self.last = newer.pop_front();
+        }
+        let next = newer.pop_front();
+        if next.is_some() {
+            // They are older, and would have their names by now.
+            self.unnamed.clear();
+        }
         self.last = next.clone().or(self.last.take());
         next
+    }
+
+    /// Whether the oldest of the `newer` files, called `name`, was read under its name `current`.
+    fn is_done(&mut self, name: &Name, newer: &VecDeque<Name>) -> bool {
+        let at = |name: &Name| FileInstance::at(&self.dir.join(name.text())).ok();
+        let Some(oldest) = self.unnamed.front() else { return false };
+        let there = at(name);
+        if let Some(place) = self.unnamed.iter().position(|file| there == Some(*file)) {
+            self.unnamed.drain(..=place);
+            return true;
+        }
+        // svlogd and its like may have had a program make another file of it, by the same name: then the one that was read is gone.
+        let is_made_of_it = name.is_compressed()
+            || there.is_none()
+            || (matches!(name, Name::Tai(_)) && newer.iter().all(|name| at(name) != Some(*oldest)));
+        if is_made_of_it {
+            self.unnamed.pop_front();
+        }
+        is_made_of_it
     }
 
     fn newer(&self) -> Vec<Name> {

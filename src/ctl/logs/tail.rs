@@ -348,6 +348,31 @@ mod tests {
     }
 
     #[test]
+    fn a_current_that_gets_its_name_after_the_next_has_begun_is_not_shown_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("current");
+        let old = |number: u32| dir.path().join(format!("@4000000067443c0c{number:08x}.s"));
+        append(&path, "one\n");
+        let mut tail = Tail::of_logger(path.clone(), usize::MAX).unwrap();
+        assert_eq!(lines(&mut tail), ["one"]);
+        let previous = dir.path().join("previous");
+        std::fs::rename(&path, &previous).unwrap();
+        append(&path, "two\n");
+        assert_eq!(lines(&mut tail), ["two"]);
+        std::fs::rename(&previous, old(1)).unwrap();
+        std::fs::rename(&path, old(2)).unwrap();
+        append(&path, "three\n");
+        std::fs::rename(&path, old(3)).unwrap();
+        append(&path, "four\n");
+        assert_eq!(lines(&mut tail), ["three", "four"]);
+        // A program of svlogd's makes another file of it.
+        std::fs::write(old(4), "made of four\n").unwrap();
+        std::fs::remove_file(&path).unwrap();
+        append(&path, "five\n");
+        assert_eq!(lines(&mut tail), ["five"]);
+    }
+
+    #[test]
     fn a_fifo_in_its_place_is_refused_and_blocks_nobody() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
