@@ -52,8 +52,10 @@ fn of_local(naive: NaiveDateTime) -> i64 {
     minus_zone(minus_zone(shown))
 }
 
-/// The time in front of a line, in microseconds of Unix time: as supervise-log, s6-log, svlogd, multilog and tai64nlocal write it.
+/// The time in front of a line, in microseconds of Unix time: as supervise-log, s6-log, svlogd, multilog and tai64nlocal write it,
+/// and as a supervisor writes it behind a level: `[NOTICE] 2026-11-25 09:41:16`.
 pub fn of_line(line: &[u8]) -> Option<i64> {
+    let line = behind_level(line).unwrap_or(line);
     let line = line.strip_prefix(JSON).unwrap_or(line);
     if let Some(label) = line.strip_prefix(b"@") {
         return tai(label.get(..24)?);
@@ -81,6 +83,13 @@ pub fn of_line(line: &[u8]) -> Option<i64> {
     let both = format!("{word} {}", std::str::from_utf8(second.get(..length)?).ok()?);
     let naive = NaiveDateTime::parse_from_str(&both, "%Y-%m-%d %H:%M:%S%.f").ok()?;
     Some(of_local(naive))
+}
+
+/// What stands behind the level of a line of a supervisor's.
+fn behind_level(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.strip_prefix(b"[")?;
+    let end = rest.iter().position(|byte| !byte.is_ascii_uppercase()).filter(|end| *end > 0)?;
+    rest.get(end..)?.strip_prefix(b"] ")
 }
 
 fn tai(label: &[u8]) -> Option<i64> {
@@ -114,7 +123,20 @@ mod tests {
         }
         let text = local(SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_063_676)).format("%Y-%m-%d %H:%M:%S.000 x");
         assert_eq!(of_line(text.to_string().as_bytes()), Some(1_764_063_676_000_000));
-        for line in ["", "text", "12 apples", "@4000", "2025-11-25", "@zzzzzzzzzzzzzzzzzzzzzzzz x"] {
+        assert_eq!(of_line(format!("[WARNING] {text}").as_bytes()), Some(1_764_063_676_000_000));
+        for line in [
+            "[INFO] text",
+            "[",
+            "[]",
+            "[] 2025-11-25 09:41:16 x",
+            "[1] 2025-11-25T09:41:16Z x",
+            "",
+            "text",
+            "12 apples",
+            "@4000",
+            "2025-11-25",
+            "@zzzzzzzzzzzzzzzzzzzzzzzz x",
+        ] {
             assert_eq!(of_line(line.as_bytes()), None, "{line}");
         }
     }
