@@ -355,6 +355,7 @@ pub fn refused(name: &str, value: &str) -> Vec<String> {
         "groups" => account::refused_groups(value).into_iter().map(left_out).collect(),
         "env" => variables::refused_env(value).into_iter().map(left_out).collect(),
         "env_file" => variables::refused_env_files(value).into_iter().map(left_out).collect(),
+        "log_match" => super::log::refused_patterns(value).into_iter().map(left_out).collect(),
         "needs" | "restart_with" => bad_words(value, relations::name),
         "after" => bad_words(value, relations::name_or_all),
         "tags" => bad_words(value, relations::tag),

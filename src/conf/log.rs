@@ -3,6 +3,8 @@
 //! What supervise-log is told is kept as its options, so that both read the same values.
 
 use super::context::account::{self, User};
+use super::context::{amounts, list};
+use crate::logger::lines::pattern::{Dialect, Rules};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,10 +75,7 @@ impl LogSettings {
             _ if value.is_empty() || DEFAULTS.contains(&(key, value)) => {}
             "log_user" => self.user = Some(account::user(value)?),
             "log_match" => {
-                let patterns = super::shell_words::split(value)?;
-                if let Some(bad) = patterns.iter().find(|pattern| !pattern.starts_with(['+', '-'])) {
-                    return Err(format!("pattern {bad:?}: + or - is needed in front"));
-                }
+                let patterns = list::good(patterns(value)?)?;
                 self.options.extend(patterns.into_iter().map(|pattern| format!("--match={pattern}")));
             }
             _ => {
@@ -87,6 +86,20 @@ impl LogSettings {
         }
         Ok(())
     }
+}
+
+/// The patterns of `log_match`, each by itself: as supervise-log reads them.
+fn patterns(value: &str) -> Result<Vec<Result<String, String>>, String> {
+    let read = |word: String| match Rules::parse(&[word.clone().into_bytes()], Dialect::Shell) {
+        Ok(_) => Ok(word),
+        Err(error) => Err(error.to_string()),
+    };
+    Ok(super::shell_words::split(value)?.into_iter().map(read).collect())
+}
+
+/// What is wrong with single patterns of `log_match`, whose others stand.
+pub fn refused_patterns(value: &str) -> Vec<String> {
+    patterns(value).map_or_else(|_| Vec::new(), list::refused)
 }
 
 fn check(key: &str, value: &str) -> Result<(), String> {
@@ -123,13 +136,13 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     number(text, units.map(|(unit, shift)| (unit, 1 << shift)), "a number of bytes such as 4096, 64K, 16M or 2G")
 }
 
-/// Reads a time: `90` or `90s`, `10m`, `2h`, `1d`, `1w`.
+/// Reads a time as the other keys have it: `90` or `90s`, `10m`, `1m30s`, `250ms`, `1d`; and `1w`.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn time(text: &str) -> Result<Duration, String> {
-    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)];
-    number(text, units, "a time such as 90, 10m, 2h or 1d").map(Duration::from_secs)
+    let weeks = text.strip_suffix('w').and_then(amounts::number).and_then(|weeks| weeks.checked_mul(604_800));
+    weeks.map_or_else(|| amounts::time(text), |seconds| Ok(Duration::from_secs(seconds)))
 }
 
 fn number<const N: usize>(text: &str, units: [(&str, u64); N], what: &str) -> Result<u64, String> {
@@ -149,6 +162,11 @@ mod tests {
         assert_eq!((bytes("0"), bytes("16M")), (Ok(0), Ok(16 << 20)));
         assert_eq!(time("1d"), Ok(Duration::from_secs(86_400)));
         assert_eq!(time("90"), time("90s"));
+        assert_eq!((time("1m30s"), time("90")), (Ok(Duration::from_secs(90)), Ok(Duration::from_secs(90))));
+        assert_eq!((time("250ms"), time("1w")), (Ok(Duration::from_millis(250)), time("7d")));
+        for bad in ["", "w", "-1w", "1x", "1 w"] {
+            assert!(time(bad).is_err(), "{bad}");
+        }
         for bad in ["", "M", "-1", "+1", "1.5M", "16m", "99999999999999999999", "99999999999T", "1 M"] {
             assert!(bytes(bad).is_err(), "{bad}");
         }
@@ -178,6 +196,8 @@ mod tests {
             ("log_keep", "-1"),
             ("log_stamp", "x"),
             ("log_match", "x"),
+            ("log_match", "'+[abc'"),
+            ("log_match", r"'-a\'"),
             ("log_rate", "a"),
         ] {
             assert!(log.set(key, value).is_err(), "{key} {value}");
