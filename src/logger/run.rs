@@ -5,13 +5,14 @@ use super::directory::Directory;
 use super::journal::layout::{Counters, Cut, READ_MAX};
 use super::journal::steps::{Found, Journal, Origin};
 use super::lines::render::{Renderer, Room, Step, View};
-use super::mapped::Mapped;
+use super::mapped::{JOURNAL, Mapped};
 use super::pieces::Pieces;
 use super::settings::{Full, Options, Said, Settings};
 use super::svlogd;
 use super::trouble::{Trouble, about, plain, say};
 use crate::sys::files::file::child;
 use crate::sys::fnv;
+use crate::sys::logging::bus_error::begin_anew_on_bus_error;
 use crate::sys::logging::intake::Intake;
 use crate::sys::threads::poll::{PollSource, wait};
 use crate::sys::threads::signals::Signals;
@@ -77,6 +78,11 @@ struct Logger {
 pub fn run(options: Options, dir: &Path) -> Result<(), String> {
     let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGALRM];
     let signals = Signals::take(&signals).map_err(|errno| format!("cannot take signals: {}", errno.desc()))?;
+    let journal = child(dir, JOURNAL);
+    let text =
+        format!("supervise-log: {}: somebody has cut it; beginning anew, without what was in it", journal.display());
+    // Without it, the signal ends this process, as ever.
+    let _ = begin_anew_on_bus_error(&text);
     let intake = Intake::standard_input().map_err(|error| unreadable(&error))?;
     let (settings, renderer) = options.settle(Said::default()).map_err(|error| error.to_string())?;
     let Some((directory, memory)) = open(dir, &signals)? else { return Ok(()) };
@@ -461,10 +467,16 @@ impl Logger {
         {
             keeper.finish();
         }
-        match (self.phase, self.journal.bytes().len()) {
-            (Phase::Ends, left @ 1..) => Err(format!("{left} bytes could not be written; the next logger will do it")),
-            _ => Ok(()),
+        let left = self.journal.bytes();
+        let is_unwritten = match self.phase {
+            Phase::Ends => !left.is_empty(),
+            // Half a line is no trouble: the next logger ends it.
+            Phase::Runs | Phase::Drains(_) => left.contains(&b'\n'),
+        };
+        if is_unwritten {
+            return Err(format!("{} bytes could not be written; the next logger will do it", left.len()));
         }
+        Ok(())
     }
 }
 

@@ -151,6 +151,21 @@ fn a_damaged_journal_is_begun_anew_and_said() {
     pipe.wait_text("one\ntwo\n");
 }
 
+#[test]
+fn a_journal_that_somebody_cuts_makes_the_logger_begin_anew() {
+    let pipe = Pipe::new();
+    let begun = std::time::Instant::now();
+    let mut logger = pipe.logger(&["--stamp", "none"]);
+    pipe.write(b"one\n");
+    pipe.wait_text("one\n");
+    wait_until("a logger that is not new", || begun.elapsed().as_millis() > 300);
+    std::fs::write(pipe.log().join("journal"), "").unwrap();
+    pipe.write(b"two\n");
+    pipe.wait_text("one\ntwo\n");
+    pipe.wait_error("journal: somebody has cut it; beginning anew");
+    assert!(logger.is_running(), "it is the same process");
+}
+
 /// A name in a log's directory, which is made.
 fn within(log: &Path, name: &str) -> PathBuf {
     std::fs::create_dir(log).unwrap();
@@ -240,6 +255,27 @@ fn on_a_full_disk_the_service_waits_and_nothing_is_lost() {
     writing.join().unwrap();
     assert!(time.as_millis() < 1500, "{time:?}");
     wait_until("all lines", || pipe.lossy() == expected);
+}
+
+#[test]
+fn who_has_to_end_with_lines_in_hand_says_so() {
+    let pipe = Pipe::new();
+    let Some(_small) = Small::at(&pipe.log()) else { return };
+    let logger = pipe.logger(&["--stamp", "none"]);
+    wait_until("current", || pipe.current().exists());
+    let ballast = pipe.log().join("ballast");
+    // As much as there is room for.
+    let _ = std::fs::write(&ballast, vec![0; 2_000_000]);
+    pipe.write(lines(0, 700).as_bytes());
+    pipe.wait_error("No space left on device; the service waits");
+    assert_eq!(logger.stop().code(), Some(111));
+    pipe.wait_error("bytes could not be written; the next logger will do it");
+    std::fs::remove_file(&ballast).unwrap();
+    let next = pipe.logger(&["--stamp", "none"]);
+    wait_until("all lines", || pipe.lossy() == lines(0, 700));
+    // Half a line is none.
+    pipe.write(b"half");
+    assert_eq!(next.stop().code(), Some(0));
 }
 
 #[test]
