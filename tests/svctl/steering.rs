@@ -354,3 +354,21 @@ fn a_stop_that_somebody_overtakes_ends_soon_and_says_so() {
     assert_eq!(output.status.code(), Some(1));
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn so_does_a_start() {
+    let mut fixture = Fixture::with(&[("web", STEADY), ("db", STEADY)]);
+    std::fs::write(fixture.services.join("supervise.conf"), "[web]\nneeds : db\n").unwrap();
+    std::fs::write(fixture.services.join("db/down"), "").unwrap();
+    fixture.start_tree();
+    until("web waits", || fixture.state("web").filter(|state| state["state"] == "waiting"));
+    let before = fixture.state("web").unwrap()["commands"].as_u64();
+    let starting = fixture.command(&["-w", "60", "start", "--no-deps", "web"]).stdout(Stdio::piped()).spawn().unwrap();
+    until("it is told", || fixture.state("web").filter(|state| state["commands"].as_u64() > before));
+    let begun = Instant::now();
+    fixture.expect(0, &["stop", "web"]);
+    let output = starting.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(told, "fail: web: wanted down again meanwhile\n");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}

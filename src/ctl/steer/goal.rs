@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 /// mistakes in a configuration show within it.
 pub const MIN_UPTIME: Duration = Duration::from_secs(1);
 
-/// A module that is wanted up for so long after our stop was counted is so by a later command. Commands are counted and not told
-/// apart: within a moment, ours may be the one that is still to come.
+/// A module that is wanted otherwise for so long after our command was counted is so by a later one. Commands are counted and not
+/// told apart: within a moment, ours may be the one that is still to come.
 const OVERTAKEN_FOR: Duration = Duration::from_millis(300);
 
 /// What is waited for.
@@ -110,7 +110,7 @@ pub struct Progress {
     awaited_commands: Option<(u64, u64)>,
     /// Whether `state.json` has counted ours.
     is_taken: bool,
-    /// Since when somebody else wants up what a stop was to end, and has.
+    /// Since when somebody else has had the last word, as it seems.
     overtaken: Option<Mono>,
     /// When each delay began that was seen. One may follow a stop; a second one says that a start failed.
     delays: HashSet<String>,
@@ -232,15 +232,17 @@ impl Progress {
             self.overtaken = None;
             return Verdict::NotYet(None);
         }
-        let over_at = *self.overtaken.get_or_insert(at) + OVERTAKEN_FOR;
-        if at < over_at {
-            return Verdict::NotYet(Some(over_at));
-        }
         let stopped = if self.old.is_some() && !old_remains { "stopped, and " } else { "" };
-        Verdict::Failed(format!("{stopped}wanted up again meanwhile"))
+        self.judge_overtaken(at, format!("{stopped}wanted up again meanwhile"))
     }
 
-    fn judge_start(&self, now: &Snapshot, at: Mono) -> Verdict {
+    /// Another command seems to have come after ours; `why` says what came of that.
+    fn judge_overtaken(&mut self, at: Mono, why: String) -> Verdict {
+        let over_at = *self.overtaken.get_or_insert(at) + OVERTAKEN_FOR;
+        if at < over_at { Verdict::NotYet(Some(over_at)) } else { Verdict::Failed(why) }
+    }
+
+    fn judge_start(&mut self, now: &Snapshot, at: Mono) -> Verdict {
         let is_new = (&now.state.state, &now.state.since) != (&self.old_state.0, &self.old_state.1);
         if now.state.state == ModuleState::Done && is_new {
             return Verdict::Reached;
@@ -256,6 +258,12 @@ impl Progress {
                 _ => Verdict::Failed(why),
             };
         }
+        let is_down = now.state.state == ModuleState::Down && now.state.want == Some(Want::Down);
+        if is_down && self.is_taken && self.goal != Goal::Once {
+            let reason = now.state.reason.as_deref().map_or_else(String::new, |why| format!(": {}", format::text(why)));
+            return self.judge_overtaken(at, format!("wanted down again meanwhile{reason}"));
+        }
+        self.overtaken = None;
         let Some((run, seen)) = self.run.filter(|_| now.is_up()) else {
             return Verdict::NotYet(self.outlives_signal_at(now).filter(|outlives_at| *outlives_at > at));
         };

@@ -340,3 +340,23 @@ fn a_service_that_has_finished_is_not_ready_as_a_one_shot_is() {
     finished.state.memory = Some(Memory::default());
     assert_eq!(trace(Goal::IsReady, &finished).look(&finished, in_ms(10)), Verdict::NotYet(None));
 }
+
+#[test]
+fn a_start_that_is_overtaken_is_over_soon() {
+    let down = |since, commands| {
+        let mut down = counted(seen("down", since, None), commands);
+        (down.state.want, down.state.reason) =
+            (Some(crate::status::record::Want::Down), Some("finish exited 125".into()));
+        down
+    };
+    for (goal, before) in [(Goal::Up, down(50, 4)), (Goal::NewRun, counted(seen("backoff", 50, None), 4))] {
+        let mut trace_of = trace(goal, &before).with_command(&before, 2);
+        assert_eq!(trace_of.look(&down(50, 4), in_ms(0)), Verdict::NotYet(None));
+        assert_eq!(trace_of.look(&down(60, 7), in_ms(10)), Verdict::NotYet(Some(in_ms(310))));
+        // Ours came after that.
+        assert_eq!(trace_of.look(&counted(seen("backoff", 61, None), 8), in_ms(20)), Verdict::NotYet(None));
+        assert_eq!(trace_of.look(&down(62, 9), in_ms(100)), Verdict::NotYet(Some(in_ms(400))));
+        let verdict = trace_of.look(&down(62, 9), in_ms(400));
+        assert_eq!(verdict, Verdict::Failed("wanted down again meanwhile: finish exited 125".into()));
+    }
+}
