@@ -232,3 +232,37 @@ fn a_service_that_has_got_a_logger_while_no_tree_lived_begins_anew_with_it() {
     place.own().wait_text(&place, "supervise.log", "web: has a log/run now");
     assert!(tree.stop().success());
 }
+
+#[test]
+fn a_logger_of_which_nothing_was_written_down_is_missed_by_its_service_all_the_same() {
+    let place = Place::new();
+    place.conf(FAST);
+    place.service("web", &[("run", WRITER), ("log/run", LOGGER)]);
+    let (web, log) = (place.module("web"), place.module("web/log"));
+    let tree = place.tree();
+    let (pid, logger) = (web.wait_up(&place), log.wait_up(&place));
+    wait_output(&place, pid, &log.path("stdin"));
+    // As if the tree had been killed before it had told of the logger's start, which dies as well; and the directory cannot
+    // be looked into just now.
+    let run = place.root().join("web/run");
+    std::fs::rename(&run, place.path().join("run")).unwrap();
+    tree.kill();
+    signal(logger, "KILL");
+    wait_for("the logger to be gone", &place, || !is_alive(logger));
+    for file in ["state.json", "lock"] {
+        std::fs::remove_file(log.path(file)).unwrap();
+    }
+    let before = written(&place);
+    let tree = place.tree();
+    place.own().wait_text(
+        &place,
+        "supervise.log",
+        "web: runs on from an earlier tree, and its directory is not complete",
+    );
+    log.wait_up(&place);
+    std::fs::rename(place.path().join("run"), &run).unwrap();
+    let got = place.path().join("got");
+    wait_for("its lines to be read", &place, || numbers(&[&got]).last().is_some_and(|last| *last > before));
+    assert_eq!(web.pid(), pid, "{}", place.story());
+    assert!(tree.stop().success());
+}

@@ -6,6 +6,7 @@ use crate::machine::health::{Fitness, HealthRules, Notice, ReadyWhen};
 use crate::machine::words::notes::seconds;
 use crate::machine::{Event, Sign};
 use crate::readiness::notify::{Assignment, DATAGRAM_MAX, line, parse};
+use crate::service::names;
 use crate::service::telling::Telling;
 use crate::status::state::TellsBy;
 use crate::supervisor::processes::process::Process;
@@ -229,7 +230,10 @@ impl Supervisor {
         if !self.is_of_service(sender) {
             return false;
         }
-        let Some(run) = self.machine.run().map(|run| run.pid).filter(|run| is_older(sender, *run)) else { return true };
+        let run = self.machine.run().map(|run| run.pid);
+        let Some(run) = run.filter(|run| is_older(sender, *run) && self.was_started_for_it(sender)) else {
+            return true;
+        };
         // It may say it again and again.
         if self.readiness.left_over != Some(sender.pid) {
             self.readiness.left_over = Some(sender.pid);
@@ -240,6 +244,13 @@ impl Supervisor {
             self.say(Level::Warn, text);
         }
         false
+    }
+
+    /// Whether who sent it was started for this module. Somebody else may be older, and speak for it.
+    fn was_started_for_it(&self, sender: Sender) -> bool {
+        let Ok(variables) = std::fs::read(format!("/proc/{}/environ", sender.pid)) else { return false };
+        let ours = format!("{}={}", names::MODULE, self.spec.module);
+        variables.split(|byte| *byte == 0).any(|variable| variable == ours.as_bytes())
     }
 
     /// Whether who sent it is the service's user, or ours.
@@ -362,8 +373,7 @@ impl Supervisor {
     }
 }
 
-/// Whether who sent it was there before `run`, the run process: then an earlier one has left it behind, or it is none of the
-/// service's. Who has ended since is given the benefit of the doubt, and so is who cannot be seen.
+/// Whether who sent it was there before `run`, the run process. Who has ended since is given the benefit of the doubt, and so is who cannot be seen.
 fn is_older(sender: Sender, run: Pid) -> bool {
     let is_known = sender.pid != run.as_raw() && sender.pid != std::process::id() as i32;
     let started = |pid| Stat::read(pid).ok()??.started();

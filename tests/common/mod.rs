@@ -5,7 +5,6 @@
 
 pub mod hook;
 pub mod host;
-pub mod notify;
 
 use std::fmt::Write as _;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};

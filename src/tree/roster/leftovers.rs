@@ -9,6 +9,7 @@ use crate::status::StatusDir;
 use crate::status::recorded;
 use crate::status::state::StateFile;
 use crate::supervisor::own_settings::trusted;
+use crate::sys::Pid;
 use crate::sys::files::file_id::{FileId, FileInstance};
 use crate::tree::root::scan::{self, EntryKind, ServiceDir};
 use crate::tree::standard_output;
@@ -20,8 +21,8 @@ use std::path::Path;
 struct Leftover {
     /// The service directory that it was started from, where that is known.
     directory: Option<FileInstance>,
-    /// Whether its run process (or `finish`) still lives.
-    runs: bool,
+    /// Its run process (or `finish`) that still lives.
+    pid: Option<Pid>,
     /// Whether it is a logger that the tree runs by itself.
     own_logger: bool,
     /// Whether its run process was started without a logger.
@@ -59,7 +60,7 @@ impl Roster {
             (name, left)
         });
         let found: Vec<(String, Option<Leftover>)> = found.collect();
-        for (name, _) in found.iter().filter(|(_, left)| left.is_some_and(|left| left.runs && left.may_name_others)) {
+        for (name, _) in found.iter().filter(|(_, left)| left.is_some_and(|left| left.runs() && left.may_name_others)) {
             // What is wrong with it, the thread says.
             let own = OwnFile::read(&root.join(name), trusted()).ok().flatten();
             if let Some(own) = own.filter(|own| names_others(own.section())) {
@@ -76,7 +77,7 @@ impl Roster {
     pub fn adopt_leftovers(&mut self, root: (&Path, Option<FileInstance>), Leftovers(left): Leftovers) {
         if self.places.are_ordered() {
             // All before the first thread begins: one that goes on with its stop waits for those that need it.
-            for (name, _) in left.iter().filter(|(_, left)| left.is_some_and(|left| left.runs)) {
+            for (name, _) in left.iter().filter(|(_, left)| left.is_some_and(|left| left.runs())) {
                 self.places.note_running(&self.shared.config, name);
             }
         }
@@ -87,25 +88,38 @@ impl Roster {
         Leftover::read(&self.shared.status_root.left(module)?, definition)
     }
 
+    /// Whether the service, of which this was left, writes into the pipe to a logger: of one that was killed in its first moments
+    /// nothing is left but this.
+    fn writes_to_logger(&self, name: &str, service: Option<Leftover>) -> bool {
+        let Some(pid) = service.and_then(|service| service.pid) else { return false };
+        let Some(dir) = self.shared.status_root.left(&format!("{name}/log")) else { return false };
+        let file = |path: &Path| std::fs::metadata(path).ok().map(|metadata| FileId::of(&metadata));
+        let Some(pipe) = file(&dir.log_pipe()) else { return false };
+        // All of them: a shell has its output elsewhere for as long as a redirection lasts.
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
+        open.is_ok_and(|open| open.flatten().any(|entry| file(&entry.path()) == Some(pipe)))
+    }
+
     fn adopt_leftover(&mut self, root: (&Path, Option<FileInstance>), name: String, service: Option<Leftover>) {
         let path = root.0.join(&name);
         let log_path = path.join("log");
         // The command's own thread takes on what is left of it.
         let service = service.filter(|left| !(left.command && self.is_command(&name)));
         let logger = self.left_of(&format!("{name}/log"), &log_path);
-        let runs = [service, logger].iter().flatten().any(|left| left.runs);
+        let runs = [service, logger].iter().flatten().any(|left| left.runs());
         if service.is_none() && logger.is_none() {
             return;
         }
         let directory = [service, logger].iter().flatten().find_map(|left| left.directory);
         // A logger that left alone by `x` has no state to restore; its service goes on writing into the pipe.
         let own_logger = logger.is_some_and(|logger| logger.own_logger);
-        let has_logger = !own_logger && (logger.is_some() || self.exited_before(&format!("{name}/log")));
+        let left_logger = logger.is_some() || self.writes_to_logger(&name, service);
+        let has_logger = !own_logger && (left_logger || self.exited_before(&format!("{name}/log")));
         if own_logger {
             self.left.own_loggers.insert(name.clone());
             self.left.own_loggers_kept.insert(name.clone());
         }
-        if service.is_some_and(|service| service.runs) && standard_output::is_left(self.stdout.dir(), &name) {
+        if service.is_some_and(|service| service.runs()) && standard_output::is_left(self.stdout.dir(), &name) {
             self.left.on_stdout.insert(name.clone());
         }
         let contents = Contents::default();
@@ -136,7 +150,7 @@ impl Roster {
             Place::Kept(found) => {
                 // A live logger that has lost its `log/run` reads on, and nobody else does. One of our own has no `log/run`.
                 // A dead one may be where a live service still writes into its pipe.
-                let keeps = !own_logger && logger.is_some() && runs;
+                let keeps = !own_logger && left_logger && runs;
                 // One that has got its `log/run` since it was started does not write to that, and the scan of the root has it
                 // begin anew, as always.
                 let has = found.has_logger && !service.is_some_and(|service| service.into_files);
@@ -152,7 +166,7 @@ impl Roster {
                     log::info!(logger: self.log(), "{name}: runs on from an earlier tree, and its directory is gone: stopping it");
                 }
                 // There is no process to stop, but the status files are out of date.
-                let logs_on = logger.is_some_and(|logger| logger.runs);
+                let logs_on = logger.is_some_and(|logger| logger.runs());
                 self.start_to_leave(found(was_in(directory)), logs_on)
             }
         };
@@ -160,6 +174,11 @@ impl Roster {
 }
 
 impl Leftover {
+    /// Whether something of it still lives.
+    fn runs(&self) -> bool {
+        self.pid.is_some()
+    }
+
     /// What an earlier tree has left of the module in `dir`, if its service directory was `definition`.
     fn read(dir: &StatusDir, definition: &Path) -> Option<Leftover> {
         let state = StateFile::read(&dir.state()).ok().flatten();
@@ -179,18 +198,18 @@ impl Leftover {
             is_older || [&state.needs, &state.after, &state.restart_with].into_iter().any(|names| !names.is_empty())
         });
         let pid = state.as_ref().and_then(|state| state.pid);
-        let (directory, runs, into_files) = match (recorded, state.and_then(|state| state.memory)) {
+        let (directory, alive, into_files) = match (recorded, state.and_then(|state| state.memory)) {
             (Some(recorded), memory) => {
                 let memory = memory.filter(|_| pid == Some(recorded.pid.as_raw().unsigned_abs()));
                 let into_files = memory.as_ref().is_some_and(|memory| memory.into_files);
                 let known = memory.filter(|memory| memory.directory == recorded.directory);
                 let known = known.and_then(|memory| memory.instance());
-                (known.or(recorded.directory.map(FileInstance::of_unknown_age)), true, into_files)
+                (known.or(recorded.directory.map(FileInstance::of_unknown_age)), Some(recorded.pid), into_files)
             }
-            (None, Some(memory)) => (memory.instance(), false, false),
+            (None, Some(memory)) => (memory.instance(), None, false),
             (None, None) => return None,
         };
-        Some(Leftover { directory, runs, own_logger, into_files, command, may_name_others })
+        Some(Leftover { directory, pid: alive, own_logger, into_files, command, may_name_others })
     }
 }
 
