@@ -10,6 +10,8 @@ const LONG: Duration = Duration::from_millis(1500);
 fn pause(place: &Place, web: &Module, pid: u32) {
     web.send("p");
     web.wait_state(place, "paused");
+    // A signal that was sent has not come yet.
+    wait_for("it to stand still", place, || is_stopped(pid));
     holds_for(LONG, "paused", place, || web.state_name() == "paused" && is_stopped(pid));
 }
 
@@ -50,6 +52,7 @@ fn nobody_looks_at_it_until_it_goes_on() {
     web.send("p");
     web.wait_state(&place, "paused");
     std::fs::write(place.path().join("sick"), "").unwrap();
+    wait_for("it to stand still", &place, || is_stopped(pid));
     holds_for(LONG, "paused", &place, || web.state_name() == "paused" && is_stopped(pid));
     std::fs::remove_file(place.path().join("sick")).unwrap();
     let before = looks();
