@@ -2,8 +2,11 @@
 
 use super::complaint::Findings;
 use super::keys::{key, refused};
-use super::sections::Section;
+use super::log::{self, Destination};
+use super::sections::{Entry, Section};
 use super::settings::{GSM_MAX, Settings};
+use super::{Config, GLOBAL};
+use std::path::{Path, PathBuf};
 
 /// Takes out the entries that are unknown or have a bad value, with a complaint for each.
 pub(super) fn drop_invalid(section: &mut Section, complaints: &mut Findings) {
@@ -29,6 +32,40 @@ pub(super) fn drop_invalid(section: &mut Section, complaints: &mut Findings) {
 /// Whether a service without this key could do what it is not to: then a value that is none must not be passed over.
 pub(super) fn takes_rights(name: &str) -> bool {
     matches!(name, "user" | "groups" | "capabilities" | "no_new_privileges")
+}
+
+/// Warns of modules that would write into the same directory: the second logger is refused.
+pub(super) fn lint_log_dirs(config: &Config, complaints: &mut Findings) {
+    let entry = |section: &Section| section.get("log").cloned().filter(|entry| !entry.value.is_empty());
+    let advice = |path: &Path| {
+        format!("with a slash at its end, {}/, each module has a directory of its own there", path.display())
+    };
+    if let Some(entry) = config.sections.get(GLOBAL).and_then(entry)
+        && let Ok(Destination::Directory(path)) = log::destination(&entry.value)
+    {
+        let what = format!("log: all modules would write into the directory {}; {}", path.display(), advice(&path));
+        complaints.push((entry.line, what));
+    }
+    let modules = config.sections.iter().filter(|(name, _)| *name != GLOBAL && !name.contains('/'));
+    let mut all: Vec<(usize, &str, PathBuf, bool)> = modules
+        .filter_map(|(name, section)| {
+            let Entry { value, line } = entry(section)?;
+            match log::destination(&value) {
+                Ok(Destination::Directory(path)) => Some((line, name, path.components().collect(), true)),
+                Ok(Destination::Below(path)) => Some((line, name, path.join(name), false)),
+                Ok(Destination::Files | Destination::StatusDir | Destination::Stdout) | Err(_) => None,
+            }
+        })
+        .collect();
+    all.sort();
+    for (place, (line, name, path, is_given)) in all.iter().enumerate() {
+        if let Some((_, first, ..)) = all[..place].iter().find(|(_, _, other, _)| other == path) {
+            let advice = if *is_given { format!("; {}", advice(path)) } else { String::new() };
+            let what =
+                format!("log: [{first}] and [{name}] would write into the same directory {}{advice}", path.display());
+            complaints.push((*line, what));
+        }
+    }
 }
 
 /// Warns of a list that is longer than what is used of it.

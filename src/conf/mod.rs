@@ -156,6 +156,7 @@ impl Config {
         };
         config.lint_limits(&mut complaints);
         config.lint_watchdogs(&mut complaints);
+        lint::lint_log_dirs(&config, &mut complaints);
         config.complaints = complaints.complaints(path);
         config
     }

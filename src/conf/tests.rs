@@ -263,3 +263,30 @@ fn what_cannot_be_read_is_one_complaint() {
     std::fs::File::create(&huge).unwrap().set_len(FILE_MAX + 1).unwrap();
     assert!(Config::read(&huge).unwrap_err().what.contains("is larger than"));
 }
+
+#[test]
+fn modules_that_would_share_a_log_directory_are_named() {
+    let told = |text: &str| config(text).complaints().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        told("[global]\nlog : /l\n[a]\n[b]\n"),
+        [
+            "supervise.conf:2: log: all modules would write into the directory /l; with a slash at its end, /l/, each module has \
+          a directory of its own there"
+        ]
+    );
+    let all = told("[b]\nlog : /l/x\n[a]\nlog : /l//x\n[x]\nlog : /l/\n[c]\nlog : /l/c\n");
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert!(
+        all[0].starts_with("supervise.conf:4: log: [b] and [a] would write into the same directory /l/x;"),
+        "{all:?}"
+    );
+    assert_eq!(all[1], "supervise.conf:6: log: [b] and [x] would write into the same directory /l/x");
+}
+
+#[test]
+fn a_bad_pattern_of_a_log_is_told_and_the_others_stand() {
+    let config = config("[a]\nlog : yes\nlog_match : -x '+[abc' +y\n");
+    let told: Vec<String> = config.complaints().iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["supervise.conf:3: log_match: pattern \"[abc\": [ without ]; it is left out"]);
+    assert_eq!(config.settings("a", None, Program::Tree).log.options, ["--match=-x", "--match=+y"]);
+}
