@@ -351,6 +351,30 @@ fn wait_kind(place: &Place, module: &str, kind: &str) -> serde_json::Value {
 }
 
 #[test]
+fn the_last_lines_are_those_of_the_process_wherever_they_go() {
+    let place = Place::new();
+    hook(&place, "tell");
+    let tell = place.path().join("tell");
+    conf(&place, &format!("alarm_command : '{}'\nlog_stamp : none", tell.display()));
+    for (name, log) in [("filed", "files"), ("logged", "yes"), ("shown", "stdout")] {
+        let run = format!("[ -e ran ] && exec sleep 1000; touch ran; echo words of {name} >&2; exit 3");
+        place.service(name, &[("run", &run)]);
+        let stderr = place.module(name).path("__stderr");
+        std::fs::create_dir_all(stderr.parent().unwrap()).unwrap();
+        std::fs::write(stderr, "of last year\n").unwrap();
+        let old = std::fs::read_to_string(place.root().join("supervise.conf")).unwrap();
+        place.conf(&format!("{old}[{name}]\nlog : {log}\n"));
+    }
+    let _tree = place.tree();
+    wait_alarms(&place, 3);
+    let lines = |name: &str| objects(&place, name)[0]["stderr"].clone();
+    assert_eq!(lines("filed"), serde_json::json!(["words of filed"]));
+    assert_eq!(lines("logged"), serde_json::json!(["words of logged"]));
+    assert_eq!(lines("shown"), serde_json::json!([]));
+    assert!(alarms(&place).iter().all(|alarm| !alarm.contains("of last year")));
+}
+
+#[test]
 fn an_alarm_and_its_end_are_told_as_json_whatever_they_are_about() {
     let place = Place::new();
     hook(&place, "tell");

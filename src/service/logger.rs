@@ -1,7 +1,7 @@
 //! The logger that the tree runs by itself: supervise-log, for a service whose `log` key asks for it.
 
 use super::command::CommandLine;
-use crate::conf::log::Destination;
+use crate::conf::log::{Destination, LogSettings};
 use crate::conf::{Config, Program};
 use crate::status::StatusDir;
 use crate::status::dir::OWN_LOG;
@@ -49,6 +49,16 @@ impl TreeLogger {
         logger
     }
 
+    /// Where the logger of `service`, whose own status directory is `status`, writes by these settings.
+    pub fn directory_for(service: &str, status: &Path, settings: &LogSettings) -> PathBuf {
+        match &settings.destination {
+            // When `log` says something else by now, what is in the pipe goes there.
+            Destination::Files | Destination::Stdout | Destination::StatusDir => status.join(OWN_LOG),
+            Destination::Directory(path) => path.clone(),
+            Destination::Below(path) => path.join(service),
+        }
+    }
+
     /// Where it writes.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -67,12 +77,7 @@ impl TreeLogger {
     /// Takes other settings; says whether they are others.
     pub fn configure(&mut self, config: &Config) -> bool {
         let settings = config.settings(&self.service, None, Program::Tree);
-        let directory = match &settings.log.destination {
-            // When `log` says something else by now, what is in the pipe goes there.
-            Destination::Files | Destination::Stdout | Destination::StatusDir => self.status.path().join(OWN_LOG),
-            Destination::Directory(path) => path.clone(),
-            Destination::Below(path) => path.join(&self.service),
-        };
+        let directory = TreeLogger::directory_for(&self.service, self.status.path(), &settings.log);
         self.is_below_status = directory.starts_with(self.status.path());
         self.directory = std::path::absolute(&directory).unwrap_or(directory);
         let is_held = self.is_below_status && self.status.is_held();
@@ -134,6 +139,15 @@ pub fn program() -> OwnProgram {
         Some(path) => OwnProgram { name: path.into_os_string(), file: None },
         None => OwnProgram { name: PROGRAM.into(), file: ours.filter(|_| look_up(OsStr::new(PROGRAM)).is_err()) },
     }
+}
+
+/// The file `current` that a logger has open: svlogd, multilog, s6-log and supervise-log all write into one of this name.
+pub fn current_file(logger: u32) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(format!("/proc/{logger}/fd")).ok()?;
+    let targets = entries.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    let mut current: Vec<PathBuf> = targets.filter(|path| path.file_name() == Some("current".as_ref())).collect();
+    current.sort();
+    current.into_iter().next()
 }
 
 #[cfg(test)]

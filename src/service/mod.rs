@@ -37,7 +37,7 @@ use telling::Telling;
 
 pub use command::CommandLine;
 pub use directory::Directory;
-pub use streams::{NextOutput, Streams};
+pub use streams::{Errors, NextOutput, Streams};
 
 /// What is run, and where its standard input and output lead.
 #[derive(Debug)]
@@ -267,6 +267,16 @@ impl Service {
     /// The pipe that this service, a logger, reads.
     pub fn input(&self) -> Option<&Arc<LogPipe>> {
         self.streams.input.as_ref()
+    }
+
+    /// Where the standard error of its run process leads.
+    pub fn errors(&self) -> Errors<'_> {
+        self.streams.errors()
+    }
+
+    /// Whether a logger that the tree runs by itself reads its standard error from the next start on.
+    pub fn will_have_tree_logger(&self) -> bool {
+        self.streams.will_join_errors()
     }
 
     /// The pipe to this service's logger.

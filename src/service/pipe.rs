@@ -233,6 +233,11 @@ impl LogPipe {
         self.held.lock().fifo.as_ref().is_some_and(Fifo::is_full)
     }
 
+    /// Whether nothing waits in it.
+    pub fn is_empty(&self) -> bool {
+        self.held.lock().fifo.as_ref().is_none_or(Fifo::is_empty)
+    }
+
     /// Takes out what waits in it, in the place of its logger; 0 when there is nothing.
     pub fn take(&self, room: &mut [u8]) -> usize {
         self.held.lock().fifo.as_ref().map_or(0, |fifo| fifo.read(room))

@@ -28,6 +28,17 @@ pub struct Streams {
     dir: StatusDir,
 }
 
+/// Where the standard error of a run process leads.
+#[derive(Clone, Copy, Debug)]
+pub enum Errors<'a> {
+    /// Into `__stderr`.
+    File,
+    /// Into this pipe, with standard output.
+    Pipe(&'a Arc<LogPipe>),
+    /// To the supervisor's own.
+    Inherited,
+}
+
 /// A change that waits for the next start.
 #[derive(Clone, Debug)]
 pub enum NextOutput {
@@ -124,6 +135,20 @@ impl Streams {
             None if self.are_inherited => Output::Inherited,
             Some(_) | None => self.file(&self.stdout),
         }
+    }
+
+    /// Where standard error leads.
+    pub(super) fn errors(&self) -> Errors<'_> {
+        match &self.output {
+            Some(pipe) if self.joins_errors => Errors::Pipe(pipe),
+            None if self.are_inherited => Errors::Inherited,
+            Some(_) | None => Errors::File,
+        }
+    }
+
+    /// Whether a logger that the tree runs by itself reads standard error from the next start on.
+    pub(super) fn will_join_errors(&self) -> bool {
+        self.next_output.as_ref().map_or(self.joins_errors, |next| matches!(next, NextOutput::Pipe(_)))
     }
 
     pub(super) fn stderr(&self) -> Output<'_> {

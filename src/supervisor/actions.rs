@@ -10,6 +10,7 @@ use crate::service::start_warnings;
 use crate::supervisor::host::ToTree;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::report::alarm::Message;
+use crate::supervisor::report::last_words::{Before, LastWords};
 use crate::supervisor::requests::stop_offer::PlainStop;
 use crate::supervisor::thread::Supervisor;
 use crate::sys::process::pidfd::{ExitStatus, Pidfd, signal_name};
@@ -73,7 +74,11 @@ impl Supervisor {
     fn raise(&self, alarm: &Alarm) {
         let spec = &self.spec;
         let module = (&*spec.module, &spec.dir, &**spec.service.environment());
-        if let Some(message) = Message::new(alarm, module, &self.settings, &self.reports.log) {
+        let last_words = || {
+            let before = (&self.processes.before, alarm.uptime);
+            LastWords::of(&spec.service, (&spec.module, &spec.dir), &self.settings.log, before)
+        };
+        if let Some(message) = Message::new(alarm, module, &self.settings, last_words, &self.reports.log) {
             spec.alarms.send(message);
         }
     }
@@ -132,6 +137,8 @@ impl Supervisor {
         let context = self.next_context()?;
         self.prepare_log(context.as_deref());
         self.save_abandoned_output();
+        let log = Some(&self.settings.log).filter(|_| self.spec.service.will_have_tree_logger());
+        self.processes.before = Before::take(&self.spec.module, &self.spec.dir, log);
         let started = self.spec.service.start(self.record_keeper.lock(), own_group, context.as_deref())?;
         Ok((started, context.map(|context| context.warnings)))
     }

@@ -4,8 +4,13 @@ use crate::service::pipe::LogPipe;
 use crate::supervisor::processes::diversion::{Logger, Verdict};
 use crate::supervisor::thread::Supervisor;
 use crate::sys::errno_text;
+use crate::sys::process::pidfd::ExitStatus;
 use crate::sys::time::Mono;
 use log::Level;
+
+/// Exit codes of `supervise-log`: it was called in a wrong way, or something that it needs is not to be had.
+const USAGE: i32 = 100;
+const TEMPORARY: i32 = 111;
 
 impl Supervisor {
     /// What `status` says of it.
@@ -46,6 +51,19 @@ impl Supervisor {
             Verdict::GoOn => {}
         }
         self.empty_into_stdout(&pipe);
+    }
+
+    /// A logger that the tree runs by itself, and that cannot do its work, has said why where nobody looks.
+    // Own frame: see `sys::threads::thread`.
+    #[inline(never)]
+    pub(in crate::supervisor) fn tell_what_logger_said(&mut self, status: ExitStatus) {
+        let could_not = matches!(status, ExitStatus::Code(USAGE | TEMPORARY));
+        if could_not
+            && self.spec.service.tree_logger().is_some()
+            && let Some(line) = self.processes.before.last_error(&self.spec.dir)
+        {
+            self.say(Level::Warn, format!("it says: {line}"));
+        }
     }
 
     /// What waits for a logger that is gone for good goes to `__stdout` before the pipe to it is left behind.

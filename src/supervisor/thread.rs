@@ -305,6 +305,7 @@ impl Supervisor {
         if let Some(pipe) = self.spec.service.input() {
             pipe.note_logger_ended(status);
         }
+        self.tell_what_logger_said(status);
         self.handle(Event::Reaped(Reaped::Run { status, has_finish: self.spec.service.has_finish() }));
         self.settle_leftovers();
         self.reports.publisher.note_exit(&self.machine);

@@ -3,6 +3,9 @@
 use crate::ctl::logs::tail::Tail;
 use crate::ctl::root::Module;
 use crate::ctl::snapshot::Snapshot;
+use crate::service::logger::current_file;
+use crate::status::StatusDir;
+use crate::status::state::StateFile;
 use crate::sys::files::last_lines;
 use std::path::{Path, PathBuf};
 
@@ -17,13 +20,21 @@ pub struct LastWords {
 
 /// The last `count` lines of the first output that has any.
 pub fn of(module: &Module, snapshot: &Snapshot, count: usize) -> Option<LastWords> {
-    let logged = || snapshot.state.log_pid.and_then(current_file);
-    let own = [module.dir.stderr(), module.dir.stdout()].into_iter().map(Some);
-    // The logger's files are looked for only where the service's own say nothing.
-    own.chain(std::iter::once_with(logged)).flatten().find_map(|path| {
+    let said = |path: PathBuf| {
         let lines = last_lines(&path, count);
         (!lines.is_empty()).then_some(LastWords { path, lines })
-    })
+    };
+    let logged = || snapshot.state.log_pid.and_then(current_file).and_then(said);
+    let own = || [module.dir.stderr(), module.dir.stdout()].into_iter().find_map(said);
+    // What a service of which a logger has both outputs had written into files before is old.
+    if has_both_logged(module, snapshot) { logged().or_else(own) } else { own().or_else(logged) }
+}
+
+/// Whether the run process writes all into the pipe to a logger that the tree runs by itself.
+fn has_both_logged(module: &Module, snapshot: &Snapshot) -> bool {
+    let into_files = snapshot.state.memory.as_ref().is_some_and(|memory| memory.into_files);
+    let logger = || StateFile::read(&StatusDir::new(module.dir.path().join("log")).state()).ok().flatten();
+    snapshot.state.log_pid.is_some() && !into_files && logger().is_some_and(|logger| logger.log_dir.is_some())
 }
 
 /// The last `count` lines of the file at `path`; none if it cannot be read.
@@ -58,20 +69,9 @@ impl Marks {
     }
 }
 
-/// The file `current` that a logger has open: svlogd, multilog, s6-log and supervise-log all write into one of this name.
-pub fn current_file(logger: u32) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(format!("/proc/{logger}/fd")).ok()?;
-    let targets = entries.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok());
-    let mut current: Vec<PathBuf> = targets.filter(|path| path.file_name() == Some("current".as_ref())).collect();
-    current.sort();
-    current.into_iter().next()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::StatusDir;
-    use crate::status::state::StateFile;
 
     #[test]
     fn standard_error_speaks_first_then_standard_output_then_the_logger() {
@@ -90,5 +90,11 @@ mod tests {
         assert_eq!(said(5).lines, [b"out"]);
         std::fs::write(module.dir.stderr(), "err\nwithout an end").unwrap();
         assert_eq!(said(5).lines, [b"err".to_vec(), b"without an end".to_vec()]);
+        // What it wrote before a logger got both is old.
+        let logger = StatusDir::new(dir.path().join("log"));
+        std::fs::create_dir(logger.path()).unwrap();
+        let state = StateFile { log_dir: Some("/l".into()), ..StateFile::default() };
+        std::fs::write(logger.state(), state.encode()).unwrap();
+        assert_eq!(said(5).lines, [b"one".to_vec(), b"two".to_vec()]);
     }
 }

@@ -1,12 +1,13 @@
 //! Where the output of a service with a logger is.
 
-use crate::ctl::logs::last_words::current_file;
+use crate::ctl::access;
 use crate::ctl::root::Module;
 use crate::logger::archive::names::CURRENT;
+use crate::service::logger::current_file;
 use crate::status::StatusDir;
 use crate::status::dir::TREE_DIR;
 use crate::status::state::StateFile;
-use crate::sys::files::file;
+use crate::sys::files::{fifo, file};
 use std::path::{Path, PathBuf};
 
 /// The output of a service, as far as its logger has it.
@@ -26,6 +27,46 @@ pub fn is_on_the_trees_output(module: &Module) -> bool {
     let state = StateFile::read(&module.dir.state()).ok().flatten();
     let pipe = || StatusDir::of(&module.status_root().join(TREE_DIR).join("stdout"), &module.json()).log_pipe();
     state.is_some_and(|state| state.command || file::is_fifo(&pipe()))
+}
+
+/// What has become of the service whose logger is `module`, if that is one that the tree runs by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Its service directory is gone.
+    Gone,
+    /// Nobody supervises it.
+    Rests,
+    /// It is supervised.
+    Lives,
+}
+
+/// The service of the logger `module`, whose own state is `state`; `None` where that is no logger that the tree runs by itself.
+pub fn service_of(module: &Module, state: &StateFile) -> Option<Service> {
+    let service = module.logged().filter(|_| state.log_dir.is_some())?;
+    let dir = StatusDir::of(&module.status_root(), &service.to_string_lossy());
+    let definition = StateFile::read(&dir.state()).ok().flatten().map(|state| state.definition);
+    if definition.is_none_or(|definition| !Path::new(&definition).exists()) {
+        return Some(Service::Gone);
+    }
+    Some(if is_supervised(&dir) { Service::Lives } else { Service::Rests })
+}
+
+/// Whether the logger of `module` is one that it had before, and the service logs elsewhere now.
+pub fn is_former(module: &Module) -> bool {
+    let mut name = module.name.clone();
+    name.push("/log");
+    let logger = Module { name, dir: StatusDir::new(module.dir.path().join("log")) };
+    let state = StateFile::read(&logger.dir.state()).ok().flatten();
+    let service = state.and_then(|state| service_of(&logger, &state));
+    service == Some(Service::Lives) && !is_supervised(&logger.dir)
+}
+
+/// Whether somebody holds `ok` open. Who may not look is told so elsewhere.
+fn is_supervised(dir: &StatusDir) -> bool {
+    match fifo::has_reader(&dir.ok()) {
+        Ok(is_there) => is_there,
+        Err(error) => access::is_denied(&error),
+    }
 }
 
 /// Where the logger of `module` writes, if it has one.

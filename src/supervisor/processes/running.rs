@@ -5,6 +5,7 @@ use crate::supervisor::processes::leftovers::Leftovers;
 use crate::supervisor::processes::origin::Origin;
 use crate::supervisor::processes::process::Process;
 use crate::supervisor::processes::scripts::Scripts;
+use crate::supervisor::report::last_words::Before;
 use crate::supervisor::requests::stop_offer::PlainStop;
 use crate::sys::context::cgroup::Group;
 use crate::sys::time::Mono;
@@ -14,6 +15,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(in crate::supervisor) struct Processes {
     pub(in crate::supervisor) run: Option<Process>,
+    /// Where its outputs ended before it.
+    pub(in crate::supervisor) before: Before,
     /// What the run process was started from.
     pub(in crate::supervisor) origin: Origin,
     /// The control group of the run process, if it has one of its own.

@@ -8,8 +8,8 @@ use crate::machine::{Alarm, AlarmReason};
 use crate::status::StatusDir;
 use crate::status::log::{Log, stamp};
 use crate::status::state::rfc3339;
+use crate::supervisor::report::last_words::{Heard, LastWords};
 use crate::sys::files::file;
-use crate::sys::files::last_lines::last_lines;
 use crate::sys::process::pidfd::{ExitStatus, signal_group, signal_name};
 use crate::sys::process::start::{Environment, Input, Leader, Plan, StartError, Started, look_up, start};
 use crate::sys::terminal::escape::is_active;
@@ -19,7 +19,7 @@ use crate::sys::time::Mono;
 use crate::sys::{Errno, describe as describe_errno, errno_text};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
@@ -40,7 +40,7 @@ const WORKERS_MAX: usize = 4;
 /// The most alarms that may wait. More are dropped with a warning: nobody reads a thousand mails.
 const QUEUE_MAX: usize = 1000;
 
-/// Lines of `__stderr` in the message.
+/// The service's last lines in the message.
 const TAIL_LINES: usize = 20;
 
 /// The bytes of these lines that `ALARM_JSON` has: the kernel takes no variable of more than 128 KiB, and an escaped byte is
@@ -55,8 +55,13 @@ const STACK_SIZE: usize = 256 * 1024;
 pub struct Message {
     module: String,
     subject: String,
-    body: String,
-    environment: Environment,
+    /// The body, but for the last lines.
+    head: String,
+    /// The variables, but for `ALARM_JSON`.
+    variables: Vec<(String, OsString)>,
+    /// `ALARM_JSON`, but for the last lines.
+    json: Value,
+    last_words: LastWords,
     programs: Vec<Vec<String>>,
     log: Log,
 }
@@ -68,6 +73,7 @@ impl Message {
         alarm: &Alarm,
         (module, dir, service): (&str, &StatusDir, &Environment),
         settings: &Settings,
+        last_words: impl FnOnce() -> LastWords,
         log: &Log,
     ) -> Option<Message> {
         let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
@@ -77,8 +83,7 @@ impl Message {
         if programs.is_empty() {
             return None;
         }
-        let tail = tail(dir);
-        let json = json(alarm, (module, dir), (&host, &what, &subject), &tail);
+        let json = json(alarm, (module, dir), (&host, &what, &subject));
         let exit = match alarm.exit {
             Some(Ok(status)) => status.to_string(),
             Some(Err(error)) => error.to_string(),
@@ -86,24 +91,36 @@ impl Message {
         };
         let pid = alarm.pid.map(|pid| pid.to_string()).unwrap_or_default();
         let names = service.own_pairs().filter_map(|(name, value)| Some((name.to_str()?, value)));
-        let environment = Environment::inherited_with(names.chain([
+        let exit_code = exit_value(alarm);
+        let variables = names.chain([
             ("ALARM_MODULE", OsStr::new(module)),
             ("ALARM_HOST", OsStr::new(&host)),
             ("ALARM_REASON", OsStr::new(&what)),
-            ("ALARM_EXIT", OsStr::new(&exit_value(alarm))),
+            ("ALARM_EXIT", OsStr::new(&exit_code)),
             ("ALARM_PID", OsStr::new(&pid)),
-            ("ALARM_JSON", OsStr::new(&json)),
             ("ALARM_STATUS_DIR", dir.path().as_os_str()),
-        ]));
-        let body = format!(
-            "{subject}\n\nexit: {exit}\npid: {pid}\nuptime: {:.1} s\nrestarts in this interval: {}\nstatus: {}\n\nlast lines of {}:\n{}",
+        ]);
+        let variables = variables.map(|(name, value)| (name.to_string(), value.to_owned())).collect();
+        let head = format!(
+            "{subject}\n\nexit: {exit}\npid: {pid}\nuptime: {:.1} s\nrestarts in this interval: {}\nstatus: {}\n",
             alarm.uptime.as_secs_f64(),
             alarm.restarts,
             in_one_line(&dir.path().to_string_lossy()),
-            in_one_line(&dir.stderr().to_string_lossy()),
-            tail
         );
-        Some(Message { module: module.into(), subject, body, environment, programs, log: log.clone() })
+        let (module, last_words, log) = (module.into(), last_words(), log.clone());
+        Some(Message { module, subject, head, variables, json, last_words, programs, log })
+    }
+
+    /// The body and the environment. Waits a moment for a logger that has to write the last lines.
+    fn compose(&self) -> (String, Environment) {
+        let Heard { title, lines } = self.last_words.read(TAIL_LINES);
+        let tail = harmless(&lines);
+        let mut json = self.json.clone();
+        json["stderr"] = last_bytes(&tail, JSON_TAIL).lines().collect();
+        let json = OsString::from(json.to_string());
+        let variables = self.variables.iter().map(|(name, value)| (&**name, &**value));
+        let environment = Environment::inherited_with(variables.chain([("ALARM_JSON", &*json)]));
+        (format!("{}\n{}:\n{tail}", self.head, in_one_line(&title)), environment)
     }
 }
 
@@ -126,13 +143,8 @@ fn describe(alarm: &Alarm) -> String {
     }
 }
 
-/// `ALARM_JSON`: the whole alarm, as programs want it.
-fn json(
-    alarm: &Alarm,
-    (module, dir): (&str, &StatusDir),
-    (host, what, subject): (&str, &str, &str),
-    tail: &str,
-) -> String {
+/// `ALARM_JSON`: the whole alarm but for the last lines, as programs want it.
+fn json(alarm: &Alarm, (module, dir): (&str, &StatusDir), (host, what, subject): (&str, &str, &str)) -> Value {
     let (code, signal, core) = match alarm.exit {
         Some(Ok(status @ ExitStatus::Signal { number, .. })) => (None, Some(signal_name(number)), status.core()),
         Some(Ok(ExitStatus::Code(code))) => (Some(code), None, false),
@@ -154,9 +166,7 @@ fn json(
         "uptime_seconds": alarm.uptime.as_secs_f64(),
         "restarts": alarm.restarts,
         "status_dir": dir.path().to_string_lossy(),
-        "stderr": last_bytes(tail, JSON_TAIL).lines().collect::<Vec<_>>(),
     })
-    .to_string()
 }
 
 /// The alarm in one word that does not change.
@@ -207,14 +217,10 @@ fn programs(settings: &Settings, subject: &str) -> Vec<Vec<String>> {
     programs
 }
 
-/// The last lines of `__stderr`, without anything that a terminal or a mailer would act on.
-fn tail(dir: &StatusDir) -> String {
-    let lines = match last_lines(&dir.stderr(), 0, TAIL_LINES) {
-        Ok(lines) => lines,
-        Err(error) => return format!("({})\n", errno_text(&error)),
-    };
+/// The lines without anything that a terminal or a mailer would act on.
+fn harmless(lines: &[String]) -> String {
     let mut tail = String::new();
-    for line in &lines {
+    for line in lines {
         // Some mailers take a line that begins with ~ for a command.
         if line.starts_with('~') {
             tail.push(' ');
@@ -335,8 +341,9 @@ impl Alarms {
                 };
                 message
             };
+            let (body, environment) = message.compose();
             for words in &message.programs {
-                let started = start_program(words, &message);
+                let started = start_program(words, &body, &environment);
                 self.state.lock().to_start -= 1;
                 self.notify();
                 if let Err(what) = started.and_then(|started| wait_for_success(&started)) {
@@ -348,16 +355,16 @@ impl Alarms {
 }
 
 /// Starts one alarm program.
-fn start_program(words: &[String], message: &Message) -> Result<Started, ProgramError> {
+fn start_program(words: &[String], body: &str, environment: &Environment) -> Result<Started, ProgramError> {
     let name = words.first().map(OsString::from).unwrap_or_default();
     let program = file::c_path_or_empty(&look_up(&name).map_err(ProgramError::LookUp)?);
     let arguments: Vec<CString> = words.iter().filter_map(|word| CString::new(word.as_str()).ok()).collect();
-    let body = file::in_memory(c"alarm", message.body.as_bytes()).map_err(ProgramError::Message)?;
+    let body = file::in_memory(c"alarm", body.as_bytes()).map_err(ProgramError::Message)?;
     let started = start(&Plan {
         shell_fallback: true,
         leads: Leader::Group,
         stdin: Input::Descriptor(body.as_fd()),
-        ..Plan::new(&program, &arguments, &message.environment)
+        ..Plan::new(&program, &arguments, environment)
     });
     started.map_err(ProgramError::Start)
 }

@@ -9,11 +9,13 @@
 //! | [`publish`] | `status` and `state.json` |
 //! | `lines` | lines for the log that wait until urgent work is done |
 //! | `access` | which groups may read the status directory and give commands |
+//! | [`last_words`] | what a run process has written last |
 //! | [`alarm`] | mail, short messages, programs |
 
 pub(super) mod access;
 pub mod alarm;
 pub(super) mod deferral;
+pub mod last_words;
 pub(super) mod lines;
 pub mod publish;
 pub(super) mod reports;

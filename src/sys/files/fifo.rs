@@ -93,6 +93,11 @@ impl Fifo {
         ready == 0
     }
 
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        unread(&self.file) == 0
+    }
+
     /// Reads what there is, at most `room.len()` bytes; 0 when there is nothing.
     pub fn read(&self, room: &mut [u8]) -> usize {
         (&self.file).read(room).unwrap_or(0)
