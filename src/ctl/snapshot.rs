@@ -6,6 +6,7 @@ use super::exit::Outcome;
 use super::not_begun;
 use super::root::Module;
 use crate::ctl::format;
+use crate::ctl::logs::logged::{self, Service};
 use crate::status::StatusDir;
 use crate::status::dir::TREE_DIR;
 use crate::status::module_state::ModuleState;
@@ -416,11 +417,17 @@ fn supervised(module: &Module, state: &StateFile, changed: Option<SystemTime>) -
     let definition = Path::new(&state.definition);
     if yes {
         Supervised::Yes
-    } else if state.pid.is_none() && definition.is_absolute() && is_gone(definition) {
+    } else if state.pid.is_none() && definition.is_absolute() && is_gone(definition) && !is_to_come_back(module, state)
+    {
         Supervised::Removed
     } else {
         Supervised::No { runs_on: state.pid.is_some_and(|pid| still_runs(module, pid, changed)) }
     }
+}
+
+/// Whether `module` is the logger of a service that nobody supervises: it has no directory, and comes back with the service.
+fn is_to_come_back(module: &Module, state: &StateFile) -> bool {
+    logged::service_of(module, state) == Some(Service::Rests)
 }
 
 /// Whether the run process `pid` of a module still runs, and is no other one that got its number since: by the record that

@@ -69,6 +69,13 @@ fn it_takes_effect_at_the_next_start_and_says_so() {
     assert!(!std::fs::read_to_string(current(&place)).unwrap().contains(&third.to_string()));
     wait_for("the logger's thread to end", &place, || !logger.is_supervised());
     assert!(!place.story().contains("blocks when the pipe is full"), "{}", place.story());
+    let kept = current(&place).parent().unwrap().display().to_string();
+    let status = said_by(&place.svctl(&["status"]));
+    assert!(status.contains(&format!("web logs elsewhere now; its lines of before are in {kept}")), "{status}");
+    assert!(!status.contains("forget"), "{status}");
+    let logs = place.svctl(&["logs", "web"]);
+    let note = String::from_utf8_lossy(&logs.stderr).into_owned();
+    assert!(note.contains(&format!("it logs elsewhere now; its lines of before are in {kept}")), "{note}");
     // Once more.
     place.conf(&format!("{FAST}log : yes\nlog_stamp : none\n"));
     tree.signal("HUP");
@@ -76,6 +83,25 @@ fn it_takes_effect_at_the_next_start_and_says_so() {
     signal(third, "KILL");
     let fourth = web.wait_new_pid(&place, third);
     wait_logged(&place, &current(&place), &format!("err {fourth}"));
+    assert!(tree.stop().success());
+    // Without a tree, both wait for the next one.
+    let status = said_by(&place.svctl(&["status"]));
+    assert!(!status.contains("removed") && !status.contains("forget"), "{status}");
+}
+
+#[test]
+fn two_modules_with_one_directory_are_told_of_and_why_a_logger_ends() {
+    let place = Place::new();
+    let shared = place.path().join("shared");
+    place.conf(&format!("{FAST}log : {}\n", shared.display()));
+    place.run("db", BOTH);
+    place.run("web", BOTH);
+    let tree = place.reaped_tree();
+    let told = format!("log: all modules would write into the directory {}; with a slash", shared.display());
+    wait_for("the complaint", &place, || place.story().contains(&told));
+    let why = format!("it says: supervise-log: {}: process", shared.join("lock").display());
+    let logs = ["db/log", "web/log"].map(|name| place.module(name));
+    wait_for("the reason", &place, || logs.iter().any(|logger| logger.text("supervise.log.wf").contains(&why)));
     assert!(tree.stop().success());
 }
 

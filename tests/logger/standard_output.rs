@@ -218,6 +218,23 @@ fn nothing_goes_elsewhere_while_the_reader_takes_a_rest() {
 }
 
 #[test]
+fn a_long_line_in_odd_pieces_holds_up_nobody() {
+    let place = Place::new();
+    place.conf(CONF);
+    let line = place.path().join("line");
+    std::fs::write(&line, "x".repeat(90_000)).unwrap();
+    let dd = |size: u32| format!("dd if={} bs={size} 2>/dev/null; echo; echo after {size}\n", line.display());
+    // Half a line, and then more than the pipe has room for.
+    let half = format!("printf half; sleep 0.1; cat {0} {0} {0}; echo; echo the end", line.display());
+    place.run("web", &format!("#!/bin/sh\n{}{}{half}\nexec sleep 1000\n", dd(3000), dd(4095)));
+    let tree = tree_into(&place, File::create(out(&place)).unwrap());
+    wait_for("the last line", &place, || text(&out(&place)).contains("web | the end\n"));
+    assert!(tree.stop().success());
+    let lengths: Vec<usize> = text(&out(&place)).lines().map(|line| line.matches('x').count()).collect();
+    assert_eq!(lengths, [90_000, 0, 90_000, 0, 270_000, 0]);
+}
+
+#[test]
 fn json_and_back_to_files_at_the_next_start() {
     let place = Place::new();
     place.conf(&format!("{CONF}log_format : json\n"));

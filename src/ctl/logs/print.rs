@@ -200,7 +200,13 @@ impl Show<'_> {
         let (name, path, is_error_stream) = file;
         let is_logged = name == LOG;
         if is_logged && self.style.bare {
-            out.note(&format!("{0}: the log is in {1}", module.shown(), path.display()));
+            let is_former = logged::is_former(module);
+            let note = match is_former && logged::is_on_the_trees_output(module) {
+                true => format!("{}; its lines of before are in", logged::ON_THE_TREES_OUTPUT),
+                false if is_former => "it logs elsewhere now; its lines of before are in".to_string(),
+                false => "the log is in".to_string(),
+            };
+            out.note(&format!("{}: {note} {}", module.shown(), path.display()));
         }
         let tail = if is_logged { Tail::of_logger(path.clone(), lines) } else { Tail::new(path.clone(), lines) };
         match tail {

@@ -1,6 +1,7 @@
 //! The table of `status`, made for reading at three in the morning: what is not up comes first, and says why.
 
 use crate::ctl::format;
+use crate::ctl::logs::logged::{self, Service};
 use crate::ctl::report::SUMMARY_FROM;
 use crate::ctl::root::Module;
 use crate::ctl::show::health::Health;
@@ -165,10 +166,7 @@ fn state_and_note(module: &Module, snapshot: &Snapshot, now: SystemTime) -> (Str
     let reason =
         snapshot.state.reason.as_deref().filter(|reason| *reason != Rest::DownFile.to_string()).map(format::text);
     match (snapshot.supervised, snapshot.state.pid) {
-        (Supervised::Removed, _) => (
-            "removed".into(),
-            format!("the service directory is gone; to be rid of this: svctl forget {}", module.shown()),
-        ),
+        (Supervised::Removed, _) => ("removed".into(), why_removed(module, snapshot)),
         (Supervised::NotBegun, _) => (state, reason.unwrap_or_default()),
         (Supervised::Stale, _) => ("stale".into(), format!("{STALE}, was {state}")),
         (Supervised::No { runs_on: true }, _) => {
@@ -193,6 +191,17 @@ fn state_and_note(module: &Module, snapshot: &Snapshot, now: SystemTime) -> (Str
             let parts: Vec<String> = parts.into_iter().flatten().collect();
             (state, parts.join("; "))
         }
+    }
+}
+
+fn why_removed(module: &Module, snapshot: &Snapshot) -> String {
+    let service = logged::service_of(module, &snapshot.state).filter(|service| *service == Service::Lives);
+    match (service, module.logged(), &snapshot.state.log_dir) {
+        // What it has written may lie in its status directory, and would go with that.
+        (Some(_), Some(service), Some(dir)) => {
+            format!("{} logs elsewhere now; its lines of before are in {}", format::name(service), format::text(dir))
+        }
+        _ => format!("the service directory is gone; to be rid of this: svctl forget {}", module.shown()),
     }
 }
 
