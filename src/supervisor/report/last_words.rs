@@ -8,7 +8,7 @@ use crate::service::{Errors, Service};
 use crate::status::StatusDir;
 use crate::sys::errno_text;
 use crate::sys::files::file_id::FileInstance;
-use crate::sys::files::last_lines::last_lines;
+use crate::sys::files::last_lines::{last_lines, last_lines_before};
 use crate::sys::threads::poll;
 use crate::sys::time::Mono;
 use std::io;
@@ -74,6 +74,8 @@ pub struct LastWords {
     before: Before,
     /// When the process was started.
     since: Option<SystemTime>,
+    /// Where `__stderr` ended: what comes later may be of the next process.
+    until: Mark,
 }
 
 #[derive(Debug)]
@@ -110,13 +112,23 @@ impl LastWords {
             }
             Errors::Pipe(_) | Errors::Inherited => Place::Elsewhere,
         };
-        LastWords { place, before: before.clone(), since: SystemTime::now().checked_sub(uptime) }
+        LastWords::new(place, dir, (before, uptime))
+    }
+
+    fn new(place: Place, dir: &StatusDir, (before, uptime): (&Before, Duration)) -> LastWords {
+        let (mut before, until) = (before.clone(), Mark::take(&dir.stderr()));
+        let since = SystemTime::now().checked_sub(uptime);
+        // Nothing of it is the process's own. Later, the next one will have written.
+        if before.stderr.is_none() && is_older(&dir.stderr(), since) {
+            before.stderr = Some(until);
+        }
+        LastWords { place, before, since, until }
     }
 
     /// The last `count` lines. A logger is given a moment to write them.
     pub fn read(&self, count: usize) -> Heard {
         match &self.place {
-            Place::File(path) => self.read_file(path, self.before.stderr, count),
+            Place::File(path) => self.read_file(path, self.before.stderr, self.until.end_in(path), count),
             Place::Log(pipe, current) => self.read_log(pipe, current, count),
             Place::Elsewhere => {
                 Heard { title: "its output goes to the standard output of its supervisor".into(), lines: Vec::new() }
@@ -129,19 +141,19 @@ impl LastWords {
         loop {
             poll::wait([], Some(Mono::now() + LOOK));
             let open = pipe.logger_pid().and_then(current_file);
-            let heard = self.read_file(open.as_deref().unwrap_or(current), self.before.log, count);
+            let heard = self.read_file(open.as_deref().unwrap_or(current), self.before.log, u64::MAX, count);
             if (pipe.is_empty() && !heard.lines.is_empty()) || Mono::now() >= deadline {
                 return heard;
             }
         }
     }
 
-    fn read_file(&self, path: &Path, before: Option<Mark>, count: usize) -> Heard {
+    fn read_file(&self, path: &Path, before: Option<Mark>, until: u64, count: usize) -> Heard {
         let title = format!("last lines of {}", path.display());
-        if before.is_none() && self.is_older(path) {
+        if before.is_none() && is_older(path, self.since) {
             return Heard { title, lines: Vec::new() };
         }
-        match last_lines(path, before.map_or(0, |mark| mark.end_in(path)), count) {
+        match last_lines_before(path, before.map_or(0, |mark| mark.end_in(path)), until, count) {
             Ok(lines) => Heard { title, lines },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Heard { title, lines: Vec::new() },
             Err(error) => {
@@ -149,21 +161,31 @@ impl LastWords {
             }
         }
     }
+}
 
-    /// Whether nothing was written to the file since the process was started. The kernel's times are a tick old.
-    fn is_older(&self, path: &Path) -> bool {
-        let written = std::fs::metadata(path).and_then(|metadata| metadata.modified());
-        self.since.zip(written.ok()).is_some_and(|(since, written)| written + Duration::from_secs(1) < since)
-    }
+/// Whether nothing was written to the file since the process was started. The kernel's times are a tick old.
+fn is_older(path: &Path, since: Option<SystemTime>) -> bool {
+    let written = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    since.zip(written.ok()).is_some_and(|(since, written)| written + Duration::from_secs(1) < since)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     fn words(dir: &StatusDir, before: Before, uptime: Duration) -> Vec<String> {
-        let since = SystemTime::now().checked_sub(uptime);
-        LastWords { place: Place::File(dir.stderr()), before, since }.read(9).lines
+        let words = LastWords::new(Place::File(dir.stderr()), dir, (&before, uptime));
+        // The next process is quick.
+        if let Ok(mut file) = std::fs::File::options().append(true).open(dir.stderr()) {
+            let (length, time) = (file.metadata().unwrap().len(), file.metadata().unwrap().modified().unwrap());
+            file.write_all(b"of the next\n").unwrap();
+            let heard = words.read(9).lines;
+            file.set_len(length).unwrap();
+            file.set_modified(time).unwrap();
+            return heard;
+        }
+        words.read(9).lines
     }
 
     #[test]

@@ -13,12 +13,24 @@ const READ_MAX: u64 = 16 * 1024;
 /// # Errors
 /// As [`file::read`], and what `read` gives.
 pub fn last_lines(path: &Path, from: u64, count: usize) -> io::Result<Vec<String>> {
+    last_lines_before(path, from, u64::MAX, count)
+}
+
+/// The same, without what was written behind the first `until` bytes.
+///
+/// # Errors
+/// As [`last_lines`].
+pub fn last_lines_before(path: &Path, from: u64, until: u64, count: usize) -> io::Result<Vec<String>> {
     let mut file = file::read(path)?;
     let end = file.metadata()?.len();
     let from = if from <= end { from } else { 0 };
-    file.seek(SeekFrom::Start(from.max(end.saturating_sub(READ_MAX))))?;
+    let end = end.min(until);
+    let begin = from.max(end.saturating_sub(READ_MAX));
+    file.seek(SeekFrom::Start(begin))?;
     let mut bytes = Vec::new();
-    file.take(READ_MAX).read_to_end(&mut bytes)?;
+    // What has come since its length was asked for counts, too, unless it is not to.
+    let most = if until == u64::MAX { READ_MAX } else { end.saturating_sub(begin) };
+    file.take(most).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     let first = text.lines().count().saturating_sub(count);
     Ok(text.lines().skip(first).map(String::from).collect())
@@ -36,6 +48,8 @@ mod tests {
         assert_eq!(last_lines(&path, 0, 2).unwrap(), ["three", "four"]);
         assert_eq!(last_lines(&path, 8, 9).unwrap(), ["three", "four"]);
         assert_eq!(last_lines(&path, 18, 9).unwrap(), [""; 0]);
+        assert_eq!(last_lines_before(&path, 0, 8, 9).unwrap(), ["one", "two"]);
+        assert_eq!(last_lines_before(&path, 14, 8, 9).unwrap(), [""; 0]);
         std::fs::write(&path, "new").unwrap();
         assert_eq!(last_lines(&path, 18, 9).unwrap(), ["new"]);
         std::fs::write(&path, "x\n".repeat(20_000)).unwrap();
