@@ -45,6 +45,13 @@ pub struct Alarms {
     pub gsm_command: Vec<String>,
 }
 
+impl Alarms {
+    /// Whether anybody is told of one.
+    pub fn tell_anybody(&self) -> bool {
+        !(self.mail.is_empty() && self.gsm.is_empty() && self.command.is_empty())
+    }
+}
+
 /// The C program allows this many phone numbers.
 pub const GSM_MAX: usize = 10;
 

@@ -137,10 +137,17 @@ impl Supervisor {
         let context = self.next_context()?;
         self.prepare_log(context.as_deref());
         self.save_abandoned_output();
-        let log = Some(&self.settings.log).filter(|_| self.spec.service.will_have_tree_logger());
-        self.processes.before = Before::take(&self.spec.module, &self.spec.dir, log);
+        self.note_outputs();
         let started = self.spec.service.start(self.record_keeper.lock(), own_group, context.as_deref())?;
         Ok((started, context.map(|context| context.warnings)))
+    }
+
+    /// Notes where the outputs end, if anybody is going to ask what the run process has written last.
+    fn note_outputs(&mut self) {
+        let asks = self.settings.alarms.tell_anybody() || self.spec.service.tree_logger().is_some();
+        let log = Some(&self.settings.log).filter(|_| self.spec.service.will_have_tree_logger());
+        let take = || Before::take(&self.spec.module, &self.spec.dir, log);
+        self.processes.before = if asks { take() } else { Before::default() };
     }
 
     // Own frame: see `sys::threads::thread`.
