@@ -369,6 +369,6 @@ fn so_does_a_start() {
     fixture.expect(0, &["stop", "web"]);
     let output = starting.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(told, "fail: web: wanted down again meanwhile\n");
+    assert_eq!(told, "fail: web: wanted down again meanwhile: stopped by command\n");
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }
