@@ -36,12 +36,18 @@ fn numbers(files: &[&Path]) -> Vec<u64> {
     files.iter().map(text).collect::<String>().lines().filter_map(|line| line.trim().parse().ok()).collect()
 }
 
-#[test]
-fn a_logger_that_cannot_be_started_gives_way_to_stdout_and_no_line_is_lost() {
+/// A service that writes, `web`, with its logger.
+fn writer_and_logger() -> (Place, Module, Module) {
     let place = Place::new();
     place.conf(FAST);
     place.service("web", &[("run", WRITER), ("log/run", LOGGER)]);
     let (web, log) = (place.module("web"), place.module("web/log"));
+    (place, web, log)
+}
+
+#[test]
+fn a_logger_that_cannot_be_started_gives_way_to_stdout_and_no_line_is_lost() {
+    let (place, web, log) = writer_and_logger();
     let tree = place.tree();
     let (pid, logger) = (web.wait_up(&place), log.wait_up(&place));
     std::fs::remove_dir_all(place.root().join("web/log")).unwrap();
@@ -235,10 +241,7 @@ fn a_service_that_has_got_a_logger_while_no_tree_lived_begins_anew_with_it() {
 
 #[test]
 fn a_logger_of_which_nothing_was_written_down_is_missed_by_its_service_all_the_same() {
-    let place = Place::new();
-    place.conf(FAST);
-    place.service("web", &[("run", WRITER), ("log/run", LOGGER)]);
-    let (web, log) = (place.module("web"), place.module("web/log"));
+    let (place, web, log) = writer_and_logger();
     let tree = place.tree();
     let (pid, logger) = (web.wait_up(&place), log.wait_up(&place));
     wait_output(&place, pid, &log.path("stdin"));

@@ -78,7 +78,7 @@ impl Service {
         }
     }
 
-    /// Starts a look at the service, in its `context` if it has one: what `check` says, or else its own `check`. What it says
+    /// Starts a check of the service, in its `context` if it has one: what `check` says, or else its own `check`. What it says
     /// goes into the FIFO at `output`.
     ///
     /// # Errors
@@ -118,17 +118,17 @@ impl Service {
         let environment = context.map_or(&*self.environment, |context| &*context.environment);
         start(&Plan {
             change: context.map(|context| &context.change),
-            ..self.look(&program, &words, environment, output)
+            ..self.check_plan(&program, &words, environment, output)
         })
     }
 
-    /// Our own program looks, as the service's user. The limits are left out: what they leave for the service need not be enough
-    /// for one more process, and a look that fails for that would have a service restarted that is well.
+    /// Our own program checks, as the service's user. The limits are left out: what they leave for the service need not be
+    /// enough for one more process, and a check that fails for that would have a service restarted that is well.
     fn probe(&self, words: &[CString], output: &CStr, context: Option<&Resolved>) -> Result<Started, StartError> {
-        let as_we_are = || start(&self.look(OURSELVES, words, &self.environment, output));
+        let as_we_are = || start(&self.check_plan(OURSELVES, words, &self.environment, output));
         let Some(context) = context else { return as_we_are() };
         let change = Change { limits: Vec::new(), ..context.change.clone() };
-        let plan = self.look(OURSELVES, words, &context.environment, output);
+        let plan = self.check_plan(OURSELVES, words, &context.environment, output);
         match start(&Plan { change: Some(&change), ..plan }) {
             // The file may be for its owner alone. What it does is known, so it may do it as we are.
             Err(StartError { step: Step::Exec, errno: Errno::EACCES }) => as_we_are(),
@@ -136,8 +136,8 @@ impl Service {
         }
     }
 
-    /// What all looks have in common.
-    fn look<'a>(
+    /// What all checks have in common.
+    fn check_plan<'a>(
         &'a self,
         program: &'a CStr,
         words: &'a [CString],

@@ -53,7 +53,7 @@ impl Supervisor {
         self.empty_into_stdout(&pipe);
     }
 
-    /// A logger that the tree runs by itself, and that cannot do its work, has said why where nobody looks.
+    /// A logger that the tree runs by itself, and that cannot do its work, has written the reason into a file of its own.
     // Own frame: see `sys::threads::thread`.
     #[inline(never)]
     pub(in crate::supervisor) fn tell_what_logger_said(&mut self, status: ExitStatus) {

@@ -56,7 +56,7 @@ pub(super) struct Signs {
     pub(super) fifo: Option<Fifo>,
     pub(super) socket: Option<Datagrams>,
     pub(super) check: Option<Check>,
-    /// What the run process is looked at in, once it was.
+    /// The context of the run process's checks, from the first one on.
     pub(super) context: Option<CheckContext>,
     /// What the check writes.
     pub(super) output: Option<Fifo>,
@@ -66,7 +66,7 @@ pub(super) struct Signs {
     pub(super) check_line: Option<String>,
     /// The run process's `STATUS=`.
     pub(super) status: Option<String>,
-    /// Who was told to be older than the run process, and so ignored.
+    /// The pid of a process of an earlier run that was ignored, and logged.
     pub(super) left_over: Option<i32>,
     /// Why the run process has no way to say anything, though it is to say that it is ready.
     pub(super) mute: Option<String>,
@@ -77,7 +77,7 @@ pub(super) struct Signs {
 }
 
 /// The context of a run process's checks, if that is not its supervisor's. It is worked out once for a run process: what is
-/// changed meanwhile is for the next one, and a look-up of a user for every look would cost more than the look.
+/// changed meanwhile is for the next one, and to search a user for every check would cost more than the check.
 #[derive(Debug)]
 pub(super) struct CheckContext(pub(super) Option<Box<Resolved>>);
 

@@ -42,7 +42,7 @@ pub enum Action {
     AskStop,
     /// Look at the run process.
     RunCheck,
-    /// Kill the look that is under way: nobody wants it any more, or it has taken longer than this.
+    /// Kill the check that is under way: nobody wants it any more, or it has taken longer than this.
     KillCheck(Option<Duration>),
     /// Raise an alarm.
     Alarm(Box<Alarm>),

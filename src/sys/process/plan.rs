@@ -87,7 +87,7 @@ pub struct Plan<'a> {
     pub leads: Leader,
     /// What it changes about itself before it executes the program.
     pub change: Option<&'a Change>,
-    /// The process gets KILL when whoever starts it has ended: a look at a service is of no use to anybody else, and nobody
+    /// The process gets KILL when whoever starts it has ended: a check of a service is of no use to anybody else, and nobody
     /// else would keep its time limit. What it has started itself does not get it.
     pub ends_with_us: bool,
     /// SIGHUP is ignored, as by nohup: a program without a handler for it goes on.
