@@ -75,6 +75,11 @@ impl<'a> Image<'a> {
                 image.copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(from), to.trim_start_matches('/'));
             }
         }
+        // What whoever has tried the examples has got in them, no image gets.
+        for ignored in include_str!("../../.dockerignore").lines() {
+            let made = ignored.strip_prefix("services.example/").map(|made| image.root().join("services").join(made));
+            assert!(made.is_none_or(|made| !made.exists() || std::fs::remove_dir_all(made).is_ok()), "{ignored}");
+        }
         let runs = instructions(&dockerfile, "RUN");
         assert!(runs.contains(&"ln -s supervise-tree /usr/local/bin/svctl".to_string()), "{runs:?}");
         image.link("svctl");
